@@ -1,0 +1,169 @@
+"""The command line: python -m jobs."""
+
+import logging
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+import redis
+
+from receiver import settings
+from receiver.catalog import CatalogError
+from receiver.log import configure
+from receiver.settings import Settings, SettingsError
+
+FAILED, MISCONFIGURED = 1, 2
+
+log = logging.getLogger("jobs")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Attribute helpdesk tickets to the service catalog."""
+
+
+def configured(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the settings; wrong ones are all named in one message, and it exits with 2."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **options: Any) -> None:
+        try:
+            config = settings.load()
+            configure("DEBUG" if options.get("debug") else config.log_level)
+            command(config, *args, **options)
+        except (SettingsError, CatalogError) as error:
+            click.echo(str(error), err=True)
+            sys.exit(MISCONFIGURED)
+
+    return wrapped
+
+
+@main.command()
+@configured
+def up(config: Settings) -> None:
+    """Run the whole stack in the foreground until Ctrl-C."""
+    from jobs import up as stack
+
+    stack.up(config)
+
+
+@main.command()
+@click.argument("queue", required=False)
+@configured
+def worker(config: Settings, queue: str | None) -> None:
+    """Serve QUEUE (classify, digest or maintenance); without one, keep a worker running for each."""
+    from jobs import up as stack
+    from jobs import worker as one
+    from receiver.queue import QUEUES
+
+    if queue is None:
+        stack.keep(stack.workers(config), [])
+    elif queue in QUEUES:
+        _with_redis(lambda: one.work(queue, config))
+    else:
+        raise SettingsError(f"there is no queue {queue!r}; the queues are {', '.join(QUEUES)}")
+
+
+@main.command()
+@configured
+def scheduler(config: Settings) -> None:
+    """Run the timetable: the sweep and the digests."""
+    from jobs import schedule
+
+    _with_redis(lambda: schedule.scheduler(config).start())
+
+
+def _with_redis(start: Callable[[], None]) -> None:
+    """Ends with 1 where Redis is away; whoever keeps this process running starts it again."""
+    try:
+        start()
+    except redis.RedisError as error:
+        log.error("Redis is away: %s", type(error).__name__)
+        sys.exit(FAILED)
+
+
+@main.command()
+@configured
+def migrate(config: Settings) -> None:
+    """Bring the database to the newest schema."""
+    from receiver.record import database
+
+    with database.opened(config.database_url) as record:
+        database.migrate(record)
+    click.echo("The database has the newest schema.")
+
+
+@main.command()
+@click.option("--sign-in", is_flag=True, help="Print a new one-time sign-in link instead.")
+@configured
+def token(config: Settings, sign_in: bool) -> None:
+    """Print the API token."""
+    from receiver import secrets
+    from receiver.clock import now
+    from receiver.record import database
+    from receiver.record import sign_in as links
+
+    if not sign_in:
+        click.echo(secrets.api_token(config))
+        return
+    with database.opened(config.database_url) as record:
+        database.migrate(record)
+        with record.write() as session:
+            link = links.issue(session, now())
+    click.echo(f"{config.url}/sign-in/{link}")
+
+
+@main.command()
+@click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
+@configured
+def digest(config: Settings, dry_run: bool) -> None:
+    """Build and send the digest of everything settled since the last one."""
+    from jobs import digest as digests
+    from receiver.record import database
+
+    with database.opened(config.database_url) as record:
+        database.migrate(record)
+        if dry_run:
+            click.echo(digests.preview(record, config))
+            return
+        sent = digests.send_now(record, config)
+    if sent is None:
+        click.echo("Nothing was settled since the last digest; nothing is sent.")
+    elif sent.status == "sent":
+        click.echo(f"Digest {sent.id} of {sent.tickets} tickets is sent.")
+    else:
+        click.echo(f"Digest {sent.id} is {sent.status}: {sent.error}", err=True)
+        sys.exit(FAILED)
+
+
+@main.command()
+@click.option("--skip-email", is_flag=True, help="Write the workbook, send no mail.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the workbook goes.")
+@click.option("--debug", is_flag=True, help="Log more.")
+@click.option("--validate-only", is_flag=True, help="Check the settings and the catalog, do nothing else.")
+@click.option("--input", "input_file", type=click.Path(path_type=Path), help="Read .json, .jsonl, .csv or .xlsx.")
+@configured
+def run(
+    config: Settings, skip_email: bool, output: Path | None, debug: bool, validate_only: bool, input_file: Path | None
+) -> None:
+    """Pull the tickets, classify them, write the workbook and mail it, once."""
+    from jobs import pipeline
+    from jobs.engines import EngineError
+    from jobs.pull import PullError
+
+    pipeline.check(config, input_file)
+    if validate_only:
+        click.echo("The settings and the catalog are good.")
+        return
+    try:
+        pipeline.run(config, input_file, output, skip_email)
+    except (pipeline.PipelineError, PullError, EngineError, OSError) as error:
+        log.error("The run failed: %s", error, exc_info=debug)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m jobs")

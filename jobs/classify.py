@@ -1,0 +1,245 @@
+"""Claim what is due, ask the engine about many tickets at once, decide, save each."""
+
+import logging
+import secrets
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from jobs.catalog_in_force import catalog_in_force
+from jobs.decide import decide
+from jobs.engines import Engine, EngineError, Proposal, TicketText, choose, local
+from receiver import queue, settings
+from receiver.catalog import Catalog
+from receiver.clock import now
+from receiver.log import configure
+from receiver.record import alarms, classifications, leases
+from receiver.record.database import Record, opened
+from receiver.record.models import Classification, Ticket
+from receiver.settings import Settings
+
+BUDGET_SECONDS = 60.0
+GRACE_SECONDS = 6.0
+MAX_ATTEMPTS = 3
+ENGINE_ALARM = "engine"
+_PAUSE_AFTER_REFUSAL = timedelta(seconds=30)
+_BACKOFF = timedelta(seconds=5)
+_POLL_SECONDS = 0.5
+
+log = logging.getLogger(__name__)
+
+# Set when this process is asked to end: what is in hand is then finished or given back.
+stopping = threading.Event()
+
+
+def classify_due() -> None:
+    """The job of the queue `classify`. Safe to run twice, and at once: a ticket is claimed by one run only."""
+    config = settings.load()
+    configure(config.log_level)
+    with opened(config.database_url) as record:
+        catalog = catalog_in_force(record, config)
+        try:
+            Drain(record, choose(config, catalog), catalog, config).run(BUDGET_SECONDS)
+        except EngineError as error:
+            log.error("Classification pauses: %s", error)
+        with record.read() as session:
+            more = leases.any_due(session, now())
+    if more and not stopping.is_set():
+        queue.wake(queue.CLASSIFY, queue.connect(config.redis_url))
+
+
+@dataclass(frozen=True, slots=True)
+class _Setback:
+    """Why a ticket has no classification yet; one that does not count is not the ticket's fault."""
+
+    message: str
+    counts: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Settlement:
+    classification: Classification
+    due_at: datetime
+
+
+class Drain:
+    """One run over what is due: keeps the engine busy, and saves each result as it comes."""
+
+    def __init__(
+        self,
+        record: Record,
+        engine: Engine,
+        catalog: Catalog,
+        config: Settings,
+        source: str | None = None,
+        on_finished: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._record, self._engine, self._catalog, self._config = record, engine, catalog, config
+        self._source, self._on_finished = source, on_finished
+        self._lease = secrets.token_hex(8)
+        self._in_flight: dict[Future[tuple[Proposal, int]], Ticket] = {}
+        self._slots = max(engine.parallel, 8)
+        self._pool = ThreadPoolExecutor(engine.parallel, thread_name_prefix="engine")
+        self._renewed = time.monotonic()
+        self._stops_at = float("inf")
+        self._refusal: EngineError | None = None
+        self._answered = False
+
+    def run(self, budget: float) -> None:
+        """Go on until nothing is due, `budget` seconds are over, or this process is asked to stop.
+
+        Raises EngineError where the engine refuses to answer at all; the tickets stay due.
+        """
+        ends = time.monotonic() + budget
+        try:
+            self._settle_suspects()
+            while (self._may_claim(ends) and self._claim()) or self._in_flight:
+                if not self._wait():
+                    break
+        finally:
+            self._give_back()
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._note_health()
+
+    def _may_claim(self, ends: float) -> bool:
+        return not stopping.is_set() and self._refusal is None and time.monotonic() < ends
+
+    def _settle_suspects(self) -> None:
+        """Tickets whose worker died go first and by themselves, so that one of them cannot take others along."""
+        with self._record.write() as session:
+            suspects = leases.claim_suspects(session, self._lease, now())
+        self._start(suspects)
+        while self._in_flight and self._wait():
+            pass
+
+    def _claim(self) -> bool:
+        """Fill the free slots; False where nothing was due."""
+        free = self._slots - len(self._in_flight)
+        if not free:
+            return True
+        with self._record.write() as session:
+            claimed = leases.claim(session, self._lease, free, now(), self._source)
+        self._start(claimed)
+        return bool(claimed)
+
+    def _start(self, claimed: Sequence[Ticket]) -> None:
+        for ticket in claimed:
+            self._in_flight[self._pool.submit(self._propose, ticket)] = ticket
+
+    def _propose(self, ticket: Ticket) -> tuple[Proposal, int]:
+        """The engine's answer, and how many milliseconds it took."""
+        started = time.monotonic()
+        proposal = self._engine.propose(TicketText(ticket.short_description, ticket.long_description))
+        return proposal, round((time.monotonic() - started) * 1000)
+
+    def _wait(self) -> bool:
+        """Wait for results and save them, keeping the leases meanwhile; False when the time to stop is up."""
+        done, _ = wait(self._in_flight, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        finished = [(self._in_flight.pop(future), future) for future in done]
+        size = self._config.classification_batch_size
+        for start in range(0, len(finished), size):
+            self._save(finished[start : start + size])
+        self._renew()
+        if stopping.is_set():
+            self._stops_at = min(self._stops_at, time.monotonic() + GRACE_SECONDS)
+        return time.monotonic() < self._stops_at
+
+    def _renew(self) -> None:
+        if self._in_flight and time.monotonic() - self._renewed > leases.RENEW_SECONDS:
+            with self._record.write() as session:
+                leases.renew(session, self._lease, now())
+            self._renewed = time.monotonic()
+
+    def _save(self, finished: list[tuple[Ticket, Future[tuple[Proposal, int]]]]) -> None:
+        outcomes = [(ticket, self._outcome(ticket, future)) for ticket, future in finished]
+        with self._record.write() as session:
+            for ticket, outcome in outcomes:
+                if isinstance(outcome, _Settlement):
+                    classifications.save(session, self._lease, outcome.classification, outcome.due_at)
+                else:
+                    self._set_back(session, ticket, outcome)
+        self._on_finished(sum(isinstance(outcome, _Settlement) for _, outcome in outcomes))
+
+    def _set_back(self, session: Session, ticket: Ticket, setback: _Setback) -> None:
+        if not setback.counts:
+            leases.release(session, [ticket.id], self._lease, now() + _PAUSE_AFTER_REFUSAL)
+        elif ticket.attempts < MAX_ATTEMPTS:
+            again = now() + _BACKOFF * 2 ** (ticket.attempts - 1)
+            leases.release(session, [ticket.id], self._lease, again, setback.message)
+        else:
+            leases.fail(session, ticket.id, setback.message)
+
+    def _outcome(self, ticket: Ticket, future: Future[tuple[Proposal, int]]) -> _Settlement | _Setback:
+        try:
+            return self._settlement(ticket, *future.result())
+        except EngineError as error:
+            return self._without_answer(ticket, error)
+        except Exception as error:  # noqa: BLE001 - the worker's edge: one ticket's bug must not stop the others.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("Ticket %d: %s at %s:%d", ticket.id, type(error).__name__, where.filename, where.lineno or 0)
+            return _Setback(f"{type(error).__name__} in the engine {self._engine.name}; see the worker's log")
+
+    def _without_answer(self, ticket: Ticket, error: EngineError) -> _Settlement | _Setback:
+        """A passing fault is tried again, later; then the local engine stands in, and a person looks at it."""
+        if error.permanent:
+            self._refusal = error
+            return _Setback(str(error), counts=False)
+        if ticket.attempts < MAX_ATTEMPTS:
+            return _Setback(str(error))
+        stand_in = local.for_catalog(self._catalog)
+        proposal = stand_in.propose(TicketText(ticket.short_description, ticket.long_description))
+        return self._settlement(ticket, proposal, 0, stand_in_for=str(error))
+
+    def _settlement(
+        self, ticket: Ticket, proposal: Proposal, latency_ms: int, stand_in_for: str | None = None
+    ) -> _Settlement:
+        self._answered = self._answered or stand_in_for is None
+        decision = decide(proposal, self._catalog, self._config.review_threshold, stand_in_for)
+        kind = decision.request_type
+        classification = Classification(
+            ticket_id=ticket.id,
+            current=True,
+            created_at=now(),
+            category=kind.category,
+            request_type=kind.name,
+            sla_value=kind.sla.value,
+            sla_unit=kind.sla.unit,
+            sla_is_default=kind.sla.is_default,
+            confidence=decision.confidence,
+            reasoning=proposal.reasoning,
+            alternatives=list(proposal.alternatives),
+            review_reason=decision.review_reason,
+            engine=proposal.engine,
+            model=proposal.model,
+            fallback=decision.fallback,
+            mended=decision.mended,
+            catalog_version=self._catalog.version,
+            prompt_version=proposal.prompt_version,
+            prompt_tokens=proposal.prompt_tokens,
+            completion_tokens=proposal.completion_tokens,
+            latency_ms=latency_ms,
+        )
+        return _Settlement(classification, ticket.received_at + kind.sla.duration)
+
+    def _give_back(self) -> None:
+        """What could not be finished is due again at once, and its attempt does not count."""
+        if self._in_flight:
+            with self._record.write() as session:
+                leases.release(session, [ticket.id for ticket in self._in_flight.values()], self._lease, now())
+            self._in_flight.clear()
+
+    def _note_health(self) -> None:
+        """Raise or clear the engine's alarm, by what this run has seen of it."""
+        if self._refusal:
+            with self._record.write() as session:
+                alarms.sound(session, ENGINE_ALARM, str(self._refusal), now())
+            raise self._refusal
+        if self._answered:
+            with self._record.write() as session:
+                alarms.clear(session, ENGINE_ALARM)

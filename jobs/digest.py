@@ -1,0 +1,152 @@
+"""Claim the period, build the workbook, compose and send the mail, mark it."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+from sqlalchemy.orm import Session
+
+from jobs import mail, workbook
+from jobs.mail import Attachment, MailError
+from jobs.workbook import Summary
+from receiver import settings
+from receiver.clock import now
+from receiver.log import configure
+from receiver.record import alarms, digests
+from receiver.record.database import Record, opened
+from receiver.record.models import Digest
+from receiver.settings import Settings
+
+MAX_ATTEMPTS = 40
+_BACKOFF, _LONGEST_BACKOFF = timedelta(seconds=30), timedelta(hours=1)
+_ALARM = "digest"
+
+log = logging.getLogger(__name__)
+
+
+def send_due() -> None:
+    """The job of the queue `digest`. Safe to run twice, and at once: a period is claimed by a unique row."""
+    config = settings.load()
+    configure(config.log_level)
+    with opened(config.database_url) as record:
+        claim_slot(record, config, now())
+        settle_interrupted(record, config)
+        with record.read() as session:
+            waiting = digests.waiting(session, now())
+        for digest_id in waiting:
+            send(record, config, digest_id)
+
+
+def latest_slot(config: Settings, moment: datetime) -> datetime:
+    """The last time at or before `moment` that DIGEST_CRON names, in DIGEST_TIMEZONE's wall clock."""
+    local = moment.astimezone(ZoneInfo(config.digest_timezone))
+    # croniter's previous slot is strictly earlier, so it is asked from one second later.
+    slot: datetime = croniter(config.digest_cron, local + timedelta(seconds=1)).get_prev(datetime)
+    return slot.astimezone(UTC)
+
+
+def claim_slot(record: Record, config: Settings, moment: datetime) -> Digest | None:
+    """The scheduled digest, if its time has come and nobody claimed it; a missed time is caught up with once."""
+    slot = latest_slot(config, moment)
+    with record.write() as session:
+        if not digests.take_slot(session, digests.SCHEDULED, slot):
+            return None
+        return digests.claim(session, slot.isoformat(), config.envelope, moment)
+
+
+def settle_interrupted(record: Record, config: Settings) -> None:
+    """Settle the digests whose sender died while sending, so that nobody knows whether the mail went out."""
+    with record.write() as session:
+        for digest_id in digests.interrupted(session, now()):
+            _settle_unknown(session, config, digest_id, "the sender died while sending; the mail may have arrived")
+
+
+def _settle_unknown(session: Session, config: Settings, digest_id: int, error: str) -> None:
+    """Hold the digest for the operator, or by DIGEST_AFTER_UNKNOWN send it again under the same Message-ID."""
+    if config.digest_after_unknown == "resend":
+        digests.mark(session, digest_id, "claimed", now(), claimable_at=now(), error=error)
+        return
+    digests.mark(session, digest_id, "held", now(), error=error)
+    alarms.sound(session, _ALARM, f"digest {digest_id} is held: {error}", now())
+    log.error("Digest %d is held: %s", digest_id, error)
+
+
+def send(record: Record, config: Settings, digest_id: int) -> Digest | None:
+    """Build and send a claimed digest; None where it is not this caller's to send. Its status says how it went."""
+    with record.write() as session:
+        digest = digests.take(session, digest_id, now())
+    if digest is None:
+        return None
+    summary = build_workbook(record, config, digest)
+    path = digests.workbook_path(config.data_dir, digest.id)
+    message = mail.compose(config, digest, summary, Attachment(path, config.report_filename))
+    if config.smtp_host:
+        _send_by_smtp(record, config, digest, message)
+    else:
+        mail.keep(message, mail.outbox_path(config, digest))
+        _mark_sent(record, digest, refused={})
+    with record.read() as session:
+        return session.get(Digest, digest.id)
+
+
+def build_workbook(record: Record, config: Settings, digest: Digest) -> Summary:
+    """Write the workbook of a digest to its place."""
+    with record.read() as session:
+        rows = digests.rows(session, digest.id)
+        return workbook.build(digests.workbook_path(config.data_dir, digest.id), rows, digest.created_at)
+
+
+def _send_by_smtp(record: Record, config: Settings, digest: Digest, message: EmailMessage) -> None:
+    with record.write() as session:
+        digests.mark(session, digest.id, "sending", now())
+    try:
+        refused = mail.send(config, message)
+    except MailError as error:
+        with record.write() as session:
+            _set_back(session, config, digest, error)
+    else:
+        _mark_sent(record, digest, refused)
+
+
+def _mark_sent(record: Record, digest: Digest, refused: dict[str, str]) -> None:
+    problem = f"refused by the mail server: {', '.join(refused)}" if refused else None
+    with record.write() as session:
+        digests.mark(session, digest.id, "sent", now(), sent_at=now(), error=problem)
+        alarms.clear(session, _ALARM)
+    log.info("Digest %d of %d tickets is sent", digest.id, digest.tickets)
+
+
+def _set_back(session: Session, config: Settings, digest: Digest, error: MailError) -> None:
+    """A passing fault is tried again, later; a refusal, or the last of many attempts, is the end."""
+    if error.unknown:
+        _settle_unknown(session, config, digest.id, str(error))
+    elif error.permanent or digest.attempts >= MAX_ATTEMPTS:
+        digests.mark(session, digest.id, "failed", now(), error=str(error))
+        alarms.sound(session, _ALARM, f"digest {digest.id} failed: {error}", now())
+        log.error("Digest %d failed: %s", digest.id, error)
+    else:
+        again = now() + min(_BACKOFF * 2 ** (digest.attempts - 1), _LONGEST_BACKOFF)
+        digests.mark(session, digest.id, "claimed", now(), claimable_at=again, error=str(error))
+        log.warning("Digest %d is tried again at %s: %s", digest.id, again.isoformat(timespec="seconds"), error)
+
+
+def send_now(record: Record, config: Settings) -> Digest | None:
+    """Claim everything settled since the last digest and send it; None where nothing was."""
+    moment = now()
+    with record.write() as session:
+        digest = digests.claim(session, f"now-{moment.isoformat()}", config.envelope, moment)
+    return send(record, config, digest.id) if digest else None
+
+
+def preview(record: Record, config: Settings) -> str:
+    """Build the workbook that a digest claimed now would have, claim nothing, and say what is in it."""
+    path = config.data_dir / "digests" / "preview.xlsx"
+    with record.read() as session:
+        summary = workbook.build(path, digests.pending(session), now())
+    receivers = ", ".join(config.recipient_email) or "the outbox"
+    return (
+        f"A digest sent now would go to {receivers} with {summary.total} tickets, {summary.needs_review} of them "
+        f"to review.\nIts workbook is {path}; nothing is sent."
+    )

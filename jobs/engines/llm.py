@@ -1,0 +1,128 @@
+"""The LLM engine: chat completions with a strict schema, whose enum is the live catalog.
+
+The only user of the OpenAI SDK.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, cast
+
+import jinja2
+import openai
+from openai.types.chat import ChatCompletion
+
+from jobs.engines import EngineError, Proposal, TicketText
+from receiver.catalog import Catalog
+from receiver.settings import Settings
+
+PROMPT = Path(__file__).parents[1] / "prompts" / "classify.txt"
+MAX_TEXT = 6_000
+MAX_RETRIES = 2
+_CUT = "\n[... cut ...]\n"
+_PERMANENT = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
+
+
+class LlmEngine:
+    """Asks the model at OPENAI_BASE_URL. One shared client serves every thread."""
+
+    name = "llm"
+
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+        self.model = settings.llm_model
+        self.parallel = settings.llm_concurrency
+        self._options: dict[str, Any] = {
+            "model": settings.llm_model,
+            "temperature": settings.llm_temperature,
+            "max_completion_tokens": settings.llm_max_tokens,
+            "response_format": _schema(catalog),
+        }
+        self._client = openai.OpenAI(
+            api_key=settings.openai_api_key or "none",
+            base_url=settings.openai_base_url,
+            timeout=settings.llm_timeout,
+            max_retries=MAX_RETRIES,
+        )
+        template = PROMPT.read_text(encoding="utf-8")
+        self._instructions = jinja2.Template(template, trim_blocks=True, lstrip_blocks=True).render(catalog=catalog)
+        self._prompt_version = hashlib.sha256(template.encode()).hexdigest()[:12]
+
+    def propose(self, ticket: TicketText) -> Proposal:
+        """The model's answer. Raises EngineError when there is none that can be read."""
+        messages = [
+            {"role": "system", "content": self._instructions},
+            {"role": "user", "content": _delimited(ticket)},
+        ]
+        try:
+            completion = self._client.chat.completions.create(messages=cast(Any, messages), **self._options)
+        except _PERMANENT as error:
+            raise EngineError(_explain(error), permanent=True) from None
+        except openai.OpenAIError as error:
+            raise EngineError(f"the model's endpoint failed: {type(error).__name__}", permanent=False) from None
+        return self._read(completion)
+
+    def _read(self, completion: ChatCompletion) -> Proposal:
+        answer = _answer(completion)
+        usage = completion.usage
+        return Proposal(
+            label=str(answer.get("request_type", "")),
+            confidence=_fraction(answer.get("confidence")),
+            reasoning=str(answer.get("reasoning", ""))[:1000],
+            alternatives=tuple(map(str, answer.get("alternatives") or ()))[:2],
+            engine=self.name,
+            model=self.model,
+            prompt_version=self._prompt_version,
+            prompt_tokens=usage.prompt_tokens if usage else 0,
+            completion_tokens=usage.completion_tokens if usage else 0,
+        )
+
+
+def _schema(catalog: Catalog) -> dict[str, Any]:
+    label = {"type": "string", "enum": list(catalog.labels)}
+    properties = {
+        "reasoning": {"type": "string"},
+        "request_type": label,
+        "confidence": {"type": "number"},
+        "alternatives": {"type": "array", "items": label},
+    }
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+    return {"type": "json_schema", "json_schema": {"name": "proposal", "strict": True, "schema": schema}}
+
+
+def _delimited(ticket: TicketText) -> str:
+    """The ticket between marks that its own text cannot contain."""
+    text = f"{ticket.short_description}\n\n{ticket.long_description}".replace("<", "‹").replace(">", "›")
+    if len(text) > MAX_TEXT:
+        half = (MAX_TEXT - len(_CUT)) // 2
+        text = text[:half] + _CUT + text[-half:]
+    return f"<ticket>\n{text}\n</ticket>"
+
+
+def _answer(completion: ChatCompletion) -> dict[str, Any]:
+    choice = completion.choices[0] if completion.choices else None
+    try:
+        answer = json.loads((choice.message.content if choice else None) or "")
+    except (json.JSONDecodeError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        reason = choice.finish_reason if choice else "no choice"
+        raise EngineError(f"the model gave no readable answer (finish_reason: {reason})", permanent=False)
+    return answer
+
+
+def _fraction(value: Any) -> float:
+    """A confidence between 0 and 1. Endpoints do not enforce the range, and what is outside it says nothing."""
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    return float(value) if usable else 0.0
+
+
+def _explain(error: openai.OpenAIError) -> str:
+    status = getattr(error, "status_code", "")
+    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+        return f"the model's endpoint refused the key ({status}); check OPENAI_API_KEY and OPENAI_BASE_URL"
+    return f"the model's endpoint does not know the model ({status}); check LLM_MODEL and OPENAI_BASE_URL"

@@ -1,0 +1,30 @@
+"""The sweep: hands over what the queue forgot and frees what dead workers held."""
+
+import logging
+
+from receiver import queue, settings
+from receiver.clock import now
+from receiver.log import configure
+from receiver.record import digests, leases
+from receiver.record.database import opened
+
+log = logging.getLogger(__name__)
+
+
+def sweep() -> None:
+    """The job of the queue `maintenance`, every few seconds. Safe to run twice: it only makes due what is due."""
+    config = settings.load()
+    configure(config.log_level)
+    moment = now()
+    with opened(config.database_url) as record, record.write() as session:
+        freed = leases.expire(session, moment)
+        leases.recover_future(session, moment)
+        tickets_due = leases.any_due(session, moment)
+        digest_due = digests.waiting(session, moment) or digests.interrupted(session, moment)
+    if freed:
+        log.warning("%d tickets were held by a worker that died; they are due again", freed)
+    connection = queue.connect(config.redis_url)
+    if tickets_due:
+        queue.wake(queue.CLASSIFY, connection, enough=config.workers)
+    if digest_due:
+        queue.wake(queue.DIGEST, connection)

@@ -1,0 +1,148 @@
+"""The one-shot pipeline: pull, classify, write the workbook, mail it. Needs neither Redis nor the web server."""
+
+import hashlib
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from jobs import digest, mail, pull
+from jobs.catalog_in_force import catalog_in_force
+from jobs.classify import Drain
+from jobs.engines import choose
+from receiver import catalog as catalogs
+from receiver.clock import now
+from receiver.record import deliveries, digests, tickets
+from receiver.record.database import Record, migrate, opened
+from receiver.record.deliveries import Arrival
+from receiver.record.models import Digest
+from receiver.settings import Settings, SettingsError
+from receiver.sources import standard
+
+log = logging.getLogger(__name__)
+
+_PASS_SECONDS = 600.0
+
+
+class PipelineError(Exception):
+    """The run could not be finished; the text says why."""
+
+
+def check(config: Settings, input_file: Path | None) -> None:
+    """Find what is wrong before the first ticket is touched. Raises SettingsError, CatalogError."""
+    needed = {
+        "HELPDESK_WEBHOOK_URL": config.helpdesk_webhook_url,
+        "HELPDESK_API_KEY": config.helpdesk_api_key,
+        "HELPDESK_API_SECRET": config.helpdesk_api_secret,
+    }
+    missing = [name for name, value in needed.items() if not value]
+    if missing and input_file is None:
+        raise SettingsError(f"To pull tickets, set {', '.join(missing)}; or read a file with --input.")
+    if input_file is not None and not input_file.is_file():
+        raise SettingsError(f"--input: there is no file {input_file}")
+    catalogs.load(config.service_catalog_url, config.request_timeout)
+
+
+def run(config: Settings, input_file: Path | None, output: Path | None, skip_email: bool) -> Path:
+    """Do the whole way once and return the workbook's path. Raises PipelineError, PullError, EngineError and others."""
+    with opened(config.database_url) as record:
+        migrate(record)
+        log.info("Step 1: Fetching data from external sources")
+        catalog = catalog_in_force(record, config)
+        batch = pull.from_file(input_file) if input_file else pull.from_helpdesk(config)
+        ticket_ids = record_batch(record, batch)
+        engine = choose(config, catalog)
+        log.info("Step 2: Classifying %d tickets with %s (%s)", len(ticket_ids), engine.name, engine.model)
+        with _progress(len(ticket_ids)) as advance:
+            drain = Drain(record, engine, catalog, config, batch.source, advance)
+            _classify(record, drain, batch.source)
+        log.info("Step 3: Generating the Excel report")
+        report = _claim(record, config, ticket_ids)
+        workbook = _write_workbook(record, config, report, output)
+        log.info("Step 4: Sending the report by mail")
+        _send(record, config, report, skip_email)
+    return workbook
+
+
+def record_batch(record: Record, batch: pull.Batch) -> list[int]:
+    """Record a pull as a delivery and return its tickets' ids; what is known and unchanged stays as it is."""
+    content = standard.validate(batch.items)
+    for fault in content.rejected:
+        log.warning("Ticket %s (number %d) is left out: %s", fault["id"], fault["index"] + 1, fault["errors"])
+    if not content.tickets:
+        raise PipelineError("there is not one usable ticket to classify")
+    digest_of_body = hashlib.sha256(batch.body).hexdigest()
+    arrival = Arrival(batch.source, f"{digest_of_body}-{now().isoformat()}", {}, batch.body, digest_of_body, now())
+    with record.write() as session:
+        deliveries.record(session, arrival, content)
+        return tickets.ids(session, batch.source, [ticket.external_id for ticket in content.tickets])
+
+
+def _classify(record: Record, drain: Drain, source: str) -> None:
+    """Until none of the source's tickets is waiting; one that was set back is waited for."""
+    while True:
+        drain.run(_PASS_SECONDS)
+        with record.read() as session:
+            again = tickets.next_claimable(session, source)
+        if again is None:
+            return
+        time.sleep(max(0.1, (again - now()).total_seconds()))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, one log line for every 5 % elsewhere."""
+    if sys.stderr.isatty():
+        columns = (TextColumn("Classifying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda count: bar.advance(task, count)
+    else:
+        yield _logged_progress(total)
+
+
+def _logged_progress(total: int) -> Callable[[int], None]:
+    done = 0
+
+    def advance(count: int) -> None:
+        nonlocal done
+        before, done = done, done + count
+        if total and done * 20 // total > before * 20 // total:
+            log.info("Classified %d of %d (%d %%)", done, total, done * 100 // total)
+
+    return advance
+
+
+def _claim(record: Record, config: Settings, ticket_ids: list[int]) -> Digest:
+    with record.write() as session:
+        report = digests.claim_batch(session, ticket_ids, config.envelope, now())
+    if report is None:
+        raise PipelineError("the tickets are gone from the record; another process erased them")
+    return report
+
+
+def _write_workbook(record: Record, config: Settings, report: Digest, output: Path | None) -> Path:
+    digest.build_workbook(record, config, report)
+    path = output or config.output_dir / config.report_filename
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(digests.workbook_path(config.data_dir, report.id), path)
+    log.info("The workbook is %s", path.resolve())
+    return path
+
+
+def _send(record: Record, config: Settings, report: Digest, skip_email: bool) -> None:
+    if skip_email:
+        with record.write() as session:
+            digests.mark(session, report.id, "held", now(), error="the mail was skipped by --skip-email")
+        log.info("The mail is skipped (--skip-email)")
+        return
+    sent = digest.send(record, config, report.id)
+    if sent is None or sent.status != "sent":
+        raise PipelineError(f"the mail was not sent: {sent.error if sent else 'another process took it'}")
+    where = f"sent to {', '.join(sent.recipients)}" if config.smtp_host else f"kept in {mail.outbox_path(config, sent)}"
+    log.info("The mail is %s", where)

@@ -1,0 +1,45 @@
+"""The timetable, and RQ's own cron that runs it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rq.cron import CronJob, CronScheduler
+
+from jobs import digest, maintenance
+from receiver import queue
+from receiver.settings import Settings
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A job that runs every so many `seconds`. Each may run twice, late, or in two schedulers at once."""
+
+    job: Callable[[], None]
+    queue: str
+    seconds: int
+
+
+TIMETABLE = (
+    Timed(maintenance.sweep, queue.MAINTENANCE, seconds=5),
+    Timed(digest.send_due, queue.DIGEST, seconds=30),
+)
+
+
+class _JsonCronJob(CronJob):
+    """RQ's cron job, put into our queue: RQ's own would be pickled."""
+
+    def enqueue(self, connection: Any) -> Any:
+        target = queue.queue(self.queue_name, connection)
+        if target.count:
+            return None  # Behind a worker that is away, one waiting run is as good as many.
+        return target.enqueue(self.func_name, description=self.func_name, **self.job_options)
+
+
+def scheduler(config: Settings) -> CronScheduler:
+    """The scheduler of the timetable, not yet started."""
+    cron = CronScheduler(queue.connect(config.redis_url), logging_level="WARNING")
+    for timed in TIMETABLE:
+        job = _JsonCronJob(timed.queue, timed.job, interval=timed.seconds, result_ttl=60, failure_ttl=7 * 86400)
+        cron.get_jobs().append(job)
+    return cron

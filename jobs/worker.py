@@ -1,0 +1,64 @@
+"""One RQ worker for one queue, and what its forked jobs inherit."""
+
+import os
+import signal
+from types import FrameType
+from typing import Any
+
+from rq import Worker
+from rq.serializers import JSONSerializer
+
+from jobs import classify
+from jobs.catalog_in_force import catalog_in_force
+from jobs.engines import choose
+from receiver import queue, settings
+from receiver.catalog import CatalogError
+from receiver.record.database import opened
+from receiver.settings import Settings
+
+
+class AttributionWorker(Worker):
+    """RQ's worker, whose jobs hear that it is asked to stop, and find the engine loaded."""
+
+    def handle_warm_shutdown_request(self) -> None:
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        if self.horse_pid:
+            os.kill(self.horse_pid, signal.SIGTERM)
+
+    def setup_work_horse_signals(self) -> None:
+        super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
+        signal.signal(signal.SIGTERM, _note_stop)
+
+    def fork_work_horse(self, job: Any, origin: Any) -> None:
+        if origin.name == queue.CLASSIFY:
+            warm(settings.load())
+        super().fork_work_horse(job, origin)
+
+
+def _note_stop(_signal: int, _frame: FrameType | None) -> None:
+    classify.stopping.set()
+
+
+def warm(config: Settings) -> None:
+    """Load what a classify job needs, so that the jobs forked from here start with it."""
+    with opened(config.database_url) as record:
+        try:
+            choose(config, catalog_in_force(record, config))
+        except CatalogError:
+            return  # The job itself will say so, where it is seen.
+
+
+def work(name: str, config: Settings) -> None:
+    """Serve the queue `name` until asked to stop. Raises redis.RedisError where Redis is away at the start."""
+    connection = queue.connect(config.redis_url)
+    # RQ's own intervals would find a dead worker's job after ten minutes and more.
+    worker = AttributionWorker(
+        [queue.queue(name, connection)],
+        connection=connection,
+        serializer=JSONSerializer,
+        worker_ttl=30,
+        maintenance_interval=10,
+        job_monitoring_interval=5,
+        log_job_description=False,
+    )
+    worker.work(logging_level="WARNING")

@@ -1,0 +1,94 @@
+"""create_app() wires the parts; each blueprint's guard stands on the line above its registration."""
+
+from flask import Flask, Response, current_app, jsonify, request
+from flask.typing import ResponseReturnValue
+from flask_smorest import Api
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
+
+from receiver import __version__, api, auth, dashboard, health, queue, secrets, settings, sources, webhooks
+from receiver.log import configure
+from receiver.record.database import Record
+from receiver.settings import Settings
+
+_RETRY_AFTER_SECONDS = 10
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def create_app(config: Settings | None = None) -> Flask:
+    """The web application; without a `config` its settings come from the environment. Raises SettingsError."""
+    config = config or settings.load()
+    configure(config.log_level)
+    app = Flask(
+        __name__, static_folder="dashboard/static", template_folder="dashboard/templates", static_url_path="/static"
+    )
+    app.config.update(
+        MAX_CONTENT_LENGTH=config.max_body_mb * 1024 * 1024,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=(config.public_url or "").startswith("https://"),
+        API_TITLE="Ticket Attribution",
+        API_VERSION=__version__,
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+    )
+    app.extensions["settings"] = config
+    app.extensions["sources"] = sources.configured(config)
+    app.extensions["api_token"] = secrets.api_token(config)
+    app.extensions["record"] = Record(config.database_url)
+    app.extensions["redis"] = queue.connect(config.redis_url, timeout=0.05)
+    app.extensions["waker"] = queue.Waker(config.redis_url, enough=config.workers)
+    auth.init_app(app)
+    _register(app)
+    app.register_error_handler(HTTPException, _explain)
+    app.register_error_handler(SQLAlchemyError, _record_away)
+    app.after_request(_harden)
+    return app
+
+
+def _register(app: Flask) -> None:
+    rest = Api(app)
+    # Guarded by each source's signature.
+    app.register_blueprint(webhooks.blueprint)
+    # Open: they say nothing about tickets.
+    app.register_blueprint(health.blueprint)
+    # Open: how to come in.
+    app.register_blueprint(auth.blueprint)
+    health.metrics_blueprint.before_request(auth.require_token_or_person)
+    app.register_blueprint(health.metrics_blueprint)
+    api.blueprint.before_request(auth.require_token_or_person)
+    rest.register_blueprint(api.blueprint)
+    dashboard.blueprint.before_request(auth.require_person)
+    app.register_blueprint(dashboard.blueprint)
+
+
+def _explain(error: HTTPException) -> ResponseReturnValue:
+    """Every error in one shape: {"code", "status", "message"}, and "errors" where single fields are wrong."""
+    if isinstance(error.response, Response):
+        return error.response
+    body = {"code": error.code, "status": error.name, "message": error.description}
+    details = getattr(error, "data", None) or {}
+    if details.get("messages"):
+        body["errors"] = details["messages"]
+    headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
+    return jsonify(body), error.code or 500, headers
+
+
+def _record_away(error: SQLAlchemyError) -> ResponseReturnValue:
+    """Nothing was accepted, and the sender should come back."""
+    cause = getattr(error, "orig", None) or error
+    current_app.logger.error("The record cannot be used in %s: %s", request.endpoint, type(cause).__name__)
+    unavailable = ServiceUnavailable("The record cannot be used now; try again.", retry_after=_RETRY_AFTER_SECONDS)
+    return _explain(unavailable)
+
+
+def _harden(response: Response) -> Response:
+    response.headers.setdefault("Content-Security-Policy", _POLICY)
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    response.headers.setdefault("Referrer-Policy", "same-origin")
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "no-store")
+    return response

@@ -1,0 +1,86 @@
+"""Who may come in: a bearer token for programs, a one-time link for people."""
+
+import hmac
+from typing import Any
+
+from flask import Blueprint, Flask, abort, current_app, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+from flask_wtf.csrf import CSRFProtect
+
+from receiver import secrets
+from receiver.clock import now
+from receiver.record import sign_in
+
+blueprint = Blueprint("auth", __name__)
+csrf = CSRFProtect()
+
+_OPERATOR = "operator"
+
+
+class Operator(UserMixin):  # type: ignore[misc]
+    """The person who came in by the one-time link."""
+
+    id = _OPERATOR
+
+
+def init_app(app: Flask) -> None:
+    """Give the app sessions, sign-in and the CSRF check."""
+    app.secret_key = secrets.session_key(app.extensions["settings"])
+    manager = LoginManager(app)
+    manager.login_view = "auth.sign_in_needed"
+    manager.login_message = None
+    manager.session_protection = "strong"
+    manager.user_loader(lambda user_id: Operator() if user_id == _OPERATOR else None)
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # The guards below check it where a session cookie is what lets in.
+    csrf.init_app(app)
+
+
+def require_person() -> ResponseReturnValue | None:
+    """A guard: only signed-in people; a change also needs the page's CSRF token."""
+    if not current_user.is_authenticated:
+        return redirect(url_for("auth.sign_in_needed"))
+    csrf.protect()
+    return None
+
+
+def require_token_or_person() -> None:
+    """A guard: the API token, or a signed-in person's session with its CSRF token."""
+    offered = request.authorization
+    if offered is not None and offered.type == "bearer":
+        expected: str = current_app.extensions["api_token"]
+        if hmac.compare_digest((offered.token or "").encode("utf-8", "replace"), expected.encode()):
+            return
+        abort(401, "The bearer token is wrong; `python -m jobs token` prints the right one.")
+    if not current_user.is_authenticated:
+        abort(401, "Send Authorization: Bearer and the API token; `python -m jobs token` prints it.")
+    csrf.protect()
+
+
+@blueprint.get("/sign-in")
+def sign_in_needed() -> ResponseReturnValue:
+    """Say how to come in."""
+    return _sign_in_page(), 200
+
+
+@blueprint.get("/sign-in/<token>")
+def sign_in_with(token: str) -> ResponseReturnValue:
+    """Come in by a one-time link."""
+    with current_app.extensions["record"].write() as session:
+        good = sign_in.use(session, token, now())
+    if not good:
+        return _sign_in_page("This link was used before, or is older than a day."), 403
+    login_user(Operator())
+    return redirect(url_for("dashboard.overview_page"))
+
+
+@blueprint.post("/sign-out")
+def sign_out() -> ResponseReturnValue:
+    """End this browser's session."""
+    csrf.protect()
+    logout_user()
+    return redirect(url_for("auth.sign_in_needed"))
+
+
+def _sign_in_page(problem: str | None = None) -> Any:
+    return current_app.jinja_env.get_template("sign_in.html").render(problem=problem)

@@ -1,0 +1,69 @@
+"""For supervisors and monitoring: is the process up, can it work, and its numbers."""
+
+from collections.abc import Iterator
+
+import redis
+from flask import Blueprint, Response, current_app, jsonify
+from flask.typing import ResponseReturnValue
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+
+from receiver.clock import now
+from receiver.record import overview
+from receiver.record.database import Record, is_at_head
+
+blueprint = Blueprint("health", __name__)
+metrics_blueprint = Blueprint("metrics", __name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> ResponseReturnValue:
+    """The process answers."""
+    return jsonify(status="ok")
+
+
+@blueprint.get("/readyz")
+def readyz() -> ResponseReturnValue:
+    """The record can be used; Redis is reported but not required."""
+    try:
+        current_app.extensions["redis"].ping()
+        transport = "up"
+    except (redis.RedisError, OSError):
+        transport = "away; tickets wait safely in the record"
+    try:
+        ready = is_at_head(current_app.extensions["record"])
+        state = "up" if ready else "its schema is old: run python -m jobs migrate"
+    except (SQLAlchemyError, OSError) as error:
+        ready, state = False, f"away: {type(error).__name__}"
+    return jsonify(status="ok" if ready else "not ready", database=state, redis=transport), 200 if ready else 503
+
+
+@metrics_blueprint.get("/metrics")
+def metrics() -> ResponseReturnValue:
+    """The record's numbers for Prometheus; whichever process is asked, they are the same."""
+    registry = CollectorRegistry()
+    registry.register(_Numbers(current_app.extensions["record"]))
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+class _Numbers(Collector):
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def collect(self) -> Iterator[Metric]:
+        with self._record.read() as session:
+            counts = overview.counts(session, now())
+        for noun in ("tickets", "deliveries"):
+            family = GaugeMetricFamily(f"ticket_attribution_{noun}", f"{noun} by status", labels=["status"])
+            for status, count in counts[noun].items():
+                family.add_metric([status], count)
+            yield family
+        due = counts["due"]
+        yield GaugeMetricFamily("ticket_attribution_due_tickets", "tickets that wait", value=due["tickets"])
+        yield GaugeMetricFamily(
+            "ticket_attribution_oldest_due_seconds", "how long the first of them waits", value=due["oldest_seconds"]
+        )
+        yield GaugeMetricFamily("ticket_attribution_alarms", "alarms that are up", value=len(counts["alarms"]))

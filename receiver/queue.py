@@ -1,0 +1,88 @@
+"""Redis is transport: the queues, and the wake-ups put into them. Only this file of the receiver knows RQ."""
+
+import logging
+import threading
+from typing import Any
+
+import redis
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+CLASSIFY, DIGEST, MAINTENANCE = "classify", "digest", "maintenance"
+QUEUES = (CLASSIFY, DIGEST, MAINTENANCE)
+
+CLASSIFY_JOB = "jobs.classify.classify_due"
+DIGEST_JOB = "jobs.digest.send_due"
+
+# A classify job stops claiming after its budget and then waits for what is in flight.
+TIMEOUTS = {CLASSIFY: 300, DIGEST: 900, MAINTENANCE: 60}
+_SHORT_TTL = 600
+
+log = logging.getLogger(__name__)
+
+
+def connect(url: str, timeout: float | None = None) -> "redis.Redis":
+    """A Redis client; with a `timeout` in seconds it gives up that fast and never retries."""
+    options: dict[str, Any] = {}
+    if timeout is not None:
+        options = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": None}
+    return redis.Redis.from_url(url, **options)
+
+
+def queue(name: str, connection: "redis.Redis") -> Queue:
+    """The queue `name`; what it carries is JSON, so nothing put into Redis can run code here."""
+    return Queue(name, connection=connection, serializer=JSONSerializer, default_timeout=TIMEOUTS[name])
+
+
+def wake(name: str, connection: "redis.Redis", enough: int = 1) -> None:
+    """Enqueue the wake-up of queue `name`, unless `enough` of them wait unstarted already.
+
+    One that has not started will see everything that is due when it does.
+    """
+    target = queue(name, connection)
+    if target.count < enough:
+        job = {CLASSIFY: CLASSIFY_JOB, DIGEST: DIGEST_JOB}[name]
+        target.enqueue(job, result_ttl=_SHORT_TTL, failure_ttl=7 * 86400, description=job)
+
+
+class Waker:
+    """Wakes a queue from a thread of its own, so that no request ever waits for Redis.
+
+    Wake-ups asked for while one is on its way are one: the job it starts sees everything that is due.
+    A wake-up that fails is forgotten, because the sweep finds what is due.
+    """
+
+    def __init__(self, url: str, enough: int) -> None:
+        self._connection = connect(url, timeout=0.25)
+        self._enough = enough
+        self._wanted: set[str] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._away = False
+
+    def wake(self, name: str) -> None:
+        """Ask for the queue `name` to be woken; returns at once."""
+        with self._changed:
+            self._wanted.add(name)
+            if self._thread is None:  # Not in __init__: the web server forks after the app is made.
+                self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._wanted)
+                name = self._wanted.pop()
+            try:
+                wake(name, self._connection, self._enough)
+                self._away = False
+            except (redis.RedisError, OSError) as error:
+                if not self._away:
+                    log.warning("Redis is away (%s); the sweep will wake what is due", type(error).__name__)
+                self._away = True
+
+
+def depths(connection: "redis.Redis") -> dict[str, int]:
+    """How many jobs wait in each queue. Raises redis.RedisError."""
+    return {name: queue(name, connection).count for name in QUEUES}

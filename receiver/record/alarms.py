@@ -1,0 +1,29 @@
+"""Alarms: what an operator must know, for as long as it is true."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from receiver.record.models import Alarm
+
+
+def sound(session: Session, name: str, message: str, now: datetime) -> bool:
+    """Keep the alarm `name` up with this message; True where it was silent before."""
+    alarm = session.get(Alarm, name)
+    if alarm is None:
+        session.add(Alarm(name=name, message=message, since=now))
+        return True
+    alarm.message = message
+    return False
+
+
+def clear(session: Session, name: str) -> None:
+    """The cause of the alarm `name` is gone."""
+    session.execute(delete(Alarm).where(Alarm.name == name))
+
+
+def current(session: Session) -> Sequence[Alarm]:
+    """Every alarm that is up, the oldest first."""
+    return session.scalars(select(Alarm).order_by(Alarm.since)).all()

@@ -1,0 +1,165 @@
+"""Digests: claiming a period once, its exact membership, and the way from claimed to sent."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import make_msgid
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, insert, literal, select, update
+from sqlalchemy.orm import Session
+
+from receiver.record import tallies
+from receiver.record.database import PARAMETERS
+from receiver.record.models import Classification, Digest, DigestTicket, Ticket, TimetableEntry
+from receiver.record.tickets import Pair
+
+SENDING_LEASE = timedelta(seconds=120)
+SCHEDULED = "digest"
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """To whom digests go, and the domain that their Message-IDs name."""
+
+    recipients: tuple[str, ...]
+    domain: str
+
+
+def workbook_path(data_dir: Path, digest_id: int) -> Path:
+    """Where the workbook of a digest is kept."""
+    return data_dir / "digests" / f"digest-{digest_id}.xlsx"
+
+
+def claim(session: Session, period: str, envelope: Envelope, now: datetime) -> Digest | None:
+    """The digest of everything settled since the last one; None where nothing was, or the period is taken."""
+    if session.scalar(select(Digest.id).where(Digest.name == SCHEDULED, Digest.period == period)):
+        return None
+    after, until = _last_settled(session), tallies.value(session, "settled")
+    digest = _new(SCHEDULED, period, envelope, now)
+    digest.settled_after, digest.settled_until = after, until
+    return _fill(session, digest, [and_(Ticket.settled > after, Ticket.settled <= until)])
+
+
+def claim_batch(session: Session, ticket_ids: Sequence[int], envelope: Envelope, now: datetime) -> Digest | None:
+    """The digest of one run of the pipeline: these tickets and no others. The scheduled digest is not affected."""
+    chunks = [ticket_ids[start : start + PARAMETERS] for start in range(0, len(ticket_ids), PARAMETERS)]
+    return _fill(session, _new("run", now.isoformat(), envelope, now), [Ticket.id.in_(chunk) for chunk in chunks])
+
+
+def _new(name: str, period: str, envelope: Envelope, now: datetime) -> Digest:
+    return Digest(
+        name=name,
+        period=period,
+        status="claimed",
+        created_at=now,
+        settled_after=0,
+        settled_until=0,
+        tickets=0,
+        recipients=list(envelope.recipients),
+        message_id=make_msgid("digest", envelope.domain),
+        claimable_at=now,
+    )
+
+
+def _fill(session: Session, digest: Digest, members: Sequence[ColumnElement[bool]]) -> Digest | None:
+    """Write the digest and its exact membership; None, and nothing is written, where it has no members."""
+    session.add(digest)
+    session.flush()
+    current = and_(Classification.ticket_id == Ticket.id, Classification.current)
+    for condition in members:
+        rows = select(literal(digest.id), Ticket.id, Classification.id).outerjoin_from(Ticket, Classification, current)
+        columns = ["digest_id", "ticket_id", "classification_id"]
+        session.execute(insert(DigestTicket).from_select(columns, rows.where(condition)))
+    count = select(func.count()).where(DigestTicket.digest_id == digest.id)
+    digest.tickets = session.scalar(count) or 0
+    if not digest.tickets:
+        session.delete(digest)
+        return None
+    return digest
+
+
+def take(session: Session, digest_id: int, now: datetime) -> Digest | None:
+    """The digest, if it is this caller's to build and send now; an attempt is counted."""
+    return session.scalar(
+        update(Digest)
+        .where(Digest.id == digest_id, Digest.status == "claimed", Digest.claimable_at <= now)
+        .values(claimable_at=now + SENDING_LEASE, attempts=Digest.attempts + 1)
+        .returning(Digest),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def mark(session: Session, digest_id: int, status: str, now: datetime, **columns: Any) -> None:
+    """Move a digest to `status`; while it is `sending`, nobody else touches it for two minutes."""
+    values = {"status": status, "claimable_at": now + SENDING_LEASE} | columns
+    session.execute(update(Digest).where(Digest.id == digest_id).values(**values))
+
+
+def waiting(session: Session, now: datetime) -> Sequence[int]:
+    """The ids of the digests that are claimed and can be taken, oldest first."""
+    query = select(Digest.id).where(Digest.status == "claimed", Digest.claimable_at <= now).order_by(Digest.id)
+    return session.scalars(query).all()
+
+
+def interrupted(session: Session, now: datetime) -> Sequence[int]:
+    """The ids of the digests whose sender died while sending, so that nobody knows whether the mail went out."""
+    return session.scalars(select(Digest.id).where(Digest.status == "sending", Digest.claimable_at <= now)).all()
+
+
+def rows(session: Session, digest_id: int) -> Iterator[Pair]:
+    """The members with the classification they had when the digest was claimed, in the workbook's order."""
+    query = (
+        select(Ticket, Classification)
+        .join(DigestTicket, DigestTicket.ticket_id == Ticket.id)
+        .outerjoin(Classification, Classification.id == DigestTicket.classification_id)
+        .where(DigestTicket.digest_id == digest_id)
+    )
+    yield from _in_order(session, query)
+
+
+def pending(session: Session) -> Iterator[Pair]:
+    """What a digest claimed now would hold, in the workbook's order."""
+    current = and_(Classification.ticket_id == Ticket.id, Classification.current)
+    query = select(Ticket, Classification).outerjoin(Classification, current)
+    yield from _in_order(session, query.where(Ticket.settled > _last_settled(session)))
+
+
+def _last_settled(session: Session) -> int:
+    """The number up to which scheduled digests have covered what was settled."""
+    return session.scalar(select(func.max(Digest.settled_until)).where(Digest.name == SCHEDULED)) or 0
+
+
+def _in_order(session: Session, query: Select[Ticket, Classification]) -> Iterator[Pair]:
+    ordered = query.order_by(
+        func.lower(func.coalesce(Classification.category, "")),
+        func.lower(func.coalesce(Classification.request_type, "")),
+        func.lower(Ticket.short_description),
+        Ticket.id,
+    )
+    found = session.execute(ordered.execution_options(yield_per=1000))
+    yield from ((ticket, classification) for ticket, classification in found)
+
+
+def page(session: Session, limit: int, before: int | None = None) -> Sequence[Digest]:
+    """Up to `limit` digests, newest first, with ids below `before`."""
+    query = select(Digest).order_by(Digest.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Digest.id < before)
+    return session.scalars(query).all()
+
+
+def take_slot(session: Session, name: str, slot: datetime) -> bool:
+    """Whether `slot` of the timed job `name` is new and now this caller's.
+
+    The first time a job is seen its current slot counts as done: what was due before we existed is not sent late.
+    """
+    entry = session.get(TimetableEntry, name)
+    if entry is None:
+        session.add(TimetableEntry(name=name, last_slot=slot))
+        return False
+    if slot <= entry.last_slot:
+        return False
+    entry.last_slot = slot
+    return True

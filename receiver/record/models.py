@@ -1,0 +1,246 @@
+"""The tables. Times are UTC; a ticket's and a delivery's states are those of the constants here."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Integer, LargeBinary, MetaData, Text, text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+RECEIVED, CLASSIFIED, NEEDS_REVIEW, FAILED, REVIEWED = "received", "classified", "needs_review", "failed", "reviewed"
+TICKET_STATES = (RECEIVED, CLASSIFIED, NEEDS_REVIEW, FAILED, REVIEWED)
+ACCEPTED, PARTIAL, QUARANTINED, DUPLICATE, REPLAYED = "accepted", "partial", "quarantined", "duplicate", "replayed"
+DELIVERY_STATES = (ACCEPTED, PARTIAL, QUARANTINED, DUPLICATE, REPLAYED)
+DIGEST_STATES = ("claimed", "sending", "sent", "failed", "held")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC; SQLite itself forgets the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To UTC, naive where the database keeps no zone."""
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Aware again."""
+        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+
+
+def _index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """A partial index, the same on both databases."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
+_Id = BigInteger().with_variant(Integer, "sqlite")
+_NAMES = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """The record's tables."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map: ClassVar = {str: Text, datetime: UtcDateTime, dict[str, Any]: JSON, list[Any]: JSON}
+
+
+class Delivery(Base):
+    """One HTTP message of a source, its raw bytes included; a redelivery is a row of its own."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        _index("uq_deliveries_source_key", "source", "key", unique=True, where="original_id IS NULL"),
+        _index("ix_deliveries_original_id", "original_id", where="original_id IS NOT NULL"),
+        Index("ix_deliveries_source_body_sha256", "source", "body_sha256"),
+        Index("ix_deliveries_status_id", "status", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    source: Mapped[str]
+    key: Mapped[str]
+    received_at: Mapped[datetime]
+    status: Mapped[str]
+    headers: Mapped[dict[str, Any]]
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    body_sha256: Mapped[str]
+    accepted: Mapped[int] = mapped_column(default=0)
+    updated: Mapped[int] = mapped_column(default=0)
+    duplicates: Mapped[int] = mapped_column(default=0)
+    rejected: Mapped[list[Any]] = mapped_column(default=list)
+    error: Mapped[str | None]
+    original_id: Mapped[int | None] = mapped_column(ForeignKey("deliveries.id"))
+    conflict: Mapped[bool] = mapped_column(default=False)
+
+
+class Ticket(Base):
+    """Our record of one request at a helpdesk.
+
+    While `received`, it may be claimed once `claimable_at` has passed; a claim writes a `lease` and moves
+    `claimable_at` to the lease's end. `category` and `request_type` repeat the current classification, so
+    that lists filter on one table. `settled` numbers the moments at which tickets left `received`, in order
+    of commit; digests are cut along it.
+    """
+
+    __tablename__ = "tickets"
+    __table_args__ = (
+        Index("uq_tickets_source_external_id", "source", "external_id", unique=True),
+        _index("ix_tickets_claimable", "claimable_at", where="status = 'received'"),
+        _index("ix_tickets_suspects", "crashes", where="status = 'received' AND crashes > 0"),
+        Index("ix_tickets_status_id", "status", "id"),
+        Index("ix_tickets_source_id", "source", "id"),
+        _index("ix_tickets_category_id", "category", "id", where="category IS NOT NULL"),
+        _index("ix_tickets_request_type_id", "request_type", "id", where="request_type IS NOT NULL"),
+        _index("ix_tickets_lease", "lease", where="lease IS NOT NULL"),
+        _index("ix_tickets_settled", "settled", where="settled IS NOT NULL"),
+    )
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    source: Mapped[str]
+    external_id: Mapped[str]
+    delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id"), index=True)
+    short_description: Mapped[str]
+    long_description: Mapped[str]
+    requester_email: Mapped[str | None]
+    priority: Mapped[str | None]
+    url: Mapped[str | None]
+    source_created_at: Mapped[datetime | None]
+    source_updated_at: Mapped[datetime | None]
+    received_at: Mapped[datetime]
+    status: Mapped[str]
+    category: Mapped[str | None]
+    request_type: Mapped[str | None]
+    due_at: Mapped[datetime | None]
+    claimable_at: Mapped[datetime]
+    lease: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    crashes: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None]
+    settled: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Classification(Base):
+    """A checked decision about a ticket; the earlier ones stay as its history."""
+
+    __tablename__ = "classifications"
+    __table_args__ = (
+        _index("uq_classifications_current", "ticket_id", unique=True, where="current"),
+        Index("ix_classifications_ticket_id", "ticket_id"),
+    )
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("tickets.id"))
+    current: Mapped[bool]
+    created_at: Mapped[datetime]
+    category: Mapped[str]
+    request_type: Mapped[str]
+    sla_value: Mapped[float]
+    sla_unit: Mapped[str]
+    sla_is_default: Mapped[bool]
+    confidence: Mapped[float]
+    reasoning: Mapped[str]
+    alternatives: Mapped[list[Any]]
+    review_reason: Mapped[str | None]
+    engine: Mapped[str]
+    model: Mapped[str]
+    fallback: Mapped[bool]
+    mended: Mapped[bool]
+    catalog_version: Mapped[str]
+    prompt_version: Mapped[str | None]
+    prompt_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    latency_ms: Mapped[int]
+
+
+class Digest(Base):
+    """One mail of one period; the unique pair of name and period is what lets it be claimed once."""
+
+    __tablename__ = "digests"
+    __table_args__ = (
+        Index("uq_digests_name_period", "name", "period", unique=True),
+        Index("ix_digests_name_settled_until", "name", "settled_until"),
+        Index("ix_digests_status", "status"),
+    )
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    name: Mapped[str]
+    period: Mapped[str]
+    status: Mapped[str]
+    created_at: Mapped[datetime]
+    settled_after: Mapped[int] = mapped_column(BigInteger)
+    settled_until: Mapped[int] = mapped_column(BigInteger)
+    tickets: Mapped[int]
+    recipients: Mapped[list[Any]]
+    message_id: Mapped[str]
+    attempts: Mapped[int] = mapped_column(default=0)
+    claimable_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+
+
+class DigestTicket(Base):
+    """A ticket in a digest, as it was classified then."""
+
+    __tablename__ = "digest_tickets"
+
+    digest_id: Mapped[int] = mapped_column(ForeignKey("digests.id"), primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("tickets.id"), primary_key=True, index=True)
+    classification_id: Mapped[int | None] = mapped_column(ForeignKey("classifications.id"), index=True)
+
+
+class CatalogVersion(Base):
+    """A catalog that classified tickets, or could have, word for word."""
+
+    __tablename__ = "catalogs"
+
+    version: Mapped[str] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    loaded_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Tally(Base):
+    """A maintained number: counts of states (kept by triggers), tokens used, the last `settled` given out."""
+
+    __tablename__ = "tallies"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
+class Alarm(Base):
+    """Something an operator must know, while it lasts."""
+
+    __tablename__ = "alarms"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    message: Mapped[str]
+    since: Mapped[datetime]
+
+
+class TimetableEntry(Base):
+    """The last slot of a timed job that was acted upon."""
+
+    __tablename__ = "timetable"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    last_slot: Mapped[datetime]
+
+
+class SignInLink(Base):
+    """A one-time link, kept as the digest of its token."""
+
+    __tablename__ = "sign_in_links"
+
+    token_sha256: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]

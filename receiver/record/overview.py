@@ -1,0 +1,28 @@
+"""The state of the whole in a few bounded queries."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from receiver.record import alarms, tallies, tickets
+from receiver.record.models import DELIVERY_STATES, TICKET_STATES
+
+
+def counts(session: Session, now: datetime) -> dict[str, Any]:
+    """Tickets and deliveries by status, what is due, tokens used and alarms."""
+    waiting, oldest = tickets.due(session)
+    found = tallies.starting(session, "")
+    return {
+        "tickets": {status: found.get(f"ticket.{status}", 0) for status in TICKET_STATES},
+        "deliveries": {status: found.get(f"delivery.{status}", 0) for status in DELIVERY_STATES},
+        "due": {"tickets": waiting, "oldest_seconds": max(0, round((now - oldest).total_seconds())) if oldest else 0},
+        "cost": {
+            "prompt_tokens": found.get("tokens.prompt", 0),
+            "completion_tokens": found.get("tokens.completion", 0),
+        },
+        "alarms": [
+            {"name": alarm.name, "message": alarm.message, "since": alarm.since.isoformat()}
+            for alarm in alarms.current(session)
+        ],
+    }

@@ -1,0 +1,27 @@
+"""Maintained numbers: what all-time counts are read from, so that nothing counts a million rows."""
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from receiver.record.models import Tally
+
+_ADD = text(
+    "INSERT INTO tallies (name, value) VALUES (:name, :amount)"
+    " ON CONFLICT (name) DO UPDATE SET value = tallies.value + :amount RETURNING value"
+)
+
+
+def add(session: Session, name: str, amount: int) -> int:
+    """Add `amount` to a tally and return its new value; the row stays locked until the commit."""
+    return int(session.execute(_ADD, {"name": name, "amount": amount}).scalar_one())
+
+
+def value(session: Session, name: str) -> int:
+    """A tally's value, 0 where nothing was added yet."""
+    return session.scalar(select(Tally.value).where(Tally.name == name)) or 0
+
+
+def starting(session: Session, prefix: str) -> dict[str, int]:
+    """The tallies whose names begin with `prefix`, by the rest of their names."""
+    rows = session.execute(select(Tally.name, Tally.value).where(Tally.name.startswith(prefix, autoescape=True)))
+    return {name.removeprefix(prefix): count for name, count in rows}

@@ -1,0 +1,173 @@
+"""Tickets: merging what a delivery brings into what is known, and reading them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, and_, func, insert, literal, or_, select, update
+from sqlalchemy.orm import Session
+
+from receiver.record.database import PARAMETERS
+from receiver.record.models import RECEIVED, REVIEWED, Classification, Ticket
+
+TEXT_FIELDS = ("short_description", "long_description", "requester_email", "priority", "url")
+SEARCHED = 20_000
+
+# The partial index of received tickets is used only where the query spells out the same constant.
+is_received = Ticket.status == literal(RECEIVED, literal_execute=True)
+
+
+Pair = tuple[Ticket, Classification | None]
+
+
+@dataclass(frozen=True, slots=True)
+class IncomingTicket:
+    """A ticket as a source sent it, validated."""
+
+    external_id: str
+    short_description: str
+    long_description: str = ""
+    requester_email: str | None = None
+    priority: str | None = None
+    url: str | None = None
+    source_created_at: datetime | None = None
+    source_updated_at: datetime | None = None
+
+
+@dataclass
+class Merge:
+    """What a delivery's tickets change: the new ones, the changed ones with their row's id, and the rest."""
+
+    new: dict[str, IncomingTicket] = field(default_factory=dict)
+    changed: dict[int, IncomingTicket] = field(default_factory=dict)
+    confirmed: dict[int, datetime] = field(default_factory=dict)
+    updated: int = 0
+    duplicates: int = 0
+
+
+def merge(session: Session, source: str, incoming: Sequence[IncomingTicket]) -> Merge:
+    """Compare `incoming`, in order of arrival, with the record; of two versions the newer `updated_at` wins."""
+    result = Merge()
+    rows = _known(session, source, {ticket.external_id for ticket in incoming})
+    ids = {row.external_id: row.id for row in rows}
+    latest: dict[str, Any] = {row.external_id: row for row in rows}
+    for ticket in incoming:
+        name, before = ticket.external_id, latest.get(ticket.external_id)
+        if before is not None and (is_older(ticket, before) or _same_text(ticket, before)):
+            result.duplicates += 1
+            if name in ids and _is_newer(ticket, before):
+                result.confirmed[ids[name]] = ticket.source_updated_at  # type: ignore[assignment]
+            continue
+        if name in ids:
+            result.changed[ids[name]] = ticket
+        else:
+            result.new[name] = ticket
+        result.updated += before is not None
+        latest[name] = ticket
+    return result
+
+
+def _known(session: Session, source: str, names: Iterable[str]) -> Sequence[Row[Any]]:
+    columns = [getattr(Ticket, name) for name in TEXT_FIELDS]
+    found: list[Row[Any]] = []
+    pending = sorted(names)
+    for start in range(0, len(pending), PARAMETERS):
+        query = select(Ticket.id, Ticket.external_id, Ticket.source_updated_at, *columns).where(
+            Ticket.source == source, Ticket.external_id.in_(pending[start : start + PARAMETERS])
+        )
+        found.extend(session.execute(query))
+    return found
+
+
+def is_older(ticket: IncomingTicket, before: Any) -> bool:
+    """Whether the source says that `ticket` is an earlier version than `before`."""
+    return bool(
+        ticket.source_updated_at and before.source_updated_at and ticket.source_updated_at < before.source_updated_at
+    )
+
+
+def _is_newer(ticket: IncomingTicket, before: Any) -> bool:
+    return bool(ticket.source_updated_at) and ticket.source_updated_at != before.source_updated_at
+
+
+def _same_text(ticket: IncomingTicket, before: Any) -> bool:
+    return all(getattr(ticket, name) == getattr(before, name) for name in TEXT_FIELDS)
+
+
+def record(session: Session, source: str, delivery_id: int, merged: Merge, now: datetime) -> None:
+    """Write what `merge` found. New and changed tickets are due at once, unless a person has reviewed them."""
+    if merged.new:
+        arrival = {"source": source, "delivery_id": delivery_id, "received_at": now}
+        due = {"status": RECEIVED, "claimable_at": now, "attempts": 0, "crashes": 0}
+        session.execute(insert(Ticket), [_columns(t) | arrival | due for t in merged.new.values()])
+    for ticket_id, ticket in merged.changed.items():
+        session.execute(
+            update(Ticket).where(Ticket.id == ticket_id).values(delivery_id=delivery_id, **_columns(ticket))
+        )
+        make_due(session, ticket_id, now)
+    for ticket_id, updated_at in merged.confirmed.items():
+        session.execute(update(Ticket).where(Ticket.id == ticket_id).values(source_updated_at=updated_at))
+
+
+def _columns(ticket: IncomingTicket) -> dict[str, Any]:
+    return {name: getattr(ticket, name) for name in IncomingTicket.__slots__}
+
+
+def make_due(session: Session, ticket_id: int, now: datetime) -> bool:
+    """Have a ticket classified again; whoever holds a lease on it loses it. False where a person reviewed it."""
+    result = session.execute(
+        update(Ticket)
+        .where(Ticket.id == ticket_id, Ticket.status != REVIEWED)
+        .values(status=RECEIVED, claimable_at=now, lease=None, attempts=0, crashes=0, error=None, settled=None)
+        .returning(Ticket.id)
+    )
+    return result.first() is not None
+
+
+def with_classification(session: Session, ticket_id: int) -> Pair | None:
+    """A ticket and its current classification."""
+    row = session.execute(_joined().where(Ticket.id == ticket_id)).first()
+    return (row[0], row[1]) if row else None
+
+
+def page(session: Session, filters: dict[str, str], limit: int, before: int | None = None) -> list[Pair]:
+    """Up to `limit` pairs of ticket and current classification, newest first, with ids below `before`.
+
+    `filters` may name status, category, request_type, source (exact) and q (text, searched in the newest
+    20,000 tickets that are left).
+    """
+    query = _joined().order_by(Ticket.id.desc()).limit(limit)
+    exact = [getattr(Ticket, name) == value for name, value in filters.items() if name != "q"]
+    if before is not None:
+        exact.append(Ticket.id < before)
+    if "q" in filters:
+        newest = select(Ticket.id).where(*exact).order_by(Ticket.id.desc()).limit(SEARCHED).subquery()
+        exact = [Ticket.id.in_(select(newest.c.id)), _matches(filters["q"])]
+    return [(ticket, classification) for ticket, classification in session.execute(query.where(*exact))]
+
+
+def _joined() -> Any:
+    current = and_(Classification.ticket_id == Ticket.id, Classification.current)
+    return select(Ticket, Classification).outerjoin(Classification, current)
+
+
+def _matches(words: str) -> Any:
+    columns = (Ticket.external_id, Ticket.short_description, Ticket.long_description, Ticket.requester_email)
+    return or_(*(column.icontains(words, autoescape=True) for column in columns))
+
+
+def due(session: Session) -> tuple[int, datetime | None]:
+    """How many tickets wait to be classified, and since when the first of them has been due."""
+    row = session.execute(select(func.count(), func.min(Ticket.claimable_at)).where(is_received)).one()
+    return row[0], row[1]
+
+
+def ids(session: Session, source: str, external_ids: Sequence[str]) -> list[int]:
+    """The ids of a source's tickets of these names."""
+    return [row.id for row in _known(session, source, external_ids)]
+
+
+def next_claimable(session: Session, source: str) -> datetime | None:
+    """When the first of a source's waiting tickets can be claimed; None where all are settled."""
+    return session.scalar(select(func.min(Ticket.claimable_at)).where(is_received, Ticket.source == source))

@@ -1,0 +1,214 @@
+"""The settings of every process: read once from the environment and `.env`, checked together, then frozen."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import marshmallow.fields as mf
+from croniter import croniter
+from dotenv import dotenv_values
+from marshmallow import EXCLUDE, Schema, ValidationError
+from marshmallow.validate import Email, Length, OneOf, Range
+
+from receiver import signatures
+from receiver.record.digests import Envelope
+
+
+class SettingsError(ValueError):
+    """One or more settings are wrong; the text has a line for each and says what to do."""
+
+
+def _zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValidationError("Not a known time zone; write one such as Europe/Berlin.") from None
+
+
+def _cron(expression: str) -> None:
+    if len(expression.split()) != 5 or not croniter.is_valid(expression):
+        raise ValidationError("Not a cron expression of five fields, such as 0 8 * * 1-5.")
+
+
+def _webhook_secrets(secrets: list[str]) -> None:
+    for secret in secrets:
+        signatures.standard_key(secret)
+
+
+def _database(url: str) -> None:
+    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ValidationError("Must begin with sqlite:/// or postgresql+psycopg://.")
+
+
+class _List(mf.String):
+    """Comma-separated text to a tuple; `check` sees the items."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, *args, **kwargs)
+        return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+class _Emails(_List):
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return tuple(Email()(item) for item in super()._deserialize(value, *args, **kwargs))
+
+
+def _setting(kind: mf.Field[Any]) -> Any:
+    return field(metadata={"kind": kind})
+
+
+def _text(default: str | None = None, **options: Any) -> Any:
+    return _setting(mf.String(load_default=default, **options))
+
+
+def _whole(default: int, low: int, high: int) -> Any:
+    return _setting(mf.Integer(load_default=default, validate=Range(low, high)))
+
+
+def _real(default: float, low: float, high: float) -> Any:
+    return _setting(mf.Float(load_default=default, validate=Range(low, high)))
+
+
+def _url(**options: Any) -> Any:
+    return _setting(mf.Url(load_default=None, require_tld=False, schemes={"http", "https"}, **options))
+
+
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting by its name in lower case; `.env.example` explains each."""
+
+    data_dir: Path = _setting(mf.String(load_default="./data"))
+    database_url: str = _text(validate=_database)
+    redis_url: str = _text(validate=Length(min=8))
+    host: str = _text("127.0.0.1")
+    port: int = _whole(8000, 1, 65535)
+    web_workers: int = _whole(2, 1, 64)
+    workers: int = _whole(1, 1, 64)
+    public_url: str | None = _url()
+    helpdesk_webhook_url: str | None = _url()
+    helpdesk_api_key: str | None = _text()
+    helpdesk_api_secret: str | None = _text()
+    service_catalog_url: str | None = _text()
+    openai_api_key: str | None = _text()
+    openai_base_url: str | None = _url()
+    llm_model: str = _text("gpt-4o-mini")
+    llm_temperature: float = _real(0.1, 0, 2)
+    llm_max_tokens: int = _whole(500, 50, 100_000)
+    llm_concurrency: int = _whole(64, 1, 512)
+    llm_timeout: float = _real(30, 1, 600)
+    webhook_secret: tuple[str, ...] = _setting(_List(load_default=(), validate=_webhook_secrets))
+    sources_file: str | None = _text()
+    api_token: str | None = _text(validate=Length(min=16, error="Shorter than 16 characters is too easy to guess."))
+    smtp_host: str | None = _text()
+    smtp_port: int = _whole(587, 1, 65535)
+    smtp_username: str | None = _text()
+    smtp_password: str | None = _text()
+    smtp_use_tls: bool = _setting(mf.Boolean(load_default=True))
+    from_email: str | None = _setting(mf.Email(load_default=None))
+    from_name: str = _text("Ticket Attribution")
+    recipient_email: tuple[str, ...] = _setting(_Emails(load_default=()))
+    sender_name: str = _text("IT Service Desk")
+    codebase_link: str | None = _url()
+    digest_cron: str = _text("0 8 * * 1-5", validate=_cron)
+    digest_timezone: str = _text("UTC", validate=_zone)
+    digest_after_unknown: str = _text("hold", validate=OneOf(["hold", "resend"]))
+    output_dir: Path = _setting(mf.String(load_default="./output"))
+    report_filename: str = _text("classified_tickets_report.xlsx")
+    log_level: str = _text("INFO", validate=OneOf(_LEVELS))
+    classification_batch_size: int = _whole(5, 1, 1000)
+    request_timeout: float = _real(30, 1, 600)
+    review_threshold: float = _real(0.6, 0, 1)
+    max_body_mb: int = _whole(5, 1, 100)
+    max_batch: int = _whole(1000, 1, 100_000)
+
+    @property
+    def uses_llm(self) -> bool:
+        """Whether a model's endpoint is configured; otherwise the local engine answers."""
+        return bool(self.openai_api_key or self.openai_base_url)
+
+    @property
+    def embeds_redis(self) -> bool:
+        """Whether Redis is the embedded one, because no REDIS_URL is set."""
+        return self.redis_url == f"unix://{embedded_socket(self.data_dir)}"
+
+    @property
+    def envelope(self) -> Envelope:
+        """To whom digests go, and the domain they come from."""
+        return Envelope(self.recipient_email, (self.from_email or "@localhost").rpartition("@")[2])
+
+    @property
+    def url(self) -> str:
+        """Where a person on this machine, or behind `PUBLIC_URL`, opens the pages. No slash at the end."""
+        return self.public_url.rstrip("/") if self.public_url else f"http://{self.host}:{self.port}"
+
+
+_SCHEMA = Schema.from_dict({f.name: f.metadata["kind"] for f in fields(Settings)})
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in `environ`, by default those of `.env` overlaid with the process's environment.
+
+    An empty value counts as unset. Raises SettingsError naming every wrong setting at once.
+    """
+    if environ is None:
+        environ = {k: v for k, v in {**dotenv_values(".env"), **os.environ}.items() if v is not None}
+    raw = {name.lower(): value.strip() for name, value in environ.items() if name.isupper() and value.strip()}
+    raw.setdefault("openai_base_url", raw.get("openai_api_base", ""))
+    raw["log_level"] = raw.get("log_level", "INFO").upper()
+    try:
+        values = _SCHEMA(unknown=EXCLUDE).load({name: value for name, value in raw.items() if value})
+    except ValidationError as error:
+        wrong = {name: " ".join(map(str, texts)) for name, texts in error.normalized_messages().items()}
+        raise SettingsError(_explain(wrong)) from None
+    if problems := _contradictions(values):
+        raise SettingsError(_explain(problems))
+    return Settings(**_with_places(values))
+
+
+def _contradictions(values: dict[str, Any]) -> dict[str, str]:
+    problems = {}
+    if values["smtp_host"] and not values["recipient_email"]:
+        problems["recipient_email"] = "SMTP_HOST is set, so say who receives the digest."
+    if values["smtp_host"] and not values["from_email"] and "@" not in (values["smtp_username"] or ""):
+        problems["from_email"] = "SMTP_HOST is set, so say which address the digest comes from."
+    if bool(values["smtp_username"]) != bool(values["smtp_password"]):
+        problems["smtp_password"] = "SMTP_USERNAME and SMTP_PASSWORD go together; set both or neither."
+    if Path(values["report_filename"]).name != values["report_filename"]:
+        problems["report_filename"] = "A file name without folders; OUTPUT_DIR says where it goes."
+    return problems
+
+
+def _with_places(values: dict[str, Any]) -> dict[str, Any]:
+    data_dir = Path(values["data_dir"]).expanduser().resolve()
+    return values | {
+        "data_dir": data_dir,
+        "output_dir": Path(values["output_dir"]).expanduser(),
+        "database_url": values["database_url"] or f"sqlite:///{data_dir}/tickets.db",
+        "redis_url": values["redis_url"] or f"unix://{embedded_socket(data_dir)}",
+        "from_email": values["from_email"] or values["smtp_username"],
+    }
+
+
+def embedded_socket(data_dir: Path) -> Path:
+    """Where the embedded Redis listens: a socket under `data_dir`.
+
+    It is under the system's temporary folder when that path exceeds the 107 bytes of a socket's address (unix(7)).
+    """
+    path = data_dir / "redis" / "redis.sock"
+    if len(os.fsencode(path)) <= 107:
+        return path
+    name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"ticket-attribution-{os.getuid()}-{name}" / "redis.sock"
+
+
+def _explain(problems: dict[str, str]) -> str:
+    lines = [f"  {name.upper()}: {text}" for name, text in sorted(problems.items())]
+    return "\n".join(["These settings are wrong (.env.example explains each):", *lines])
