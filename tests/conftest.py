@@ -1,0 +1,136 @@
+"""What every test stands on: settings from .env.example, a migrated database, a real Redis, peers on loopback."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import redis
+from dotenv import dotenv_values
+from flask import Flask
+from flask.testing import FlaskClient
+
+from jobs import embedded_redis
+from receiver import catalog, settings
+from receiver.app import create_app
+from receiver.catalog import Catalog
+from receiver.record import database
+from receiver.record.database import Record
+from receiver.settings import Settings
+from tests.peers import http, llm, smtp
+from tests.peers.http import Peer
+from tests.peers.smtp import MailServer
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """The environment of .env.example, with the data in a folder of this test; no .env of a developer is read."""
+    for field in fields(Settings):
+        monkeypatch.delenv(field.name.upper(), raising=False)
+    monkeypatch.delenv("OPENAI_API_BASE", raising=False)
+    for name, value in dotenv_values(ROOT / ".env.example").items():
+        monkeypatch.setenv(name, value or "")
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "output"))
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server, the embedded one, on a socket."""
+    config = settings.load({"DATA_DIR": str(tmp_path_factory.mktemp("redis"))})
+    with subprocess.Popen(embedded_redis.command(config)) as process:
+        wait_until(lambda: _answers(config.redis_url))
+        yield config.redis_url
+        process.terminate()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with redis.Redis.from_url(url) as connection:
+            return bool(connection.ping())
+    except redis.RedisError:
+        return False
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+    """Until `condition` holds; fails when it does not in time."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends, "the condition did not hold in time"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def redis_url(redis_server: str, environment: pytest.MonkeyPatch) -> str:
+    """The server, emptied, and REDIS_URL set to it."""
+    with redis.Redis.from_url(redis_server) as connection:
+        connection.flushall()
+    environment.setenv("REDIS_URL", redis_server)
+    return redis_server
+
+
+@pytest.fixture
+def config(redis_url: str) -> Settings:
+    """The settings of this test's environment; change them by `environment.setenv` before, or by dataclasses.replace."""
+    return settings.load()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database made by the migrations."""
+    path = tmp_path_factory.mktemp("record") / "tickets.db"
+    with database.opened(f"sqlite:///{path}") as record:
+        database.migrate(record)
+        with record.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@pytest.fixture
+def record(config: Settings, migrated: Path) -> Iterator[Record]:
+    """The record of this test's settings, empty."""
+    config.data_dir.mkdir(parents=True)
+    shutil.copy(migrated, config.data_dir / "tickets.db")
+    with database.opened(config.database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def app(config: Settings, record: Record) -> Flask:
+    """The web application over this test's record."""
+    made = create_app(config)
+    made.testing = True
+    return made
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser or a sender that is not signed in."""
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Catalog:
+    """The catalog that comes with the project."""
+    return catalog.load(None, timeout=1)
+
+
+@pytest.fixture
+def model() -> Iterator[Peer]:
+    """A model's endpoint; a test changes `respond`."""
+    with http.serve(llm.endpoint()) as peer:
+        yield peer
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    """A mail server without TLS."""
+    with smtp.serve(MailServer()) as server:
+        yield server

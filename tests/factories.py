@@ -1,0 +1,88 @@
+"""Keyword factories: rows as the real code writes them."""
+
+import hashlib
+import itertools
+import json
+import time
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from receiver import signatures
+from receiver.clock import now
+from receiver.record import classifications, deliveries, leases
+from receiver.record.database import Record
+from receiver.record.deliveries import Arrival, Content
+from receiver.record.models import Classification, Delivery, Ticket
+from receiver.record.tickets import IncomingTicket
+
+_numbers = itertools.count(1)
+
+
+def ticket_json(**fields: Any) -> dict[str, Any]:
+    """A ticket as a source sends it."""
+    return {
+        "id": f"T-{next(_numbers)}",
+        "short_description": "VPN does not connect",
+        "long_description": "Since this morning the VPN client says: no route.",
+        "requester_email": "ada@example.com",
+    } | fields
+
+
+def incoming(**fields: Any) -> IncomingTicket:
+    """A validated ticket."""
+    values = {"external_id": f"T-{next(_numbers)}", "short_description": "VPN does not connect"} | fields
+    return IncomingTicket(**values)
+
+
+def arrival(source: str = "standard", body: bytes = b"{}", at: datetime | None = None, **fields: Any) -> Arrival:
+    """A genuine message."""
+    key = fields.pop("key", f"msg_{next(_numbers)}")
+    return Arrival(source, key, {}, body, hashlib.sha256(body).hexdigest(), at or now())
+
+
+def deliver(record: Record, *tickets: IncomingTicket, at: datetime | None = None, source: str = "standard") -> Delivery:
+    """Record one delivery of these tickets."""
+    with record.write() as session:
+        return deliveries.record(session, arrival(source, at=at), Content(tickets))
+
+
+def due_ticket(record: Record, **fields: Any) -> int:
+    """Record one ticket and return its id."""
+    at, source = fields.pop("at", None), fields.pop("source", "standard")
+    deliver(record, incoming(**fields), at=at, source=source)
+    with record.read() as session:
+        return int(session.query(Ticket.id).order_by(Ticket.id.desc()).limit(1).scalar())
+
+
+def classification(ticket_id: int, **fields: Any) -> Classification:
+    """A classification that is not saved yet."""
+    values: dict[str, Any] = {
+        "ticket_id": ticket_id, "current": True, "created_at": now(), "category": "Network & Connectivity",
+        "request_type": "VPN Connection Issue", "sla_value": 4, "sla_unit": "hours", "sla_is_default": False,
+        "confidence": 0.9, "reasoning": "names vpn", "alternatives": [], "review_reason": None, "engine": "local",
+        "model": "use-multilingual-v3", "fallback": False, "mended": False, "catalog_version": "v1",
+        "prompt_version": None, "prompt_tokens": 0, "completion_tokens": 0, "latency_ms": 1,
+    }  # fmt: skip
+    return Classification(**(values | fields))
+
+
+def settle(record: Record, ticket_id: int, due_at: datetime | None = None, **fields: Any) -> None:
+    """Claim a due ticket and save a classification of it."""
+    with record.write() as session:
+        _claim_all(session)
+        saved = classification(ticket_id, **fields)
+        assert classifications.save(session, "factory", saved, due_at or now())
+
+
+def _claim_all(session: Session) -> None:
+    leases.claim(session, "factory", 1000, now())
+
+
+def signed(secret: str, body: Any, delivery_id: str | None = None, at: float | None = None) -> dict[str, Any]:
+    """The keyword arguments of a Flask test client's POST for a signed delivery; `body` is JSON or raw bytes."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    key = delivery_id or f"msg_{next(_numbers)}"
+    headers = signatures.sign_standard(secret, key, int(at if at is not None else time.time()), raw)
+    return {"data": raw, "headers": headers, "content_type": "application/json"}

@@ -1,0 +1,82 @@
+"""A small HTTP server in a thread, whose answers a test decides."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Request:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Answer:
+    status: int = 200
+    body: bytes = b"{}"
+    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+
+    @classmethod
+    def of(cls, value: Any, status: int = 200) -> "Answer":
+        return cls(status, json.dumps(value).encode())
+
+
+@dataclass
+class Peer:
+    """Answers with what `respond` returns, and remembers every request."""
+
+    respond: Callable[[Request], Answer]
+    requests: list[Request] = field(default_factory=list)
+    url: str = ""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 256
+
+
+@contextmanager
+def serve(peer: Peer) -> Iterator[Peer]:
+    """Run `peer` on a free port of 127.0.0.1 until the end of the block."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def _answer(self) -> None:
+            length = int(self.headers.get("Content-Length") or 0)
+            request = Request(self.command, self.path, dict(self.headers.items()), self.rfile.read(length))
+            peer.requests.append(request)
+            answer = peer.respond(request)
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer.body)))
+            self.end_headers()
+            self.wfile.write(answer.body)
+
+        do_GET = do_POST = _answer
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    with _Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        peer.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield peer
+        finally:
+            server.shutdown()
+            thread.join()

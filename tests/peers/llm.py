@@ -1,0 +1,58 @@
+"""An OpenAI-compatible endpoint: answers with a label of the request's own schema, after a given latency."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.peers.http import Answer, Peer, Request
+
+Reply = Callable[[Request], Answer]
+
+
+def completion(content: str, finish_reason: str = "stop", **usage: int) -> Answer:
+    """A chat completion whose message is `content`."""
+    message = {"role": "assistant", "content": content}
+    return Answer.of(
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 0,
+            "model": "test-model",
+            "choices": [{"index": 0, "message": message, "finish_reason": finish_reason}],
+            "usage": {"prompt_tokens": 900, "completion_tokens": 40, "total_tokens": 940} | usage,
+        }
+    )
+
+
+def labels(request: Request) -> list[str]:
+    """The labels that the request's schema allows."""
+    schema = request.json["response_format"]["json_schema"]["schema"]
+    found: list[str] = schema["properties"]["request_type"]["enum"]
+    return found
+
+
+def proposal(label: str, confidence: Any = 0.9, reasoning: str = "it says so", **more: Any) -> Answer:
+    """A completion in the engine's schema."""
+    answer = {"reasoning": reasoning, "request_type": label, "confidence": confidence, "alternatives": []} | more
+    return completion(json.dumps(answer))
+
+
+def first_label(request: Request) -> Answer:
+    """Always the first entry of the catalog."""
+    return proposal(labels(request)[0])
+
+
+def after(seconds: float, reply: Reply = first_label) -> Reply:
+    """The same reply, later."""
+
+    def respond(request: Request) -> Answer:
+        time.sleep(seconds)
+        return reply(request)
+
+    return respond
+
+
+def endpoint(reply: Reply = first_label) -> Peer:
+    """A model's endpoint; its base URL is the peer's `url` and /v1."""
+    return Peer(reply)
