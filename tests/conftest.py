@@ -78,7 +78,7 @@ def redis_url(redis_server: str, environment: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def config(redis_url: str) -> Settings:
-    """The settings of this test's environment; change them by `environment.setenv` before, or by dataclasses.replace."""
+    """The settings of this test's environment; dataclasses.replace changes them."""
     return settings.load()
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
-from typing import Any
+from typing import Any, cast
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
@@ -22,13 +22,13 @@ class MailServer:
     logins: list[tuple[bytes, bytes]] = field(default_factory=list)
     port: int = 0
 
-    async def handle_MAIL(  # noqa: N802 - aiosmtpd's name.
+    async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         envelope.mail_from = address
         return self._reply("MAIL", server, "250 OK")
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if address in self.refused:
@@ -36,7 +36,7 @@ class MailServer:
         envelope.rcpt_tos.append(address)
         return self._reply("RCPT", server, "250 OK")
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.replies.get("DATA", "2").startswith("2") or self.replies["DATA"] == "drop":
             parsed: Any = message_from_bytes(envelope.original_content or b"", policy=policy.default)
             self.messages.append(parsed)
@@ -46,7 +46,7 @@ class MailServer:
     def _reply(self, verb: str, server: SMTP, usual: str) -> str:
         reply = self.replies.get(verb, usual)
         if reply == "drop":
-            server.transport.abort()
+            cast(Any, server.transport).abort()
             return usual
         return reply
 
@@ -62,7 +62,7 @@ def serve(mail: MailServer, **options: Any) -> Iterator[MailServer]:
     controller = Controller(mail, hostname="127.0.0.1", port=0, **options)
     controller.start()
     try:
-        mail.port = controller.server.sockets[0].getsockname()[1]
+        mail.port = cast(Any, controller.server).sockets[0].getsockname()[1]
         yield mail
     finally:
         controller.stop()
