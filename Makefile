@@ -18,6 +18,9 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+screenshot: .venv/installed
+	$(BIN)/python -m demo.screenshot docs/overview.png
+
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks
 

@@ -16,6 +16,7 @@ from openpyxl.cell.cell import ERROR_CODES
 from openpyxl.chart import BarChart, Reference
 from openpyxl.styles import Font, PatternFill
 from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.table import Table, TableStyleInfo
 
 from receiver.record.models import FAILED, NEEDS_REVIEW, REVIEWED, Classification, Ticket
@@ -164,7 +165,7 @@ def _write_tickets(book: Any, rows: Iterator[list[Any]]) -> None:
 
 
 def _write_table(book: Any, title: str, columns: tuple[str, ...], rows: Iterator[list[Any]]) -> None:
-    sheet = book.create_sheet(title)
+    sheet = _sheet(book, title)
     sample = list(islice(rows, _SAMPLE))
     # In a streamed sheet, widths and the frozen row must be set before the first row is written.
     for index, width in enumerate(_widths(columns, sample), start=1):
@@ -179,6 +180,15 @@ def _write_table(book: Any, title: str, columns: tuple[str, ...], rows: Iterator
         with warnings.catch_warnings():  # openpyxl reminds us of the columns, which `_table` has named.
             warnings.simplefilter("ignore", UserWarning)
             sheet.add_table(_table(title, columns, count))
+
+
+def _sheet(book: Any, title: str, position: int | None = None) -> Any:
+    """A sheet that prints one page wide."""
+    sheet = book.create_sheet(title, position)
+    sheet.page_setup.orientation = "landscape"
+    sheet.page_setup.fitToHeight = 0
+    sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
+    return sheet
 
 
 def _widths(columns: tuple[str, ...], rows: list[list[Any]]) -> list[int]:
@@ -227,7 +237,7 @@ def _visible(match: re.Match[str]) -> str:
 
 
 def _write_summary(book: Any, summary: Summary) -> None:
-    sheet = book.create_sheet("Summary", 1)
+    sheet = _sheet(book, "Summary", 1)
     for column, width in zip("ABCDE", (34, 44, 12, 16, 16), strict=True):
         sheet.column_dimensions[column].width = width
     totals = [
@@ -242,9 +252,9 @@ def _write_summary(book: Any, summary: Summary) -> None:
     sheet.append([_header(sheet, name) for name in ("Category", "", "Tickets", "Needs review", "Mean confidence")])
     first = len(totals) + 5
     for category, count in sorted(summary.categories.items()):
-        sheet.append(
-            [_cell(sheet, category), None, count, summary.reviews[category], summary.mean_confidence(category)]
-        )
+        mean = WriteOnlyCell(sheet, summary.mean_confidence(category))
+        mean.number_format = "0.0%"
+        sheet.append([_cell(sheet, category), None, count, summary.reviews[category], mean])
     sheet.append([])
     sheet.append([_header(sheet, name) for name in ("Category", "Request Type", "Tickets")])
     for (category, name), count in sorted(summary.request_types.items()):

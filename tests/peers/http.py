@@ -1,6 +1,7 @@
 """A small HTTP server in a thread, whose answers a test decides."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,13 @@ class Peer:
     respond: Callable[[Request], Answer]
     requests: list[Request] = field(default_factory=list)
     url: str = ""
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 class _Server(ThreadingHTTPServer):

@@ -10,6 +10,8 @@ from typing import Any, cast
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
+from tests.peers.http import free_port
+
 
 @dataclass
 class MailServer:
@@ -59,10 +61,10 @@ class MailServer:
 @contextmanager
 def serve(mail: MailServer, **options: Any) -> Iterator[MailServer]:
     """Run `mail` on a free port of 127.0.0.1 until the end of the block."""
-    controller = Controller(mail, hostname="127.0.0.1", port=0, **options)
+    mail.port = free_port()
+    controller = Controller(mail, hostname="127.0.0.1", port=mail.port, **options)
     controller.start()
     try:
-        mail.port = cast(Any, controller.server).sockets[0].getsockname()[1]
         yield mail
     finally:
         controller.stop()

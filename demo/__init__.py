@@ -1,0 +1,1 @@
+"""Shows the whole way of a ticket on the embedded defaults: python -m demo."""
