@@ -1,5 +1,6 @@
 """The command line: python -m jobs."""
 
+import json
 import logging
 import sys
 from collections.abc import Callable
@@ -150,6 +151,8 @@ def run(
     config: Settings, skip_email: bool, output: Path | None, debug: bool, validate_only: bool, input_file: Path | None
 ) -> None:
     """Pull the tickets, classify them, write the workbook and mail it, once."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     from jobs import pipeline
     from jobs.engines import EngineError
     from jobs.pull import PullError
@@ -160,9 +163,40 @@ def run(
         return
     try:
         pipeline.run(config, input_file, output, skip_email)
-    except (pipeline.PipelineError, PullError, EngineError, OSError) as error:
+    except (pipeline.PipelineError, PullError, EngineError, SQLAlchemyError, OSError) as error:
         log.error("The run failed: %s", error, exc_info=debug)
         sys.exit(FAILED)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--engine", "engine_name", type=click.Choice(["llm", "local"]), help="Default: as the settings say.")
+@click.option("--learn", type=click.IntRange(1), help="Teach so many tickets of each type first; test with the rest.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@configured
+def evaluate(config: Settings, file: Path, engine_name: str | None, learn: int | None, as_json: bool) -> None:
+    """Measure an engine on the labelled tickets of FILE (.jsonl with category and request_type)."""
+    from jobs import evaluate as evaluation
+    from jobs.engines import EngineError, make
+    from jobs.pull import PullError
+    from receiver import catalog as catalogs
+
+    catalog = catalogs.load(config.service_catalog_url, config.request_timeout)
+    name = engine_name or ("llm" if config.uses_llm else "local")
+    if name == "llm" and not config.uses_llm:
+        raise SettingsError("--engine llm: set OPENAI_API_KEY or OPENAI_BASE_URL first")
+    try:
+        tickets = evaluation.load(file, catalog)
+        engine = make(name, config, catalog)
+        if learn:
+            outcomes = evaluation.run_learning(lambda taught: make(name, config, taught), catalog, tickets, learn)
+        else:
+            outcomes = evaluation.run(engine, catalog, tickets)
+    except (PullError, EngineError) as error:
+        log.error("The evaluation failed: %s", error)
+        sys.exit(FAILED)
+    figures = evaluation.measure(outcomes, engine)
+    click.echo(json.dumps(figures, ensure_ascii=False) if as_json else evaluation.describe(figures))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def catalog_in_force(record: Record, config: Settings) -> Catalog:
     with record.read() as session:
         kept = catalogs.latest(session)
     remote = (config.service_catalog_url or "").startswith("http")
-    if remote and kept and now() - kept.loaded_at < _MAX_AGE:
+    if remote and kept and abs(now() - kept.loaded_at) < _MAX_AGE:
         return _parsed(kept.text)
     try:
         found = catalog.load(config.service_catalog_url, config.request_timeout)

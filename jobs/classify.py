@@ -48,10 +48,20 @@ def classify_due() -> None:
             Drain(record, choose(config, catalog), catalog, config).run(BUDGET_SECONDS)
         except EngineError as error:
             log.error("Classification pauses: %s", error)
+            return  # The sweep wakes us; doing so here would ask a refusing endpoint without a pause.
         with record.read() as session:
             more = leases.any_due(session, now())
     if more and not stopping.is_set():
         queue.wake(queue.CLASSIFY, queue.connect(config.redis_url))
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A proposal; `stand_in_for` is the error of the engine that should have made it."""
+
+    proposal: Proposal
+    latency_ms: int = 0
+    stand_in_for: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +93,8 @@ class Drain:
         self._record, self._engine, self._catalog, self._config = record, engine, catalog, config
         self._source, self._on_finished = source, on_finished
         self._lease = secrets.token_hex(8)
-        self._in_flight: dict[Future[tuple[Proposal, int]], Ticket] = {}
+        self._in_flight: dict[Future[_Answer], Ticket] = {}
         self._slots = max(engine.parallel, 8)
-        self._pool = ThreadPoolExecutor(engine.parallel, thread_name_prefix="engine")
         self._renewed = time.monotonic()
         self._stops_at = float("inf")
         self._refusal: EngineError | None = None
@@ -97,6 +106,7 @@ class Drain:
         Raises EngineError where the engine refuses to answer at all; the tickets stay due.
         """
         ends = time.monotonic() + budget
+        self._pool = ThreadPoolExecutor(self._engine.parallel, thread_name_prefix="engine")
         try:
             self._settle_suspects()
             while (self._may_claim(ends) and self._claim()) or self._in_flight:
@@ -112,8 +122,10 @@ class Drain:
 
     def _settle_suspects(self) -> None:
         """Tickets whose worker died go first and by themselves, so that one of them cannot take others along."""
+        if stopping.is_set():
+            return
         with self._record.write() as session:
-            suspects = leases.claim_suspects(session, self._lease, now())
+            suspects = leases.claim_suspects(session, self._lease, now(), self._source)
         self._start(suspects)
         while self._in_flight and self._wait():
             pass
@@ -132,11 +144,17 @@ class Drain:
         for ticket in claimed:
             self._in_flight[self._pool.submit(self._propose, ticket)] = ticket
 
-    def _propose(self, ticket: Ticket) -> tuple[Proposal, int]:
-        """The engine's answer, and how many milliseconds it took."""
+    def _propose(self, ticket: Ticket) -> _Answer:
+        """The engine's answer; where it has failed for the last time, the local engine's, for a person to look at."""
+        text = TicketText(ticket.short_description, ticket.long_description)
         started = time.monotonic()
-        proposal = self._engine.propose(TicketText(ticket.short_description, ticket.long_description))
-        return proposal, round((time.monotonic() - started) * 1000)
+        try:
+            proposal = self._engine.propose(text)
+        except EngineError as error:
+            if error.permanent or ticket.attempts < MAX_ATTEMPTS:
+                raise
+            return _Answer(local.for_catalog(self._catalog).propose(text), stand_in_for=str(error))
+        return _Answer(proposal, round((time.monotonic() - started) * 1000))
 
     def _wait(self) -> bool:
         """Wait for results and save them, keeping the leases meanwhile; False when the time to stop is up."""
@@ -156,7 +174,7 @@ class Drain:
                 leases.renew(session, self._lease, now())
             self._renewed = time.monotonic()
 
-    def _save(self, finished: list[tuple[Ticket, Future[tuple[Proposal, int]]]]) -> None:
+    def _save(self, finished: list[tuple[Ticket, Future[_Answer]]]) -> None:
         outcomes = [(ticket, self._outcome(ticket, future)) for ticket, future in finished]
         with self._record.write() as session:
             for ticket, outcome in outcomes:
@@ -173,34 +191,24 @@ class Drain:
             again = now() + _BACKOFF * 2 ** (ticket.attempts - 1)
             leases.release(session, [ticket.id], self._lease, again, setback.message)
         else:
-            leases.fail(session, ticket.id, setback.message)
+            leases.fail(session, ticket.id, setback.message, self._lease)
 
-    def _outcome(self, ticket: Ticket, future: Future[tuple[Proposal, int]]) -> _Settlement | _Setback:
+    def _outcome(self, ticket: Ticket, future: Future[_Answer]) -> _Settlement | _Setback:
         try:
-            return self._settlement(ticket, *future.result())
+            return self._settlement(ticket, future.result())
         except EngineError as error:
-            return self._without_answer(ticket, error)
+            if error.permanent:
+                self._refusal = error
+            return _Setback(str(error), counts=not error.permanent)
         except Exception as error:  # noqa: BLE001 - the worker's edge: one ticket's bug must not stop the others.
             where = traceback.extract_tb(error.__traceback__)[-1]
             log.error("Ticket %d: %s at %s:%d", ticket.id, type(error).__name__, where.filename, where.lineno or 0)
             return _Setback(f"{type(error).__name__} in the engine {self._engine.name}; see the worker's log")
 
-    def _without_answer(self, ticket: Ticket, error: EngineError) -> _Settlement | _Setback:
-        """A passing fault is tried again, later; then the local engine stands in, and a person looks at it."""
-        if error.permanent:
-            self._refusal = error
-            return _Setback(str(error), counts=False)
-        if ticket.attempts < MAX_ATTEMPTS:
-            return _Setback(str(error))
-        stand_in = local.for_catalog(self._catalog)
-        proposal = stand_in.propose(TicketText(ticket.short_description, ticket.long_description))
-        return self._settlement(ticket, proposal, 0, stand_in_for=str(error))
-
-    def _settlement(
-        self, ticket: Ticket, proposal: Proposal, latency_ms: int, stand_in_for: str | None = None
-    ) -> _Settlement:
-        self._answered = self._answered or stand_in_for is None
-        decision = decide(proposal, self._catalog, self._config.review_threshold, stand_in_for)
+    def _settlement(self, ticket: Ticket, answer: _Answer) -> _Settlement:
+        self._answered = self._answered or answer.stand_in_for is None
+        proposal = answer.proposal
+        decision = decide(proposal, self._catalog, self._config.review_threshold, answer.stand_in_for)
         kind = decision.request_type
         classification = Classification(
             ticket_id=ticket.id,
@@ -223,7 +231,7 @@ class Drain:
             prompt_version=proposal.prompt_version,
             prompt_tokens=proposal.prompt_tokens,
             completion_tokens=proposal.completion_tokens,
-            latency_ms=latency_ms,
+            latency_ms=answer.latency_ms,
         )
         return _Settlement(classification, ticket.received_at + kind.sla.duration)
 

@@ -49,6 +49,8 @@ def _mend(label: str, catalog: Catalog) -> RequestType | None:
     same = [kind for known, kind in catalog.labels.items() if _plain(known) == plain]
     if same:
         return same[0] if len(same) == 1 else None
+    if any(_plain(kind.name) == plain for kind in catalog.request_types):
+        return None  # A name of several categories; the label would say which.
     names = {known: _plain(known) for known in catalog.labels}
     ranked = process.extract(plain, names, scorer=fuzz.ratio, limit=2, score_cutoff=_CLOSE - _MARGIN)
     if not ranked or ranked[0][1] < _CLOSE or (len(ranked) > 1 and ranked[0][1] - ranked[1][1] < _MARGIN):

@@ -22,6 +22,7 @@ from receiver.settings import Settings
 MAX_ATTEMPTS = 40
 _BACKOFF, _LONGEST_BACKOFF = timedelta(seconds=30), timedelta(hours=1)
 _ALARM = "digest"
+_UNKNOWN = "the mail may have arrived"
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +41,15 @@ def send_due() -> None:
 
 
 def latest_slot(config: Settings, moment: datetime) -> datetime:
-    """The last time at or before `moment` that DIGEST_CRON names, in DIGEST_TIMEZONE's wall clock."""
-    local = moment.astimezone(ZoneInfo(config.digest_timezone))
+    """The last time at or before `moment` that DIGEST_CRON names, on the wall clock of DIGEST_TIMEZONE.
+
+    What the clock shows twice or skips, when it is set back or forward, is one time: the earliest it can mean.
+    """
+    zone = ZoneInfo(config.digest_timezone)
+    shown = moment.astimezone(zone).replace(tzinfo=None, microsecond=0)
     # croniter's previous slot is strictly earlier, so it is asked from one second later.
-    slot: datetime = croniter(config.digest_cron, local + timedelta(seconds=1)).get_prev(datetime)
-    return slot.astimezone(UTC)
+    slot: datetime = croniter(config.digest_cron, shown + timedelta(seconds=1)).get_prev(datetime)
+    return min(slot.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
 def claim_slot(record: Record, config: Settings, moment: datetime) -> Digest | None:
@@ -60,12 +65,14 @@ def settle_interrupted(record: Record, config: Settings) -> None:
     """Settle the digests whose sender died while sending, so that nobody knows whether the mail went out."""
     with record.write() as session:
         for digest_id in digests.interrupted(session, now()):
-            _settle_unknown(session, config, digest_id, "the sender died while sending; the mail may have arrived")
+            _settle_unknown(session, config, digest_id, "the sender died while sending")
 
 
 def _settle_unknown(session: Session, config: Settings, digest_id: int, error: str) -> None:
-    """Hold the digest for the operator, or by DIGEST_AFTER_UNKNOWN send it again under the same Message-ID."""
-    if config.digest_after_unknown == "resend":
+    """Hold the digest for the operator, or by DIGEST_AFTER_UNKNOWN send it once more under the same Message-ID."""
+    digest = session.get_one(Digest, digest_id)
+    error = f"{error}; {_UNKNOWN}"
+    if config.digest_after_unknown == "resend" and _UNKNOWN not in (digest.error or ""):
         digests.mark(session, digest_id, "claimed", now(), claimable_at=now(), error=error)
         return
     digests.mark(session, digest_id, "held", now(), error=error)
@@ -100,7 +107,8 @@ def build_workbook(record: Record, config: Settings, digest: Digest) -> Summary:
 
 def _send_by_smtp(record: Record, config: Settings, digest: Digest, message: EmailMessage) -> None:
     with record.write() as session:
-        digests.mark(session, digest.id, "sending", now())
+        if not digests.begin_sending(session, digest, now()):
+            return  # The workbook took so long that somebody else took the digest over.
     try:
         refused = mail.send(config, message)
     except MailError as error:

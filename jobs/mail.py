@@ -61,12 +61,15 @@ def compose(config: Settings, digest: Digest, summary: Summary, attachment: Atta
     message.set_content(_templates().get_template("digest.txt").render(values))
     message.add_alternative(_templates().get_template("digest.html").render(values), subtype="html")
     main, sub = _XLSX
-    message.add_attachment(attachment.path.read_bytes(), maintype=main, subtype=sub, filename=attachment.name)
+    message.add_attachment(
+        attachment.path.read_bytes(), maintype=main, subtype=sub, filename=_one_line(attachment.name)
+    )
     return message
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    # Python decodes what looks like an encoded word (RFC 2047), line breaks included, and writes that out.
+    return " ".join(text.replace("=?", "= ?").split())
 
 
 def _address(name: str, address: str) -> Address:
@@ -86,16 +89,31 @@ def keep(message: EmailMessage, path: Path) -> None:
     unfinished.replace(path)
 
 
+class _Connection(smtplib.SMTP):
+    """Knows whether the mail itself has begun to leave; before that, nothing can have arrived."""
+
+    has_begun = False
+
+    def data(self, msg: Any) -> tuple[int, bytes]:
+        self.has_begun = True
+        return super().data(msg)
+
+
+class _TlsConnection(_Connection, smtplib.SMTP_SSL):
+    """The same, with TLS from the start."""
+
+
 def send(config: Settings, message: EmailMessage) -> dict[str, str]:
     """Hand the mail to the SMTP server; returns the recipients it refused, with its reason. Raises MailError."""
+    server = _connect(config)
     try:
-        with _connect(config) as server:
-            if config.smtp_username and config.smtp_password:
-                server.login(config.smtp_username, config.smtp_password)
-            refused = server.send_message(message)
+        if config.smtp_username and config.smtp_password:
+            server.login(config.smtp_username, config.smtp_password)
+        refused = server.send_message(message)
     except smtplib.SMTPAuthenticationError as error:
         raise MailError(
-            f"the mail server refused SMTP_USERNAME and SMTP_PASSWORD ({error.smtp_code})", permanent=True
+            f"the mail server refused SMTP_USERNAME and SMTP_PASSWORD ({error.smtp_code})",
+            permanent=error.smtp_code >= 500,
         ) from None
     except smtplib.SMTPRecipientsRefused as error:
         permanent = all(code >= 500 for code, _ in error.recipients.values())
@@ -103,22 +121,34 @@ def send(config: Settings, message: EmailMessage) -> dict[str, str]:
     except smtplib.SMTPResponseException as error:
         raise MailError(f"the mail server answered {error.smtp_code}", permanent=error.smtp_code >= 500) from None
     except smtplib.SMTPServerDisconnected:
-        raise MailError("the connection broke while sending; the mail may have arrived", unknown=True) from None
-    except TimeoutError:
-        raise MailError("the mail server stopped answering; the mail may have arrived", unknown=True) from None
+        if server.has_begun:
+            raise MailError("the connection broke while sending", unknown=True) from None
+        raise MailError("the connection broke before the mail was sent") from None
+    except UnicodeEncodeError:
+        raise MailError("SMTP_USERNAME and SMTP_PASSWORD can only have ASCII characters", permanent=True) from None
     except (OSError, smtplib.SMTPException) as error:
         raise MailError(f"the mail server cannot be used: {type(error).__name__}") from None
+    finally:
+        _leave(server)
     return {address: f"{code}" for address, (code, _) in refused.items()}
 
 
-def _connect(config: Settings) -> smtplib.SMTP:
+def _leave(server: smtplib.SMTP) -> None:
+    """Say goodbye. Whatever the server answers to that, it has taken the mail or has not."""
+    try:
+        server.quit()
+    except smtplib.SMTPException:
+        server.close()
+
+
+def _connect(config: Settings) -> _Connection:
     """A connection with a verified certificate, unless SMTP_USE_TLS is off. Raises MailError, never `unknown`."""
     context = ssl.create_default_context()
     host, port = config.smtp_host or "", config.smtp_port
     try:
         if config.smtp_use_tls and port == IMPLICIT_TLS_PORT:
-            return smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_SECONDS, context=context)
-        server = smtplib.SMTP(host, port, timeout=TIMEOUT_SECONDS)
+            return _TlsConnection(host, port, timeout=TIMEOUT_SECONDS, context=context)
+        server = _Connection(host, port, timeout=TIMEOUT_SECONDS)
         if config.smtp_use_tls:
             server.starttls(context=context)
     except ssl.SSLCertVerificationError as error:

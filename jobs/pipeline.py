@@ -17,7 +17,7 @@ from jobs.classify import Drain
 from jobs.engines import choose
 from receiver import catalog as catalogs
 from receiver.clock import now
-from receiver.record import deliveries, digests, tickets
+from receiver.record import deliveries, digests, leases, tickets
 from receiver.record.database import Record, migrate, opened
 from receiver.record.deliveries import Arrival
 from receiver.record.models import Digest
@@ -62,7 +62,7 @@ def run(config: Settings, input_file: Path | None, output: Path | None, skip_ema
             drain = Drain(record, engine, catalog, config, batch.source, advance)
             _classify(record, drain, batch.source)
         log.info("Step 3: Generating the Excel report")
-        report = _claim(record, config, ticket_ids)
+        report = _claim(record, config, ticket_ids, skip_email)
         workbook = _write_workbook(record, config, report, output)
         log.info("Step 4: Sending the report by mail")
         _send(record, config, report, skip_email)
@@ -73,7 +73,7 @@ def record_batch(record: Record, batch: pull.Batch) -> list[int]:
     """Record a pull as a delivery and return its tickets' ids; what is known and unchanged stays as it is."""
     content = standard.validate(batch.items)
     for fault in content.rejected:
-        log.warning("Ticket %s (number %d) is left out: %s", fault["id"], fault["index"] + 1, fault["errors"])
+        log.warning("Ticket %r (number %d) is left out: %s", fault["id"], fault["index"] + 1, fault["errors"])
     if not content.tickets:
         raise PipelineError("there is not one usable ticket to classify")
     digest_of_body = hashlib.sha256(batch.body).hexdigest()
@@ -87,7 +87,8 @@ def _classify(record: Record, drain: Drain, source: str) -> None:
     """Until none of the source's tickets is waiting; one that was set back is waited for."""
     while True:
         drain.run(_PASS_SECONDS)
-        with record.read() as session:
+        with record.write() as session:
+            leases.expire(session, now())  # No sweep may be running to free what an earlier, killed run held.
             again = tickets.next_claimable(session, source)
         if again is None:
             return
@@ -118,9 +119,11 @@ def _logged_progress(total: int) -> Callable[[int], None]:
     return advance
 
 
-def _claim(record: Record, config: Settings, ticket_ids: list[int]) -> Digest:
+def _claim(record: Record, config: Settings, ticket_ids: list[int], skip_email: bool) -> Digest:
     with record.write() as session:
         report = digests.claim_batch(session, ticket_ids, config.envelope, now())
+        if report and skip_email:  # At once, or a running stack would send it.
+            digests.mark(session, report.id, "held", now(), error="the mail was skipped by --skip-email")
     if report is None:
         raise PipelineError("the tickets are gone from the record; another process erased them")
     return report
@@ -137,8 +140,6 @@ def _write_workbook(record: Record, config: Settings, report: Digest, output: Pa
 
 def _send(record: Record, config: Settings, report: Digest, skip_email: bool) -> None:
     if skip_email:
-        with record.write() as session:
-            digests.mark(session, report.id, "held", now(), error="the mail was skipped by --skip-email")
         log.info("The mail is skipped (--skip-email)")
         return
     sent = digest.send(record, config, report.id)

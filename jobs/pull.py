@@ -3,8 +3,10 @@
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,18 @@ _FIELDS = {
     "priority",
     "url",
 }
+# What openpyxl lets through when a file makes it stumble.
+_BROKEN_WORKBOOK = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    RuntimeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class PullError(Exception):
@@ -85,7 +99,7 @@ def from_file(path: Path) -> Batch:
         return Batch("file", body, reader(body))
     except OSError as error:
         raise PullError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, csv.Error, zipfile.BadZipFile) as error:
+    except (ValueError, csv.Error) as error:
         raise PullError(f"{path.name} cannot be read: {error}") from None
 
 
@@ -105,13 +119,19 @@ def _json_lines(body: bytes) -> list[Any]:
 
 
 def _csv(body: bytes) -> list[Any]:
-    rows = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""))
-    return _records(rows)
+    csv.field_size_limit(max(len(body), 1))  # Else a long ticket would cost all the others.
+    # Strict, because a quote that is never closed would swallow the tickets after it.
+    return _records(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
 
 
 def _xlsx(body: bytes) -> list[Any]:
-    book = openpyxl.load_workbook(io.BytesIO(body), read_only=True, data_only=True)
-    return _records(book.worksheets[0].iter_rows(values_only=True))
+    try:
+        sheet = openpyxl.load_workbook(io.BytesIO(body), read_only=True, data_only=True).worksheets[0]
+        sheet.reset_dimensions()  # Some programs note a wrong size, and openpyxl would believe it.
+        rows = list(sheet.iter_rows(values_only=True))
+    except _BROKEN_WORKBOOK as error:
+        raise ValueError(f"it is not a sound workbook ({type(error).__name__})") from None
+    return _records(rows)
 
 
 def _records(rows: Iterable[Any]) -> list[Any]:
@@ -139,4 +159,6 @@ def _column(name: Any) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, datetime):
+        value = value.replace(tzinfo=UTC)  # A workbook knows no time zones; ours are in UTC.
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -5,7 +5,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,9 @@ class Summary:
             self.needs_review += 1
             self.reviews[category] += 1
         if ticket.due_at:
-            used = (now - ticket.received_at) / (ticket.due_at - ticket.received_at)
-            self.breached += used >= 1
-            self.at_risk += AT_RISK_FROM <= used < 1
+            promised, left = ticket.due_at - ticket.received_at, ticket.due_at - now
+            self.breached += left <= timedelta(0)
+            self.at_risk += timedelta(0) < left <= promised * (1 - AT_RISK_FROM)
         if classification is None:
             self.failed += 1
             return
@@ -221,14 +221,22 @@ def _cell(sheet: Any, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = _UNPRINTABLE.sub(_visible, value)
-    if len(text) > MAX_CELL:
-        text = text[: MAX_CELL - len(_CUT)] + _CUT
+    if len(text) > MAX_CELL // 2:  # Shorter text fits whatever letters it has.
+        text = _cut(text)
     if not text.startswith(_FORMULA_STARTS) and text not in ERROR_CODES:
         return text
     cell = WriteOnlyCell(sheet, text)
     cell.data_type = "s"
     cell.quotePrefix = True  # Excel keeps it text even when somebody edits the cell.
     return cell
+
+
+def _cut(text: str) -> str:
+    """What of a text fits into a cell. Excel counts as UTF-16 does: an emoji is two."""
+    units = text.encode("utf-16-le")
+    if len(units) <= 2 * MAX_CELL:
+        return text
+    return units[: 2 * (MAX_CELL - len(_CUT))].decode("utf-16-le", "ignore") + _CUT
 
 
 def _visible(match: re.Match[str]) -> str:

@@ -22,6 +22,7 @@ class AttributionWorker(Worker):
 
     def handle_warm_shutdown_request(self) -> None:
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        classify.stopping.set()  # For a job that is forked from now on.
         if self.horse_pid:
             os.kill(self.horse_pid, signal.SIGTERM)
 

@@ -27,6 +27,7 @@ from receiver.schemas import (
 
 blueprint = Blueprint("api", __name__, url_prefix="/api", description="Tickets, deliveries and digests")
 
+_ID = "int(max=9223372036854775807)"  # A database's largest id.
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -64,7 +65,7 @@ def list_tickets(query: dict[str, Any]) -> dict[str, Any]:
     return _page([_ticket(ticket, classification) for ticket, classification in rows], limit)
 
 
-@blueprint.get("/tickets/<int:ticket_id>")
+@blueprint.get(f"/tickets/<{_ID}:ticket_id>")
 @blueprint.response(200, TicketDetailOut)
 def get_ticket(ticket_id: int) -> dict[str, Any]:
     """One ticket with its history."""
@@ -85,7 +86,7 @@ def list_deliveries(query: dict[str, Any]) -> dict[str, Any]:
     return _page([_columns(row) for row in rows], query["limit"])
 
 
-@blueprint.get("/deliveries/<int:delivery_id>")
+@blueprint.get(f"/deliveries/<{_ID}:delivery_id>")
 @blueprint.response(200, DeliveryOut)
 def get_delivery(delivery_id: int) -> Delivery:
     """One delivery."""
@@ -124,7 +125,7 @@ def claim_digest_now(moment: datetime) -> Digest | None:
     return digest
 
 
-@blueprint.get("/digests/<int:digest_id>")
+@blueprint.get(f"/digests/<{_ID}:digest_id>")
 @blueprint.response(200, DigestOut)
 def get_digest(digest_id: int) -> Digest:
     """One digest."""
@@ -133,7 +134,7 @@ def get_digest(digest_id: int) -> Digest:
     return found or abort(404, "There is no digest with this id.")
 
 
-@blueprint.get("/digests/<int:digest_id>/workbook")
+@blueprint.get(f"/digests/<{_ID}:digest_id>/workbook")
 @blueprint.response(200, content_type=_XLSX)
 def get_workbook(digest_id: int) -> Response:
     """The workbook of a digest, as it was sent."""
@@ -150,7 +151,8 @@ def _page(items: Sequence[dict[str, Any]], limit: int) -> dict[str, Any]:
 
 
 def _columns(row: Any) -> dict[str, Any]:
-    return {column.key: getattr(row, column.key) for column in row.__table__.columns}
+    """The columns of `row` that were read."""
+    return {name: value for name, value in vars(row).items() if not name.startswith("_")}
 
 
 def _ticket(ticket: Ticket, classification: Classification | None) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def create_app(config: Settings | None = None) -> Flask:
     _register(app)
     app.register_error_handler(HTTPException, _explain)
     app.register_error_handler(SQLAlchemyError, _record_away)
+    app.register_error_handler(OSError, _record_away)
     app.after_request(_harden)
     return app
 
@@ -57,11 +58,11 @@ def _register(app: Flask) -> None:
     app.register_blueprint(health.blueprint)
     # Open: how to come in.
     app.register_blueprint(auth.blueprint)
-    health.metrics_blueprint.before_request(auth.require_token_or_person)
+    app.before_request_funcs[health.metrics_blueprint.name] = [auth.require_token_or_person]
     app.register_blueprint(health.metrics_blueprint)
-    api.blueprint.before_request(auth.require_token_or_person)
+    app.before_request_funcs[api.blueprint.name] = [auth.require_token_or_person]
     rest.register_blueprint(api.blueprint)
-    dashboard.blueprint.before_request(auth.require_person)
+    app.before_request_funcs[dashboard.blueprint.name] = [auth.require_person]
     app.register_blueprint(dashboard.blueprint)
 
 
@@ -77,7 +78,7 @@ def _explain(error: HTTPException) -> ResponseReturnValue:
     return jsonify(body), error.code or 500, headers
 
 
-def _record_away(error: SQLAlchemyError) -> ResponseReturnValue:
+def _record_away(error: SQLAlchemyError | OSError) -> ResponseReturnValue:
     """Nothing was accepted, and the sender should come back."""
     cause = getattr(error, "orig", None) or error
     current_app.logger.error("The record cannot be used in %s: %s", request.endpoint, type(cause).__name__)

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import urllib3
 import yaml
 
 SHIPPED = Path(__file__).with_name("catalog.yaml")
 MAX_BYTES = 2_000_000
+MAX_DEPTH = 50
 MAX_REQUEST_TYPES = 1_000
 _UNITS = {"minutes": 1 / 60, "hours": 1.0, "days": 24.0, "weeks": 168.0}
 _CATCH_ALL_WORDS = re.compile(r"other|uncategori[sz]ed|undefined|general|misc", re.IGNORECASE)
@@ -98,7 +100,7 @@ def _download(url: str, timeout: float) -> str:
             response.raise_for_status()
             body = response.raw.read(MAX_BYTES + 1, decode_content=True)
             return str(body.decode("utf-8"))
-    except (requests.RequestException, OSError, UnicodeDecodeError) as error:
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeDecodeError) as error:
         raise CatalogError(f"the catalog cannot be fetched from SERVICE_CATALOG_URL: {type(error).__name__}") from None
 
 
@@ -106,18 +108,46 @@ def parse(text: str) -> Catalog:
     """The catalog written in `text` (YAML), in any of the accepted shapes. Raises CatalogError."""
     if len(text) > MAX_BYTES:
         raise CatalogError(f"the catalog is larger than {MAX_BYTES} bytes")
-    try:
-        document = yaml.load(text, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise CatalogError(f"the catalog is not valid YAML: {error}") from None
-    root, categories = _locate(document)
+    root, categories = _locate(_document(text))
     kinds = tuple(kind for category in categories for kind in _category(category))
     _check(kinds)
     version = hashlib.sha256(text.encode()).hexdigest()[:12]
-    fallback = _fallback(kinds, str(root.get("fallback", "")))
+    fallback = _fallback(kinds, str(root.get("fallback") or ""))
     if fallback not in kinds:
         kinds = (*kinds, fallback)
     return Catalog(text, kinds, fallback, _strings(root.get("rules")), version)
+
+
+def _document(text: str) -> Any:
+    try:
+        if _is_tame(text):
+            return yaml.load(text, Loader=yaml.CSafeLoader)
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise CatalogError(f"the catalog is not valid YAML: {error}") from None
+    raise CatalogError("the catalog is nested too deeply, or too large when its aliases are followed")
+
+
+def _is_tame(text: str) -> bool:
+    """Whether the YAML is flat and, with its aliases followed, small; yaml.load follows any number to any depth."""
+    size = 0
+    sizes: dict[str | None, int] = {}
+    unclosed: list[tuple[str | None, int]] = []
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            size += sizes.get(event.anchor, 0)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            unclosed.append((event.anchor, size))
+            sizes[event.anchor] = MAX_BYTES  # An alias of what surrounds it would never end.
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = unclosed.pop()
+            sizes[anchor] = size - before
+        elif isinstance(event, yaml.ScalarEvent):
+            sizes[event.anchor] = len(event.value)
+            size += len(event.value)
+        size += 1
+        if size > MAX_BYTES or len(unclosed) > MAX_DEPTH:
+            return False
+    return True
 
 
 def _locate(document: Any) -> tuple[dict[str, Any], list[Any]]:
@@ -127,7 +157,7 @@ def _locate(document: Any) -> tuple[dict[str, Any], list[Any]]:
     categories = holder.get("categories") if isinstance(holder, dict) else None
     if not isinstance(categories, list) or not categories:
         raise CatalogError("the catalog has no list of categories: expected service_catalog.catalog.categories")
-    return root, categories
+    return document | root, categories
 
 
 def _category(raw: Any) -> list[RequestType]:
@@ -160,7 +190,7 @@ def _sla(raw: Any, name: str) -> Sla:
         return DEFAULT_SLA
     try:
         value, unit = float(raw["value"]), str(raw["unit"]).strip().lower()
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise CatalogError(f"the SLA of {name!r} needs a number as value and a unit") from None
     unit = unit if unit.endswith("s") else f"{unit}s"
     if unit not in _UNITS or not 0 < value <= 10_000:

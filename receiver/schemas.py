@@ -1,6 +1,7 @@
 """What may come in and what goes out, as marshmallow schemas."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load
@@ -38,6 +39,16 @@ class Address(fields.Email):
         return super().deserialize(None if value == "" else value, *args, **kwargs)
 
 
+class Moment(fields.AwareDateTime):
+    """A time with its zone; one that has no counterpart in UTC, at the very ends of the calendar, is no time."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs).astimezone(UTC)
+        except OverflowError:
+            raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
+
+
 class TicketIn(Schema):
     """A ticket in a delivery of the source `standard`; unknown fields stay in the raw delivery."""
 
@@ -54,12 +65,8 @@ class TicketIn(Schema):
     url = fields.Url(
         load_default=None, allow_none=True, require_tld=False, schemes={"http", "https"}, validate=Length(max=2000)
     )
-    source_created_at = fields.AwareDateTime(
-        data_key="created_at", format="iso", default_timezone=None, load_default=None, allow_none=True
-    )
-    source_updated_at = fields.AwareDateTime(
-        data_key="updated_at", format="iso", default_timezone=None, load_default=None, allow_none=True
-    )
+    source_created_at = Moment(data_key="created_at", format="iso", load_default=None, allow_none=True)
+    source_updated_at = Moment(data_key="updated_at", format="iso", load_default=None, allow_none=True)
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> IncomingTicket:

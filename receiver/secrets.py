@@ -6,12 +6,23 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from receiver.settings import Settings
+from marshmallow import ValidationError
+
+from receiver import signatures
+from receiver.settings import Settings, SettingsError
 
 
 def webhook_secrets(settings: Settings) -> tuple[str, ...]:
-    """Every secret that may sign for the source `standard`."""
-    return settings.webhook_secret or (_kept(settings.data_dir / "webhook_secret", new_webhook_secret),)
+    """Every secret that may sign for the source `standard`. Raises SettingsError, as do the others."""
+    if settings.webhook_secret:
+        return settings.webhook_secret
+    path = settings.data_dir / "webhook_secret"
+    kept = _kept(path, new_webhook_secret)
+    try:
+        signatures.standard_key(kept)
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {error.messages[0]}") from None
+    return (kept,)
 
 
 def api_token(settings: Settings) -> str:
@@ -41,4 +52,7 @@ def _kept(path: Path, make: Callable[[], str]) -> str:
         except FileExistsError:
             pass  # Another process was faster, and everyone must use the same secret.
         fresh.unlink()
-    return path.read_text().strip()
+    secret = path.read_text().strip()
+    if not secret:
+        raise SettingsError(f"{path} is empty; remove it to have a new secret made")
+    return secret

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import marshmallow.fields as mf
@@ -14,6 +15,8 @@ from croniter import croniter
 from dotenv import dotenv_values
 from marshmallow import EXCLUDE, Schema, ValidationError
 from marshmallow.validate import Email, Length, OneOf, Range
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from receiver import signatures
 from receiver.record.digests import Envelope
@@ -33,6 +36,14 @@ def _zone(name: str) -> None:
 def _cron(expression: str) -> None:
     if len(expression.split()) != 5 or not croniter.is_valid(expression):
         raise ValidationError("Not a cron expression of five fields, such as 0 8 * * 1-5.")
+    try:
+        croniter(expression).get_prev()
+    except ValueError:
+        raise ValidationError("Names a time that never comes, such as 30 February.") from None
+    try:
+        croniter(expression).get_prev()
+    except ValueError:
+        raise ValidationError("Names a day that no year has.") from None
 
 
 def _webhook_secrets(secrets: list[str]) -> None:
@@ -40,9 +51,31 @@ def _webhook_secrets(secrets: list[str]) -> None:
         signatures.standard_key(secret)
 
 
+def _folder(path: str) -> None:
+    try:
+        Path(path).expanduser()
+    except RuntimeError:
+        raise ValidationError("Names the home of a user who is not known here.") from None
+
+
 def _database(url: str) -> None:
     if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ValidationError("Must begin with sqlite:/// or postgresql+psycopg://.")
+    try:
+        name = make_url(url).database
+    except (ArgumentError, ValueError):
+        raise ValidationError("Not a valid URL; percent-encode what is special in its password.") from None
+    if url.startswith("sqlite") and name in (None, "", ":memory:"):
+        raise ValidationError("Names no file, so the record would be lost with the process.")
+
+
+def _redis(url: str) -> None:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValidationError("Not a valid URL; percent-encode what is special in its password.") from None
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValidationError("Must begin with redis://, rediss:// or unix://.")
 
 
 class _List(mf.String):
@@ -85,9 +118,9 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 class Settings:
     """Every setting by its name in lower case; `.env.example` explains each."""
 
-    data_dir: Path = _setting(mf.String(load_default="./data"))
+    data_dir: Path = _text("./data", validate=_folder)
     database_url: str = _text(validate=_database)
-    redis_url: str = _text(validate=Length(min=8))
+    redis_url: str = _text(validate=_redis)
     host: str = _text("127.0.0.1")
     port: int = _whole(8000, 1, 65535)
     web_workers: int = _whole(2, 1, 64)
@@ -120,7 +153,7 @@ class Settings:
     digest_cron: str = _text("0 8 * * 1-5", validate=_cron)
     digest_timezone: str = _text("UTC", validate=_zone)
     digest_after_unknown: str = _text("hold", validate=OneOf(["hold", "resend"]))
-    output_dir: Path = _setting(mf.String(load_default="./output"))
+    output_dir: Path = _text("./output", validate=_folder)
     report_filename: str = _text("classified_tickets_report.xlsx")
     log_level: str = _text("INFO", validate=OneOf(_LEVELS))
     classification_batch_size: int = _whole(5, 1, 1000)
@@ -163,12 +196,14 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     raw = {name.lower(): value.strip() for name, value in environ.items() if name.isupper() and value.strip()}
     raw.setdefault("openai_base_url", raw.get("openai_api_base", ""))
     raw["log_level"] = raw.get("log_level", "INFO").upper()
+    wrong: dict[str, str] = {}
     try:
         values = _SCHEMA(unknown=EXCLUDE).load({name: value for name, value in raw.items() if value})
     except ValidationError as error:
+        valid: Any = error.valid_data
+        values = {f.name: None for f in fields(Settings)} | valid
         wrong = {name: " ".join(map(str, texts)) for name, texts in error.normalized_messages().items()}
-        raise SettingsError(_explain(wrong)) from None
-    if problems := _contradictions(values):
+    if problems := _contradictions(values) | wrong:
         raise SettingsError(_explain(problems))
     return Settings(**_with_places(values))
 
@@ -177,11 +212,11 @@ def _contradictions(values: dict[str, Any]) -> dict[str, str]:
     problems = {}
     if values["smtp_host"] and not values["recipient_email"]:
         problems["recipient_email"] = "SMTP_HOST is set, so say who receives the digest."
-    if values["smtp_host"] and not values["from_email"] and "@" not in (values["smtp_username"] or ""):
+    if values["smtp_host"] and not _own_address(values):
         problems["from_email"] = "SMTP_HOST is set, so say which address the digest comes from."
     if bool(values["smtp_username"]) != bool(values["smtp_password"]):
         problems["smtp_password"] = "SMTP_USERNAME and SMTP_PASSWORD go together; set both or neither."
-    if Path(values["report_filename"]).name != values["report_filename"]:
+    if Path(values["report_filename"]).name != values["report_filename"] or values["report_filename"] == "..":
         problems["report_filename"] = "A file name without folders; OUTPUT_DIR says where it goes."
     return problems
 
@@ -193,8 +228,16 @@ def _with_places(values: dict[str, Any]) -> dict[str, Any]:
         "output_dir": Path(values["output_dir"]).expanduser(),
         "database_url": values["database_url"] or f"sqlite:///{data_dir}/tickets.db",
         "redis_url": values["redis_url"] or f"unix://{embedded_socket(data_dir)}",
-        "from_email": values["from_email"] or values["smtp_username"],
+        "from_email": _own_address(values),
     }
+
+
+def _own_address(values: dict[str, Any]) -> str | None:
+    """FROM_EMAIL, or else SMTP_USERNAME where that is an address."""
+    try:
+        return values["from_email"] or Email()(values["smtp_username"] or "")
+    except ValidationError:
+        return None
 
 
 def embedded_socket(data_dir: Path) -> Path:

@@ -46,6 +46,9 @@ def _arrival(source: Source) -> Arrival:
         abort(415, "Send the body without a Content-Encoding.")
     # The raw bytes are what was signed, so they are read before anything could parse them.
     body = request.get_data(cache=True, parse_form_data=False)
+    # Werkzeug cuts a body that names no length off at the limit, and says nothing.
+    if request.content_length is None and len(body) == request.max_content_length and request.input_stream.read(1):
+        abort(413)
     headers = {name.lower(): value for name, value in request.headers}
     received_at = now()
     try:

@@ -52,7 +52,12 @@ class Engine(Protocol):
 
 def choose(settings: Settings, catalog: Catalog) -> Engine:
     """The engine the settings ask for: the LLM where an endpoint is configured, else the local engine."""
-    if settings.uses_llm:
+    return make("llm" if settings.uses_llm else "local", settings, catalog)
+
+
+def make(name: str, settings: Settings, catalog: Catalog) -> Engine:
+    """The engine of this name, `llm` or `local`."""
+    if name == "llm":
         from jobs.engines import llm
 
         return llm.LlmEngine(settings, catalog)

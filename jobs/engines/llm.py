@@ -17,9 +17,11 @@ from receiver.catalog import Catalog
 from receiver.settings import Settings
 
 PROMPT = Path(__file__).parents[1] / "prompts" / "classify.txt"
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
 MAX_TEXT = 6_000
 MAX_RETRIES = 2
 _CUT = "\n[... cut ...]\n"
+_FINISH_REASONS = ("stop", "length", "content_filter")
 _PERMANENT = (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError)
 
 
@@ -31,6 +33,7 @@ class LlmEngine:
     def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self.model = settings.llm_model
         self.parallel = settings.llm_concurrency
+        self._labels = catalog.labels
         self._options: dict[str, Any] = {
             "model": settings.llm_model,
             "temperature": settings.llm_temperature,
@@ -39,7 +42,7 @@ class LlmEngine:
         }
         self._client = openai.OpenAI(
             api_key=settings.openai_api_key or "none",
-            base_url=settings.openai_base_url,
+            base_url=settings.openai_base_url or DEFAULT_BASE_URL,  # The SDK would read the environment itself.
             timeout=settings.llm_timeout,
             max_retries=MAX_RETRIES,
         )
@@ -57,24 +60,27 @@ class LlmEngine:
             completion = self._client.chat.completions.create(messages=cast(Any, messages), **self._options)
         except _PERMANENT as error:
             raise EngineError(_explain(error), permanent=True) from None
-        except openai.OpenAIError as error:
+        except (openai.OpenAIError, ValueError) as error:  # ValueError: a 200 whose body is no JSON.
             raise EngineError(f"the model's endpoint failed: {type(error).__name__}", permanent=False) from None
         return self._read(completion)
 
     def _read(self, completion: ChatCompletion) -> Proposal:
         answer = _answer(completion)
-        usage = completion.usage
         return Proposal(
             label=str(answer.get("request_type", "")),
             confidence=_fraction(answer.get("confidence")),
-            reasoning=str(answer.get("reasoning", ""))[:1000],
-            alternatives=tuple(map(str, answer.get("alternatives") or ()))[:2],
+            reasoning=_storable(str(answer.get("reasoning", ""))[:1000]),
+            alternatives=self._known(answer.get("alternatives")),
             engine=self.name,
             model=self.model,
             prompt_version=self._prompt_version,
-            prompt_tokens=usage.prompt_tokens if usage else 0,
-            completion_tokens=usage.completion_tokens if usage else 0,
+            prompt_tokens=_tokens(completion, "prompt_tokens"),
+            completion_tokens=_tokens(completion, "completion_tokens"),
         )
+
+    def _known(self, alternatives: Any) -> tuple[str, ...]:
+        found = alternatives if isinstance(alternatives, list) else []
+        return tuple(label for label in found if isinstance(label, str) and label in self._labels)[:2]
 
 
 def _schema(catalog: Catalog) -> dict[str, Any]:
@@ -104,13 +110,15 @@ def _delimited(ticket: TicketText) -> str:
 
 
 def _answer(completion: ChatCompletion) -> dict[str, Any]:
-    choice = completion.choices[0] if completion.choices else None
+    choice = None
     try:
-        answer = json.loads((choice.message.content if choice else None) or "")
-    except (json.JSONDecodeError, RecursionError):
-        answer = None
+        choice = completion.choices[0]
+        answer = json.loads(choice.message.content or "")
+    except (AttributeError, LookupError, TypeError, ValueError, RecursionError):
+        answer = None  # The SDK checks no shape; a wrong one shows where it is first touched.
     if not isinstance(answer, dict):
-        reason = choice.finish_reason if choice else "no choice"
+        reason = getattr(choice, "finish_reason", None)
+        reason = reason if reason in _FINISH_REASONS else "unknown"
         raise EngineError(f"the model gave no readable answer (finish_reason: {reason})", permanent=False)
     return answer
 
@@ -119,6 +127,16 @@ def _fraction(value: Any) -> float:
     """A confidence between 0 and 1. Endpoints do not enforce the range, and what is outside it says nothing."""
     usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     return float(value) if usable else 0.0
+
+
+def _storable(text: str) -> str:
+    """Without half characters and NUL, which a database refuses."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
+def _tokens(completion: ChatCompletion, name: str) -> int:
+    count = getattr(completion.usage, name, 0)
+    return count if isinstance(count, int) and 0 <= count < 2**31 else 0
 
 
 def _explain(error: openai.OpenAIError) -> str:

@@ -19,12 +19,12 @@ from receiver.catalog import Catalog, RequestType
 MODEL = "use-multilingual-v3"
 MAX_TEXT = 2_000
 _KEYWORD_WEIGHT, _NGRAM_WEIGHT = 0.05, 0.25
-_TEMPERATURE = 0.055
+_TEMPERATURE = 0.045
 # Below this, a ticket resembles nothing in the catalog and what is most alike is no evidence.
 _FAMILIAR = 0.35
 
 _Vector = np.ndarray[Any, np.dtype[np.float32]]
-_encoding = threading.Lock()
+_encoding, _building = threading.Lock(), threading.Lock()
 
 
 @lru_cache(maxsize=1)
@@ -39,9 +39,14 @@ def _encode(texts: list[str]) -> _Vector:
         return np.asarray(_encoder().encode(texts), dtype=np.float32)
 
 
-@lru_cache(maxsize=2)
 def for_catalog(catalog: Catalog) -> "LocalEngine":
     """The engine for a catalog; built once in a process, and inherited by the jobs a worker forks."""
+    with _building:  # A cache alone would let every thread that finds it empty build one.
+        return _built(catalog)
+
+
+@lru_cache(maxsize=2)
+def _built(catalog: Catalog) -> "LocalEngine":
     return LocalEngine(catalog)
 
 
@@ -89,7 +94,7 @@ class LocalEngine:
         shares = np.exp((scores - scores.max()) / _TEMPERATURE)
         shares /= shares.sum()
         best = [self._entries[index] for index in np.argsort(-scores)[:3]]
-        familiar = min(1.0, float(scores.max()) / _FAMILIAR)
+        familiar = min(1.0, max(0.0, float(scores.max())) / _FAMILIAR)
         return Proposal(
             label=best[0].label,
             confidence=round(float(shares.max()) * familiar, 4),

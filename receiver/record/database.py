@@ -75,7 +75,7 @@ def _file_lock(path: Path) -> Iterator[None]:
 
 
 def _engine(url: str) -> Engine:
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)  # An error's text must not hold a ticket's.
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -84,6 +84,8 @@ def _engine(url: str) -> Engine:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # We emit BEGIN ourselves; see _begin_sqlite.
+    # SQLite's own lower() knows only ASCII; sorting and searching shall ignore the case of every letter.
+    connection.create_function("lower", 1, lambda text: text and text.lower(), deterministic=True)
     for pragma in (
         f"busy_timeout = {BUSY_TIMEOUT_MS}",
         "journal_mode = WAL",

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from receiver.record import tickets
 from receiver.record.models import ACCEPTED, DUPLICATE, PARTIAL, QUARANTINED, Delivery
@@ -94,8 +94,8 @@ def record_redelivery(session: Session, arrival: Arrival, first: Delivery) -> De
 
 
 def page(session: Session, status: str | None, limit: int, before: int | None = None) -> Sequence[Delivery]:
-    """Up to `limit` deliveries, newest first, with ids below `before`."""
-    query = select(Delivery).order_by(Delivery.id.desc()).limit(limit)
+    """Up to `limit` deliveries without their bodies, newest first, with ids below `before`."""
+    query = select(Delivery).options(defer(Delivery.body, raiseload=True)).order_by(Delivery.id.desc()).limit(limit)
     if status:
         query = query.where(Delivery.status == status)
     if before is not None:

@@ -91,6 +91,18 @@ def take(session: Session, digest_id: int, now: datetime) -> Digest | None:
     )
 
 
+def begin_sending(session: Session, digest: Digest, now: datetime) -> bool:
+    """Move a digest that was taken to `sending`; False where it has been taken again since."""
+    taken = session.scalar(
+        update(Digest)
+        .where(Digest.id == digest.id, Digest.status == "claimed", Digest.attempts == digest.attempts)
+        .values(status="sending", claimable_at=now + SENDING_LEASE)
+        .returning(Digest.id),
+        execution_options={"synchronize_session": False},
+    )
+    return taken is not None
+
+
 def mark(session: Session, digest_id: int, status: str, now: datetime, **columns: Any) -> None:
     """Move a digest to `status`; while it is `sending`, nobody else touches it for two minutes."""
     values = {"status": status, "claimable_at": now + SENDING_LEASE} | columns

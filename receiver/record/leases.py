@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import literal, select, true, update
+from sqlalchemy import ColumnElement, literal, select, true, update
 from sqlalchemy.orm import Session
 
 from receiver.record import tallies
@@ -26,11 +26,11 @@ def claim(session: Session, lease: str, limit: int, now: datetime, source: str |
     return _claim(session, lease, 0, limit, now, source)
 
 
-def claim_suspects(session: Session, lease: str, now: datetime) -> Sequence[Ticket]:
+def claim_suspects(session: Session, lease: str, now: datetime, source: str | None = None) -> Sequence[Ticket]:
     """A few due tickets whose worker died; they must be settled before anything else is claimed."""
-    waiting = (is_received, _crashed, Ticket.lease.is_(None), Ticket.claimable_at <= now)
+    waiting = (is_received, _crashed, Ticket.lease.is_(None), Ticket.claimable_at <= now, _of(source))
     crashes = session.scalar(select(Ticket.crashes).where(*waiting).limit(1))
-    return _claim(session, lease, crashes, _SUSPECTS_AT_ONCE.get(crashes, 1), now, None) if crashes else []
+    return _claim(session, lease, crashes, _SUSPECTS_AT_ONCE.get(crashes, 1), now, source) if crashes else []
 
 
 def _claim(
@@ -39,7 +39,7 @@ def _claim(
     due = (
         select(Ticket.id)
         .where(is_received, Ticket.claimable_at <= now, Ticket.lease.is_(None), Ticket.crashes == crashes)
-        .where(Ticket.source == source if source else true())
+        .where(_of(source))
         .order_by(Ticket.claimable_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -51,6 +51,10 @@ def _claim(
         .returning(Ticket),
         execution_options={"synchronize_session": False},
     ).all()
+
+
+def _of(source: str | None) -> ColumnElement[bool]:
+    return Ticket.source == source if source else true()
 
 
 def renew(session: Session, lease: str, now: datetime) -> None:
@@ -74,7 +78,7 @@ def expire(session: Session, now: datetime) -> int:
     """
     rows = session.execute(
         update(Ticket)
-        .where(is_received, Ticket.lease.is_not(None), Ticket.claimable_at <= now)
+        .where(Ticket.lease.is_not(None), Ticket.claimable_at <= now)  # Only what is received has a lease.
         .values(lease=None, claimable_at=now, crashes=Ticket.crashes + 1)
         .returning(Ticket.id, Ticket.crashes),
         execution_options={"synchronize_session": False},
@@ -86,11 +90,14 @@ def expire(session: Session, now: datetime) -> int:
     return len(rows)
 
 
-def fail(session: Session, ticket_id: int, reason: str) -> None:
-    """Give a ticket up: it becomes `failed`, with the reason, until somebody redrives it."""
+def fail(session: Session, ticket_id: int, reason: str, lease: str | None = None) -> None:
+    """Give a ticket up: it becomes `failed`, with the reason, until somebody redrives it.
+
+    Nothing happens where `lease` is no longer the ticket's.
+    """
     settled = tallies.add(session, "settled", 1)
     values = {"status": FAILED, "error": reason, "lease": None, "settled": settled}
-    session.execute(update(Ticket).where(Ticket.id == ticket_id).values(**values))
+    session.execute(update(Ticket).where(Ticket.id == ticket_id, Ticket.lease == lease).values(**values))
 
 
 def any_due(session: Session, now: datetime) -> bool:

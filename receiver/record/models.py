@@ -93,9 +93,10 @@ class Ticket(Base):
 
     __tablename__ = "tickets"
     __table_args__ = (
+        # These two name the status again, or SQLite takes ix_tickets_status_id and reads everything that waits.
+        _index("ix_tickets_claimable", "status", "claimable_at", where="status = 'received'"),
+        _index("ix_tickets_suspects", "status", "crashes", where="status = 'received' AND crashes > 0"),
         Index("uq_tickets_source_external_id", "source", "external_id", unique=True),
-        _index("ix_tickets_claimable", "claimable_at", where="status = 'received'"),
-        _index("ix_tickets_suspects", "crashes", where="status = 'received' AND crashes > 0"),
         Index("ix_tickets_status_id", "status", "id"),
         Index("ix_tickets_source_id", "source", "id"),
         _index("ix_tickets_category_id", "category", "id", where="category IS NOT NULL"),

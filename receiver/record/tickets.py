@@ -1,7 +1,7 @@
 """Tickets: merging what a delivery brings into what is known, and reading them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -41,7 +41,7 @@ class Merge:
 
     new: dict[str, IncomingTicket] = field(default_factory=dict)
     changed: dict[int, IncomingTicket] = field(default_factory=dict)
-    confirmed: dict[int, datetime] = field(default_factory=dict)
+    confirmed: dict[int, datetime | None] = field(default_factory=dict)
     updated: int = 0
     duplicates: int = 0
 
@@ -54,17 +54,20 @@ def merge(session: Session, source: str, incoming: Sequence[IncomingTicket]) -> 
     latest: dict[str, Any] = {row.external_id: row for row in rows}
     for ticket in incoming:
         name, before = ticket.external_id, latest.get(ticket.external_id)
-        if before is not None and (is_older(ticket, before) or _same_text(ticket, before)):
+        same = before is not None and _same_text(ticket, before)
+        if before is not None and (same or is_older(ticket, before)):
             result.duplicates += 1
-            if name in ids and _is_newer(ticket, before):
-                result.confirmed[ids[name]] = ticket.source_updated_at  # type: ignore[assignment]
-            continue
-        if name in ids:
-            result.changed[ids[name]] = ticket
+            if not _is_newer(ticket, before):
+                continue
         else:
-            result.new[name] = ticket
-        result.updated += before is not None
-        latest[name] = ticket
+            result.updated += before is not None
+        latest[name] = version = _dated(ticket, before)
+        if name not in ids:
+            result.new[name] = version
+        elif same and ids[name] not in result.changed:
+            result.confirmed[ids[name]] = version.source_updated_at
+        else:
+            result.changed[ids[name]] = version
     return result
 
 
@@ -88,7 +91,15 @@ def is_older(ticket: IncomingTicket, before: Any) -> bool:
 
 
 def _is_newer(ticket: IncomingTicket, before: Any) -> bool:
-    return bool(ticket.source_updated_at) and ticket.source_updated_at != before.source_updated_at
+    at, known = ticket.source_updated_at, before.source_updated_at
+    return bool(at and (known is None or at > known))
+
+
+def _dated(ticket: IncomingTicket, before: Any) -> IncomingTicket:
+    """The ticket; where its source gave no time of change, it is taken to be as new as the version before it."""
+    if ticket.source_updated_at or before is None:
+        return ticket
+    return replace(ticket, source_updated_at=before.source_updated_at)
 
 
 def _same_text(ticket: IncomingTicket, before: Any) -> bool:
@@ -101,13 +112,13 @@ def record(session: Session, source: str, delivery_id: int, merged: Merge, now: 
         arrival = {"source": source, "delivery_id": delivery_id, "received_at": now}
         due = {"status": RECEIVED, "claimable_at": now, "attempts": 0, "crashes": 0}
         session.execute(insert(Ticket), [_columns(t) | arrival | due for t in merged.new.values()])
+    for ticket_id, updated_at in merged.confirmed.items():
+        session.execute(update(Ticket).where(Ticket.id == ticket_id).values(source_updated_at=updated_at))
     for ticket_id, ticket in merged.changed.items():
         session.execute(
             update(Ticket).where(Ticket.id == ticket_id).values(delivery_id=delivery_id, **_columns(ticket))
         )
         make_due(session, ticket_id, now)
-    for ticket_id, updated_at in merged.confirmed.items():
-        session.execute(update(Ticket).where(Ticket.id == ticket_id).values(source_updated_at=updated_at))
 
 
 def _columns(ticket: IncomingTicket) -> dict[str, Any]:

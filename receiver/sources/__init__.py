@@ -53,22 +53,26 @@ def _from_file(path: Path) -> list[Source]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         entries = document["sources"].items()
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
-        raise SettingsError(f"SOURCES_FILE: {path} is not YAML with a `sources` mapping ({error})") from None
+    except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # Not the error's own text, which repeats lines of the file, and there are secrets in it.
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}" if mark else type(error).__name__
+        raise SettingsError(f"SOURCES_FILE: {path} is not YAML with a `sources` mapping ({where})") from None
     return [_source(str(name), entry) for name, entry in entries]
 
 
 def _source(name: str, entry: Any) -> Source:
-    profile = PROFILES.get(entry.get("profile", "standard")) if isinstance(entry, dict) else None
+    profile = PROFILES.get(str(entry.get("profile", "standard"))) if isinstance(entry, dict) else None
     if profile is None:
         known = ", ".join(PROFILES)
         raise SettingsError(f"SOURCES_FILE: source {name!r} needs a profile this version has: {known}")
-    found = tuple(str(secret) for secret in entry.get("secrets") or ())
+    listed = entry.get("secrets")
+    found = tuple(str(secret) for secret in listed) if isinstance(listed, list) else ()
     try:
         for secret in found:
             signatures.standard_key(secret)
     except ValidationError as error:
         raise SettingsError(f"SOURCES_FILE: a secret of {name!r}: {' '.join(map(str, error.messages))}") from None
     if not found:
-        raise SettingsError(f"SOURCES_FILE: source {name!r} has no secrets, so nothing it sends could be trusted")
+        raise SettingsError(f"SOURCES_FILE: source {name!r} has no list of secrets, so nothing it sends can be trusted")
     return Source(name, profile, found)

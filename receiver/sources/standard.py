@@ -9,6 +9,7 @@ from receiver.record.deliveries import Content
 from receiver.schemas import TicketIn
 
 _SCHEMA = TicketIn()
+_WRAPPERS = ("tickets", "requests", "data")
 
 
 def read(body: bytes, max_batch: int) -> Content:
@@ -55,10 +56,8 @@ def _whole(digits: str) -> int:
 
 def unwrap(value: Any) -> list[Any]:
     """The tickets in a parsed body, whatever wraps them. Raises ValueError where there are none."""
-    for wrapper in ("tickets", "requests", "data"):
-        if isinstance(value, dict) and isinstance(value.get(wrapper), list | dict):
-            value = value[wrapper]
-            break
+    if isinstance(value, dict) and "short_description" not in value:  # A ticket may have fields of these names too.
+        value = next((value[name] for name in _WRAPPERS if isinstance(value.get(name), list | dict)), value)
     items = value if isinstance(value, list) else [value]
     if not items:
         raise ValueError("there are no tickets in the body")

@@ -143,7 +143,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_tickets_claimable",
         "tickets",
-        ["claimable_at"],
+        ["status", "claimable_at"],
         sqlite_where=sa.text("status = 'received'"),
         postgresql_where=sa.text("status = 'received'"),
     )
@@ -172,7 +172,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_tickets_suspects",
         "tickets",
-        ["crashes"],
+        ["status", "crashes"],
         sqlite_where=sa.text("status = 'received' AND crashes > 0"),
         postgresql_where=sa.text("status = 'received' AND crashes > 0"),
     )

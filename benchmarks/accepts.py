@@ -1,0 +1,42 @@
+"""Single signed tickets a second, each durable before its answer, against a bare Flask view."""
+
+from benchmarks import load
+from benchmarks.load import Load
+from benchmarks.stack import ROUNDS, Line, check_stored, stack
+from receiver import secrets
+
+GOAL = 0.25
+CONNECTIONS = 16
+WARM_UP, REQUESTS = 400, 4_000
+
+
+def run() -> list[Line]:
+    """One line: of the rounds, the one whose ratio is the median."""
+    with stack() as processes:
+        processes.migrate()
+        processes.redis()
+        ports = processes.web("benchmarks.bare:app"), processes.web("receiver.app:create_app()")
+        secret = secrets.webhook_secrets(processes.config)[0]
+        _round(secret, ports, WARM_UP)
+        rounds = [_round(secret, ports, REQUESTS) for _ in range(ROUNDS)]
+        check_stored(processes, "standard", WARM_UP + ROUNDS * REQUESTS)
+    limit, ours = sorted(rounds, key=_ratio)[ROUNDS // 2]
+    ratio = _ratio((limit, ours))
+    name = f"accepts, {CONNECTIONS} connections"
+    return [Line(name, _figures(ours), _figures(limit), f"{ratio:.2f}", f">= {GOAL}", ratio >= GOAL)]
+
+
+def _round(secret: str, ports: tuple[int, int], count: int) -> tuple[Load, Load]:
+    requests = [load.delivery(secret, load.ticket()) for _ in range(count)]
+    bare, real = (load.send_all(port, requests, CONNECTIONS) for port in ports)
+    return bare, real
+
+
+def _ratio(loads: tuple[Load, Load]) -> float:
+    bare, real = loads
+    return bare.seconds / real.seconds
+
+
+def _figures(result: Load) -> str:
+    rate = len(result.latencies) / result.seconds
+    return f"{rate:,.0f}/s, p50 {result.milliseconds(50):.1f} ms, p99 {result.milliseconds(99):.1f} ms"

@@ -1,0 +1,53 @@
+"""Many tickets through one worker and a model that takes a second, against full slots from start to end."""
+
+import math
+import sys
+import time
+from statistics import median
+from subprocess import Popen
+
+from benchmarks import load
+from benchmarks.stack import ROUNDS, Line, stack, wait_until
+from receiver import queue
+from receiver.clock import now
+from receiver.record import deliveries, tickets
+from receiver.record.database import Record
+from receiver.record.deliveries import Arrival
+from receiver.sources import standard
+
+GOAL = 0.85
+TICKETS, IN_FLIGHT, LATENCY = 500, 64, 1.0
+IDEAL = math.ceil(TICKETS / IN_FLIGHT) * LATENCY
+
+
+def run() -> list[Line]:
+    """One line: the median of the rounds."""
+    with stack() as processes:
+        processes.migrate()
+        processes.redis()
+        model = processes.model(LATENCY)
+        worker = (sys.executable, "-m", "jobs", "worker", queue.CLASSIFY)
+        child = processes.start(*worker, OPENAI_BASE_URL=model, LLM_CONCURRENCY=str(IN_FLIGHT))
+        with processes.record() as record:
+            _seconds(record, processes.config.redis_url, child, 1)
+            seconds = median(_seconds(record, processes.config.redis_url, child, TICKETS) for _ in range(ROUNDS))
+    share = IDEAL / seconds
+    name = f"fan-out, {TICKETS} tickets, {IN_FLIGHT} in flight"
+    return [Line(name, f"{seconds:.2f} s", f"{IDEAL:.2f} s", f"{share:.2f}", f">= {GOAL}", share >= GOAL)]
+
+
+def _seconds(record: Record, redis_url: str, worker: Popen[bytes], count: int) -> float:
+    """From the wake-up to the last ticket's classification."""
+    content = standard.validate([load.ticket() for _ in range(count)])
+    with record.write() as session:
+        deliveries.record(session, Arrival("standard", f"{time.time()}", {}, b"", "", now()), content)
+    connection = queue.connect(redis_url)
+    started = time.perf_counter()
+    queue.wake(queue.CLASSIFY, connection)
+    wait_until(lambda: _waiting(record) == 0, worker)
+    return time.perf_counter() - started
+
+
+def _waiting(record: Record) -> int:
+    with record.read() as session:
+        return tickets.due(session)[0]

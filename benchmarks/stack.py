@@ -1,0 +1,165 @@
+"""What the benchmarks stand on: a throw-away folder and the real processes over it, on free loopback ports."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import redis
+
+from jobs import embedded_redis
+from receiver import queue, settings
+from receiver.record import database
+from receiver.record.database import Record
+from receiver.record.models import Ticket
+from receiver.settings import Settings
+
+ROOT = Path(__file__).parents[1]
+ROUNDS = 3
+
+
+class BenchmarkError(Exception):
+    """A benchmark could not be run; the text says why."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the final table; `figure` is the ratio, or whatever the goal is about."""
+
+    name: str
+    measured: str
+    limit: str
+    figure: str
+    goal: str
+    met: bool
+
+
+class Stack:
+    """The processes over one folder, whose settings are the defaults."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = settings.load({"DATA_DIR": str(folder)})
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def start(self, *command: str, **values: str) -> subprocess.Popen[bytes]:
+        """Start a process with these settings; it is stopped with the stack."""
+        child = subprocess.Popen(command, cwd=self.folder, env=self._environment(values), stdout=subprocess.PIPE)
+        self._children.append(child)
+        return child
+
+    def _environment(self, values: dict[str, str]) -> dict[str, str]:
+        """This process's, without anybody's settings; there is no .env in the folder either."""
+        ours = {field.name.upper() for field in fields(Settings)} | {"OPENAI_API_BASE"}
+        kept = {name: value for name, value in os.environ.items() if name not in ours}
+        return kept | {"PYTHONPATH": str(ROOT), "DATA_DIR": str(self.folder), "LOG_LEVEL": "WARNING"} | values
+
+    def migrate(self) -> None:
+        """Make the database."""
+        with self.record() as record:
+            database.migrate(record)
+
+    @contextmanager
+    def record(self) -> Iterator[Record]:
+        """The record, from this process."""
+        with database.opened(self.config.database_url) as record:
+            yield record
+
+    def web(self, app: str) -> int:
+        """Serve `app` under gunicorn with the product's settings; returns the port."""
+        port = free_port()
+        gunicorn = (sys.executable, "-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", app)
+        child = self.start(*gunicorn, PORT=str(port))
+        wait_until(lambda: _listens(port), child)
+        return port
+
+    def redis(self) -> "redis.Redis":
+        """Start the embedded Redis; returns a client."""
+        child = self.start(*embedded_redis.command(self.config))
+        client = queue.connect(self.config.redis_url)
+        wait_until(lambda: _answers(client), child)
+        return client
+
+    def model(self, latency: float) -> str:
+        """Start a model's endpoint that answers after `latency` seconds; returns its base URL."""
+        child = self.start(sys.executable, "-m", "benchmarks.model", str(latency))
+        assert child.stdout is not None
+        url = child.stdout.readline().decode().strip()
+        if not url:
+            raise BenchmarkError("the model's endpoint did not start")
+        return url
+
+    def stop(self) -> None:
+        """Stop everything, the last started first."""
+        for child in reversed(self._children):
+            child.terminate()
+            try:
+                child.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+            assert child.stdout is not None
+            child.stdout.close()
+
+
+@contextmanager
+def stack() -> Iterator[Stack]:
+    """An empty stack, stopped and erased at the end of the block."""
+    # Not the system's folder for temporary files: that may be memory, where durable writes cost nothing.
+    with tempfile.TemporaryDirectory(prefix="benchmark-", dir="/var/tmp") as folder:  # noqa: S108
+        made = Stack(Path(folder))
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
+def stop_on_sigterm() -> None:
+    """Have SIGTERM end this process as an exception does, so that its children are stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], bool], child: subprocess.Popen[bytes], seconds: float = 60.0) -> None:
+    """Until `condition` holds. Raises BenchmarkError where it does not in time, or `child` ends before."""
+    ends = time.monotonic() + seconds
+    while not condition():
+        if child.poll() is not None:
+            raise BenchmarkError(f"{child.args!r} ended with {child.returncode}")
+        if time.monotonic() > ends:
+            raise BenchmarkError(f"{child.args!r} took longer than {seconds:.0f} s")
+        time.sleep(0.02)
+
+
+def check_stored(processes: Stack, source: str, expected: int) -> None:
+    """Raise BenchmarkError where what was accepted is not what is stored."""
+    with processes.record() as record, record.read() as session:
+        stored = session.query(Ticket).where(Ticket.source == source).count()
+    if stored != expected:
+        raise BenchmarkError(f"{expected} tickets were accepted and {stored} are stored")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _answers(client: "redis.Redis") -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False

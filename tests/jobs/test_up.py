@@ -1,0 +1,184 @@
+"""The whole stack in the foreground: it starts, brings back what dies, and stops without a trace."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from receiver import signatures
+from receiver.record import database
+from receiver.record.models import Ticket
+from receiver.secrets import new_webhook_secret
+from tests.conftest import wait_until
+from tests.factories import ticket_json
+from tests.jobs.test_pipeline import environment_of, run_jobs
+from tests.peers import llm
+from tests.peers.http import Peer, free_port
+
+ROLES = {"web": "gunicorn", "worker": "jobs worker classify", "scheduler": "jobs scheduler", "redis": "valkey-server"}
+PATIENCE = 45.0
+
+
+class Stack:
+    """`python -m jobs up` as a process, and what it has started."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self.url = f"http://127.0.0.1:{environ['PORT']}"
+        self.output = folder / f"up-{time.monotonic_ns()}.txt"
+        command = [sys.executable, "-m", "jobs", "up"]
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(command, cwd=folder, env=environ, stdout=output, stderr=output)
+
+    def printed(self) -> str:
+        return self.output.read_text()
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None, self.printed()
+        return "is ready" in self.printed()
+
+    def roles(self) -> dict[str, int]:
+        """The process of each role, where it runs."""
+        mine = [pid for pid, parent in _parents().items() if parent == self.process.pid]
+        lines = {pid: _command_line(pid) for pid in mine}
+        return {role: pid for role, words in ROLES.items() for pid, line in lines.items() if words in line}
+
+    def everyone(self) -> set[int]:
+        """It and everything below it."""
+        found, parents = {self.process.pid}, _parents()
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return found
+
+
+def _parents() -> dict[int, int]:
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue  # It ended meanwhile.
+        if state != "Z":
+            found[int(path.parent.name)] = int(parent)
+    return found
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+@contextmanager
+def up(folder: Path, environ: dict[str, str]) -> Iterator[Stack]:
+    stack = Stack(folder, environ)
+    try:
+        wait_until(stack.is_ready, PATIENCE)
+        yield stack
+    finally:
+        stack.process.terminate()
+        try:
+            stack.process.wait(30)
+        finally:
+            stack.process.kill()
+            stack.process.wait()
+
+
+def status_of(url: str, opener: urllib.request.OpenerDirector | None = None) -> int:
+    try:
+        with (opener or urllib.request.build_opener()).open(url, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def is_whole(stack: Stack) -> bool:
+    if set(stack.roles()) != set(ROLES):
+        return False
+    try:
+        with urllib.request.urlopen(f"{stack.url}/readyz", timeout=5) as answer:  # noqa: S310
+            return bool(json.load(answer)["redis"] == "up")
+    except OSError:
+        return False
+
+
+def deliver(url: str, secret: str, name: str) -> int:
+    body = json.dumps(ticket_json(id=name)).encode()
+    headers = signatures.sign_standard(secret, f"msg_{name}", int(time.time()), body)
+    request = urllib.request.Request(  # noqa: S310
+        f"{url}/webhooks/standard", body, headers | {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+        return int(answer.status)
+
+
+def test_the_stack_starts_mends_itself_and_stops_without_a_trace(tmp_path: Path, model: Peer) -> None:
+    model.respond = llm.first_label
+    secret = new_webhook_secret()
+    environ = environment_of(
+        tmp_path,
+        REDIS_URL="",
+        PORT=free_port(),
+        WEB_WORKERS=1,
+        OPENAI_BASE_URL=f"{model.url}/v1",
+        WEBHOOK_SECRET=secret,
+    )
+    with up(tmp_path, environ) as stack:
+        [link] = re.findall(rf"{stack.url}/sign-in/\S+", stack.printed())
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        assert status_of(link, browser) == 200
+        assert status_of(f"{stack.url}/", browser) == 200
+        assert status_of(link) == 403
+
+        wait_until(lambda: is_whole(stack), PATIENCE)
+        assert "Traceback" not in stack.printed()
+        before, ever = stack.roles(), stack.everyone()
+        for pid in before.values():
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: is_whole(stack) and not set(before.values()) & set(stack.roles().values()), PATIENCE)
+        wait_until(lambda: _delivered(stack.url, secret), PATIENCE)
+        with database.opened(f"sqlite:///{tmp_path}/data/tickets.db") as record:
+            wait_until(lambda: _statuses(record) == ["classified"], PATIENCE)
+
+        ever |= stack.everyone()
+        stack.process.send_signal(signal.SIGTERM)
+        assert stack.process.wait(15) == 0, stack.printed()
+        wait_until(lambda: not ever & set(_parents()))
+        assert secret not in stack.printed()
+
+    with up(tmp_path, environ) as stack:
+        assert "/sign-in/" not in stack.printed()
+        stack.process.send_signal(signal.SIGINT)
+        assert stack.process.wait(15) == 0, stack.printed()
+
+
+def _delivered(url: str, secret: str) -> bool:
+    try:
+        return deliver(url, secret, "T-after") == 200
+    except OSError:
+        return False
+
+
+def _statuses(record: database.Record) -> list[str]:
+    with record.read() as session:
+        return [ticket.status for ticket in session.query(Ticket)]
+
+
+def test_a_port_in_use_is_explained_before_anything_is_touched(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = run_jobs(tmp_path, environment_of(tmp_path, PORT=port), "up")
+    assert refused.returncode == 2
+    assert str(port) in refused.stderr
+    assert "PORT" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "data").exists()

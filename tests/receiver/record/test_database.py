@@ -1,0 +1,144 @@
+"""Connections and transactions: durable, whole or not at all, and never "database is locked"."""
+
+import os
+import signal
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.synchronize import Barrier, Event
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from receiver.clock import now
+from receiver.record import alarms, deliveries
+from receiver.record.database import Record, opened
+from receiver.record.deliveries import Content
+from receiver.record.models import Alarm, Delivery, Ticket
+from tests.factories import arrival, deliver, incoming
+from tests.receiver.record import processes
+
+WRITERS, WRITES = 8, 25
+
+
+def _pragma(session: Session, name: str) -> object:
+    return session.execute(text(f"PRAGMA {name}")).scalar()
+
+
+def test_every_connection_is_durable_and_checks_foreign_keys(record: Record) -> None:
+    full = 2
+    for transaction in (record.read, record.write):
+        with transaction() as session:
+            assert _pragma(session, "journal_mode") == "wal"
+            assert _pragma(session, "synchronous") == full
+            assert _pragma(session, "foreign_keys") == 1
+
+
+def test_a_ticket_of_no_delivery_is_refused(record: Record) -> None:
+    deliver(record, incoming())
+    with pytest.raises(IntegrityError), record.write() as session:
+        session.execute(text("UPDATE tickets SET delivery_id = 999"))
+
+
+def test_a_failed_block_leaves_nothing_and_the_next_writer_has_its_turn(record: Record) -> None:
+    with pytest.raises(ZeroDivisionError), record.write() as session:
+        deliveries.record(session, arrival(), Content([incoming(), incoming()]))
+        raise ZeroDivisionError
+    with record.read() as session:
+        assert session.query(Delivery).count() == session.query(Ticket).count() == 0
+        assert session.execute(text("SELECT count(*) FROM tallies")).scalar() == 0
+    assert deliver(record, incoming()).accepted == 1
+
+
+def test_what_a_reading_session_changes_is_not_kept(record: Record) -> None:
+    with record.read() as session:
+        alarms.sound(session, "disk", "nearly full", now())
+        session.flush()
+    with record.read() as session:
+        assert session.query(Alarm).count() == 0
+
+
+def test_readers_neither_wait_for_a_writer_nor_see_half_of_its_work(record: Record) -> None:
+    with record.read() as early:
+        assert early.query(Delivery).count() == 0
+        with record.write() as session:
+            deliveries.record(session, arrival(), Content([incoming()]))
+            with record.read() as meanwhile:
+                assert meanwhile.query(Delivery).count() == 0
+        assert early.query(Delivery).count() == 0
+    with record.read() as late:
+        assert late.query(Delivery).count() == 1
+
+
+def _write_many(url: str, writer: str, start: Barrier) -> None:
+    with opened(url) as record:
+        start.wait(60)
+        for _ in range(WRITES):
+            _read_then_write(record, writer)
+
+
+def _read_then_write(record: Record, writer: str) -> None:
+    with record.write() as session:
+        seen = session.query(Delivery).count()
+        session.add(deliveries.record(session, arrival(source=writer), Content([incoming(external_id=f"T-{seen}")])))
+
+
+def _check_fair(record: Record) -> None:
+    with record.read() as session:
+        order = session.scalars(select(Delivery.source).order_by(Delivery.id)).all()
+        assert len({name for (name,) in session.query(Ticket.external_id)}) == WRITERS * WRITES
+    assert len(order) == WRITERS * WRITES
+    first_done = min(max(i for i, name in enumerate(order) if name == writer) for writer in set(order))
+    shares = Counter(order[: first_done + 1])
+    assert len(shares) == WRITERS
+    assert min(shares.values()) >= WRITES // 3
+
+
+def test_many_processes_write_at_once_without_an_error_and_none_starves(record: Record) -> None:
+    start = processes.Barrier(WRITERS)
+    writers = [processes.Process(target=_write_many, args=(record.url, f"w{n}", start)) for n in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * WRITERS
+    _check_fair(record)
+
+
+def test_many_threads_write_at_once_without_an_error(record: Record) -> None:
+    with ThreadPoolExecutor(4 * WRITERS) as pool:
+        list(pool.map(lambda n: _read_then_write(record, f"w{n % WRITERS}"), range(WRITERS * WRITES)))
+    with record.read() as session:
+        assert session.query(Delivery).count() == WRITERS * WRITES
+        assert session.query(Ticket.external_id).distinct().count() == WRITERS * WRITES
+
+
+def _die_while_writing(url: str, written: Event) -> None:
+    with opened(url) as record, record.write() as session:
+        deliveries.record(session, arrival(), Content([incoming()]))
+        written.set()
+        signal.pause()
+
+
+def test_a_writer_that_is_killed_leaves_nothing_and_holds_up_nobody(record: Record) -> None:
+    written = processes.Event()
+    victim = processes.Process(target=_die_while_writing, args=(record.url, written))
+    victim.start()
+    assert written.wait(60)
+    assert victim.pid is not None
+    os.kill(victim.pid, signal.SIGKILL)
+    victim.join()
+    with record.read() as session:
+        assert session.query(Delivery).count() == 0
+    assert deliver(record, incoming()).accepted == 1
+
+
+def test_a_record_in_a_folder_that_is_missing_can_be_used_once_the_folder_is_there(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/later/tickets.db") as record:
+        with pytest.raises(OSError, match="No such file"), record.write():
+            pass
+        (tmp_path / "later").mkdir()
+        with record.write() as session:
+            assert _pragma(session, "journal_mode") == "wal"

@@ -1,0 +1,122 @@
+"""The way of a database from empty to the newest schema."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+from sqlalchemy.exc import OperationalError
+
+from receiver.record.database import Record, is_at_head, migrate, opened
+from receiver.record.models import Base, Ticket
+from tests.factories import deliver, incoming
+from tests.receiver.record import processes
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Record]:
+    with opened(f"sqlite:///{tmp_path}/new/folder/tickets.db") as record:
+        yield record
+
+
+def _sql(record: Record, kind: str) -> dict[str, str]:
+    with record.engine.connect() as connection:
+        rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = :kind"), {"kind": kind})
+        return {name: sql for name, sql in rows if sql and name != "alembic_version"}
+
+
+def _by_name(keys: list[Any]) -> list[Any]:
+    return sorted(keys, key=lambda key: str(key["name"]))
+
+
+def test_the_migrations_lead_to_the_schema_of_the_models(record: Record) -> None:
+    with record.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_migrations_make_every_index_with_the_condition_the_models_name(record: Record, tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/models.db") as by_models:
+        Base.metadata.create_all(by_models.engine)
+        assert _sql(record, "index") == _sql(by_models, "index")
+
+
+def test_the_migrations_make_every_column_as_the_models_declare_it(record: Record, tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/models.db") as by_models:
+        Base.metadata.create_all(by_models.engine)
+        for table in Base.metadata.tables:
+            made, declared = inspect(record.engine), inspect(by_models.engine)
+            assert repr(made.get_columns(table)) == repr(declared.get_columns(table))
+            assert made.get_pk_constraint(table) == declared.get_pk_constraint(table)
+            assert _by_name(made.get_foreign_keys(table)) == _by_name(declared.get_foreign_keys(table))
+
+
+def test_migrating_makes_the_folder_and_brings_an_empty_database_to_the_head(empty: Record) -> None:
+    migrate(empty)
+    assert is_at_head(empty)
+    assert deliver(empty, incoming()).accepted == 1
+
+
+def test_migrating_again_keeps_what_is_there(record: Record) -> None:
+    deliver(record, incoming())
+    migrate(record)
+    assert is_at_head(record)
+    with record.read() as session:
+        assert session.query(Ticket).count() == 1
+
+
+@pytest.mark.parametrize("change", ["UPDATE alembic_version SET version_num = '0000'", "DELETE FROM alembic_version"])
+def test_another_schema_than_the_newest_is_not_at_head(record: Record, change: str) -> None:
+    assert is_at_head(record)
+    with record.write() as session:
+        session.execute(text(change))
+    assert not is_at_head(record)
+
+
+def test_an_empty_database_is_not_at_head(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/tickets.db") as record:
+        assert not is_at_head(record)
+
+
+def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:
+    with opened(f"sqlite:///{tmp_path}/tickets.db") as record:
+        with record.write() as session:
+            session.execute(text("CREATE TABLE tickets (mine TEXT)"))
+        with pytest.raises(OperationalError, match="already exists"):
+            migrate(record)
+        assert list(_sql(record, "table")) == ["tickets"]
+        assert not is_at_head(record)
+        with record.write() as session:
+            session.execute(text("DROP TABLE tickets"))
+        migrate(record)
+        assert is_at_head(record)
+
+
+def test_threads_that_migrate_at_once_all_succeed(empty: Record) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: migrate(empty), range(6)))
+    assert is_at_head(empty)
+
+
+def _migrate(url: str, start: Barrier) -> None:
+    with opened(url) as record:
+        start.wait(60)
+        migrate(record)
+        assert is_at_head(record)
+
+
+def test_processes_that_migrate_at_once_all_succeed(empty: Record) -> None:
+    start = processes.Barrier(5)
+    children = [processes.Process(target=_migrate, args=(empty.url, start)) for _ in range(5)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0] * 5
+    with empty.engine.connect() as connection:
+        assert len(connection.execute(text("SELECT version_num FROM alembic_version")).all()) == 1

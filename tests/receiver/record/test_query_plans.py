@@ -1,0 +1,257 @@
+"""No query of the daily work reads a whole table that grows, or more of it the longer the record is kept."""
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from jobs import classify, digest, maintenance
+from receiver import secrets
+from receiver.clock import now
+from receiver.record import classifications, database, deliveries, digests, leases, sign_in, tickets
+from receiver.record.database import Record
+from receiver.record.models import Ticket, TimetableEntry
+from receiver.settings import Settings
+from tests.factories import classification, deliver, incoming, signed, ticket_json
+from tests.peers.http import Peer
+
+ENVELOPE = digests.Envelope((), "localhost")
+SETTLED, DUE, CRASHED = 500, 60, 20
+WHOLE_TABLE = re.compile(r"SCAN (tickets|deliveries|classifications|digest_tickets)\b")
+# The first page of a list takes the newest rows in the order of their ids, and a search no more than the newest.
+NEWEST_FIRST = re.compile(
+    r"FROM (?P<table>tickets|deliveries)( LEFT OUTER JOIN classifications ON [\w. =]+ AND classifications.current = 1)?"
+    r" ORDER BY (?P=table).id DESC LIMIT "
+)
+
+Statement = tuple[str, Any]
+
+
+def _fill(record: Record, settled: int) -> None:
+    """So many tickets that were classified and sent; what else is due stays due."""
+    at = now() - timedelta(days=1)
+    for _ in range(settled // 50):
+        deliver(record, *(incoming() for _ in range(50)), at=at)
+    with record.write() as session:
+        for ticket in leases.claim(session, "past", settled, at):
+            classifications.save(session, "past", classification(ticket.id), at)
+        assert digests.claim(session, f"after {settled}", ENVELOPE, at)
+
+
+@pytest.fixture(scope="module")
+def migrated(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = Path(shutil.copy(migrated, tmp_path_factory.mktemp("full") / "tickets.db"))
+    with database.opened(f"sqlite:///{path}") as record:
+        _fill(record, SETTLED)
+        deliver(record, *(incoming() for _ in range(CRASHED)))
+        with record.write() as session:
+            leases.claim(session, "dead", CRASHED, now())
+            leases.expire(session, now() + leases.LEASE)
+            session.add(TimetableEntry(name=digests.SCHEDULED, last_slot=now() - timedelta(days=9)))
+        deliver(record, *(incoming() for _ in range(DUE)))
+        with record.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@contextmanager
+def _captured() -> Iterator[list[Statement]]:
+    """Every statement that any engine of this process executes in the block, with its parameters."""
+    found: list[Statement] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH")):
+            found.append((" ".join(statement.split()), parameters[0] if many else parameters))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def _plan(record: Record, statement: Statement) -> list[str]:
+    with record.engine.connect() as connection:
+        return [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement[0]}", statement[1])]
+
+
+def _plans(record: Record, work: Callable[[], object]) -> dict[str, list[str]]:
+    """The statements that `work` executes, each with its plan."""
+    with _captured() as statements:
+        work()
+    return {statement[0]: _plan(record, statement) for statement in statements}
+
+
+def _whole_tables(plans: dict[str, list[str]]) -> list[str]:
+    """The statements that read a whole table that grows."""
+    return [
+        f"{step}: {statement}"
+        for statement, plan in plans.items()
+        for step in plan
+        if WHOLE_TABLE.match(step) and not NEWEST_FIRST.search(statement)
+    ]
+
+
+def _touched(plans: dict[str, list[str]]) -> set[str]:
+    return {statement.split()[0] for statement in plans if " tickets " in statement}
+
+
+def test_the_sweep_reads_no_whole_table(record: Record) -> None:
+    plans = _plans(record, maintenance.sweep)
+    assert _touched(plans) == {"UPDATE", "SELECT"}
+    assert _whole_tables(plans) == []
+
+
+def test_the_classify_job_reads_no_whole_table(record: Record, model: Peer, environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("OPENAI_BASE_URL", f"{model.url}/v1")
+    plans = _plans(record, classify.classify_due)
+    assert len(model.requests) >= DUE
+    assert any(statement.startswith("INSERT INTO classifications") for statement in plans)
+    assert _whole_tables(plans) == []
+
+
+def test_renewing_releasing_and_giving_up_read_no_whole_table(record: Record) -> None:
+    def work() -> None:
+        with record.write() as session:
+            [first, *rest] = leases.claim(session, "mine", 9, now(), "standard")
+            leases.renew(session, "mine", now())
+            leases.release(session, [ticket.id for ticket in rest], "mine", now(), "an error")
+            leases.fail(session, first.id, "gave up", "mine")
+            tickets.next_claimable(session, "standard")
+
+    assert _whole_tables(_plans(record, work)) == []
+
+
+def test_the_digest_job_reads_no_whole_table(record: Record, config: Settings) -> None:
+    def work() -> None:
+        with record.write() as session:
+            for ticket in leases.claim(session, "mine", 5, now()):
+                classifications.save(session, "mine", classification(ticket.id), now())
+        digest.preview(record, config)
+        digest.send_due()
+
+    plans = _plans(record, work)
+    assert any(statement.startswith("INSERT INTO digest_tickets") for statement in plans)
+    assert any(statement.startswith("UPDATE digests SET status") for statement in plans)
+    assert _whole_tables(plans) == []
+
+
+def test_a_delivery_reads_no_whole_table(record: Record, client: FlaskClient, config: Settings) -> None:
+    secret = secrets.webhook_secrets(config)[0]
+    batch = [ticket_json() for _ in range(9)]
+    changed = [ticket | {"short_description": "other words"} for ticket in batch]
+
+    def work() -> None:
+        for body in (batch, batch, changed):
+            assert client.post("/webhooks/standard", **signed(secret, body)).status_code == 200
+        message = signed(secret, batch)
+        assert [client.post("/webhooks/standard", **message).status_code for _ in range(2)] == [200, 200]
+
+    plans = _plans(record, work)
+    assert _touched(plans) == {"SELECT", "INSERT", "UPDATE"}
+    assert _whole_tables(plans) == []
+
+
+FILTERS = [
+    "status=classified", "category=Network %26 Connectivity", "request_type=VPN Connection Issue", "source=standard",
+    "q=vpn", "cursor=400", "status=failed&cursor=400", "status=classified&source=standard&q=vpn&cursor=400",
+    "category=none&request_type=none", "source=standard&cursor=400",
+]  # fmt: skip
+
+
+def _answers(get: Callable[[], TestResponse]) -> Callable[[], None]:
+    def work() -> None:
+        assert get().status_code == 200
+
+    return work
+
+
+def test_no_list_of_the_api_reads_a_whole_table(record: Record, client: FlaskClient, config: Settings) -> None:
+    token = {"Authorization": f"Bearer {secrets.api_token(config)}"}
+    urls = [
+        "/api/stats", "/api/tickets", "/api/tickets/400", "/api/deliveries", "/api/deliveries?status=accepted&cursor=9",
+        "/api/deliveries?status=partial", "/api/deliveries/9", "/api/digests", "/api/digests?cursor=9", "/metrics",
+        *(f"/api/tickets?{query}" for query in FILTERS),
+    ]  # fmt: skip
+    for url in urls:
+        plans = _plans(record, _answers(lambda url=url: client.get(url, headers=token)))  # type: ignore[misc]
+        assert plans
+        assert _whole_tables(plans) == [], url
+
+
+def test_the_overview_page_reads_no_whole_table(record: Record, client: FlaskClient) -> None:
+    with record.write() as session:
+        link = sign_in.issue(session, now())
+    assert _whole_tables(_plans(record, lambda: client.get(f"/sign-in/{link}"))) == []
+    plans = _plans(record, _answers(lambda: client.get("/")))
+    assert " FROM tickets " in " ".join(plans)
+    assert _whole_tables(plans) == []
+
+
+def test_a_query_that_does_read_a_whole_table_would_be_found(record: Record) -> None:
+    def work() -> None:
+        with record.read() as session:
+            session.query(Ticket).filter_by(requester_email="ada@example.com").all()
+            session.query(Ticket).order_by(Ticket.received_at).limit(1).all()
+
+    assert len(_whole_tables(_plans(record, work))) == 2
+
+
+def _steps(record: Record, work: Callable[[Session], object]) -> int:
+    """How many hundreds of steps of SQLite's machine `work` takes."""
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        count += 1
+
+    with record.write() as session:
+        driver: Any = session.connection().connection.driver_connection
+        driver.set_progress_handler(step, 100)
+        try:
+            work(session)
+        finally:
+            driver.set_progress_handler(None, 0)
+        session.rollback()
+    return count
+
+
+def _digest_of_few(session: Session) -> None:
+    for ticket in leases.claim(session, "mine", 5, now()):
+        classifications.save(session, "mine", classification(ticket.id), now())
+    assert digests.claim(session, "today", ENVELOPE, now())
+
+
+WORK: dict[str, Callable[[Session], object]] = {
+    "claim": lambda session: leases.claim(session, "mine", 9, now()),
+    "claim of a source": lambda session: leases.claim(session, "mine", 9, now(), "standard"),
+    "no suspects": lambda session: leases.claim_suspects(session, "mine", now() - timedelta(hours=1)),
+    "expire": lambda session: leases.expire(session, now()),
+    "set the clock right": lambda session: leases.recover_future(session, now()),
+    "any due": lambda session: leases.any_due(session, now()),
+    "next claimable": lambda session: tickets.next_claimable(session, "standard"),
+    "digest": _digest_of_few,
+    "newest tickets": lambda session: tickets.page(session, {}, 20),
+    "classified tickets": lambda session: tickets.page(session, {"status": "classified"}, 20),
+    "tickets of a source": lambda session: tickets.page(session, {"source": "standard"}, 20, before=200),
+    "failed tickets": lambda session: tickets.page(session, {"status": "failed"}, 20),
+    "deliveries": lambda session: deliveries.page(session, "accepted", 20),
+}
+
+
+def test_the_daily_work_is_the_same_when_four_times_as_much_was_done_and_ten_times_waits(record: Record) -> None:
+    before = {name: _steps(record, work) for name, work in WORK.items()}
+    _fill(record, 3 * SETTLED)
+    deliver(record, *(incoming() for _ in range(10 * DUE)))
+    after = {name: _steps(record, work) for name, work in WORK.items()}
+    grown = {name: (before[name], after[name]) for name in WORK if after[name] > 1.5 * before[name] + 5}
+    assert grown == {}
