@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import redis
@@ -17,6 +17,7 @@ from receiver.log import configure
 from receiver.settings import Settings, SettingsError
 
 FAILED, MISCONFIGURED = 1, 2
+Result = TypeVar("Result")
 
 log = logging.getLogger("jobs")
 
@@ -137,6 +138,60 @@ def digest(config: Settings, dry_run: bool) -> None:
         click.echo(f"Digest {sent.id} of {sent.tickets} tickets is sent.")
     else:
         click.echo(f"Digest {sent.id} is {sent.status}: {sent.error}", err=True)
+        sys.exit(FAILED)
+
+
+@main.command()
+@click.argument("target", required=False, type=click.Path(path_type=Path))
+@configured
+def backup(config: Settings, target: Path | None) -> None:
+    """Copy the database to TARGET, by default under DATA_DIR/backups, while everything runs."""
+    from jobs import backup as copies
+    from receiver.record import database
+
+    path = target or copies.default_path(config.data_dir)
+    with database.opened(config.database_url) as record:
+        _or_fail(lambda: copies.backup(record, path), copies.BackupError)
+    click.echo(f"The backup is {path}")
+
+
+@main.command()
+@click.argument("origin", type=click.Path(path_type=Path))
+@configured
+def restore(config: Settings, origin: Path) -> None:
+    """Put the backup ORIGIN in the place of the database; what was there is kept as another backup."""
+    from jobs import backup as copies
+    from receiver.record import database
+
+    kept = copies.default_path(config.data_dir, "before-restore")
+    with database.opened(config.database_url) as record:
+        _or_fail(lambda: copies.restore(record, origin, kept), copies.BackupError)
+    click.echo(f"The database is that of {origin}; what was there is {kept}")
+
+
+@main.command()
+@click.option("--requester", required=True, help="The e-mail address of the person.")
+@configured
+def erase(config: Settings, requester: str) -> None:
+    """Remove a person from tickets, raw deliveries, workbooks, outbox and free pages, and prove it."""
+    from jobs import erase as erasing
+    from receiver.record import database
+
+    with database.opened(config.database_url) as record:
+        found = _or_fail(lambda: erasing.erase(record, config, requester), erasing.EraseError)
+    click.echo(f"Erased: {found.tickets} tickets; {found.deliveries} raw deliveries emptied; {len(found.files)} files.")
+    for path in found.files:
+        click.echo(f"  deleted {path}")
+    for path in found.backups:
+        click.echo(f"  STILL HELD by the backup {path}; replace or delete it")
+
+
+def _or_fail(act: Callable[[], Result], expected: type[Exception]) -> Result:
+    """What `act` returns; ends with 1 and the reason where it raises what it may."""
+    try:
+        return act()
+    except (expected, OSError) as error:
+        click.echo(str(error), err=True)
         sys.exit(FAILED)
 
 

@@ -1,12 +1,15 @@
-"""The sweep: hands over what the queue forgot and frees what dead workers held."""
+"""The sweep hands over what the queue forgot and frees what dead workers held; retention drops what is old."""
 
 import logging
+from datetime import timedelta
 
 from receiver import queue, settings
 from receiver.clock import now
 from receiver.log import configure
-from receiver.record import digests, leases
+from receiver.record import deliveries, digests, leases
 from receiver.record.database import opened
+
+_AT_ONCE = 500
 
 log = logging.getLogger(__name__)
 
@@ -28,3 +31,15 @@ def sweep() -> None:
         queue.wake(queue.CLASSIFY, connection, enough=config.workers)
     if digest_due:
         queue.wake(queue.DIGEST, connection)
+
+
+def retain() -> None:
+    """The job that drops the raw bytes of old deliveries. Safe to run twice: what is gone is gone."""
+    config = settings.load()
+    configure(config.log_level)
+    before = now() - timedelta(days=config.raw_retention_days)
+    emptied = _AT_ONCE
+    with opened(config.database_url) as record:
+        while emptied == _AT_ONCE:
+            with record.write() as session:
+                emptied = deliveries.empty_before(session, before, _AT_ONCE)

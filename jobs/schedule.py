@@ -6,7 +6,7 @@ from typing import Any
 
 from rq.cron import CronJob, CronScheduler
 
-from jobs import digest, maintenance
+from jobs import digest, maintenance, watch
 from receiver import queue
 from receiver.settings import Settings
 
@@ -22,6 +22,8 @@ class Timed:
 
 TIMETABLE = (
     Timed(maintenance.sweep, queue.MAINTENANCE, seconds=5),
+    Timed(watch.watch, queue.MAINTENANCE, seconds=30),
+    Timed(maintenance.retain, queue.MAINTENANCE, seconds=3600),
     Timed(digest.send_due, queue.DIGEST, seconds=30),
 )
 
@@ -31,7 +33,7 @@ class _JsonCronJob(CronJob):
 
     def enqueue(self, connection: Any) -> Any:
         target = queue.queue(self.queue_name, connection)
-        if target.count:
+        if any(job.func_name == self.func_name for job in target.get_jobs()):
             return None  # Behind a worker that is away, one waiting run is as good as many.
         return target.enqueue(self.func_name, description=self.func_name, **self.job_options)
 

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from datetime import UTC, datetime
 from typing import Any
 
 import redis
@@ -81,6 +82,16 @@ class Waker:
                 if not self._away:
                     log.warning("Redis is away (%s); the sweep will wake what is due", type(error).__name__)
                 self._away = True
+
+
+def oldest_waits(connection: "redis.Redis", now: datetime) -> dict[str, float]:
+    """For how many seconds the first job of each queue has been waiting. Raises redis.RedisError."""
+    waits = {}
+    for name in QUEUES:
+        first = queue(name, connection).get_jobs(length=1)
+        enqueued = first[0].enqueued_at if first else None
+        waits[name] = (now - enqueued.replace(tzinfo=UTC)).total_seconds() if enqueued else 0.0
+    return waits
 
 
 def depths(connection: "redis.Redis") -> dict[str, int]:

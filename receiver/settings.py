@@ -159,6 +159,9 @@ class Settings:
     classification_batch_size: int = _whole(5, 1, 1000)
     request_timeout: float = _real(30, 1, 600)
     review_threshold: float = _real(0.6, 0, 1)
+    raw_retention_days: int = _whole(30, 1, 3650)
+    backlog_alarm_minutes: int = _whole(10, 1, 10_000)
+    disk_alarm_mb: int = _whole(500, 1, 10_000_000)
     max_body_mb: int = _whole(5, 1, 100)
     max_batch: int = _whole(1000, 1, 100_000)
 

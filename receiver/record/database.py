@@ -2,8 +2,9 @@
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,22 @@ class Record:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session whose changes commit together at the end, or not at all when the block raises."""
-        with self._turn(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+        with self.turn(), Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def _turn(self) -> Any:
+    def turn(self) -> Any:
         """One writer's turn. SQLite's own waiters poll and starve; the kernel wakes those of a file lock in order."""
         return _file_lock(self.path.with_name(self.path.name + ".lock")) if self.path else nullcontext()
+
+    def compact(self) -> None:
+        """Rewrite the database without free pages, and empty the write-ahead log: nothing that was deleted is left."""
+        if self.path is None:
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+                connection.exec_driver_sql("VACUUM FULL")
+            return
+        with self.turn(), closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_MS / 1000)) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         """Give back every connection."""
@@ -105,7 +116,7 @@ def migrate(record: Record) -> None:
     """Bring the database to the newest schema; several processes may ask for it at once."""
     if record.path:
         record.path.parent.mkdir(parents=True, exist_ok=True)
-    with record._turn(), record._writer.begin() as connection:
+    with record.turn(), record._writer.begin() as connection:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, defer
 
 from receiver.record import tickets
@@ -91,6 +91,22 @@ def record_redelivery(session: Session, arrival: Arrival, first: Delivery) -> De
     session.add(redelivery)
     session.flush()
     return redelivery
+
+
+def latest_arrivals(session: Session, source: str, limit: int) -> list[datetime]:
+    """When a source's last deliveries arrived, newest first."""
+    query = select(Delivery.received_at).where(Delivery.source == source).order_by(Delivery.id.desc()).limit(limit)
+    return list(session.scalars(query))
+
+
+def empty_before(session: Session, moment: datetime, limit: int) -> int:
+    """Drop the raw bytes of up to `limit` deliveries older than `moment`; returns of how many."""
+    old = select(Delivery.id).where(Delivery.body.is_not(None), Delivery.received_at < moment).limit(limit)
+    emptied = session.execute(
+        update(Delivery).where(Delivery.id.in_(old.scalar_subquery())).values(body=None).returning(Delivery.id),
+        execution_options={"synchronize_session": False},
+    )
+    return len(emptied.all())
 
 
 def page(session: Session, status: str | None, limit: int, before: int | None = None) -> Sequence[Delivery]:

@@ -63,6 +63,8 @@ class Delivery(Base):
         _index("ix_deliveries_original_id", "original_id", where="original_id IS NOT NULL"),
         Index("ix_deliveries_source_body_sha256", "source", "body_sha256"),
         Index("ix_deliveries_status_id", "status", "id"),
+        Index("ix_deliveries_source_id", "source", "id"),
+        _index("ix_deliveries_raw", "received_at", where="body IS NOT NULL"),
     )
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True)

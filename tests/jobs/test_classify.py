@@ -337,13 +337,15 @@ def test_when_the_engine_is_back_the_tickets_are_classified_and_the_alarm_is_gon
     assert alarm(record) is None
 
 
-def test_a_passing_fault_does_not_silence_the_alarm(record: Record, model: Peer) -> None:
+def test_neither_a_passing_fault_nor_a_stand_in_silences_the_alarm(record: Record, model: Peer) -> None:
     model.respond = lambda _request: Answer(401)
     due_ticket(record)
     classify.classify_due()
-    pass_time(record)
     model.respond = lambda _request: DOWN
-    classify.classify_due()
+    for _ in range(3):
+        pass_time(record)
+        classify.classify_due()
+    assert statuses(record) == {"needs_review": 1}
     assert alarm(record)
 
 
@@ -392,9 +394,7 @@ def test_the_time_budget_ends_the_claiming_and_what_is_left_stays_due(record: Re
         time.sleep(0.05)
         return "VPN Issue"
 
-    started = time.monotonic()
     drain(record, config, Told(slow)).run(0.3)
-    assert time.monotonic() - started < 8
     found = statuses(record)
     assert 0 < found["classified"] < 200
     assert found["classified"] + found["received"] == 200
@@ -551,12 +551,15 @@ def test_tickets_whose_worker_died_go_first_and_apart_from_the_others(record: Re
 
     deliver(record, *(incoming() for _ in range(6)))
     with record.write() as session:
-        session.execute(update(Ticket).where(Ticket.id == 4).values(crashes=2))
+        session.execute(update(Ticket).where(Ticket.id.in_([4, 5])).values(crashes=2))
     drain(record, config, Told(propose)).run(10)
     assert companies[0] == 1
     assert max(companies) > 1
-    assert ticket(record, 4).settled == 1
-    assert statuses(record) == {"classified": 6}
+    assert statuses(record) == {"classified": 5, "received": 1}
+    companies.clear()
+    drain(record, config, Told(propose)).run(10)
+    assert companies == [1]
+    assert sorted(found.settled or 0 for found in tickets(record) if found.id in (4, 5)) == [1, 6]
 
 
 def test_an_answer_of_half_characters_harms_nobody(record: Record, model: Peer) -> None:

@@ -18,7 +18,7 @@ from openpyxl import load_workbook
 from jobs import digest
 from receiver import settings
 from receiver.clock import now
-from receiver.record import alarms, digests
+from receiver.record import alarms, digests, leases
 from receiver.record.database import Record
 from receiver.record.models import Digest, Ticket, TimetableEntry
 from receiver.settings import Settings, SettingsError
@@ -309,8 +309,6 @@ def test_a_late_digest_shows_what_was_decided_when_it_was_claimed(started: Recor
 
 
 def test_a_failed_ticket_is_reported_too(started: Record, config: Settings) -> None:
-    from receiver.record import leases
-
     ticket_id = due_ticket(started, external_id="T-dead")
     with started.write() as session:
         leases.fail(session, ticket_id, "the worker died 3 times")

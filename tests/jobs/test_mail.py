@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from jobs import mail
 from jobs.mail import Attachment, MailError
 from jobs.workbook import Summary
+from receiver import settings
 from receiver.record.models import Digest
 from receiver.settings import Settings
 from tests.factories import classification
@@ -218,8 +219,6 @@ def test_without_recipients_the_mail_is_kept_and_opens(config: Settings, tmp_pat
 def test_an_smtp_username_that_is_no_address_is_not_the_sender(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
     environment.setenv("SMTP_USERNAME", "apikey")
     environment.setenv("SMTP_PASSWORD", "right")
-    from receiver import settings
-
     sender = composed(settings.load(), tmp_path)["From"].addresses[0]
     assert sender.username
     assert sender.domain

@@ -15,9 +15,9 @@ from receiver.clock import now
 from receiver.record import leases
 from receiver.record.database import Record
 from receiver.record.digests import SENDING_LEASE, Envelope, claim, mark, take
-from receiver.record.models import Digest, Ticket
+from receiver.record.models import Delivery, Digest, Ticket
 from receiver.settings import Settings
-from tests.factories import due_ticket, settle
+from tests.factories import deliver, due_ticket, incoming, settle
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -202,3 +202,14 @@ def test_what_the_sweep_freed_stays_free_while_redis_is_away(
     with pytest.raises(redis.RedisError):
         maintenance.sweep()
     assert (ticket(record, held).lease, ticket(record, held).status) == (None, "received")
+
+
+def test_raw_bodies_are_dropped_after_their_time_and_the_rest_stays(record: Record) -> None:
+    old = deliver(record, incoming(), at=now() - timedelta(days=31))
+    fresh = deliver(record, incoming(), at=now() - timedelta(days=29))
+    maintenance.retain()
+    maintenance.retain()
+    with record.read() as session:
+        assert session.get_one(Delivery, old.id).body is None
+        assert session.get_one(Delivery, old.id).accepted == 1
+        assert session.get_one(Delivery, fresh.id).body is not None

@@ -50,13 +50,17 @@ def test_a_new_schema_and_a_redis_that_answers_are_ready(client: FlaskClient) ->
 
 
 def test_an_old_schema_is_not_ready_until_it_is_migrated(client: FlaskClient, record: Record) -> None:
-    with record.write() as session:
-        session.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    def set_back(version: str) -> str:
+        with record.write() as session:
+            before: str = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+            session.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+        return before
+
+    newest = set_back("0000")
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "migrate" in answer.get_json()["database"]
-    with record.write() as session:
-        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    set_back(newest)
     assert client.get("/readyz").status_code == 200
 
 

@@ -32,7 +32,7 @@ def test_the_newest_decision_is_the_current_one_and_the_others_stay(record: Reco
     assert _history(record, other) == [("another ticket's", True)]
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from(["claim", "save", "save twice", "lose", "change", "expire"]), max_size=15))
 def test_a_settled_ticket_has_exactly_one_current_decision_whatever_happened(record: Record, steps: list[str]) -> None:
     ticket, saved, decided = due_ticket(record), 0, False

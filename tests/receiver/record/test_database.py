@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sqlite3
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from receiver.record.models import Alarm, Delivery, Ticket
 from tests.factories import arrival, deliver, incoming
 from tests.receiver.record import processes
 
-WRITERS, WRITES = 8, 25
+WRITERS, WRITES = 8, 20
 
 
 def _pragma(session: Session, name: str) -> object:
@@ -70,6 +72,17 @@ def test_readers_neither_wait_for_a_writer_nor_see_half_of_its_work(record: Reco
         assert early.query(Delivery).count() == 0
     with record.read() as late:
         assert late.query(Delivery).count() == 1
+
+
+def test_who_writes_past_us_cannot_come_between_what_we_read_and_what_we_write(record: Record) -> None:
+    with closing(sqlite3.connect(str(record.path), timeout=0)) as foreign:
+        with record.write() as session:
+            assert session.query(Delivery).count() == 0
+            with pytest.raises(sqlite3.OperationalError, match="locked"):
+                foreign.execute("DELETE FROM alarms")
+            deliveries.record(session, arrival(), Content([incoming()]))
+        foreign.execute("DELETE FROM alarms")
+        foreign.commit()
 
 
 def _write_many(url: str, writer: str, start: Barrier) -> None:

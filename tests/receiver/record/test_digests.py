@@ -69,7 +69,7 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_a_digest_holds_exactly_what_was_settled_since_the_last_one(
     record: Record, steps: list[tuple[str, int]]

@@ -124,6 +124,15 @@ def test_a_lease_that_holds_is_not_expired(record: Record) -> None:
     assert _expire(record, NOON + leases.LEASE - SECOND) == 0
 
 
+def test_a_lease_that_ran_out_is_nobodys_to_take_before_the_death_is_counted(record: Record) -> None:
+    [ticket] = _due(record, 1)
+    _claim(record, "dead")
+    later = NOON + DEAD
+    assert (_claim(record, "next", at=later), _suspects(record, "next", later)) == ([], [])
+    assert _expire(record, later) == 1
+    assert _suspects(record, "next", later) == [ticket]
+
+
 def test_suspects_are_not_claimed_with_the_others(record: Record) -> None:
     _due(record, 3)
     _claim(record, "dead")

@@ -21,7 +21,7 @@ NOON = datetime(2025, 12, 5, 12, tzinfo=UTC)
 _sources = (f"helpdesk-{number}" for number in itertools.count())
 # The record stays from example to example; each has a source of its own.
 hypothetical = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )  # fmt: skip
 
 

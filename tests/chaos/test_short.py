@@ -1,0 +1,36 @@
+"""The short version of the chaos: everything is killed while tickets arrive, and nothing is lost or done twice."""
+
+import random
+import threading
+import time
+from pathlib import Path
+
+from tests.chaos import checks
+from tests.chaos.ledger import Ledger, send_all
+from tests.chaos.world import World, running
+from tests.conftest import wait_until
+from tests.peers import llm
+
+SEED = 20261122
+
+
+def _kill_at_random(world: World, rng: random.Random, count: int) -> None:
+    for _ in range(count):
+        time.sleep(rng.uniform(0.1, 0.5))
+        world.kill(rng.choice(list(world.children)), whole=rng.random() < 0.5)
+
+
+def test_nothing_is_lost_or_done_twice_while_everything_is_killed(tmp_path: Path) -> None:
+    rng, ledger = random.Random(SEED), Ledger()
+    with running(tmp_path) as world:
+        world.model.respond = llm.after(0.1)
+        killer = threading.Thread(target=_kill_at_random, args=(world, rng, 12))
+        killer.start()
+        send_all(world.config, ledger, rng, 300, "A")
+        killer.join()
+        wait_until(world.is_ready)
+        world.settle(seconds=60)
+        digest = world.api("digests", "POST")
+        wait_until(lambda: world.api(f"digests/{digest['id']}")["status"] == "sent", seconds=60)
+        assert len(ledger.acknowledged) == 300
+        assert checks.broken(world, ledger) == []
