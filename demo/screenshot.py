@@ -29,8 +29,9 @@ def main(target: Path) -> None:
 
 def _photograph(url: str, target: Path, profile: Path) -> None:
     command = [
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars",
-        f"--user-data-dir={profile}", "--window-size=1280,900", f"--screenshot={target.resolve()}", url,
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+        "--hide-scrollbars", f"--user-data-dir={profile}", "--window-size=1280,900",
+        f"--screenshot={target.resolve()}", url,
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=60)
 

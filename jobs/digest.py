@@ -86,6 +86,10 @@ def send(record: Record, config: Settings, digest_id: int) -> Digest | None:
         digest = digests.take(session, digest_id, now())
     if digest is None:
         return None
+    if digest.attempts > MAX_ATTEMPTS:
+        with record.write() as session:
+            _give_up(session, digest, f"not built or sent in {MAX_ATTEMPTS} attempts; see the worker's log")
+        return digest
     summary = build_workbook(record, config, digest)
     path = digests.workbook_path(config.data_dir, digest.id)
     message = mail.compose(config, digest, summary, Attachment(path, config.report_filename))
@@ -131,13 +135,17 @@ def _set_back(session: Session, config: Settings, digest: Digest, error: MailErr
     if error.unknown:
         _settle_unknown(session, config, digest.id, str(error))
     elif error.permanent or digest.attempts >= MAX_ATTEMPTS:
-        digests.mark(session, digest.id, "failed", now(), error=str(error))
-        alarms.sound(session, _ALARM, f"digest {digest.id} failed: {error}", now())
-        log.error("Digest %d failed: %s", digest.id, error)
+        _give_up(session, digest, str(error))
     else:
         again = now() + min(_BACKOFF * 2 ** (digest.attempts - 1), _LONGEST_BACKOFF)
         digests.mark(session, digest.id, "claimed", now(), claimable_at=again, error=str(error))
         log.warning("Digest %d is tried again at %s: %s", digest.id, again.isoformat(timespec="seconds"), error)
+
+
+def _give_up(session: Session, digest: Digest, error: str) -> None:
+    digests.mark(session, digest.id, "failed", now(), error=error)
+    alarms.sound(session, _ALARM, f"digest {digest.id} failed: {error}", now())
+    log.error("Digest %d failed: %s", digest.id, error)
 
 
 def send_now(record: Record, config: Settings) -> Digest | None:

@@ -19,6 +19,11 @@ class Timed:
     queue: str
     seconds: int
 
+    @property
+    def name(self) -> str:
+        """The dotted path by which a worker finds the job."""
+        return f"{self.job.__module__}.{self.job.__name__}"
+
 
 TIMETABLE = (
     Timed(maintenance.sweep, queue.MAINTENANCE, seconds=5),

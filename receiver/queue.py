@@ -31,7 +31,7 @@ def connect(url: str, timeout: float | None = None) -> "redis.Redis":
 
 
 def queue(name: str, connection: "redis.Redis") -> Queue:
-    """The queue `name`; what it carries is JSON, so nothing put into Redis can run code here."""
+    """The queue `name`; what it carries is JSON, so nothing from Redis is ever unpickled."""
     return Queue(name, connection=connection, serializer=JSONSerializer, default_timeout=TIMEOUTS[name])
 
 

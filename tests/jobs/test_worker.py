@@ -284,3 +284,12 @@ def test_a_pickled_payload_runs_nothing(record: Record, config: Settings, worker
     wait_until(lambda: statuses(record) == {"classified": 1})
     pickle.loads(zlib.decompress(data))  # noqa: S301 - it would have run, had anybody unpickled it.
     assert touched.exists()
+
+
+def test_a_foreign_job_written_as_json_is_not_run(config: Settings, worker: Process, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    with queue.connect(config.redis_url) as connection:
+        target = queue.queue(queue.CLASSIFY, connection)
+        job = target.enqueue("os.mkdir", str(made))
+        wait_until(lambda: job.id in target.failed_job_registry.get_job_ids(), seconds=40)
+    assert not made.exists()
