@@ -1,5 +1,6 @@
 """What may come in and what goes out, as marshmallow schemas."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,11 @@ from marshmallow.validate import Length, OneOf, Range
 
 from receiver.record.models import DELIVERY_STATES, TICKET_STATES
 from receiver.record.tickets import IncomingTicket
+
+MAX_ADDRESS = 320  # RFC 5321, section 4.5.3.1: 64 + 1 + 255.
+MAX_LINK = 2_000
+_LINK = re.compile(r"https?://[^\s<>\"'\\]+", re.IGNORECASE)
+_TIME: dict[str, Any] = {"format": "iso", "default_timezone": UTC, "load_default": None, "allow_none": True}
 
 
 class PlainText(fields.String):
@@ -32,15 +38,34 @@ class Name(PlainText):
         return super()._deserialize(value, attr, data, **kwargs).strip()
 
 
-class Address(fields.Email):
-    """An e-mail address; an empty one means that the requester is unknown."""
+class _Blankable(fields.Field[Any]):
+    """A field in which an empty text means that nothing is known."""
 
     def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         return super().deserialize(None if value == "" else value, *args, **kwargs)
 
 
-class Moment(fields.AwareDateTime):
-    """A time with its zone; one that has no counterpart in UTC, at the very ends of the calendar, is no time."""
+class Address(_Blankable, fields.Email):
+    """An e-mail address."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if isinstance(value, str) and len(value) > MAX_ADDRESS:  # Before a pattern works on it for a second.
+            raise ValidationError(f"Longer than {MAX_ADDRESS} characters.")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+class Link(_Blankable, PlainText):
+    """An http(s) address, safe to be made a link of; its host may be a name of the local network."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if len(text) > MAX_LINK or not _LINK.fullmatch(text):
+            raise ValidationError(f"Not an http or https address of at most {MAX_LINK} characters.")
+        return text
+
+
+class Moment(_Blankable, fields.AwareDateTime):
+    """A time, in UTC where it names no zone; one without a counterpart in UTC, at the calendar's ends, is no time."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
         try:
@@ -60,13 +85,11 @@ class TicketIn(Schema):
     external_id = Name(data_key="id", required=True, validate=Length(1, 255))
     short_description = PlainText(required=True, validate=Length(1))
     long_description = PlainText(load_default="", allow_none=True)
-    requester_email = Address(load_default=None, allow_none=True, validate=Length(max=320))
+    requester_email = Address(load_default=None, allow_none=True)
     priority = Name(load_default=None, allow_none=True, validate=Length(max=100))
-    url = fields.Url(
-        load_default=None, allow_none=True, require_tld=False, schemes={"http", "https"}, validate=Length(max=2000)
-    )
-    source_created_at = Moment(data_key="created_at", format="iso", load_default=None, allow_none=True)
-    source_updated_at = Moment(data_key="updated_at", format="iso", load_default=None, allow_none=True)
+    url = Link(load_default=None, allow_none=True)
+    source_created_at = Moment(data_key="created_at", **_TIME)
+    source_updated_at = Moment(data_key="updated_at", **_TIME)
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> IncomingTicket:

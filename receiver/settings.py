@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -14,7 +15,7 @@ import marshmallow.fields as mf
 from croniter import croniter
 from dotenv import dotenv_values
 from marshmallow import EXCLUDE, Schema, ValidationError
-from marshmallow.validate import Email, Length, OneOf, Range
+from marshmallow.validate import Email, Length, OneOf, Range, Regexp
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -33,6 +34,9 @@ def _zone(name: str) -> None:
         raise ValidationError("Not a known time zone; write one such as Europe/Berlin.") from None
 
 
+_RANDOM = re.compile(r"(?:^|[\s,])[rh](?:$|[\s,(/])", re.IGNORECASE)
+
+
 def _cron(expression: str) -> None:
     if len(expression.split()) != 5 or not croniter.is_valid(expression):
         raise ValidationError("Not a cron expression of five fields, such as 0 8 * * 1-5.")
@@ -40,10 +44,8 @@ def _cron(expression: str) -> None:
         croniter(expression).get_prev()
     except ValueError:
         raise ValidationError("Names a time that never comes, such as 30 February.") from None
-    try:
-        croniter(expression).get_prev()
-    except ValueError:
-        raise ValidationError("Names a day that no year has.") from None
+    if _RANDOM.search(expression):
+        raise ValidationError("R and H pick a time at random; name one.")
 
 
 def _webhook_secrets(secrets: list[str]) -> None:
@@ -108,13 +110,14 @@ def _real(default: float, low: float, high: float) -> Any:
 
 
 def _url(**options: Any) -> Any:
-    return _setting(mf.Url(load_default=None, require_tld=False, schemes={"http", "https"}, **options))
+    shape = Regexp(r"https?://[^\s/]+\S*\Z", error="Not an address that begins with http:// or https://.")
+    return _setting(mf.String(load_default=None, validate=shape, **options))
 
 
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # A repr would show the secrets in a log or a traceback.
 class Settings:
     """Every setting by its name in lower case; `.env.example` explains each."""
 

@@ -69,12 +69,12 @@ def _record(arrival: Arrival, content: Content) -> tuple[Delivery, Delivery | No
 
 
 def _acknowledge(source: Source, delivery: Delivery, first: Delivery | None) -> ResponseReturnValue:
-    outcome = first or delivery
+    outcome = first if first is not None and not delivery.conflict else delivery
     if outcome.status == QUARANTINED and source.name == "standard":
         errors: Any = outcome.error or outcome.rejected
         return jsonify(delivery=outcome.id, errors=errors), 422
     return jsonify(
-        delivery=outcome.id,
+        delivery=first.id if first else delivery.id,
         status=delivery.status,
         accepted=delivery.accepted,
         duplicates=delivery.duplicates,

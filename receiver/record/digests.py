@@ -34,9 +34,10 @@ def workbook_path(data_dir: Path, digest_id: int) -> Path:
 
 def claim(session: Session, period: str, envelope: Envelope, now: datetime) -> Digest | None:
     """The digest of everything settled since the last one; None where nothing was, or the period is taken."""
+    until = tallies.add(session, "settled", 0)  # Its lock lets one claim at a time see what the last one took.
     if session.scalar(select(Digest.id).where(Digest.name == SCHEDULED, Digest.period == period)):
         return None
-    after, until = _last_settled(session), tallies.value(session, "settled")
+    after = _last_settled(session)
     digest = _new(SCHEDULED, period, envelope, now)
     digest.settled_after, digest.settled_until = after, until
     return _fill(session, digest, [and_(Ticket.settled > after, Ticket.settled <= until)])
@@ -167,7 +168,7 @@ def take_slot(session: Session, name: str, slot: datetime) -> bool:
 
     The first time a job is seen its current slot counts as done: what was due before we existed is not sent late.
     """
-    entry = session.get(TimetableEntry, name)
+    entry = session.get(TimetableEntry, name, with_for_update=True)
     if entry is None:
         session.add(TimetableEntry(name=name, last_slot=slot))
         return False

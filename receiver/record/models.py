@@ -61,7 +61,6 @@ class Delivery(Base):
     __table_args__ = (
         _index("uq_deliveries_source_key", "source", "key", unique=True, where="original_id IS NULL"),
         _index("ix_deliveries_original_id", "original_id", where="original_id IS NOT NULL"),
-        Index("ix_deliveries_source_body_sha256", "source", "body_sha256"),
         Index("ix_deliveries_status_id", "status", "id"),
         Index("ix_deliveries_source_id", "source", "id"),
         _index("ix_deliveries_raw", "received_at", where="body IS NOT NULL"),

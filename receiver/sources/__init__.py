@@ -46,6 +46,8 @@ def configured(settings: Settings) -> dict[str, Source]:
     """Every source by name: `standard`, and those of SOURCES_FILE. Raises SettingsError."""
     own = Source("standard", PROFILES["standard"], secrets.webhook_secrets(settings))
     others = _from_file(Path(settings.sources_file)) if settings.sources_file else []
+    if any(source.name == own.name for source in others):
+        raise SettingsError("SOURCES_FILE: `standard` is the source of WEBHOOK_SECRET; give yours another name")
     return {source.name: source for source in [own, *others]}
 
 

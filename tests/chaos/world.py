@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,8 +87,11 @@ class World:
 
 
 @contextmanager
-def running(folder: Path, workers: int = 2, **overrides: str) -> Iterator[World]:
-    """The whole stack over `folder`, with a model's endpoint and a mail server as peers; `overrides` are settings."""
+def running(folder: Path, workers: int = 2, only: Sequence[str] | None = None, **overrides: str) -> Iterator[World]:
+    """The whole stack over `folder`, or `only` some of its processes, with a model's endpoint and a mail server.
+
+    `overrides` are settings.
+    """
     with http.serve(llm.endpoint()) as model, smtp.serve(MailServer()) as mail:
         values = {
             "DATA_DIR": str(folder / "data"), "PORT": str(free_port()), "OPENAI_BASE_URL": f"{model.url}/v1",
@@ -100,7 +103,9 @@ def running(folder: Path, workers: int = 2, **overrides: str) -> Iterator[World]
         folder.mkdir(parents=True, exist_ok=True)
         with opened(config.database_url) as record:
             migrate(record)
-            world = World(config, record, model, mail, _children(config, workers, folder), log=folder / "log.txt")
+            children = _children(config, workers, folder)
+            started = {name: child for name, child in children.items() if only is None or name in only}
+            world = World(config, record, model, mail, started, log=folder / "log.txt")
             with _environment(values), _supervised(world):
                 wait_until(world.is_ready, seconds=60)
                 yield world

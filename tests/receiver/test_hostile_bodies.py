@@ -214,9 +214,9 @@ GOOD: dict[str, Callable[[Any], bool]] = {
     "long_description": lambda v: v is None or isinstance(v, str),
     "requester_email": lambda v: v is None or v == "",
     "priority": lambda v: v is None or type(v) is int or (isinstance(v, str) and len(v.strip()) <= 100),
-    "url": lambda v: v is None,
-    "created_at": lambda v: v is None,
-    "updated_at": lambda v: v is None,
+    "url": lambda v: v is None or v == "",
+    "created_at": lambda v: v is None or v == "",
+    "updated_at": lambda v: v is None or v == "",
 }
 
 
@@ -235,7 +235,7 @@ def test_a_wrong_type_rejects_its_own_ticket_and_no_other(sender: Sender, field:
 @pytest.mark.parametrize("field", ["created_at", "updated_at"])
 def test_a_time_that_cannot_be_kept_rejects_only_its_ticket(sender: Sender, field: str) -> None:
     moments = [
-        "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "2026-01-01T00:00:00", "2026-01-01", "yesterday",
+        "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "2026-01-01", "yesterday",
         "2026-02-30T00:00:00Z", "1767225600", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00+99:99", "Z" * 100_000,
         "10000-01-01T00:00:00Z",
     ]  # fmt: skip
@@ -253,6 +253,12 @@ def test_the_first_and_the_last_moment_can_be_kept(sender: Sender, moment: str) 
     found = sender.taken(TICKET | {"updated_at": moment}).source_updated_at
     assert found is not None
     assert found.utcoffset() == timedelta(0)
+
+
+def test_a_time_without_a_zone_is_in_utc(sender: Sender) -> None:
+    found = sender.taken(TICKET | {"updated_at": "2026-11-22T09:30:00"}).source_updated_at
+    assert found is not None
+    assert found.isoformat() == "2026-11-22T09:30:00+00:00"
 
 
 def test_a_requester_that_is_no_address_is_rejected(sender: Sender) -> None:

@@ -689,3 +689,15 @@ def test_a_redis_that_hangs_slows_no_request_and_is_woken_when_it_is_back(
 def _woken(client: FlaskClient, secret: str, connection: "redis.Redis") -> int:
     _deliver_many(client, secret, 1)
     return queue.queue(queue.CLASSIFY, connection).count
+
+
+def test_a_mended_body_under_a_quarantined_id_is_a_conflict_and_kept(
+    client: FlaskClient, record: Record, secret: str
+) -> None:
+    assert client.post("/webhooks/standard", **signed(secret, b"{broken", "msg_1")).status_code == 422
+    again = client.post("/webhooks/standard", **signed(secret, ticket_json(), "msg_1"))
+    assert again.json is not None
+    assert (again.status_code, again.json["status"], again.json["delivery"]) == (200, "duplicate", 1)
+    with record.read() as session:
+        conflict = session.get_one(Delivery, 2)
+        assert (conflict.conflict, conflict.body is None) == (True, False)

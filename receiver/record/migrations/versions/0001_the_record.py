@@ -53,7 +53,6 @@ def upgrade() -> None:
         sqlite_where=sa.text("original_id IS NOT NULL"),
         postgresql_where=sa.text("original_id IS NOT NULL"),
     )
-    op.create_index("ix_deliveries_source_body_sha256", "deliveries", ["source", "body_sha256"])
     op.create_index("ix_deliveries_status_id", "deliveries", ["status", "id"])
     op.create_index(
         "uq_deliveries_source_key",
