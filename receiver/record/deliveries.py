@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session, defer
 
 from receiver.record import tickets
-from receiver.record.models import ACCEPTED, DUPLICATE, PARTIAL, QUARANTINED, Delivery
+from receiver.record.models import ACCEPTED, DUPLICATE, PARTIAL, QUARANTINED, Delivery, table_of
 from receiver.record.tickets import IncomingTicket
 
 
@@ -34,34 +34,44 @@ class Content:
     error: str | None = None
 
 
+# What every delivery executes is built once: building a statement costs more than SQLite takes to run it.
+_ORIGINAL = select(Delivery.id).where(
+    Delivery.source == bindparam("source"), Delivery.key == bindparam("key"), Delivery.original_id.is_(None)
+)
+_INSERT = insert(table_of(Delivery)).returning(Delivery.id)
+
+
 def original(session: Session, source: str, key: str) -> Delivery | None:
     """The first delivery that came with this key."""
-    return session.scalar(
-        select(Delivery).where(Delivery.source == source, Delivery.key == key, Delivery.original_id.is_(None))
-    )
+    found = session.connection().execute(_ORIGINAL, {"source": source, "key": key}).scalar()
+    return session.get_one(Delivery, found) if found else None
 
 
 def record(session: Session, arrival: Arrival, content: Content) -> Delivery:
     """Write a delivery that was not seen before, with its tickets; all of it or nothing."""
     merged = tickets.merge(session, arrival.source, content.tickets)
-    delivery = Delivery(
-        source=arrival.source,
-        key=arrival.key,
-        received_at=arrival.received_at,
-        headers=arrival.headers,
+    delivery = _insert(
+        session,
+        arrival,
         body=arrival.body,
-        body_sha256=arrival.body_sha256,
         status=_status(content, merged),
         accepted=len(merged.new),
         updated=merged.updated,
         duplicates=merged.duplicates,
         rejected=content.rejected,
         error=content.error,
+        original_id=None,
+        conflict=False,
     )
-    session.add(delivery)
-    session.flush()
     tickets.record(session, arrival.source, delivery.id, merged, arrival.received_at)
     return delivery
+
+
+def _insert(session: Session, arrival: Arrival, **values: Any) -> Delivery:
+    """The row of an arrival, as it stands in the record now."""
+    columns = {name: getattr(arrival, name) for name in ("source", "key", "received_at", "headers", "body_sha256")}
+    values |= columns
+    return Delivery(id=session.connection().execute(_INSERT, values).scalar_one(), **values)
 
 
 def _status(content: Content, merged: tickets.Merge) -> str:
@@ -75,22 +85,19 @@ def _status(content: Content, merged: tickets.Merge) -> str:
 def record_redelivery(session: Session, arrival: Arrival, first: Delivery) -> Delivery:
     """Note that `first` came again; the same key with another body is a conflict, whose bytes are kept."""
     conflict = first.body_sha256 != arrival.body_sha256
-    redelivery = Delivery(
-        source=arrival.source,
-        key=arrival.key,
-        received_at=arrival.received_at,
-        headers=arrival.headers,
+    return _insert(
+        session,
+        arrival,
         body=arrival.body if conflict else None,
-        body_sha256=arrival.body_sha256,
         status=DUPLICATE,
+        accepted=0,
+        updated=0,
         duplicates=first.accepted + first.updated + first.duplicates,
         rejected=[],
+        error=None,
         original_id=first.id,
         conflict=conflict,
     )
-    session.add(redelivery)
-    session.flush()
-    return redelivery
 
 
 def latest_arrivals(session: Session, source: str, limit: int) -> list[datetime]:

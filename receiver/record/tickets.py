@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, func, insert, literal, or_, select, update
+from sqlalchemy import Row, and_, bindparam, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from receiver.record.database import PARAMETERS
-from receiver.record.models import RECEIVED, REVIEWED, Classification, Ticket
+from receiver.record.models import RECEIVED, REVIEWED, Classification, Ticket, table_of
 
 TEXT_FIELDS = ("short_description", "long_description", "requester_email", "priority", "url")
 SEARCHED = 20_000
@@ -71,15 +71,19 @@ def merge(session: Session, source: str, incoming: Sequence[IncomingTicket]) -> 
     return result
 
 
+# Built once, because every delivery executes them.
+_INSERT = insert(table_of(Ticket))
+_KNOWN = select(
+    Ticket.id, Ticket.external_id, Ticket.source_updated_at, *(getattr(Ticket, name) for name in TEXT_FIELDS)
+).where(Ticket.source == bindparam("source"), Ticket.external_id.in_(bindparam("names", expanding=True)))
+
+
 def _known(session: Session, source: str, names: Iterable[str]) -> Sequence[Row[Any]]:
-    columns = [getattr(Ticket, name) for name in TEXT_FIELDS]
     found: list[Row[Any]] = []
     pending = sorted(names)
     for start in range(0, len(pending), PARAMETERS):
-        query = select(Ticket.id, Ticket.external_id, Ticket.source_updated_at, *columns).where(
-            Ticket.source == source, Ticket.external_id.in_(pending[start : start + PARAMETERS])
-        )
-        found.extend(session.execute(query))
+        chunk = {"source": source, "names": pending[start : start + PARAMETERS]}
+        found.extend(session.connection().execute(_KNOWN, chunk))
     return found
 
 
@@ -111,7 +115,7 @@ def record(session: Session, source: str, delivery_id: int, merged: Merge, now: 
     if merged.new:
         arrival = {"source": source, "delivery_id": delivery_id, "received_at": now}
         due = {"status": RECEIVED, "claimable_at": now, "attempts": 0, "crashes": 0}
-        session.execute(insert(Ticket), [_columns(t) | arrival | due for t in merged.new.values()])
+        session.connection().execute(_INSERT, [_columns(t) | arrival | due for t in merged.new.values()])
     for ticket_id, updated_at in merged.confirmed.items():
         session.execute(update(Ticket).where(Ticket.id == ticket_id).values(source_updated_at=updated_at))
     for ticket_id, ticket in merged.changed.items():

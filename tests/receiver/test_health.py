@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import redis
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
@@ -47,6 +48,21 @@ def test_a_process_that_answers_is_healthy_whatever_else_is_away(config: Setting
 def test_a_new_schema_and_a_redis_that_answers_are_ready(client: FlaskClient) -> None:
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json) == (200, {"status": "ok", "database": "up", "redis": "up"})
+
+
+def test_a_redis_that_may_throw_jobs_away_is_told(client: FlaskClient, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as connection:
+        connection.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            assert client.get("/readyz").get_json()["redis"] == "up"  # Without a limit nothing is evicted.
+            connection.config_set("maxmemory", "1gb")
+            answer = client.get("/readyz")
+        finally:
+            connection.config_set("maxmemory", 0)
+            connection.config_set("maxmemory-policy", "noeviction")
+    assert answer.status_code == 200
+    assert "evicts what waits in it (allkeys-lru); set its maxmemory-policy to noeviction" in answer.get_json()["redis"]
+    assert client.get("/readyz").get_json()["redis"] == "up"
 
 
 def test_an_old_schema_is_not_ready_until_it_is_migrated(client: FlaskClient, record: Record) -> None:

@@ -235,7 +235,7 @@ def test_a_wrong_type_rejects_its_own_ticket_and_no_other(sender: Sender, field:
 @pytest.mark.parametrize("field", ["created_at", "updated_at"])
 def test_a_time_that_cannot_be_kept_rejects_only_its_ticket(sender: Sender, field: str) -> None:
     moments = [
-        "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "2026-01-01", "yesterday",
+        "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "yesterday",
         "2026-02-30T00:00:00Z", "1767225600", "2026-01-01T25:00:00Z", "2026-01-01T00:00:00+99:99", "Z" * 100_000,
         "10000-01-01T00:00:00Z",
     ]  # fmt: skip

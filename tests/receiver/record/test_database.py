@@ -95,7 +95,7 @@ def _write_many(url: str, writer: str, start: Barrier) -> None:
 def _read_then_write(record: Record, writer: str) -> None:
     with record.write() as session:
         seen = session.query(Delivery).count()
-        session.add(deliveries.record(session, arrival(source=writer), Content([incoming(external_id=f"T-{seen}")])))
+        deliveries.record(session, arrival(source=writer), Content([incoming(external_id=f"T-{seen}")]))
 
 
 def _check_fair(record: Record) -> None:
