@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo run test lint bench screenshot clean
+.PHONY: demo run test lint bench chaos screenshot clean
 
 demo: .venv/installed
 	$(BIN)/python -m demo
@@ -23,6 +23,9 @@ screenshot: .venv/installed
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks
+
+chaos: .venv/installed-dev
+	$(BIN)/python -m tests.chaos
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis

@@ -1,5 +1,6 @@
 """python -m benchmarks [NAME ...]: run the named benchmarks, or all, and print one table."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -8,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import accepts, batches, fan_out, one_shot
-from benchmarks.stack import BenchmarkError, Line, stop_on_sigterm
+from benchmarks.stack import ROUNDS, BenchmarkError, Line, stop_on_sigterm
 
 BENCHMARKS: dict[str, Callable[[], list[Line]]] = {
     "accepts": accepts.run,
@@ -23,7 +24,8 @@ BENCHMARKS: dict[str, Callable[[], list[Line]]] = {
 def main(names: tuple[str, ...]) -> None:
     """Run the benchmarks NAMES, or all of them. A goal that is missed is shown, and is no error."""
     stop_on_sigterm()
-    console, lines = Console(), []
+    console, lines = Console(soft_wrap=True), []
+    busy = os.getloadavg()[0]
     for name in names or BENCHMARKS:
         console.print(f"Measuring {name} ...")
         try:
@@ -31,11 +33,12 @@ def main(names: tuple[str, ...]) -> None:
         except BenchmarkError as error:
             console.print(f"{name} broke: {error}", style="red", markup=False)
             sys.exit(1)
-    console.print(_table(lines))
+    console.print(_table(lines, busy))
 
 
-def _table(lines: list[Line]) -> Table:
-    table = Table("benchmark", "measured", "limit", "figure", "goal", "met")
+def _table(lines: list[Line], busy: float) -> Table:
+    headings = ("benchmark", "measured", "limit", "figure", "goal", "met")
+    table = Table(*headings, title=f"Medians of {ROUNDS} rounds; the load average at the start was {busy:.1f}")
     for line in lines:
         met = "[green]yes[/]" if line.met else "[red]no[/]"
         table.add_row(line.name, line.measured, line.limit, line.figure, line.goal, met)

@@ -27,6 +27,11 @@ class Load:
     seconds: float
     latencies: list[float]
 
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.latencies) / self.seconds
+
     def milliseconds(self, percent: int) -> float:
         """The latency that `percent` of the requests stayed within."""
         return self.latencies[min(len(self.latencies) * percent // 100, len(self.latencies) - 1)] * 1000

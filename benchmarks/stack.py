@@ -49,14 +49,14 @@ class Stack:
         self.config = settings.load({"DATA_DIR": str(folder)})
         self._children: list[subprocess.Popen[bytes]] = []
 
-    def start(self, *command: str, **values: str) -> subprocess.Popen[bytes]:
+    def start(self, *command: str, stdout: int | None = None, **values: str) -> subprocess.Popen[bytes]:
         """Start a process with these settings; it is stopped with the stack."""
-        child = subprocess.Popen(command, cwd=self.folder, env=self._environment(values), stdout=subprocess.PIPE)
+        child = subprocess.Popen(command, cwd=self.folder, env=self._environment(values), stdout=stdout)
         self._children.append(child)
         return child
 
     def _environment(self, values: dict[str, str]) -> dict[str, str]:
-        """This process's, without anybody's settings; there is no .env in the folder either."""
+        """That of this process, without anybody's settings; there is no .env in the folder either."""
         ours = {field.name.upper() for field in fields(Settings)} | {"OPENAI_API_BASE"}
         kept = {name: value for name, value in os.environ.items() if name not in ours}
         return kept | {"PYTHONPATH": str(ROOT), "DATA_DIR": str(self.folder), "LOG_LEVEL": "WARNING"} | values
@@ -89,9 +89,10 @@ class Stack:
 
     def model(self, latency: float) -> str:
         """Start a model's endpoint that answers after `latency` seconds; returns its base URL."""
-        child = self.start(sys.executable, "-m", "benchmarks.model", str(latency))
+        child = self.start(sys.executable, "-m", "benchmarks.model", str(latency), stdout=subprocess.PIPE)
         assert child.stdout is not None
-        url = child.stdout.readline().decode().strip()
+        with child.stdout as printed:
+            url = printed.readline().decode().strip()
         if not url:
             raise BenchmarkError("the model's endpoint did not start")
         return url
@@ -105,15 +106,13 @@ class Stack:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-            assert child.stdout is not None
-            child.stdout.close()
 
 
 @contextmanager
 def stack() -> Iterator[Stack]:
     """An empty stack, stopped and erased at the end of the block."""
     # Not the system's folder for temporary files: that may be memory, where durable writes cost nothing.
-    with tempfile.TemporaryDirectory(prefix="benchmark-", dir="/var/tmp") as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="benchmark-", dir="/var/tmp") as folder:
         made = Stack(Path(folder))
         try:
             yield made

@@ -19,7 +19,7 @@ from receiver import queue, settings
 from receiver.catalog import Catalog
 from receiver.clock import now
 from receiver.log import configure
-from receiver.record import alarms, classifications, leases
+from receiver.record import classifications, leases, outages
 from receiver.record.database import Record, opened
 from receiver.record.models import Classification, Ticket
 from receiver.settings import Settings
@@ -27,10 +27,10 @@ from receiver.settings import Settings
 BUDGET_SECONDS = 60.0
 GRACE_SECONDS = 6.0
 MAX_ATTEMPTS = 3
-ENGINE_ALARM = "engine"
-_PAUSE_AFTER_REFUSAL = timedelta(seconds=30)
+PATIENCE = timedelta(hours=1)
 _BACKOFF = timedelta(seconds=5)
 _POLL_SECONDS = 0.5
+_SUSPECTS_WAIT_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +44,13 @@ def classify_due() -> None:
     configure(config.log_level)
     with opened(config.database_url) as record:
         catalog = catalog_in_force(record, config)
+        drain = Drain(record, choose(config, catalog), catalog, config)
         try:
-            Drain(record, choose(config, catalog), catalog, config).run(BUDGET_SECONDS)
+            drain.run(BUDGET_SECONDS)
         except EngineError as error:
             log.error("Classification pauses: %s", error)
-            return  # The sweep wakes us; doing so here would ask a refusing endpoint without a pause.
+        if drain.pauses:
+            return  # The sweep wakes us; doing so here would go round and round until the outage is over.
         with record.read() as session:
             more = leases.any_due(session, now())
     if more and not stopping.is_set():
@@ -57,29 +59,37 @@ def classify_due() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A proposal; `stand_in_for` is the error of the engine that should have made it."""
+    """A proposal; `stand_in_for` is the error of the engine that should have made it, `error` a new one."""
 
     proposal: Proposal
     latency_ms: int = 0
     stand_in_for: str | None = None
+    error: EngineError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Setback:
-    """Why a ticket has no classification yet; one that does not count is not the ticket's fault."""
+    """Why a ticket has no classification yet; `error` is what the engine said."""
 
     message: str
-    counts: bool = True
+    error: EngineError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Settlement:
     classification: Classification
     due_at: datetime
+    by_engine: bool
+    error: EngineError | None
 
 
 class Drain:
-    """One run over what is due: keeps the engine busy, and saves each result as it comes."""
+    """One run over what is due: keeps the engine busy, and saves each result as it comes.
+
+    In an outage of the engine (see `outages`) a run that may probe claims one ticket, and goes on as usual once that
+    is answered; any other run leaves the tickets waiting. After `patience` it lets the local engine stand in for them,
+    each marked as a fallback and sent to review, until the engine is back.
+    """
 
     def __init__(
         self,
@@ -89,23 +99,28 @@ class Drain:
         config: Settings,
         source: str | None = None,
         on_finished: Callable[[int], None] = lambda _: None,
+        patience: timedelta = PATIENCE,
     ) -> None:
         self._record, self._engine, self._catalog, self._config = record, engine, catalog, config
-        self._source, self._on_finished = source, on_finished
+        self._source, self._on_finished, self._patience = source, on_finished, patience
         self._lease = secrets.token_hex(8)
         self._in_flight: dict[Future[_Answer], Ticket] = {}
         self._slots = max(engine.parallel, 8)
         self._renewed = time.monotonic()
         self._stops_at = float("inf")
         self._refusal: EngineError | None = None
-        self._answered = False
+        self._probes = False
+        self._stands_in_for: str | None = None
+        self.pauses = False
 
     def run(self, budget: float) -> None:
         """Go on until nothing is due, `budget` seconds are over, or this process is asked to stop.
 
         Raises EngineError where the engine refuses to answer at all; the tickets stay due.
         """
-        ends = time.monotonic() + budget
+        self._began = time.monotonic()
+        ends = self._began + budget
+        self._look_at_outage()
         self._pool = ThreadPoolExecutor(self._engine.parallel, thread_name_prefix="engine")
         try:
             self._settle_suspects()
@@ -115,30 +130,55 @@ class Drain:
         finally:
             self._give_back()
             self._pool.shutdown(wait=False, cancel_futures=True)
-        self._note_health()
+        if self._refusal:
+            raise self._refusal
+
+    def _look_at_outage(self) -> None:
+        """Whether this run asks the engine as usual, probes it, stands in for it, or leaves the tickets waiting."""
+        self._refusal, self._stands_in_for, self._probes, self.pauses = None, None, False, False
+        with self._record.read() as session:
+            if outages.current(session) is None:
+                return
+        with self._record.write() as session:
+            outage = outages.current(session)
+            self._probes = outage is not None and outages.take_probe(session, now())
+            if outage is None or self._probes:
+                return
+            if now() - outage.since >= self._patience:
+                self._stands_in_for = outage.message
+            else:
+                self.pauses = True
 
     def _may_claim(self, ends: float) -> bool:
-        return not stopping.is_set() and self._refusal is None and time.monotonic() < ends
+        return not stopping.is_set() and not self.pauses and time.monotonic() < ends
+
+    def _free(self) -> int:
+        return (1 if self._probes else self._slots) - len(self._in_flight)
 
     def _settle_suspects(self) -> None:
         """Tickets whose worker died go first and by themselves, so that one of them cannot take others along."""
-        if stopping.is_set():
+        if stopping.is_set() or self.pauses:
             return
         with self._record.write() as session:
-            suspects = leases.claim_suspects(session, self._lease, now(), self._source)
+            suspects = leases.claim_suspects(session, self._lease, now(), self._source, self._free())
         self._start(suspects)
         while self._in_flight and self._wait():
             pass
 
     def _claim(self) -> bool:
         """Fill the free slots; False where nothing was due."""
-        free = self._slots - len(self._in_flight)
-        if not free:
+        free = self._free()
+        if free < 1:
             return True
         with self._record.write() as session:
+            if self._has_run_for_long() and leases.any_suspect(session, now(), self._source):
+                return False  # They go first in the next run, and under steady load this one takes its whole budget.
             claimed = leases.claim(session, self._lease, free, now(), self._source)
         self._start(claimed)
         return bool(claimed)
+
+    def _has_run_for_long(self) -> bool:
+        return time.monotonic() - self._began > _SUSPECTS_WAIT_SECONDS
 
     def _start(self, claimed: Sequence[Ticket]) -> None:
         for ticket in claimed:
@@ -147,13 +187,15 @@ class Drain:
     def _propose(self, ticket: Ticket) -> _Answer:
         """The engine's answer; where it has failed for the last time, the local engine's, for a person to look at."""
         text = TicketText(ticket.short_description, ticket.long_description)
+        if self._stands_in_for:
+            return _Answer(local.for_catalog(self._catalog).propose(text), stand_in_for=self._stands_in_for)
         started = time.monotonic()
         try:
             proposal = self._engine.propose(text)
         except EngineError as error:
             if error.permanent or ticket.attempts < MAX_ATTEMPTS:
                 raise
-            return _Answer(local.for_catalog(self._catalog).propose(text), stand_in_for=str(error))
+            return _Answer(local.for_catalog(self._catalog).propose(text), stand_in_for=str(error), error=error)
         return _Answer(proposal, round((time.monotonic() - started) * 1000))
 
     def _wait(self) -> bool:
@@ -178,15 +220,34 @@ class Drain:
         outcomes = [(ticket, self._outcome(ticket, future)) for ticket, future in finished]
         with self._record.write() as session:
             for ticket, outcome in outcomes:
+                is_outage = outcome.error is not None and self._note_failure(session, outcome.error)
                 if isinstance(outcome, _Settlement):
                     classifications.save(session, self._lease, outcome.classification, outcome.due_at)
                 else:
-                    self._set_back(session, ticket, outcome)
+                    self._set_back(session, ticket, outcome, is_outage)
+            if any(isinstance(outcome, _Settlement) and outcome.by_engine for _, outcome in outcomes):
+                outages.end(session)
+                self._probes = False
         self._on_finished(sum(isinstance(outcome, _Settlement) for _, outcome in outcomes))
 
-    def _set_back(self, session: Session, ticket: Ticket, setback: _Setback) -> None:
-        if not setback.counts:
-            leases.release(session, [ticket.id], self._lease, now() + _PAUSE_AFTER_REFUSAL)
+    def _note_failure(self, session: Session, error: EngineError) -> bool:
+        """Whether this failure belongs to an outage; then this run claims nothing more."""
+        pause = timedelta(seconds=min(error.retry_after or 0, outages.LONGEST_PAUSE.total_seconds()))
+        if error.permanent:
+            self._refusal = error
+        if error.permanent or pause > outages.PROBE_EVERY:
+            outages.begin(session, str(error), now(), pause)
+        elif not outages.failed(session, str(error), now()):
+            return False
+        self.pauses = True
+        return True
+
+    def _set_back(self, session: Session, ticket: Ticket, setback: _Setback, is_outage: bool) -> None:
+        """A ticket that waits for the end of an outage keeps its attempts."""
+        if is_outage:
+            leases.release(
+                session, [ticket.id], self._lease, now() + outages.PROBE_EVERY, setback.message, counts=False
+            )
         elif ticket.attempts < MAX_ATTEMPTS:
             again = now() + _BACKOFF * 2 ** (ticket.attempts - 1)
             leases.release(session, [ticket.id], self._lease, again, setback.message)
@@ -197,16 +258,13 @@ class Drain:
         try:
             return self._settlement(ticket, future.result())
         except EngineError as error:
-            if error.permanent:
-                self._refusal = error
-            return _Setback(str(error), counts=not error.permanent)
+            return _Setback(str(error), error)
         except Exception as error:  # noqa: BLE001 - the worker's edge: one ticket's bug must not stop the others.
             where = traceback.extract_tb(error.__traceback__)[-1]
             log.error("Ticket %d: %s at %s:%d", ticket.id, type(error).__name__, where.filename, where.lineno or 0)
             return _Setback(f"{type(error).__name__} in the engine {self._engine.name}; see the worker's log")
 
     def _settlement(self, ticket: Ticket, answer: _Answer) -> _Settlement:
-        self._answered = self._answered or answer.stand_in_for is None
         proposal = answer.proposal
         decision = decide(proposal, self._catalog, self._config.review_threshold, answer.stand_in_for)
         kind = decision.request_type
@@ -233,7 +291,8 @@ class Drain:
             completion_tokens=proposal.completion_tokens,
             latency_ms=answer.latency_ms,
         )
-        return _Settlement(classification, ticket.received_at + kind.sla.duration)
+        due_at = ticket.received_at + kind.sla.duration
+        return _Settlement(classification, due_at, answer.stand_in_for is None, answer.error)
 
     def _give_back(self) -> None:
         """What could not be finished is due again at once, and its attempt does not count."""
@@ -241,13 +300,3 @@ class Drain:
             with self._record.write() as session:
                 leases.release(session, [ticket.id for ticket in self._in_flight.values()], self._lease, now())
             self._in_flight.clear()
-
-    def _note_health(self) -> None:
-        """Raise or clear the engine's alarm, by what this run has seen of it."""
-        if self._refusal:
-            with self._record.write() as session:
-                alarms.sound(session, ENGINE_ALARM, str(self._refusal), now())
-            raise self._refusal
-        if self._answered:
-            with self._record.write() as session:
-                alarms.clear(session, ENGINE_ALARM)

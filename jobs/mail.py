@@ -19,6 +19,7 @@ from receiver.settings import Settings
 TEMPLATES = Path(__file__).with_name("templates")
 IMPLICIT_TLS_PORT = 465
 TIMEOUT_SECONDS = 30
+GO_AHEAD = 354  # The answer to DATA, before the first byte of the mail.
 _XLSX = ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet")
 
 
@@ -94,9 +95,10 @@ class _Connection(smtplib.SMTP):
 
     has_begun = False
 
-    def data(self, msg: Any) -> tuple[int, bytes]:
-        self.has_begun = True
-        return super().data(msg)
+    def getreply(self) -> tuple[int, bytes]:
+        code, text = super().getreply()
+        self.has_begun = self.has_begun or code == GO_AHEAD
+        return code, text
 
 
 class _TlsConnection(_Connection, smtplib.SMTP_SSL):

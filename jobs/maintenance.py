@@ -22,6 +22,7 @@ def sweep() -> None:
     with opened(config.database_url) as record, record.write() as session:
         freed = leases.expire(session, moment)
         leases.recover_future(session, moment)
+        digests.recover_future(session, moment)
         tickets_due = leases.any_due(session, moment)
         digest_due = digests.waiting(session, moment) or digests.interrupted(session, moment)
     if freed:

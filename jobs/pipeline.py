@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -17,7 +18,7 @@ from jobs.classify import Drain
 from jobs.engines import choose
 from receiver import catalog as catalogs
 from receiver.clock import now
-from receiver.record import deliveries, digests, leases, tickets
+from receiver.record import deliveries, digests, leases, outages, tickets
 from receiver.record.database import Record, migrate, opened
 from receiver.record.deliveries import Arrival
 from receiver.record.models import Digest
@@ -59,7 +60,10 @@ def run(config: Settings, input_file: Path | None, output: Path | None, skip_ema
         engine = choose(config, catalog)
         log.info("Step 2: Classifying %d tickets with %s (%s)", len(ticket_ids), engine.name, engine.model)
         with _progress(len(ticket_ids)) as advance:
-            drain = Drain(record, engine, catalog, config, batch.source, advance)
+            with record.write() as session:
+                outages.end(session)  # What was wrong may have been mended for this run.
+            # Whoever waits for the report gets it: an engine that is out is replaced at once.
+            drain = Drain(record, engine, catalog, config, batch.source, advance, patience=timedelta(0))
             _classify(record, drain, batch.source)
         log.info("Step 3: Generating the Excel report")
         report = _claim(record, config, ticket_ids, skip_email)

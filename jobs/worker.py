@@ -1,5 +1,6 @@
 """One RQ worker for one queue, and what its forked jobs inherit."""
 
+import logging
 import os
 import signal
 from types import FrameType
@@ -17,6 +18,8 @@ from receiver import queue, settings
 from receiver.catalog import CatalogError
 from receiver.record.database import opened
 from receiver.settings import Settings
+
+log = logging.getLogger(__name__)
 
 JOBS = {queue.CLASSIFY_JOB, queue.DIGEST_JOB, *(timed.name for timed in TIMETABLE)}
 
@@ -72,6 +75,8 @@ def warm(config: Settings) -> None:
 def work(name: str, config: Settings) -> None:
     """Serve the queue `name` until asked to stop. Raises redis.RedisError where Redis is away at the start."""
     connection = queue.connect(config.redis_url)
+    if evicts := queue.eviction(connection):
+        log.warning("Redis %s", evicts)
     # RQ's own intervals would find a dead worker's job after ten minutes and more.
     worker = AttributionWorker(
         [queue.queue(name, connection)],

@@ -11,6 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
+from receiver import queue
 from receiver.clock import now
 from receiver.record import overview
 from receiver.record.database import Record, is_at_head
@@ -29,8 +30,8 @@ def healthz() -> ResponseReturnValue:
 def readyz() -> ResponseReturnValue:
     """The record can be used; Redis is reported but not required."""
     try:
-        current_app.extensions["redis"].ping()
-        transport = "up"
+        evicts = queue.eviction(current_app.extensions["redis"])
+        transport = f"up, but {evicts}" if evicts else "up"
     except (redis.RedisError, OSError):
         transport = "away; tickets wait safely in the record"
     try:

@@ -30,6 +30,15 @@ def connect(url: str, timeout: float | None = None) -> "redis.Redis":
     return redis.Redis.from_url(url, **options)
 
 
+def eviction(connection: "redis.Redis") -> str | None:
+    """What to say where Redis may throw away what waits in it; None where it may not. Raises redis.RedisError."""
+    memory: Any = connection.info("memory")
+    policy = memory.get("maxmemory_policy", "noeviction")
+    if policy == "noeviction" or not memory.get("maxmemory"):
+        return None
+    return f"evicts what waits in it ({policy}); set its maxmemory-policy to noeviction"
+
+
 def queue(name: str, connection: "redis.Redis") -> Queue:
     """The queue `name`; what it carries is JSON, so nothing from Redis is ever unpickled."""
     return Queue(name, connection=connection, serializer=JSONSerializer, default_timeout=TIMEOUTS[name])

@@ -16,6 +16,7 @@ from receiver.sources import Source
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
+_PIECE = 65_536
 _KEPT_HEADERS = ("content-type", "user-agent")
 
 
@@ -45,10 +46,7 @@ def _arrival(source: Source) -> Arrival:
     if request.content_encoding:
         abort(415, "Send the body without a Content-Encoding.")
     # The raw bytes are what was signed, so they are read before anything could parse them.
-    body = request.get_data(cache=True, parse_form_data=False)
-    # Werkzeug cuts a body that names no length off at the limit, and says nothing.
-    if request.content_length is None and len(body) == request.max_content_length and request.input_stream.read(1):
-        abort(413)
+    body = _body_without_length() if request.content_length is None else request.get_data(parse_form_data=False)
     headers = {name.lower(): value for name, value in request.headers}
     received_at = now()
     try:
@@ -57,6 +55,18 @@ def _arrival(source: Source) -> Arrival:
         abort(401, str(error))
     kept = {name: headers[name] for name in (*_KEPT_HEADERS, *source.profile.headers) if name in headers}
     return Arrival(source.name, key, kept, body, hashlib.sha256(body).hexdigest(), received_at)
+
+
+def _body_without_length() -> bytes:
+    """The body, in pieces that are joined only when it has ended in time: refusing one that is too large is cheap."""
+    pieces, left = [], request.max_content_length or 0
+    while left and (piece := request.stream.read(min(_PIECE, left))):
+        pieces.append(piece)
+        left -= len(piece)
+    # Werkzeug cuts it off at the limit, and says nothing.
+    if not left and request.input_stream.read(1):
+        abort(413)
+    return b"".join(pieces)
 
 
 def _record(arrival: Arrival, content: Content) -> tuple[Delivery, Delivery | None]:

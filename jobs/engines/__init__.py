@@ -31,11 +31,15 @@ class Proposal:
 
 
 class EngineError(Exception):
-    """An engine has no answer. `permanent` means that asking again, for any ticket, is in vain until it is mended."""
+    """An engine has no answer.
 
-    def __init__(self, message: str, *, permanent: bool) -> None:
+    `permanent` means that asking again, for any ticket, is in vain until it is mended; `retry_after` is for how many
+    seconds the engine asks to be left alone.
+    """
+
+    def __init__(self, message: str, *, permanent: bool, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.permanent = permanent
+        self.permanent, self.retry_after = permanent, retry_after
 
 
 class Engine(Protocol):

@@ -13,6 +13,7 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from jobs.engines import EngineError, Proposal, TicketText
+from jobs.engines.bounded import AnswerError, BoundedClient, DeadlineError, retry_after
 from receiver.catalog import Catalog
 from receiver.settings import Settings
 
@@ -40,28 +41,36 @@ class LlmEngine:
             "max_completion_tokens": settings.llm_max_tokens,
             "response_format": _schema(catalog),
         }
+        self._seconds = settings.llm_timeout
+        self._http = BoundedClient(follow_redirects=True, limits=openai.DEFAULT_CONNECTION_LIMITS)
         self._client = openai.OpenAI(
             api_key=settings.openai_api_key or "none",
             base_url=settings.openai_base_url or DEFAULT_BASE_URL,  # The SDK would read the environment itself.
             timeout=settings.llm_timeout,
             max_retries=MAX_RETRIES,
+            http_client=self._http,
+            default_headers={"Accept-Encoding": "gzip"},
         )
         template = PROMPT.read_text(encoding="utf-8")
         self._instructions = jinja2.Template(template, trim_blocks=True, lstrip_blocks=True).render(catalog=catalog)
         self._prompt_version = hashlib.sha256(template.encode()).hexdigest()[:12]
 
     def propose(self, ticket: TicketText) -> Proposal:
-        """The model's answer. Raises EngineError when there is none that can be read."""
+        """The model's answer, after LLM_TIMEOUT seconds at most, its retries included.
+
+        Raises EngineError when there is none that can be read.
+        """
         messages = [
             {"role": "system", "content": self._instructions},
             {"role": "user", "content": _delimited(ticket)},
         ]
         try:
-            completion = self._client.chat.completions.create(messages=cast(Any, messages), **self._options)
+            with self._http.call(self._seconds):
+                completion = self._client.chat.completions.create(messages=cast(Any, messages), **self._options)
         except _PERMANENT as error:
             raise EngineError(_explain(error), permanent=True) from None
-        except (openai.OpenAIError, ValueError) as error:  # ValueError: a 200 whose body is no JSON.
-            raise EngineError(f"the model's endpoint failed: {type(error).__name__}", permanent=False) from None
+        except (openai.OpenAIError, ValueError, DeadlineError) as error:  # ValueError: a 200 whose body is no JSON.
+            raise _passing(error) from None
         return self._read(completion)
 
     def _read(self, completion: ChatCompletion) -> Proposal:
@@ -137,6 +146,16 @@ def _storable(text: str) -> str:
 def _tokens(completion: ChatCompletion, name: str) -> int:
     count = getattr(completion.usage, name, 0)
     return count if isinstance(count, int) and 0 <= count < 2**31 else 0
+
+
+def _passing(error: Exception) -> EngineError:
+    if isinstance(error, DeadlineError | openai.APITimeoutError):
+        return EngineError("the model's endpoint failed: Timeout", permanent=False)
+    if isinstance(error, AnswerError):
+        return EngineError(f"the model's endpoint failed: {error}", permanent=False)
+    response = getattr(error, "response", None)
+    wait = retry_after(response.headers) if response is not None else None
+    return EngineError(f"the model's endpoint failed: {type(error).__name__}", permanent=False, retry_after=wait)
 
 
 def _explain(error: openai.OpenAIError) -> str:

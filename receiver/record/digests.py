@@ -121,6 +121,20 @@ def interrupted(session: Session, now: datetime) -> Sequence[int]:
     return session.scalars(select(Digest.id).where(Digest.status == "sending", Digest.claimable_at <= now)).all()
 
 
+def recover_future(session: Session, now: datetime) -> None:
+    """Bring back to the present what a clock that has since been set back put far into the future.
+
+    Slots that it took too early count as done until now; a period that was claimed stays claimed.
+    """
+    far = now + timedelta(hours=1)
+    session.execute(
+        update(Digest)
+        .where(Digest.status.in_(["claimed", "sending"]), Digest.claimable_at > far)
+        .values(claimable_at=now + SENDING_LEASE)  # Whoever is sending it has the usual time to end.
+    )
+    session.execute(update(TimetableEntry).where(TimetableEntry.last_slot > far).values(last_slot=now))
+
+
 def rows(session: Session, digest_id: int) -> Iterator[Pair]:
     """The members with the classification they had when the digest was claimed, in the workbook's order."""
     query = (

@@ -26,11 +26,14 @@ def claim(session: Session, lease: str, limit: int, now: datetime, source: str |
     return _claim(session, lease, 0, limit, now, source)
 
 
-def claim_suspects(session: Session, lease: str, now: datetime, source: str | None = None) -> Sequence[Ticket]:
+def claim_suspects(
+    session: Session, lease: str, now: datetime, source: str | None = None, limit: int = 8
+) -> Sequence[Ticket]:
     """A few due tickets whose worker died; they must be settled before anything else is claimed."""
     waiting = (is_received, _crashed, Ticket.lease.is_(None), Ticket.claimable_at <= now, _of(source))
     crashes = session.scalar(select(Ticket.crashes).where(*waiting).limit(1))
-    return _claim(session, lease, crashes, _SUSPECTS_AT_ONCE.get(crashes, 1), now, source) if crashes else []
+    limit = min(limit, _SUSPECTS_AT_ONCE.get(crashes, 1)) if crashes else 0
+    return _claim(session, lease, crashes or 0, limit, now, source) if limit else []
 
 
 def _claim(
@@ -62,12 +65,20 @@ def renew(session: Session, lease: str, now: datetime) -> None:
     session.execute(update(Ticket).where(Ticket.lease == lease).values(claimable_at=now + LEASE))
 
 
-def release(session: Session, ticket_ids: Iterable[int], lease: str, at: datetime, error: str | None = None) -> None:
-    """Give tickets back, to be claimed again from `at`; without an `error` the attempt does not count."""
+def release(
+    session: Session,
+    ticket_ids: Iterable[int],
+    lease: str,
+    at: datetime,
+    error: str | None = None,
+    *,
+    counts: bool = True,
+) -> None:
+    """Give tickets back, to be claimed again from `at`; an attempt that ended without an `error` never `counts`."""
     session.execute(
         update(Ticket)
         .where(Ticket.id.in_(list(ticket_ids)), Ticket.lease == lease)
-        .values(lease=None, claimable_at=at, error=error, attempts=Ticket.attempts - (0 if error else 1))
+        .values(lease=None, claimable_at=at, error=error, attempts=Ticket.attempts - (0 if error and counts else 1))
     )
 
 
@@ -104,6 +115,12 @@ def any_due(session: Session, now: datetime) -> bool:
     """Whether anything can be claimed at once."""
     query = select(Ticket.id).where(is_received, Ticket.claimable_at <= now, Ticket.lease.is_(None)).limit(1)
     return session.scalar(query) is not None
+
+
+def any_suspect(session: Session, now: datetime, source: str | None = None) -> bool:
+    """Whether a ticket whose worker died can be claimed."""
+    waiting = (is_received, _crashed, Ticket.lease.is_(None), Ticket.claimable_at <= now, _of(source))
+    return session.scalar(select(Ticket.id).where(*waiting).limit(1)) is not None
 
 
 def recover_future(session: Session, now: datetime) -> None:

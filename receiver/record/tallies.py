@@ -1,6 +1,6 @@
 """Maintained numbers: what all-time counts are read from, so that nothing counts a million rows."""
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from receiver.record.models import Tally
@@ -14,6 +14,11 @@ _ADD = text(
 def add(session: Session, name: str, amount: int) -> int:
     """Add `amount` to a tally and return its new value; the row stays locked until the commit."""
     return int(session.execute(_ADD, {"name": name, "amount": amount}).scalar_one())
+
+
+def reset(session: Session, name: str) -> None:
+    """Set a tally to 0; nothing is written where it is."""
+    session.execute(update(Tally).where(Tally.name == name, Tally.value != 0).values(value=0))
 
 
 def value(session: Session, name: str) -> int:

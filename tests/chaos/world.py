@@ -36,6 +36,7 @@ class World:
     children: dict[str, Child]
     held: set[str] = field(default_factory=set)
     log: Path = field(default=Path())
+    quick: bool = True  # Restart at once; otherwise as `python -m jobs up` does, after pauses that grow.
 
     def api(self, path: str, method: str = "GET") -> Any:
         """The answer of the API, as JSON."""
@@ -145,7 +146,7 @@ def _supervised(world: World) -> Iterator[None]:
         while not ended.wait(0.05):
             for name, child in world.children.items():
                 if name not in world.held:
-                    child.delay = 0.2
+                    child.delay = 0.2 if world.quick else child.delay
                     child.keep_running()
 
     thread = threading.Thread(target=supervise, daemon=True)

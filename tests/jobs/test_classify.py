@@ -23,7 +23,7 @@ from receiver import queue, settings
 from receiver.clock import now
 from receiver.record import alarms, leases
 from receiver.record.database import Record
-from receiver.record.models import Classification, Ticket
+from receiver.record.models import Alarm, Classification, Ticket, TimetableEntry
 from receiver.settings import Settings
 from tests.conftest import wait_until
 from tests.factories import deliver, due_ticket, incoming
@@ -122,6 +122,13 @@ def change(record: Record, **values: Any) -> None:
 def pass_time(record: Record) -> None:
     """As if every pause were over."""
     change(record, claimable_at=now())
+    let_probe(record)
+
+
+def let_probe(record: Record) -> None:
+    """As if an outage's last probe were long ago."""
+    with record.write() as session:
+        session.execute(update(TimetableEntry).values(last_slot=now()))
 
 
 def woken(config: Settings) -> int:
@@ -345,8 +352,123 @@ def test_neither_a_passing_fault_nor_a_stand_in_silences_the_alarm(record: Recor
     for _ in range(3):
         pass_time(record)
         classify.classify_due()
+    (found,) = tickets(record)
+    assert (found.status, found.attempts) == ("received", 0)
+    assert "InternalServerError" in (alarm(record) or "")
+    an_hour_ago(record)
+    classify.classify_due()
+    assert statuses(record) == {"received": 1}  # Waiting for its pause.
+    change(record, claimable_at=now())
+    classify.classify_due()
     assert statuses(record) == {"needs_review": 1}
     assert alarm(record)
+
+
+def an_hour_ago(record: Record) -> None:
+    """As if the outage had begun an hour ago, and had just been probed."""
+    with record.write() as session:
+        session.execute(update(Alarm).values(since=now() - classify.PATIENCE))
+        session.execute(update(TimetableEntry).values(last_slot=now() + timedelta(seconds=9)))
+
+
+def broken_down(record: Record, model: Peer, count: int) -> None:
+    """Ten tickets in a row have failed, of so many."""
+    model.respond = lambda _request: DOWN
+    deliver(record, *(incoming() for _ in range(count)))
+    classify.classify_due()
+    pass_time(record)
+    classify.classify_due()
+    assert alarm(record)
+    pass_time(record)
+
+
+def test_failures_in_a_row_begin_an_outage_in_which_tickets_wait_with_the_reason(
+    record: Record, config: Settings, model: Peer
+) -> None:
+    broken_down(record, model, 50)
+    for _ in range(5):
+        classify.classify_due()
+        pass_time(record)
+    assert statuses(record) == {"received": 50}
+    assert max(found.attempts for found in tickets(record)) <= 2
+    assert sum(found.attempts for found in tickets(record)) < 10
+    assert {found.error for found in tickets(record) if found.error} == {alarm(record)}
+    assert woken(config) == 0
+
+
+def test_in_an_outage_one_ticket_at_a_time_asks_and_no_more_than_once_in_ten_seconds(
+    record: Record, model: Peer
+) -> None:
+    broken_down(record, model, 50)
+    requests = len(model.requests)
+    for _ in range(5):
+        classify.classify_due()
+    assert len(model.requests) == requests + 3  # One call and its two retries.
+
+
+def test_workers_at_once_share_one_probe(record: Record, model: Peer) -> None:
+    broken_down(record, model, 50)
+    requests = len(model.requests)
+    ended(*[in_thread(classify.classify_due) for _ in range(4)])
+    assert len(model.requests) == requests + 3
+
+
+def test_the_first_answer_ends_the_outage_and_everything_is_classified_in_that_run(record: Record, model: Peer) -> None:
+    broken_down(record, model, 50)
+    model.respond = vpn
+    classify.classify_due()
+    assert statuses(record) == {"classified": 50}
+    assert alarm(record) is None
+    assert {saved.fallback for saved in classifications(record)} == {False}
+
+
+def test_after_an_hour_of_outage_the_local_engine_stands_in_until_the_model_is_back(
+    record: Record, model: Peer
+) -> None:
+    broken_down(record, model, 12)
+    requests = len(model.requests)
+    an_hour_ago(record)
+    classify.classify_due()
+    assert statuses(record) == {"needs_review": 12}
+    assert {(saved.engine, saved.fallback) for saved in classifications(record)} == {("local", True)}
+    assert len(model.requests) == requests
+    model.respond = vpn
+    due_ticket(record)
+    pass_time(record)
+    classify.classify_due()
+    assert statuses(record) == {"needs_review": 12, "classified": 1}
+    assert alarm(record) is None
+
+
+def test_an_answer_between_failures_begins_the_count_anew(record: Record, model: Peer) -> None:
+    for number in range(15):
+        model.respond = vpn if number % 5 == 4 else lambda _request: DOWN
+        due_ticket(record)
+        classify.classify_due()
+    assert alarm(record) is None
+
+
+def test_an_endpoint_that_asks_for_a_pause_gets_it(record: Record, model: Peer) -> None:
+    model.respond = lambda _request: Answer(429, b"{}", {"Retry-After": "600"})
+    due_ticket(record)
+    started = now()
+    classify.classify_due()
+    with record.read() as session:
+        probe = session.get_one(TimetableEntry, "engine.probe")
+    assert timedelta(seconds=590) < probe.last_slot - started < timedelta(seconds=620)
+    assert len(model.requests) == 1
+    change(record, claimable_at=now())
+    classify.classify_due()
+    assert len(model.requests) == 1
+
+
+def test_a_clock_that_was_wrong_does_not_put_the_next_probe_off(record: Record, model: Peer) -> None:
+    broken_down(record, model, 12)
+    with record.write() as session:
+        session.execute(update(TimetableEntry).values(last_slot=now() + timedelta(days=3)))
+    model.respond = vpn
+    classify.classify_due()
+    assert statuses(record) == {"classified": 12}
 
 
 def test_a_bug_on_one_ticket_stops_no_other_and_fails_it_after_three_attempts(
@@ -446,6 +568,7 @@ def test_a_ticket_that_is_updated_meanwhile_is_classified_by_its_newer_text(
     deliver(record, incoming(external_id=name, short_description="now it is wifi"))
     updated.set()
     ended(job)
+    let_probe(record)
     classify.classify_due()
     (found,) = tickets(record)
     assert (found.status, found.short_description) == ("classified", "now it is wifi")
@@ -560,6 +683,25 @@ def test_tickets_whose_worker_died_go_first_and_apart_from_the_others(record: Re
     drain(record, config, Told(propose)).run(10)
     assert companies == [1]
     assert sorted(found.settled or 0 for found in tickets(record) if found.id in (4, 5)) == [1, 6]
+
+
+def test_a_long_run_ends_for_tickets_whose_worker_died(
+    record: Record, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classify, "_SUSPECTS_WAIT_SECONDS", 0.0)
+    deliver(record, *(incoming() for _ in range(30)))
+
+    def propose(_ticket: TicketText) -> str:
+        with record.write() as session:  # A sweep finds meanwhile that another worker died over the last ticket.
+            session.execute(update(Ticket).where(Ticket.id == 30, Ticket.lease.is_(None)).values(crashes=1))
+        return "VPN Issue"
+
+    drain(record, config, Told(propose)).run(60)
+    waiting = statuses(record)["received"]
+    assert waiting > 1, "the run went on although a suspect waited"
+    drain(record, config, Told(propose)).run(60)
+    assert statuses(record) == {"classified": 30}
+    assert sorted(tickets(record), key=lambda found: found.settled or 0)[30 - waiting].id == 30
 
 
 def test_an_answer_of_half_characters_harms_nobody(record: Record, model: Peer) -> None:

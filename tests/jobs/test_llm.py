@@ -5,7 +5,10 @@ import gzip
 import json
 import socket
 import threading
+import time
+import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -202,7 +205,7 @@ def test_a_silent_endpoint_is_given_up_after_the_timeout(model: Peer, shipped: C
     over.set()
     assert not caught.value.permanent
     assert "Timeout" in str(caught.value)
-    assert len(model.requests) == 3
+    assert len(model.requests) == 1
 
 
 def test_an_endpoint_that_is_away_is_a_passing_fault(shipped: Catalog) -> None:
@@ -327,11 +330,79 @@ def test_a_reasoning_is_storable_and_short(engine: LlmEngine, model: Peer) -> No
     assert len(reasoning) <= 1000
 
 
-def test_an_answer_of_ten_megabytes_is_kept_small(engine: LlmEngine, model: Peer) -> None:
-    answer = json.loads(GOOD) | {"reasoning": "r" * 10_000_000, "padding": ["Account Unlock"] * 10_000}
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
+def test_an_answer_of_ten_megabytes_is_not_read_to_its_end(engine: LlmEngine, model: Peer, packed: bool) -> None:
+    answer = message(json.dumps(json.loads(GOOD) | {"reasoning": "r" * 10_000_000}))
+    if packed:
+        answer = Answer(200, gzip.compress(answer.body), answer.headers | {"Content-Encoding": "gzip"})
+    tracemalloc.start()
+    error = error_of(engine, model, answer)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "too large" in str(error)
+    assert peak < 64 * 2**20  # The endpoint's own ten megabytes included.
+    assert len(model.requests) == 1
+
+
+def test_a_large_answer_is_kept_small(engine: LlmEngine, model: Peer) -> None:
+    answer = json.loads(GOOD) | {"reasoning": "r" * 500_000, "padding": ["Account Unlock"] * 10_000}
     proposal = answer_of(engine, model, message(json.dumps(answer)))
     assert proposal.label == "VPN Connection Issue"
     assert len(repr(proposal)) < 2_000
+
+
+@pytest.mark.parametrize("encoding", ["br", "gzip"])
+def test_an_answer_that_is_compressed_otherwise_than_it_says_is_a_passing_fault(
+    engine: LlmEngine, model: Peer, encoding: str
+) -> None:
+    error = error_of(engine, model, Answer(200, b"not packed", {"Content-Encoding": encoding}))
+    assert "compressed" in str(error)
+    assert not error.permanent
+
+
+@contextmanager
+def dripping(answer: bytes, pause: float) -> Iterator[str]:
+    """The base URL of an endpoint that sends its answer byte by byte."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    with connection, suppress(OSError):
+                        connection.recv(65536)
+                        for byte in answer:
+                            connection.send(bytes([byte]))
+                            time.sleep(pause)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n"
+
+
+@pytest.mark.parametrize("answer", [HEAD[:-2] * 9, HEAD + b" " * 5000], ids=["head", "body"])
+def test_a_dripping_endpoint_holds_a_call_no_longer_than_a_silent_one(shipped: Catalog, answer: bytes) -> None:
+    with dripping(answer, 0.01) as url:
+        patient = made(shipped, url, llm_timeout=0.5)
+        started = time.monotonic()
+        with pytest.raises(EngineError, match="Timeout"):
+            patient.propose(TICKET)
+    assert time.monotonic() - started < 1.5
+
+
+def test_a_pause_that_the_call_has_no_time_for_is_reported_and_not_waited_for(model: Peer, shipped: Catalog) -> None:
+    model.respond = lambda _request: Answer(429, b"{}", {"Retry-After": "40"})
+    started = time.monotonic()
+    with pytest.raises(EngineError) as caught:
+        made(shipped, f"{model.url}/v1", llm_timeout=1).propose(TICKET)
+    assert caught.value.retry_after == 40
+    assert time.monotonic() - started < 1
+    assert len(model.requests) == 1
 
 
 def test_a_compressed_answer_is_read(engine: LlmEngine, model: Peer) -> None:

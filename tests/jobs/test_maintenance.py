@@ -14,7 +14,7 @@ from receiver import queue
 from receiver.clock import now
 from receiver.record import leases
 from receiver.record.database import Record
-from receiver.record.digests import SENDING_LEASE, Envelope, claim, mark, take
+from receiver.record.digests import SENDING_LEASE, Envelope, claim, mark, take, take_slot
 from receiver.record.models import Delivery, Digest, Ticket
 from receiver.settings import Settings
 from tests.factories import deliver, due_ticket, incoming, settle
@@ -159,6 +159,30 @@ def test_a_lease_that_a_wrong_clock_put_into_the_future_ends_too(record: Record,
     maintenance.sweep()
     assert (ticket(record, held).lease, ticket(record, held).status) == (None, "received")
     assert waiting(config) == {"classify": [queue.CLASSIFY_JOB]}
+
+
+@pytest.mark.parametrize("status", ["claimed", "sending"])
+def test_a_digest_that_a_wrong_clock_put_into_the_future_goes_on(
+    record: Record, config: Settings, clock: time_machine.Traveller, status: str
+) -> None:
+    with time_machine.travel(START + timedelta(days=3), tick=False):
+        digest_id = claimed_digest(record)
+        with record.write() as session:
+            mark(session, digest_id, status, now())
+    maintenance.sweep()
+    assert waiting(config) == {}
+    clock.shift(SENDING_LEASE + timedelta(seconds=1))
+    maintenance.sweep()
+    assert waiting(config) == {"digest": [queue.DIGEST_JOB]}
+
+
+def test_a_slot_that_a_wrong_clock_took_early_does_not_hide_the_next(record: Record) -> None:
+    with record.write() as session:
+        assert not take_slot(session, "digest", START + timedelta(days=3))
+    maintenance.sweep()
+    with record.write() as session:
+        assert not take_slot(session, "digest", START - timedelta(hours=1))
+        assert take_slot(session, "digest", START + timedelta(hours=1))
 
 
 def test_a_digest_that_waits_is_woken_once(record: Record, config: Settings, clock: time_machine.Traveller) -> None:

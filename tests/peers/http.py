@@ -2,7 +2,9 @@
 
 import json
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ class Answer:
     status: int = 200
     body: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+    pause: float = 0.0  # Above 0, seconds after each single byte of the body.
 
     @classmethod
     def of(cls, value: Any, status: int = 200) -> "Answer":
@@ -53,6 +56,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that has died or hung up."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 @contextmanager
 def serve(peer: Peer) -> Iterator[Peer]:
@@ -72,7 +80,9 @@ def serve(peer: Peer) -> Iterator[Peer]:
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
-            self.wfile.write(answer.body)
+            for part in (answer.body,) if not answer.pause else (bytes([byte]) for byte in answer.body):
+                self.wfile.write(part)
+                time.sleep(answer.pause)
 
         do_GET = do_POST = _answer
 

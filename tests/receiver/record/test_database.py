@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from receiver.clock import now
@@ -155,3 +155,13 @@ def test_a_record_in_a_folder_that_is_missing_can_be_used_once_the_folder_is_the
         (tmp_path / "later").mkdir()
         with record.write() as session:
             assert _pragma(session, "journal_mode") == "wal"
+
+
+def test_a_connection_that_was_read_only_is_not_used_again(record: Record) -> None:
+    with record.read() as session:
+        session.execute(text("PRAGMA query_only = ON"))  # It stays so in the pool, as on a read-only disk.
+    with pytest.raises(OperationalError, match="readonly"):
+        deliver(record, incoming())
+    deliver(record, incoming(external_id="later"))
+    with record.read() as session:
+        assert session.scalars(select(Ticket.external_id)).all() == ["later"]

@@ -241,6 +241,8 @@ WORK: dict[str, Callable[[Session], object]] = {
     "claim": lambda session: leases.claim(session, "mine", 9, now()),
     "claim of a source": lambda session: leases.claim(session, "mine", 9, now(), "standard"),
     "no suspects": lambda session: leases.claim_suspects(session, "mine", now()),
+    "any suspect": lambda session: leases.any_suspect(session, now()),
+    "any suspect of a source": lambda session: leases.any_suspect(session, now(), "standard"),
     "expire": lambda session: leases.expire(session, now()),
     "set the clock right": lambda session: leases.recover_future(session, now()),
     "any due": lambda session: leases.any_due(session, now()),

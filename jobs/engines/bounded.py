@@ -1,0 +1,143 @@
+"""An HTTP client whose calls end in time and whose answers stay small, whatever the endpoint does."""
+
+import re
+import ssl
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpcore2
+import httpx2
+
+MAX_ANSWER = 2**20
+_GZIP = 31  # What zlib calls a gzip member; https://zlib.net/manual.html#Advanced
+
+
+class DeadlineError(TimeoutError):
+    """The call has used up its time."""
+
+
+class AnswerError(ValueError):
+    """The answer is too large, or compressed in a way that was not asked for."""
+
+
+class _Deadline(threading.local):
+    ends = float("inf")
+
+    def left(self) -> float:
+        """Seconds until the present call's end. Raises DeadlineError when there are none."""
+        left = self.ends - time.monotonic()
+        if left <= 0:
+            raise DeadlineError
+        return left
+
+
+class _Stream(httpcore2.NetworkStream):
+    """A connection each of whose reads and writes ends with the call; the library's own timeouts start anew."""
+
+    def __init__(self, stream: httpcore2.NetworkStream, deadline: _Deadline) -> None:
+        self._stream, self._deadline = stream, deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _sooner(timeout, self._deadline.left()))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _sooner(timeout, self._deadline.left()))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore2.NetworkStream:
+        timeout = _sooner(timeout, self._deadline.left())
+        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout), self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Network(httpcore2.SyncBackend):
+    def __init__(self, deadline: _Deadline) -> None:
+        self._deadline = deadline
+
+    def connect_tcp(self, host: str, port: int, timeout: float | None = None, *rest: Any, **options: Any) -> Any:
+        timeout = _sooner(timeout, self._deadline.left())
+        return _Stream(super().connect_tcp(host, port, timeout, *rest, **options), self._deadline)
+
+
+def _sooner(timeout: float | None, left: float) -> float:
+    return left if timeout is None else min(timeout, left)
+
+
+class BoundedClient(httpx2.Client):
+    """Ends what is sent within `call` when its time is over, and reads no answer above MAX_ANSWER."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._deadline = _Deadline()
+        for transport in (self._transport, *self._mounts.values()):
+            if isinstance(transport, httpx2.HTTPTransport):  # Which has no argument for it.
+                transport._pool._network_backend = _Network(self._deadline)
+
+    @contextmanager
+    def call(self, seconds: float) -> Iterator[None]:
+        """Everything that this thread sends within the block ends after so many seconds, with DeadlineError."""
+        self._deadline.ends = time.monotonic() + seconds
+        try:
+            yield
+        finally:
+            del self._deadline.ends
+
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        self._deadline.left()
+        response = super().send(request, **options | {"stream": True})
+        try:
+            content = _plain(response.headers.get("content-encoding", ""), _limited(response.iter_raw(), MAX_ANSWER))
+        finally:
+            response.close()
+        headers = [(k, v) for k, v in response.headers.items() if k not in ("content-encoding", "transfer-encoding")]
+        whole = httpx2.Response(response.status_code, headers=headers, content=content, request=response.request)
+        if (retry_after(whole.headers) or 0) >= self._deadline.left():
+            whole.headers["x-should-retry"] = "false"  # The SDK would wait longer than the call may take.
+        return whole
+
+
+def _limited(chunks: Iterator[bytes], limit: int) -> bytes:
+    read = bytearray()
+    for chunk in chunks:
+        read += chunk
+        if len(read) > limit:
+            raise AnswerError("the answer is too large")
+    return bytes(read)
+
+
+def _plain(encoding: str, content: bytes) -> bytes:
+    """The answer as it was before compression; a bomb is not unpacked."""
+    if encoding.lower() in ("", "identity") or not content:
+        return content
+    if encoding.lower() not in ("gzip", "x-gzip"):
+        raise AnswerError("the answer is compressed in an unknown way")
+    try:
+        unpacker = zlib.decompressobj(_GZIP)
+        plain = unpacker.decompress(content, MAX_ANSWER + 1)
+    except zlib.error:
+        raise AnswerError("the answer is compressed wrongly") from None
+    return _limited(iter([plain]), MAX_ANSWER)
+
+
+def retry_after(headers: httpx2.Headers) -> float | None:
+    """For how many seconds the endpoint asks to be left alone."""
+    value = headers.get("retry-after", "")
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value):
+        return float(value)
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()

@@ -1,0 +1,56 @@
+"""Short versions: a mail server that fails, a sender killed after the 250, a model that is away, a power cut."""
+
+import random
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from receiver.record.database import Record
+from receiver.settings import Settings
+from tests.chaos import checks, delivery, digests_once, model_faults
+from tests.chaos.digests_once import Month
+from tests.chaos.ledger import Ledger
+from tests.chaos.world import running
+
+SEED = 20261122
+
+
+def test_a_digest_arrives_once_whatever_the_mail_server_does_and_whenever_its_sender_dies(tmp_path: Path) -> None:
+    cases = [("DATA", "drop"), ("RCPT", "4xx"), ("dot", "drop")]
+    with (
+        digests_once.faulty_mail() as mail,
+        running(tmp_path, only=digests_once.SERVING, SMTP_PORT=str(mail.port)) as world,
+    ):
+        assert digests_once.mail_faults(world, mail, cases, random.Random(SEED)) == []
+
+
+def test_a_sender_that_dies_after_the_250_sends_no_second_digest(tmp_path: Path) -> None:
+    with running(tmp_path, only=digests_once.SERVING, DIGEST_AFTER_UNKNOWN="resend") as world:
+        copies, faults = digests_once.kill_after_250(world, tmp_path / "trap", 1)
+    assert faults == []
+    assert copies == 2
+
+
+def test_while_the_model_is_away_tickets_wait_and_afterwards_none_is_lost(tmp_path: Path) -> None:
+    ledger = Ledger()
+    with running(tmp_path, workers=1) as world:
+        _, faults = model_faults.outage(world, ledger, random.Random(SEED), 60, seconds=1)
+        assert faults + checks.broken(world, ledger) == []
+        assert world.counts() == {"classified": 60}
+
+
+@pytest.mark.parametrize("name", ["drip", "hang", "429"])
+def test_a_bad_answer_holds_a_call_no_longer_than_its_time(name: str) -> None:
+    assert model_faults.deadlines(1, [name])[name] < 2
+
+
+def test_every_commit_survives_a_power_cut(tmp_path: Path) -> None:
+    assert delivery.write_under_power_cuts(tmp_path, random.Random(SEED), 1).faults() == []
+
+
+def test_days_with_a_wrong_clock_has_one_digest_a_day(record: Record, config: Settings) -> None:
+    ahead, back, asleep = (date(2026, 3, day) for day in (27, 28, 29))
+    wrong = {ahead: timedelta(days=3), back: timedelta(hours=-2)}
+    days = Month("Europe/Berlin", date(2026, 3, 27), 4, timedelta(hours=1), wrong=wrong, asleep={asleep})
+    assert digests_once.simulate(config, days) == []

@@ -1,0 +1,61 @@
+"""The short versions: Redis loses everything, the disk is full, an answer is lost after its commit."""
+
+import random
+import resource
+import sqlite3
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+
+from tests.chaos.disk import try_once
+from tests.chaos.ledger import Ledger, deliver, ticket
+from tests.chaos.processes import t2_redis_loses_everything
+from tests.chaos.traps import arm
+from tests.chaos.world import World, running
+
+SEED = 20261122
+
+
+def _texts(world: World) -> dict[str, str]:
+    with closing(sqlite3.connect(str(world.record.path))) as connection:
+        return dict(connection.execute("SELECT external_id, short_description FROM tickets").fetchall())
+
+
+def test_nothing_is_lost_when_redis_forgets_dies_and_is_away(tmp_path: Path) -> None:
+    found = t2_redis_loses_everything(tmp_path, random.Random(SEED), tickets=60, away=1)
+    assert found.faults == [], found.figures
+
+
+def test_a_ticket_whose_answer_died_with_its_process_is_there_once(tmp_path: Path) -> None:
+    ledger = Ledger()
+    with running(tmp_path, only=("redis", "web")) as world:
+        for side in ("before", "after"):
+            trap = arm(world, "web", f"{side}:receiver.webhooks:_record")
+            deliver(world.config, ledger, [ticket(side)], f"msg_{side}")
+            assert trap.has_sprung()
+        with closing(sqlite3.connect(str(world.record.path))) as connection:
+            deliveries = connection.execute("SELECT status, count(*) FROM deliveries GROUP BY 1 ORDER BY 1").fetchall()
+        assert _texts(world) == ledger.acknowledged
+    # Killed before the commit nothing is there; killed after it, the sender's next try is the duplicate.
+    assert (len(ledger.acknowledged), deliveries) == (2, [("accepted", 2), ("duplicate", 1)])
+
+
+def _limit_files(world: World, size: int) -> None:
+    """Let the web server's files grow no further than `size`, as on a full disk."""
+    for process in world.processes("web"):
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def test_a_full_disk_is_answered_503_until_there_is_room_and_what_was_acknowledged_stays(tmp_path: Path) -> None:
+    ledger = Ledger()
+    with running(tmp_path, only=("redis", "web")) as world:
+        assert try_once(world, ledger, "A", 5) == {200: 5}
+        before = [process.pid for process in world.processes("web")]
+        _limit_files(world, Path(f"{world.record.path}-wal").stat().st_size + 10_000)
+        full = try_once(world, ledger, "B", 20)
+        assert (full[503] > 0, set(full) <= {200, 503}) == (True, True), full
+        assert _texts(world) == ledger.acknowledged
+        _limit_files(world, resource.RLIM_INFINITY)
+        assert try_once(world, ledger, "C", 20) == Counter({200: 20})
+        assert [process.pid for process in world.processes("web")] == before
+        assert _texts(world) == ledger.acknowledged

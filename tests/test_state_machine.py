@@ -1,0 +1,404 @@
+"""Random sequences of everything the record does, against a small model of what must come of it."""
+
+import copy
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from sqlalchemy import text
+
+from jobs import backup
+from jobs.classify import Drain
+from jobs.engines import Proposal, TicketText
+from receiver import catalog, settings
+from receiver.record import catalogs, classifications, database, deliveries, digests, erasure, leases, tickets
+from receiver.record.deliveries import Content
+from receiver.record.digests import Envelope
+from receiver.record.models import Delivery, Digest
+from receiver.record.tickets import IncomingTicket
+from tests import factories
+from tests.chaos import checks
+
+# A thousand and more in the long version; see tests/chaos/intake.py.
+RUNS = int(os.environ.get("STATE_MACHINE_RUNS", "6"))
+# What is asked here does not hang on the disk, which thousands of commits would wait for.
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+START = datetime(2026, 1, 1, tzinfo=UTC)
+ENVELOPE = Envelope(("boss@example.com",), "example.com")
+LABELS = ("Password Reset", "VPN Issue", "Other/Uncategorized", "of no catalog")
+CATALOGS = [
+    f"""categories:
+- {{name: Access, requests: [{{name: Password Reset}}, {{name: VPN Issue, sla: {{value: {hours}, unit: hours}}}}]}}
+- {{name: Other, requests: [{{name: Other/Uncategorized}}]}}
+"""
+    for hours in (2, 4, 8)
+]
+
+_versions = st.builds(
+    IncomingTicket,
+    external_id=st.integers(0, 5).map("T-{}".format),
+    short_description=st.integers(0, 2).map("text {}".format),
+    requester_email=st.sampled_from(["ada@example.com", "bob@example.com", None]),
+    source_updated_at=st.none() | st.integers(0, 3).map(lambda hours: START + timedelta(hours=hours)),
+)
+_batches = st.lists(_versions, min_size=1, max_size=4)
+_pick = st.integers(0, 1_000)
+
+
+@dataclass
+class Known:
+    """What is known of a ticket; `pending` says that it was settled since the last digest."""
+
+    version: IncomingTicket
+    status: str = "received"
+    lease: str | None = None
+    crashes: int = 0
+    pending: bool = False
+
+    def make_due(self) -> None:
+        if self.status != "reviewed":
+            self.status, self.lease, self.crashes, self.pending = "received", None, 0, False
+
+    def settle(self, status: str) -> None:
+        self.status, self.lease, self.pending = status, None, True
+
+    def take(self, offered: IncomingTicket) -> bool:
+        """Whether `offered` changes what is known."""
+        ours, theirs = self.version.source_updated_at, offered.source_updated_at
+        older = bool(ours and theirs and theirs < ours)
+        same = _text(offered) == _text(self.version)
+        at = theirs if theirs and (ours is None or theirs > ours) else ours
+        if not (same or older):
+            self.version = IncomingTicket(
+                offered.external_id, offered.short_description, requester_email=offered.requester_email
+            )
+            self.make_due()
+        self.version = _dated(self.version, at)
+        return not (same or older)
+
+
+def _text(version: IncomingTicket) -> tuple[str, str | None]:
+    return version.short_description, version.requester_email
+
+
+def _dated(version: IncomingTicket, at: datetime | None) -> IncomingTicket:
+    return IncomingTicket(
+        version.external_id,
+        version.short_description,
+        requester_email=version.requester_email,
+        source_updated_at=at,
+    )
+
+
+@dataclass
+class Model:
+    """All that the record should hold."""
+
+    tickets: dict[str, Known] = field(default_factory=dict)
+    sent: dict[str, list[IncomingTicket]] = field(default_factory=dict)
+    messages: int = 0
+    periods: set[str] = field(default_factory=set)
+    unsent: list[int] = field(default_factory=list)
+    shrunk: set[int] = field(default_factory=set)
+
+
+class FixedEngine:
+    """An engine that answers every ticket with one label, more or less surely."""
+
+    name, model, parallel = "fixed", "fixed", 2
+
+    def __init__(self, label: str, confidence: float) -> None:
+        self._answer = Proposal(label, confidence, "always the same", self.name, self.model)
+
+    def propose(self, ticket: TicketText) -> Proposal:
+        return self._answer
+
+
+@cache
+def _migrated() -> Path:
+    path = Path(tempfile.mkdtemp()) / "tickets.db"
+    with database.opened(f"sqlite:///{path}") as record:
+        database.migrate(record)
+        with record.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+class RecordMachine(RuleBasedStateMachine):
+    """Every rule does one thing to the record and the same to the model; a minute passes between rules."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(dir=MEMORY))
+        self.config = settings.load({"DATA_DIR": str(self.folder)})
+        shutil.copy(_migrated(), self.folder / "tickets.db")
+        self.record = database.Record(self.config.database_url)
+        self.model, self.saved = Model(), Model()
+        self.clock, self.numbers = START, 0
+        self.leases: list[tuple[str, str]] = []
+        self.reload(0)
+
+    def teardown(self) -> None:
+        self.record.close()
+        shutil.rmtree(self.folder)
+
+    def now(self) -> datetime:
+        self.clock += timedelta(minutes=1)
+        return self.clock
+
+    def new(self, what: str) -> str:
+        self.numbers += 1
+        return f"{what}-{self.numbers}"
+
+    def ticket_id(self, name: str) -> int:
+        with self.record.read() as session:
+            return (*tickets.ids(session, "standard", [name]), 0)[0]
+
+    def named(self, pick: int, *statuses: str) -> str | None:
+        names = sorted(name for name, known in self.model.tickets.items() if known.status in statuses)
+        return names[pick % len(names)] if names else None
+
+    def send(self, key: str, batch: list[IncomingTicket], body: bytes) -> Delivery:
+        """What the webhook does with a genuine message."""
+        self.model.messages += 1
+        arrival = factories.arrival(key=key, body=body, at=self.now())
+        with self.record.write() as session:
+            first = deliveries.original(session, "standard", key)
+            if first is not None:
+                return deliveries.record_redelivery(session, arrival, first)
+            return deliveries.record(session, arrival, Content(batch))
+
+    @rule(batch=_batches)
+    def deliver(self, batch: list[IncomingTicket]) -> None:
+        key = self.new("msg")
+        delivery = self.send(key, batch, repr(batch).encode())
+        self.model.sent[key] = batch
+        found: Counter[str] = Counter()
+        for version in batch:
+            known = self.model.tickets.get(version.external_id)
+            if known is None:
+                self.model.tickets[version.external_id] = Known(version)
+                found["accepted"] += 1
+            else:
+                found["updated" if known.take(version) else "duplicates"] += 1
+        assert (delivery.accepted, delivery.updated) == (found["accepted"], found["updated"])
+        assert delivery.duplicates == found["duplicates"]
+
+    @precondition(lambda self: self.model.sent)
+    @rule(pick=_pick, batch=st.none() | _batches)
+    def redeliver(self, pick: int, batch: list[IncomingTicket] | None) -> None:
+        """The same delivery id again, with its own body or with another, changes no ticket."""
+        key = sorted(self.model.sent)[pick % len(self.model.sent)]
+        sent = self.model.sent[key] if batch is None else batch
+        delivery = self.send(key, sent, repr(sent).encode())
+        assert delivery.status == "duplicate"
+        assert delivery.conflict == (sent != self.model.sent[key])
+
+    @rule(label=st.sampled_from(LABELS), confidence=st.sampled_from([0.3, 0.9]))
+    def classify(self, label: str, confidence: float) -> None:
+        """A worker settles everything that nobody holds."""
+        for _ in range(len(self.model.tickets) + 1):  # Suspects go one company at a time.
+            Drain(self.record, FixedEngine(label, confidence), self.catalog, self.config).run(budget=10)
+        certain = confidence > 0.6 and label in self.catalog.labels
+        for known in self.model.tickets.values():
+            if known.status == "received" and known.lease is None:
+                known.settle("classified" if certain else "needs_review")
+                known.crashes = 0
+
+    @rule(limit=st.integers(1, 4))
+    def claim(self, limit: int) -> None:
+        """A worker claims what is due, those first whose worker died, and is not heard of for a while."""
+        lease, moment = self.new("lease"), self.now()
+        with self.record.write() as session:
+            claimed = leases.claim_suspects(session, lease, moment) or leases.claim(session, lease, limit, moment)
+        for ticket in claimed:
+            known = self.model.tickets[ticket.external_id]
+            assert (known.status, known.lease) == ("received", None)
+            known.lease = lease
+            self.leases.append((ticket.external_id, lease))
+        free = [k for k in self.model.tickets.values() if k.status == "received" and k.lease is None]
+        assert claimed or not free
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=_pick)
+    def save(self, pick: int) -> None:
+        """An answer comes; it counts only where its lease still does."""
+        name, lease = self.leases[pick % len(self.leases)]
+        kind = self.catalog.labels["VPN Issue"]
+        saved = factories.classification(
+            self.ticket_id(name), category=kind.category, request_type=kind.name, catalog_version=self.catalog.version
+        )
+        with self.record.write() as session:
+            counted = classifications.save(session, lease, saved, self.now())
+        known = self.model.tickets.get(name)
+        assert counted == bool(known and known.lease == lease)
+        if known and counted:
+            known.settle("classified")
+            known.crashes = 0
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=_pick, error=st.sampled_from([None, "the engine is away"]))
+    def release(self, pick: int, error: str | None) -> None:
+        name, lease = self.leases[pick % len(self.leases)]
+        with self.record.write() as session:
+            leases.release(session, [self.ticket_id(name)], lease, self.now(), error)
+        known = self.model.tickets.get(name)
+        if known and known.lease == lease:
+            known.lease = None
+
+    @rule()
+    def sweep(self) -> None:
+        """Whoever holds a lease has died, for a minute has passed."""
+        with self.record.write() as session:
+            freed = leases.expire(session, self.now())
+        held = [known for known in self.model.tickets.values() if known.lease]
+        assert freed == len(held)
+        for known in held:
+            known.lease, known.crashes = None, known.crashes + 1
+            if known.crashes >= leases.MAX_CRASHES:
+                known.settle("failed")
+
+    @rule(pick=_pick)
+    def review(self, pick: int) -> None:
+        if name := self.named(pick, "classified", "needs_review"):
+            with self.record.write() as session:
+                session.execute(
+                    text("UPDATE tickets SET status = 'reviewed' WHERE id = :id"), {"id": self.ticket_id(name)}
+                )
+            self.model.tickets[name].status = "reviewed"
+
+    @rule(pick=_pick)
+    def redrive(self, pick: int) -> None:
+        if name := self.named(pick, "received", "classified", "needs_review", "failed", "reviewed"):
+            with self.record.write() as session:
+                done = tickets.make_due(session, self.ticket_id(name), self.now())
+            assert done == (self.model.tickets[name].status != "reviewed")
+            self.model.tickets[name].make_due()
+
+    @rule(number=st.integers(0, 2))
+    def reload(self, number: int) -> None:
+        self.catalog = catalog.parse(CATALOGS[number])
+        with self.record.write() as session:
+            catalogs.remember(session, self.catalog.version, self.catalog.text, self.now())
+            latest = catalogs.latest(session)
+        assert latest is not None
+        assert latest.version == self.catalog.version
+
+    @rule(again=st.booleans(), pick=_pick)
+    def digest(self, again: bool, pick: int) -> None:
+        """A digest holds exactly what was settled since the last one, and a period has but one."""
+        known = sorted(self.model.periods)
+        period = known[pick % len(known)] if again and known else self.new("period")
+        with self.record.write() as session:
+            claimed = digests.claim(session, period, ENVELOPE, self.now())
+        pending = {name for name, known in self.model.tickets.items() if known.pending}
+        if period in self.model.periods or not pending:
+            assert claimed is None
+            return
+        assert claimed is not None
+        assert self.members(claimed) == pending
+        self.model.periods.add(period)
+        self.model.unsent.append(claimed.id)
+        for name in pending:
+            self.model.tickets[name].pending = False
+
+    def members(self, digest: Digest) -> set[str]:
+        with self.record.read() as session:
+            return {ticket.external_id for ticket, _ in digests.rows(session, digest.id)}
+
+    @precondition(lambda self: self.model.unsent)
+    @rule(pick=_pick, status=st.sampled_from(["sent", "failed", "held"]))
+    def send_digest(self, pick: int, status: str) -> None:
+        """Only one sender gets a digest, and nobody once it is done."""
+        digest_id = self.model.unsent.pop(pick % len(self.model.unsent))
+        moment = self.now()
+        with self.record.write() as session:
+            taken = digests.take(session, digest_id, moment)
+            assert taken is not None
+            assert digests.take(session, digest_id, moment) is None
+            assert digests.begin_sending(session, taken, moment)
+            digests.mark(session, digest_id, status, moment, error=None if status == "sent" else "no mail server")
+            assert digests.take(session, digest_id, moment + timedelta(hours=1)) is None
+
+    @rule(person=st.sampled_from(["ada@example.com", "BOB@example.com"]))
+    def erase(self, person: str) -> None:
+        with self.record.write() as session:
+            erased = erasure.erase_requester(session, person)
+        gone = [n for n, known in self.model.tickets.items() if known.version.requester_email == person.lower()]
+        assert erased.tickets == len(gone)
+        self.model.shrunk |= set(erased.digest_ids)
+        for name in gone:
+            del self.model.tickets[name]
+
+    @rule()
+    def forget_bodies(self) -> None:
+        with self.record.write() as session:
+            deliveries.empty_before(session, self.now(), limit=100)
+
+    @rule()
+    def back_up(self) -> None:
+        backup.backup(self.record, self.folder / "backup.db")
+        self.saved = copy.deepcopy(self.model)
+
+    @precondition(lambda self: (self.folder / "backup.db").exists())
+    @rule()
+    def restore(self) -> None:
+        backup.restore(self.record, self.folder / "backup.db", self.folder / "kept.db")
+        self.model = copy.deepcopy(self.saved)
+
+    @invariant()
+    def the_database_is_in_order(self) -> None:
+        path = self.folder / "tickets.db"
+        shrunk = {f"a digest's size differs from its membership: ({number},)" for number in self.model.shrunk}
+        assert [fault for fault in checks.database(path) if fault not in shrunk] == []
+
+    @invariant()
+    def the_model_agrees(self) -> None:
+        found = {row[0]: row[1:] for row in self.rows(_TICKETS)}
+        assert found == {
+            name: (*_text(known.version), _naive(known.version.source_updated_at), known.status, known.lease)
+            for name, known in self.model.tickets.items()
+        }
+        assert self.rows("SELECT count(*) FROM deliveries") == [(self.model.messages,)]
+
+    @invariant()
+    def the_tallies_are_the_counts(self) -> None:
+        for noun, table in (("ticket", "tickets"), ("delivery", "deliveries")):
+            kept = self.rows(f"SELECT name, value FROM tallies WHERE name LIKE '{noun}.%' AND value <> 0")
+            counted = self.rows(f"SELECT '{noun}.' || status, count(*) FROM {table} GROUP BY status")
+            assert dict(kept) == dict(counted)
+
+    def rows(self, query: str) -> list[Any]:
+        with closing(sqlite3.connect(self.folder / "tickets.db")) as connection:
+            return connection.execute(query).fetchall()
+
+
+_TICKETS = "SELECT external_id, short_description, requester_email, source_updated_at, status, lease FROM tickets"
+
+
+def _naive(moment: datetime | None) -> str | None:
+    """A moment as SQLite keeps it."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f") if moment else None
+
+
+TestRecord = RecordMachine.TestCase
+TestRecord.settings = hypothesis_settings(
+    max_examples=RUNS,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize="STATE_MACHINE_RUNS" not in os.environ,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
