@@ -105,7 +105,8 @@ class Drain:
         self._source, self._on_finished, self._patience = source, on_finished, patience
         self._lease = secrets.token_hex(8)
         self._in_flight: dict[Future[_Answer], Ticket] = {}
-        self._slots = max(engine.parallel, 8)
+        # As many again wait claimed, so that no thread of the engine idles while results are saved.
+        self._slots = max(2 * engine.parallel, 8)
         self._renewed = time.monotonic()
         self._stops_at = float("inf")
         self._refusal: EngineError | None = None
@@ -128,7 +129,7 @@ class Drain:
                 if not self._wait():
                     break
         finally:
-            self._give_back()
+            self._give_back(list(self._in_flight))
             self._pool.shutdown(wait=False, cancel_futures=True)
         if self._refusal:
             raise self._refusal
@@ -206,6 +207,8 @@ class Drain:
         for start in range(0, len(finished), size):
             self._save(finished[start : start + size])
         self._renew()
+        if stopping.is_set() or self.pauses:
+            self._give_back([future for future in self._in_flight if future.cancel()])
         if stopping.is_set():
             self._stops_at = min(self._stops_at, time.monotonic() + GRACE_SECONDS)
         return time.monotonic() < self._stops_at
@@ -294,9 +297,9 @@ class Drain:
         due_at = ticket.received_at + kind.sla.duration
         return _Settlement(classification, due_at, answer.stand_in_for is None, answer.error)
 
-    def _give_back(self) -> None:
+    def _give_back(self, futures: list[Future[_Answer]]) -> None:
         """What could not be finished is due again at once, and its attempt does not count."""
-        if self._in_flight:
+        ticket_ids = [self._in_flight.pop(future).id for future in futures]
+        if ticket_ids:
             with self._record.write() as session:
-                leases.release(session, [ticket.id for ticket in self._in_flight.values()], self._lease, now())
-            self._in_flight.clear()
+                leases.release(session, ticket_ids, self._lease, now())

@@ -16,7 +16,7 @@ CLASSIFY_JOB = "jobs.classify.classify_due"
 DIGEST_JOB = "jobs.digest.send_due"
 
 # A classify job stops claiming after its budget and then waits for what is in flight.
-TIMEOUTS = {CLASSIFY: 300, DIGEST: 900, MAINTENANCE: 60}
+TIMEOUTS = {CLASSIFY: 1800, DIGEST: 900, MAINTENANCE: 60}
 _SHORT_TTL = 600
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from typing import Any
 import httpcore2
 import httpx2
 
-MAX_ANSWER = 2**20
+MAX_ANSWER = 2**18
 _GZIP = 31  # What zlib calls a gzip member; https://zlib.net/manual.html#Advanced
 
 

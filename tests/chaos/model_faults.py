@@ -160,7 +160,7 @@ def t10_bad_answers(folder: Path, rng: random.Random, count: int = 300, share: f
         world.model.respond = right
         with Memory(world, "classify0") as usual:
             send_all(world.config, ledger, rng, count, "A")
-            world.settle(seconds=60)
+            world.settle(seconds=300)
         world.model.respond = often_wrong(rng, share, seconds * 2)
         with Memory(world, "classify0") as bad:
             again = [f"A-{number}" for number in range(count, 2 * count)]

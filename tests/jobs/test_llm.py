@@ -345,7 +345,7 @@ def test_an_answer_of_ten_megabytes_is_not_read_to_its_end(engine: LlmEngine, mo
 
 
 def test_a_large_answer_is_kept_small(engine: LlmEngine, model: Peer) -> None:
-    answer = json.loads(GOOD) | {"reasoning": "r" * 500_000, "padding": ["Account Unlock"] * 10_000}
+    answer = json.loads(GOOD) | {"reasoning": "r" * 100_000, "padding": ["Account Unlock"] * 2_000}
     proposal = answer_of(engine, model, message(json.dumps(answer)))
     assert proposal.label == "VPN Connection Issue"
     assert len(repr(proposal)) < 2_000
