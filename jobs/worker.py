@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -47,7 +48,8 @@ class AttributionWorker(Worker):
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
         classify.stopping.set()  # For a job that is forked from now on.
         if self.horse_pid:
-            os.kill(self.horse_pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # It may just have ended by itself.
+                os.kill(self.horse_pid, signal.SIGTERM)
 
     def setup_work_horse_signals(self) -> None:
         super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
