@@ -27,7 +27,7 @@ def catalog_in_force(record: Record, config: Settings) -> Catalog:
     if remote and kept and abs(now() - kept.loaded_at) < _MAX_AGE:
         return _parsed(kept.text)
     try:
-        found = catalog.load(config.service_catalog_url, config.request_timeout)
+        found = _parsed(catalog.read(config.service_catalog_url, config.request_timeout))
     except CatalogError as error:
         if kept is None:
             raise
@@ -36,7 +36,7 @@ def catalog_in_force(record: Record, config: Settings) -> Catalog:
     if remote or kept is None or kept.version != found.version:
         with record.write() as session:
             catalogs.remember(session, found.version, found.text, now())
-    return _parsed(found.text)
+    return found
 
 
 @lru_cache(maxsize=2)

@@ -85,11 +85,16 @@ def load(location: str | None, timeout: float) -> Catalog:
 
     `timeout` in seconds. Raises CatalogError.
     """
+    return parse(read(location, timeout))
+
+
+def read(location: str | None, timeout: float) -> str:
+    """The text of the catalog at `location`, unchecked; see `load`. Raises CatalogError."""
     if location and location.startswith(("http://", "https://")):
-        return parse(_download(location, timeout))
+        return _download(location, timeout)
     path = Path(location) if location else SHIPPED
     try:
-        return parse(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CatalogError(f"the catalog file {path} cannot be read: {error}") from None
 

@@ -98,14 +98,6 @@ class TicketIn(Schema):
         return IncomingTicket(**data)
 
 
-class SlaOut(Schema):
-    """A time promise."""
-
-    value = fields.Float()
-    unit = fields.String()
-    is_default = fields.Boolean()
-
-
 class ClassificationOut(Schema):
     """A stored decision."""
 

@@ -12,7 +12,6 @@ RECEIVED, CLASSIFIED, NEEDS_REVIEW, FAILED, REVIEWED = "received", "classified",
 TICKET_STATES = (RECEIVED, CLASSIFIED, NEEDS_REVIEW, FAILED, REVIEWED)
 ACCEPTED, PARTIAL, QUARANTINED, DUPLICATE, REPLAYED = "accepted", "partial", "quarantined", "duplicate", "replayed"
 DELIVERY_STATES = (ACCEPTED, PARTIAL, QUARANTINED, DUPLICATE, REPLAYED)
-DIGEST_STATES = ("claimed", "sending", "sent", "failed", "held")
 
 
 class UtcDateTime(TypeDecorator[datetime]):
