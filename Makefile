@@ -11,7 +11,7 @@ run: .venv/installed
 	$(BIN)/python -m jobs up
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

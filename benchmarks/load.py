@@ -38,10 +38,11 @@ class Load:
 
 
 def ticket() -> dict[str, Any]:
-    """A ticket that was never sent before."""
+    """A ticket that was never sent before; not its text either, or the model would not be asked."""
+    number = next(_numbers)
     made = {
-        "id": f"T-{next(_numbers):08}",
-        "short_description": "VPN does not connect",
+        "id": f"T-{number:08}",
+        "short_description": f"VPN does not connect {number:08}",
         "long_description": "",
         "requester_email": "ada@example.com",
         "created_at": "2026-11-20T13:40:57Z",

@@ -15,6 +15,7 @@ import redis
 from receiver import settings
 from receiver.catalog import CatalogError
 from receiver.log import configure
+from receiver.record.models import DELIVERY_STATES
 from receiver.settings import Settings, SettingsError
 
 FAILED, MISCONFIGURED = 1, 2
@@ -57,7 +58,7 @@ def up(config: Settings) -> None:
 @click.argument("queue", required=False)
 @configured
 def worker(config: Settings, queue: str | None) -> None:
-    """Serve QUEUE (classify, digest or maintenance); without one, keep a worker running for each."""
+    """Serve QUEUE (classify, digest, maintenance or outgoing); without one, keep a worker running for each."""
     from jobs import up as stack
     from jobs import worker as one
     from receiver.queue import QUEUES
@@ -119,6 +120,48 @@ def token(config: Settings, sign_in: bool) -> None:
     click.echo(f"{config.url}/sign-in/{link}")
 
 
+@main.group(invoke_without_command=True)
+@click.pass_context
+def sources(context: click.Context) -> None:
+    """List the sources: how each proves itself, the URL to paste, and its last delivery."""
+    if context.invoked_subcommand is None:
+        _list_sources()
+
+
+@configured
+def _list_sources(config: Settings) -> None:
+    from jobs import sources as listing
+    from receiver.record import database
+
+    with database.opened(config.database_url) as record:
+        database.migrate(record)
+        for line in listing.listed(record, config):
+            click.echo(line)
+
+
+@sources.command("test")
+@click.argument("name")
+@click.option("--body", type=click.Path(path_type=Path), help="Send what is in this file instead; it becomes a ticket.")
+@configured
+def test_source(config: Settings, name: str, body: Path | None) -> None:
+    """Send the running receiver a sample, signed as the source NAME would."""
+    from jobs import sources as samples
+
+    reply = _or_fail(lambda: samples.send_sample(config, name, body), samples.SampleError)
+    click.echo(samples.explain(reply, body))
+    if not reply.is_ticket:
+        sys.exit(FAILED)
+
+
+@sources.command("docs")
+@click.argument("folder", default="docs/helpdesks", type=click.Path(path_type=Path))
+def source_pages(folder: Path) -> None:
+    """Write the set-up page of every helpdesk into FOLDER."""
+    from jobs import sources as pages
+
+    click.echo(f"{pages.write_pages(folder)} pages are in {folder}")
+
+
 @main.command()
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @configured
@@ -140,6 +183,29 @@ def digest(config: Settings, dry_run: bool) -> None:
     else:
         click.echo(f"Digest {sent.id} is {sent.status}: {sent.error}", err=True)
         sys.exit(FAILED)
+
+
+@main.command()
+@click.argument("source", required=False)
+@click.option("--redrive", is_flag=True, help="Try the failed ones of SOURCE, or of all, again.")
+@configured
+def errands(config: Settings, source: str | None, redrive: bool) -> None:
+    """List what helpdesks could not be asked or told."""
+    from receiver.clock import now
+    from receiver.record import database
+    from receiver.record import errands as queries
+
+    with database.opened(config.database_url) as record:
+        database.migrate(record)
+        if redrive:
+            with record.write() as session:
+                click.echo(f"{queries.redrive(session, source, now())} errands are due again.")
+            return
+        with record.read() as session:
+            found = [errand for errand in queries.failed(session, 100) if source in (None, errand.source)]
+    for errand in found:
+        click.echo(f"{errand.id}  {errand.source}  ticket {errand.ticket_id}  {errand.kind}: {errand.error}")
+    click.echo(f"{len(found)} failed" if found else "Nothing has failed.")
 
 
 @main.command()
@@ -197,6 +263,29 @@ def _or_fail(act: Callable[[], Result], expected: type[Exception]) -> Result:
 
 
 @main.command()
+@click.option("--source", help="The source whose deliveries are read again.")
+@click.option("--since", help="From this time on, such as 2026-01-31 or 2026-01-31T10:00:00+01:00.")
+@click.option("--status", type=click.Choice(DELIVERY_STATES), help="Only those of this status, such as quarantined.")
+@click.option("--ids", help="These deliveries instead, comma-separated.")
+@configured
+def replay(config: Settings, source: str | None, since: str | None, status: str | None, ids: str | None) -> None:
+    """Read kept deliveries again with today's mapping of their source; nothing doubles."""
+    from jobs import replay as replaying
+    from receiver.record import database
+
+    with database.opened(config.database_url) as record:
+        database.migrate(record)
+        chosen = replaying.chosen(record, config, source, since, status, ids)
+        count = failed = 0
+        for done in replaying.replay(record, config, chosen):
+            count, failed = count + 1, failed + (done.error is not None)
+            click.echo(replaying.described(done), err=done.error is not None)
+    click.echo(f"Replayed {count - failed} of {count} deliveries.")
+    if failed:
+        sys.exit(FAILED)
+
+
+@main.command()
 @click.option("--skip-email", is_flag=True, help="Write the workbook, send no mail.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Where the workbook goes.")
 @click.option("--debug", is_flag=True, help="Log more.")
@@ -212,9 +301,11 @@ def run(
     from jobs import pipeline
     from jobs.engines import EngineError
     from jobs.pull import PullError
+    from receiver import catalog as catalogs
 
     pipeline.check(config, input_file)
     if validate_only:
+        catalogs.load(config.service_catalog_url, config.request_timeout, config.outgoing_allow)
         click.echo("The settings and the catalog are good.")
         return
     try:
@@ -227,6 +318,20 @@ def run(
 
 
 @main.command()
+@click.argument("location", required=False, metavar="[FILE|URL]")
+@configured
+def catalog(config: Settings, location: str | None) -> None:
+    """Check the catalog in a FILE or at a URL, by default the settings' own: its mistakes, or what it leaves unsaid."""
+    from receiver import catalog as catalogs
+
+    found = catalogs.load(location or config.service_catalog_url, config.request_timeout, config.outgoing_allow)
+    click.echo(f"The catalog is good; its version is {found.version}.")
+    click.echo(", ".join(f"{count} {noun.replace('_', ' ')}" for noun, count in catalogs.counts(found).items()))
+    for warning in catalogs.quality(found):
+        click.echo(f"- {warning}")
+
+
+@main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--engine", "engine_name", type=click.Choice(["llm", "local"]), help="Default: as the settings say.")
 @click.option("--learn", type=click.IntRange(1), help="Teach so many tickets of each type first; test with the rest.")
@@ -234,27 +339,39 @@ def run(
 @configured
 def evaluate(config: Settings, file: Path, engine_name: str | None, learn: int | None, as_json: bool) -> None:
     """Measure an engine on the labelled tickets of FILE (.jsonl with category and request_type)."""
+    from collections import Counter
+
+    from sqlalchemy.exc import SQLAlchemyError
+
     from jobs import evaluate as evaluation
-    from jobs.engines import EngineError, make
+    from jobs.evaluate import figures, report
     from jobs.pull import PullError
     from receiver import catalog as catalogs
 
-    catalog = catalogs.load(config.service_catalog_url, config.request_timeout)
+    catalog = catalogs.load(config.service_catalog_url, config.request_timeout, config.outgoing_allow)
+    for warning in catalogs.quality(catalog)[:1]:
+        click.echo(f"Note: {warning} python -m jobs catalog shows all.", err=True)
     name = engine_name or ("llm" if config.uses_llm else "local")
     if name == "llm" and not config.uses_llm:
         raise SettingsError("--engine llm: set OPENAI_API_KEY or OPENAI_BASE_URL first")
+    unanswered: Counter[str] = Counter()
     try:
         tickets = evaluation.load(file, catalog)
-        engine = make(name, config, catalog)
-        if learn:
-            outcomes = evaluation.run_learning(lambda taught: make(name, config, taught), catalog, tickets, learn)
-        else:
-            outcomes = evaluation.run(engine, catalog, tickets)
-    except (PullError, EngineError) as error:
+        with evaluation.opened_engine(name, config, catalog) as engine:
+            if learn:
+                outcomes = evaluation.run_learning(engine, catalog, tickets, learn, unanswered=unanswered)
+            else:
+                outcomes = evaluation.run(engine, catalog, tickets, unanswered)
+    except (PullError, SQLAlchemyError, OSError) as error:
         log.error("The evaluation failed: %s", error)
         sys.exit(FAILED)
-    figures = evaluation.measure(outcomes, engine)
-    click.echo(json.dumps(figures, ensure_ascii=False) if as_json else evaluation.describe(figures))
+    for reason, count in unanswered.most_common():
+        log.warning("%d not answered: %s", count, reason)
+    if not outcomes:
+        log.error("The evaluation failed: no ticket was answered")
+        sys.exit(FAILED)
+    measured = figures.measure(outcomes, engine, unanswered.total())
+    click.echo(json.dumps(measured, ensure_ascii=False) if as_json else report.describe(measured))
 
 
 if __name__ == "__main__":

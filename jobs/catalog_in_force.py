@@ -1,45 +1,51 @@
-"""Which catalog to classify by."""
+"""The catalog in force, for jobs: read from the record, reloaded by the timetable, its gaps said once."""
 
 import logging
-from datetime import timedelta
+from contextlib import suppress
 from functools import lru_cache
 
-from receiver import catalog
-from receiver.catalog import Catalog, CatalogError
-from receiver.clock import now
-from receiver.record import catalogs
-from receiver.record.database import Record
+from receiver import settings
+from receiver.catalog import Catalog, CatalogError, quality
+from receiver.catalog.in_force import in_force, reload
+from receiver.log import configure
+from receiver.record.database import Record, opened
 from receiver.settings import Settings
 
-_MAX_AGE = timedelta(minutes=5)
+_SHOWN = 5
 
 log = logging.getLogger(__name__)
 
 
-def catalog_in_force(record: Record, config: Settings) -> Catalog:
-    """The settings' catalog, noted in the record. While its source fails, the last good version stays in force.
+def reload_catalog() -> None:
+    """The job that looks whether the catalog has changed. Safe to run twice: what is good is in force or it is not."""
+    config = settings.load()
+    configure(config.log_level)
+    with opened(config.database_url) as record, suppress(CatalogError):  # The alarm is up and logged.
+        reload(record, config)
+
+
+def catalog_in_force(record: Record, config: Settings, asks: bool = True) -> Catalog:
+    """The catalog to classify by, noted in the record; a URL that gave none yet is only asked where this `asks`.
 
     Raises CatalogError where there never was a good one.
     """
-    with record.read() as session:
-        kept = catalogs.latest(session)
-    remote = (config.service_catalog_url or "").startswith("http")
-    if remote and kept and abs(now() - kept.loaded_at) < _MAX_AGE:
-        return _parsed(kept.text)
-    try:
-        found = _parsed(catalog.read(config.service_catalog_url, config.request_timeout))
-    except CatalogError as error:
-        if kept is None:
-            raise
-        log.warning("%s; version %s, read at %s, stays in force", error, kept.version, kept.loaded_at)
-        return _parsed(kept.text)
-    if remote or kept is None or kept.version != found.version:
-        with record.write() as session:
-            catalogs.remember(session, found.version, found.text, now())
+    found = in_force(record, config, asks)
+    _say_what_is_missing(found)
     return found
 
 
-@lru_cache(maxsize=2)
-def _parsed(text: str) -> Catalog:
-    """One object for one text, so that what an engine derived from it can be used again."""
-    return catalog.parse(text)
+def newest_catalog(record: Record, config: Settings) -> Catalog:
+    """The same after a look at its location, for who waits for no timetable."""
+    with suppress(CatalogError):  # The alarm is up and logged.
+        reload(record, config)
+    return catalog_in_force(record, config)
+
+
+@lru_cache(maxsize=8)
+def _say_what_is_missing(catalog: Catalog) -> None:
+    """Once per version in a process; a worker's jobs inherit what it has said."""
+    warnings = quality(catalog)
+    for warning in warnings[:_SHOWN]:
+        log.warning("Catalog %s: %s", catalog.version, warning)
+    if len(warnings) > _SHOWN:
+        log.warning("Catalog %s: python -m jobs catalog shows %d more", catalog.version, len(warnings) - _SHOWN)

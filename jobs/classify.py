@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import sys
 import threading
 import time
 import traceback
@@ -10,13 +11,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rq import get_current_job
 from sqlalchemy.orm import Session
 
+from jobs import again, learning, outcome
 from jobs.catalog_in_force import catalog_in_force
 from jobs.decide import decide
-from jobs.engines import Engine, EngineError, Proposal, TicketText, choose, local
-from receiver import queue, settings
-from receiver.catalog import Catalog
+from jobs.engines import BudgetError, Engine, EngineError, Proposal, TicketText, choose, local
+from receiver import queue, settings, sources
+from receiver.catalog import Catalog, CatalogError
 from receiver.clock import now
 from receiver.log import configure
 from receiver.record import classifications, leases, outages
@@ -30,6 +33,8 @@ MAX_ATTEMPTS = 3
 PATIENCE = timedelta(hours=1)
 _BACKOFF = timedelta(seconds=5)
 _POLL_SECONDS = 0.5
+# While the local engine computes, dozens of threads want to read their answers; by default each would wait 5 ms for it.
+_SWITCH_SECONDS = 0.0005
 _SUSPECTS_WAIT_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
@@ -42,9 +47,15 @@ def classify_due() -> None:
     """The job of the queue `classify`. Safe to run twice, and at once: a ticket is claimed by one run only."""
     config = settings.load()
     configure(config.log_level)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     with opened(config.database_url) as record:
-        catalog = catalog_in_force(record, config)
-        drain = Drain(record, choose(config, catalog), catalog, config)
+        try:
+            catalog = catalog_in_force(record, config)
+        except CatalogError as error:
+            log.warning("Classification waits: %s", error)
+            return
+        engine = choose(config, catalog, record)
+        drain = Drain(record, engine, catalog, config, lease=_job_id())
         try:
             drain.run(BUDGET_SECONDS)
         except EngineError as error:
@@ -53,18 +64,30 @@ def classify_due() -> None:
             return  # The sweep wakes us; doing so here would go round and round until the outage is over.
         with record.read() as session:
             more = leases.any_due(session, now())
+        if not more and not drain.failed and not stopping.is_set() and config.uses_llm:
+            again.ask_again(record, engine, catalog, config)
     if more and not stopping.is_set():
         queue.wake(queue.CLASSIFY, queue.connect(config.redis_url))
 
 
+def _job_id() -> str | None:
+    """The id of the job that runs this; its worker frees what the job held if it dies."""
+    job = get_current_job()
+    return job.id if job else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """A proposal; `stand_in_for` is the error of the engine that should have made it, `error` a new one."""
+    """A proposal; `stand_in_for` is the error of the engine that should have made it, `error` a new one.
+
+    `again` says that the engine shall be asked again when it is back.
+    """
 
     proposal: Proposal
     latency_ms: int = 0
     stand_in_for: str | None = None
     error: EngineError | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +102,7 @@ class _Setback:
 class _Settlement:
     classification: Classification
     due_at: datetime
-    by_engine: bool
+    by_engine: Proposal | None  # Where the engine itself has answered.
     error: EngineError | None
 
 
@@ -100,10 +123,12 @@ class Drain:
         source: str | None = None,
         on_finished: Callable[[int], None] = lambda _: None,
         patience: timedelta = PATIENCE,
+        lease: str | None = None,
     ) -> None:
         self._record, self._engine, self._catalog, self._config = record, engine, catalog, config
         self._source, self._on_finished, self._patience = source, on_finished, patience
-        self._lease = secrets.token_hex(8)
+        self._lease = lease or secrets.token_hex(8)
+        self._writes = sources.writing_back(sources.configured(config))
         self._in_flight: dict[Future[_Answer], Ticket] = {}
         # As many again wait claimed, so that no thread of the engine idles while results are saved.
         self._slots = max(2 * engine.parallel, 8)
@@ -112,7 +137,7 @@ class Drain:
         self._refusal: EngineError | None = None
         self._probes = False
         self._stands_in_for: str | None = None
-        self.pauses = False
+        self.pauses = self.failed = False
 
     def run(self, budget: float) -> None:
         """Go on until nothing is due, `budget` seconds are over, or this process is asked to stop.
@@ -120,6 +145,7 @@ class Drain:
         Raises EngineError where the engine refuses to answer at all; the tickets stay due.
         """
         self._began = time.monotonic()
+        learning.refresh(self._record, self._engine, self._catalog)
         ends = self._began + budget
         self._look_at_outage()
         self._pool = ThreadPoolExecutor(self._engine.parallel, thread_name_prefix="engine")
@@ -136,7 +162,8 @@ class Drain:
 
     def _look_at_outage(self) -> None:
         """Whether this run asks the engine as usual, probes it, stands in for it, or leaves the tickets waiting."""
-        self._refusal, self._stands_in_for, self._probes, self.pauses = None, None, False, False
+        self._refusal, self._stands_in_for = None, None
+        self._probes = self.pauses = self.failed = False
         with self._record.read() as session:
             if outages.current(session) is None:
                 return
@@ -171,6 +198,7 @@ class Drain:
         free = self._free()
         if free < 1:
             return True
+        learning.refresh(self._record, self._engine, self._catalog)
         with self._record.write() as session:
             if self._has_run_for_long() and leases.any_suspect(session, now(), self._source):
                 return False  # They go first in the next run, and under steady load this one takes its whole budget.
@@ -189,15 +217,20 @@ class Drain:
         """The engine's answer; where it has failed for the last time, the local engine's, for a person to look at."""
         text = TicketText(ticket.short_description, ticket.long_description)
         if self._stands_in_for:
-            return _Answer(local.for_catalog(self._catalog).propose(text), stand_in_for=self._stands_in_for)
+            return _Answer(self._stand_in(text), stand_in_for=self._stands_in_for, again=True)
         started = time.monotonic()
         try:
             proposal = self._engine.propose(text)
         except EngineError as error:
-            if error.permanent or ticket.attempts < MAX_ATTEMPTS:
+            # Neither a text that is refused nor a budget that is spent gets better by trying again.
+            is_final = error.about_ticket or isinstance(error, BudgetError)
+            if not is_final and (error.permanent or not error.asked or ticket.attempts < MAX_ATTEMPTS):
                 raise
-            return _Answer(local.for_catalog(self._catalog).propose(text), stand_in_for=str(error), error=error)
+            return _Answer(self._stand_in(text), stand_in_for=str(error), error=error, again=not is_final)
         return _Answer(proposal, round((time.monotonic() - started) * 1000))
+
+    def _stand_in(self, text: TicketText) -> Proposal:
+        return local.for_catalog(self._catalog).propose(text)
 
     def _wait(self) -> bool:
         """Wait for results and save them, keeping the leases meanwhile; False when the time to stop is up."""
@@ -220,30 +253,33 @@ class Drain:
             self._renewed = time.monotonic()
 
     def _save(self, finished: list[tuple[Ticket, Future[_Answer]]]) -> None:
-        outcomes = [(ticket, self._outcome(ticket, future)) for ticket, future in finished]
+        results = [(ticket, self._outcome(ticket, future)) for ticket, future in finished]
         with self._record.write() as session:
-            for ticket, outcome in outcomes:
-                is_outage = outcome.error is not None and self._note_failure(session, outcome.error)
-                if isinstance(outcome, _Settlement):
-                    classifications.save(session, self._lease, outcome.classification, outcome.due_at)
+            for ticket, result in results:
+                is_outage = result.error is not None and self._note_failure(session, result.error)
+                if isinstance(result, _Settlement):
+                    classifications.save(session, self._lease, result.classification, result.due_at, self._writes)
                 else:
-                    self._set_back(session, ticket, outcome, is_outage)
-            if any(isinstance(outcome, _Settlement) and outcome.by_engine for _, outcome in outcomes):
-                outages.end(session)
+                    self._set_back(session, ticket, result, is_outage)
+            for proposal in self._by_engine(results)[-1:]:
+                outcome.note_answer(session, proposal)
                 self._probes = False
-        self._on_finished(sum(isinstance(outcome, _Settlement) for _, outcome in outcomes))
+        self._on_finished(sum(isinstance(result, _Settlement) for _, result in results))
+
+    def _by_engine(self, results: list[tuple[Ticket, "_Settlement | _Setback"]]) -> list[Proposal]:
+        """What the engine itself has answered just now; what the record knew says nothing of how it is."""
+        made = (result.by_engine for _, result in results if isinstance(result, _Settlement))
+        fresh = [proposal for proposal in made if proposal and not proposal.repeated]
+        return sorted(fresh, key=lambda proposal: not proposal.stood_in)
 
     def _note_failure(self, session: Session, error: EngineError) -> bool:
         """Whether this failure belongs to an outage; then this run claims nothing more."""
-        pause = timedelta(seconds=min(error.retry_after or 0, outages.LONGEST_PAUSE.total_seconds()))
+        self.failed = True
         if error.permanent:
             self._refusal = error
-        if error.permanent or pause > outages.PROBE_EVERY:
-            outages.begin(session, str(error), now(), pause)
-        elif not outages.failed(session, str(error), now()):
-            return False
-        self.pauses = True
-        return True
+        is_outage = outcome.note_failure(session, error)
+        self.pauses = self.pauses or is_outage
+        return is_outage
 
     def _set_back(self, session: Session, ticket: Ticket, setback: _Setback, is_outage: bool) -> None:
         """A ticket that waits for the end of an outage keeps its attempts."""
@@ -270,32 +306,17 @@ class Drain:
     def _settlement(self, ticket: Ticket, answer: _Answer) -> _Settlement:
         proposal = answer.proposal
         decision = decide(proposal, self._catalog, self._config.review_threshold, answer.stand_in_for)
-        kind = decision.request_type
-        classification = Classification(
-            ticket_id=ticket.id,
-            current=True,
-            created_at=now(),
-            category=kind.category,
-            request_type=kind.name,
-            sla_value=kind.sla.value,
-            sla_unit=kind.sla.unit,
-            sla_is_default=kind.sla.is_default,
-            confidence=decision.confidence,
-            reasoning=proposal.reasoning,
-            alternatives=list(proposal.alternatives),
-            review_reason=decision.review_reason,
-            engine=proposal.engine,
-            model=proposal.model,
-            fallback=decision.fallback,
-            mended=decision.mended,
-            catalog_version=self._catalog.version,
-            prompt_version=proposal.prompt_version,
-            prompt_tokens=proposal.prompt_tokens,
-            completion_tokens=proposal.completion_tokens,
+        row = outcome.classification(
+            ticket.id,
+            proposal,
+            decision,
+            self._catalog,
             latency_ms=answer.latency_ms,
+            stood_in=answer.again or proposal.stood_in,
         )
-        due_at = ticket.received_at + kind.sla.duration
-        return _Settlement(classification, due_at, answer.stand_in_for is None, answer.error)
+        due_at = ticket.received_at + decision.request_type.sla.duration
+        by_engine = proposal if answer.stand_in_for is None else None
+        return _Settlement(row, due_at, by_engine, answer.error)
 
     def _give_back(self, futures: list[Future[_Answer]]) -> None:
         """What could not be finished is due again at once, and its attempt does not count."""

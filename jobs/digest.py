@@ -80,8 +80,11 @@ def _settle_unknown(session: Session, config: Settings, digest_id: int, error: s
     log.error("Digest %d is held: %s", digest_id, error)
 
 
-def send(record: Record, config: Settings, digest_id: int) -> Digest | None:
-    """Build and send a claimed digest; None where it is not this caller's to send. Its status says how it went."""
+def send(record: Record, config: Settings, digest_id: int, built: Summary | None = None) -> Digest | None:
+    """Build and send a claimed digest; None where it is not this caller's to send. Its status says how it went.
+
+    Whoever has just built the workbook gives its summary, so that the very file that was shown is what is mailed.
+    """
     with record.write() as session:
         digest = digests.take(session, digest_id, now())
     if digest is None:
@@ -90,7 +93,7 @@ def send(record: Record, config: Settings, digest_id: int) -> Digest | None:
         with record.write() as session:
             _give_up(session, digest, f"not built or sent in {MAX_ATTEMPTS} attempts; see the worker's log")
         return digest
-    summary = build_workbook(record, config, digest)
+    summary = built or build_workbook(record, config, digest)
     path = digests.workbook_path(config.data_dir, digest.id)
     message = mail.compose(config, digest, summary, Attachment(path, config.report_filename))
     if config.smtp_host:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from receiver.record import erasure
+from receiver.record import erasure, traces
 from receiver.record.database import Record
 from receiver.record.digests import workbook_path
 from receiver.settings import Settings
@@ -39,7 +39,10 @@ def erase(record: Record, config: Settings, requester: str) -> Erased:
     record.compact()
     backups = config.data_dir / "backups"
     left = [path for path in _all_files(config.data_dir) if holds(path, requester)]
-    if still := [str(path) for path in left if backups not in path.parents]:
+    still = [str(path) for path in left if backups not in path.parents]
+    with record.read() as session:  # What is compressed in the database, a search of its file does not find.
+        still += [f"delivery {delivery_id}" for delivery_id in erasure.holding(session, requester)]
+    if still:
         raise EraseError(f"the address is still in {', '.join(still)}; erase again when nothing else writes")
     return Erased(found.tickets, found.deliveries, tuple(sorted(files)), tuple(left))
 
@@ -60,16 +63,16 @@ def _all_files(folder: Path) -> Iterator[Path]:
 
 
 def holds(path: Path, address: str) -> bool:
-    """Whether a file holds the address in any case, also inside a workbook or a mail's attachment."""
-    return _within(path.name, path.read_bytes(), address.lower().encode())
+    """Whether a file holds the address in any spelling, also inside a workbook or a mail's attachment."""
+    return _within(path.name, path.read_bytes(), address)
 
 
-def _within(name: str, data: bytes, address: bytes) -> bool:
-    if address in data.lower():
+def _within(name: str, data: bytes, address: str) -> bool:
+    if traces.holds(data, address):
         return True
     if name.endswith(".xlsx") and zipfile.is_zipfile(io.BytesIO(data)):
         with zipfile.ZipFile(io.BytesIO(data)) as book:
-            return any(address in book.read(member).lower() for member in book.namelist())
+            return any(traces.holds(book.read(member), address) for member in book.namelist())
     if name.endswith(".eml"):
         parts = email.message_from_bytes(data, policy=email.policy.default).walk()
         leaves = [

@@ -3,10 +3,11 @@
 import logging
 from datetime import timedelta
 
+from jobs import again
 from receiver import queue, settings
 from receiver.clock import now
 from receiver.log import configure
-from receiver.record import deliveries, digests, leases
+from receiver.record import deliveries, digests, errands, leases
 from receiver.record.database import opened
 
 _AT_ONCE = 500
@@ -23,8 +24,9 @@ def sweep() -> None:
         freed = leases.expire(session, moment)
         leases.recover_future(session, moment)
         digests.recover_future(session, moment)
-        tickets_due = leases.any_due(session, moment)
+        tickets_due = leases.any_due(session, moment) or (config.uses_llm and again.is_due(session))
         digest_due = digests.waiting(session, moment) or digests.interrupted(session, moment)
+        errand_due = errands.any_due(session, moment)
     if freed:
         log.warning("%d tickets were held by a worker that died; they are due again", freed)
     connection = queue.connect(config.redis_url)
@@ -32,6 +34,8 @@ def sweep() -> None:
         queue.wake(queue.CLASSIFY, connection, enough=config.workers)
     if digest_due:
         queue.wake(queue.DIGEST, connection)
+    if errand_due:
+        queue.wake(queue.OUTGOING, connection)
 
 
 def retain() -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from jobs import digest, mail, pull
-from jobs.catalog_in_force import catalog_in_force
+from jobs.catalog_in_force import newest_catalog
 from jobs.classify import Drain
 from jobs.engines import choose
-from receiver import catalog as catalogs
+from jobs.workbook import Summary
 from receiver.clock import now
 from receiver.record import deliveries, digests, leases, outages, tickets
 from receiver.record.database import Record, migrate, opened
@@ -35,7 +35,7 @@ class PipelineError(Exception):
 
 
 def check(config: Settings, input_file: Path | None) -> None:
-    """Find what is wrong before the first ticket is touched. Raises SettingsError, CatalogError."""
+    """Find what is wrong before the first ticket is touched. Raises SettingsError."""
     needed = {
         "HELPDESK_WEBHOOK_URL": config.helpdesk_webhook_url,
         "HELPDESK_API_KEY": config.helpdesk_api_key,
@@ -46,18 +46,17 @@ def check(config: Settings, input_file: Path | None) -> None:
         raise SettingsError(f"To pull tickets, set {', '.join(missing)}; or read a file with --input.")
     if input_file is not None and not input_file.is_file():
         raise SettingsError(f"--input: there is no file {input_file}")
-    catalogs.load(config.service_catalog_url, config.request_timeout)
 
 
 def run(config: Settings, input_file: Path | None, output: Path | None, skip_email: bool) -> Path:
-    """Do the whole way once and return the workbook's path. Raises PipelineError, PullError, EngineError and others."""
+    """Do the whole way once and return the workbook's path. Raises CatalogError, PipelineError, PullError and more."""
     with opened(config.database_url) as record:
         migrate(record)
         log.info("Step 1: Fetching data from external sources")
-        catalog = catalog_in_force(record, config)
+        catalog = newest_catalog(record, config)
         batch = pull.from_file(input_file) if input_file else pull.from_helpdesk(config)
         ticket_ids = record_batch(record, batch)
-        engine = choose(config, catalog)
+        engine = choose(config, catalog, record)
         log.info("Step 2: Classifying %d tickets with %s (%s)", len(ticket_ids), engine.name, engine.model)
         with _progress(len(ticket_ids)) as advance:
             with record.write() as session:
@@ -67,10 +66,11 @@ def run(config: Settings, input_file: Path | None, output: Path | None, skip_ema
             _classify(record, drain, batch.source)
         log.info("Step 3: Generating the Excel report")
         report = _claim(record, config, ticket_ids, skip_email)
-        workbook = _write_workbook(record, config, report, output)
+        summary = digest.build_workbook(record, config, report)
+        path = _keep_workbook(config, report, output)
         log.info("Step 4: Sending the report by mail")
-        _send(record, config, report, skip_email)
-    return workbook
+        _send(record, config, report, summary, skip_email)
+    return path
 
 
 def record_batch(record: Record, batch: pull.Batch) -> list[int]:
@@ -133,8 +133,7 @@ def _claim(record: Record, config: Settings, ticket_ids: list[int], skip_email: 
     return report
 
 
-def _write_workbook(record: Record, config: Settings, report: Digest, output: Path | None) -> Path:
-    digest.build_workbook(record, config, report)
+def _keep_workbook(config: Settings, report: Digest, output: Path | None) -> Path:
     path = output or config.output_dir / config.report_filename
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(digests.workbook_path(config.data_dir, report.id), path)
@@ -142,11 +141,11 @@ def _write_workbook(record: Record, config: Settings, report: Digest, output: Pa
     return path
 
 
-def _send(record: Record, config: Settings, report: Digest, skip_email: bool) -> None:
+def _send(record: Record, config: Settings, report: Digest, summary: Summary, skip_email: bool) -> None:
     if skip_email:
         log.info("The mail is skipped (--skip-email)")
         return
-    sent = digest.send(record, config, report.id)
+    sent = digest.send(record, config, report.id, summary)
     if sent is None or sent.status != "sent":
         raise PipelineError(f"the mail was not sent: {sent.error if sent else 'another process took it'}")
     where = f"sent to {', '.join(sent.recipients)}" if config.smtp_host else f"kept in {mail.outbox_path(config, sent)}"

@@ -13,8 +13,9 @@ from typing import Any
 import openpyxl
 import requests
 
+from receiver import guarded
 from receiver.settings import Settings
-from receiver.sources import standard
+from receiver.sources import bodies, standard
 
 _ALIASES = {"request_id": "id", "ticket_id": "id", "external_id": "id"}
 _FIELDS = {
@@ -58,9 +59,10 @@ def from_helpdesk(config: Settings) -> Batch:
     """Every ticket the pull API gives. Raises PullError."""
     credentials = {"api_key": config.helpdesk_api_key, "api_secret": config.helpdesk_api_secret}
     try:
-        response = requests.post(
-            config.helpdesk_webhook_url or "", json=credentials, timeout=config.request_timeout, allow_redirects=False
-        )
+        with guarded.Session(_rule(config), config.request_timeout) as session:
+            response = session.post(config.helpdesk_webhook_url or "", json=credentials)
+    except guarded.AddressRefusedError as error:
+        raise PullError(f"the helpdesk is not asked: {error}") from None
     except requests.RequestException as error:
         raise PullError(
             f"the helpdesk cannot be reached ({type(error).__name__}); check HELPDESK_WEBHOOK_URL"
@@ -72,10 +74,14 @@ def from_helpdesk(config: Settings) -> Batch:
     return Batch("helpdesk", response.content, _requests_in(response.content))
 
 
+def _rule(config: Settings) -> guarded.Rule:
+    return guarded.Rule(config.outgoing_allow, config.helpdesk_webhook_url)
+
+
 def _requests_in(body: bytes) -> list[Any]:
     """The tickets in `{"response_code": 200, "data": {"requests": [...]}}`."""
     try:
-        document = standard.parse_json(body)
+        document = bodies.parse_json(body)
     except ValueError as error:
         raise PullError(f"the helpdesk's answer cannot be read: {error}") from None
     code = document.get("response_code", 200) if isinstance(document, dict) else None
@@ -104,7 +110,7 @@ def from_file(path: Path) -> Batch:
 
 
 def _json(body: bytes) -> list[Any]:
-    return standard.unwrap(standard.parse_json(body))
+    return standard.unwrap(bodies.parse_json(body))
 
 
 def _json_lines(body: bytes) -> list[Any]:
@@ -112,7 +118,7 @@ def _json_lines(body: bytes) -> list[Any]:
     for number, line in enumerate(body.splitlines(), start=1):
         if line.strip():
             try:
-                items.append(standard.parse_json(line))
+                items.append(bodies.parse_json(line))
             except ValueError as error:
                 raise ValueError(f"line {number}: {error}") from None
     return items

@@ -6,7 +6,7 @@ from typing import Any
 
 from rq.cron import CronJob, CronScheduler
 
-from jobs import digest, maintenance, watch
+from jobs import catalog_in_force, digest, maintenance, reconcile, training, watch
 from receiver import queue
 from receiver.settings import Settings
 
@@ -29,7 +29,11 @@ TIMETABLE = (
     Timed(maintenance.sweep, queue.MAINTENANCE, seconds=5),
     Timed(watch.watch, queue.MAINTENANCE, seconds=30),
     Timed(maintenance.retain, queue.MAINTENANCE, seconds=3600),
+    Timed(reconcile.reconcile_due, queue.OUTGOING, seconds=60),
     Timed(digest.send_due, queue.DIGEST, seconds=30),
+    # Not among the maintenance, where a slow source would keep the sweep waiting.
+    Timed(catalog_in_force.reload_catalog, queue.DIGEST, seconds=300),
+    Timed(training.train, queue.TRAINING, seconds=86_400),
 )
 
 

@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
 import requests
 
 from jobs import embedded_redis
+from jobs.catalog_in_force import catalog_in_force
 from receiver import queue
+from receiver.catalog import CatalogError
 from receiver.clock import now
 from receiver.record import sign_in
 from receiver.record.database import migrate, opened
@@ -111,6 +114,8 @@ def up(config: Settings) -> None:
         migrate(record)
         with record.write() as session:
             link = None if sign_in.was_ever_issued(session) else sign_in.issue(session, now())
+        with suppress(CatalogError):  # Logged as an alarm; tickets are accepted all the same, and wait.
+            catalog_in_force(record, config, asks=False)
     python = sys.executable
     web = Child("web", [python, "-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", "receiver.app:create_app()"])
     scheduler = Child("scheduler", [python, "-m", "jobs", "scheduler"])

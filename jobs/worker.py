@@ -1,5 +1,6 @@
 """One RQ worker for one queue, and what its forked jobs inherit."""
 
+import importlib
 import logging
 import os
 import signal
@@ -7,22 +8,26 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
+import redis
 from rq import Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from sqlalchemy.exc import SQLAlchemyError
 
-from jobs import classify
+from jobs import classify, learning
 from jobs.catalog_in_force import catalog_in_force
-from jobs.engines import choose
+from jobs.engines import local
 from jobs.schedule import TIMETABLE
 from receiver import queue, settings
 from receiver.catalog import CatalogError
+from receiver.clock import now
+from receiver.record import leases
 from receiver.record.database import opened
 from receiver.settings import Settings
 
 log = logging.getLogger(__name__)
 
-JOBS = {queue.CLASSIFY_JOB, queue.DIGEST_JOB, *(timed.name for timed in TIMETABLE)}
+JOBS = {queue.CLASSIFY_JOB, queue.DIGEST_JOB, queue.OUTGOING_JOB, *(timed.name for timed in TIMETABLE)}
 
 
 class OwnJob(Job):
@@ -60,6 +65,21 @@ class AttributionWorker(Worker):
             warm(settings.load())
         super().fork_work_horse(job, origin)
 
+    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
+        """Free at once what a job held that died; otherwise the sweep does when its lease has run out."""
+        super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
+        if job.func_name != queue.CLASSIFY_JOB:
+            return
+        try:
+            with opened(settings.load().database_url) as record, record.write() as session:
+                freed = leases.end(session, job.id, now())
+        except SQLAlchemyError as error:
+            log.error("A job died, and what it held waits for the sweep: %s", type(error).__name__)
+            return
+        log.warning("A job died; the %d tickets it held are due again", freed)
+        with suppress(redis.RedisError, OSError):  # The sweep wakes too.
+            queue.wake(queue.CLASSIFY, self.connection)
+
 
 def _note_stop(_signal: int, _frame: FrameType | None) -> None:
     classify.stopping.set()
@@ -69,9 +89,13 @@ def warm(config: Settings) -> None:
     """Load what a classify job needs, so that the jobs forked from here start with it."""
     with opened(config.database_url) as record:
         try:
-            choose(config, catalog_in_force(record, config))
+            catalog = catalog_in_force(record, config)
         except CatalogError:
             return  # The job itself will say so, where it is seen.
+        if config.uses_llm:
+            importlib.import_module("jobs.engines.llm")  # Half a second; an engine itself would keep connections.
+        # Where a model answers, this one is the second opinion.
+        learning.refresh(record, local.for_catalog(catalog), catalog)
 
 
 def work(name: str, config: Settings) -> None:

@@ -2,16 +2,31 @@
 
 from flask import Flask, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
-from flask_smorest import Api
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
-from receiver import __version__, api, auth, dashboard, health, queue, secrets, settings, sources, webhooks
+from receiver import (
+    api,
+    auth,
+    dashboard,
+    health,
+    queue,
+    secrets,
+    settings,
+    sources,
+    webhooks,
+)
+from receiver.api import docs
+from receiver.api.description import describe, describe_webhooks
+from receiver.api.errors import require_json
 from receiver.log import configure
 from receiver.record.database import Record
 from receiver.settings import Settings
 
 _RETRY_AFTER_SECONDS = 10
+# The most impatient of the helpdesks we know waits five seconds for an answer, and shall hear why there is none.
+_PATIENCE_SECONDS = 3.0
+_WRONG_FIELDS = "What was sent is wrong in the places that `errors` names; mend them and send it again."
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -29,16 +44,11 @@ def create_app(config: Settings | None = None) -> Flask:
         MAX_CONTENT_LENGTH=config.max_body_mb * 1024 * 1024,
         SESSION_COOKIE_SAMESITE="Lax",
         SESSION_COOKIE_SECURE=(config.public_url or "").startswith("https://"),
-        API_TITLE="Ticket Attribution",
-        API_VERSION=__version__,
-        OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX="/",
-        OPENAPI_JSON_PATH="openapi.json",
     )
     app.extensions["settings"] = config
     app.extensions["sources"] = sources.configured(config)
     app.extensions["api_token"] = secrets.api_token(config)
-    app.extensions["record"] = Record(config.database_url)
+    app.extensions["record"] = Record(config.database_url, patience=_PATIENCE_SECONDS)
     app.extensions["redis"] = queue.connect(config.redis_url, timeout=0.05)
     app.extensions["waker"] = queue.Waker(config.redis_url, enough=config.workers)
     auth.init_app(app)
@@ -51,7 +61,7 @@ def create_app(config: Settings | None = None) -> Flask:
 
 
 def _register(app: Flask) -> None:
-    rest = Api(app)
+    rest = describe(app)
     # Guarded by each source's signature.
     app.register_blueprint(webhooks.blueprint)
     # Open: they say nothing about tickets.
@@ -60,8 +70,12 @@ def _register(app: Flask) -> None:
     app.register_blueprint(auth.blueprint)
     app.before_request_funcs[health.metrics_blueprint.name] = [auth.require_token_or_person]
     app.register_blueprint(health.metrics_blueprint)
-    app.before_request_funcs[api.blueprint.name] = [auth.require_token_or_person]
-    rest.register_blueprint(api.blueprint)
+    for blueprint in api.BLUEPRINTS:
+        app.before_request_funcs[blueprint.name] = [auth.require_token_or_person, require_json]
+        rest.register_blueprint(blueprint)
+    describe_webhooks(rest, app)
+    app.before_request_funcs[docs.blueprint.name] = [auth.require_person]
+    app.register_blueprint(docs.blueprint)
     app.before_request_funcs[dashboard.blueprint.name] = [auth.require_person]
     app.register_blueprint(dashboard.blueprint)
 
@@ -70,8 +84,9 @@ def _explain(error: HTTPException) -> ResponseReturnValue:
     """Every error in one shape: {"code", "status", "message"}, and "errors" where single fields are wrong."""
     if isinstance(error.response, Response):
         return error.response
-    body = {"code": error.code, "status": error.name, "message": error.description}
     details = getattr(error, "data", None) or {}
+    message = details.get("message") or (_WRONG_FIELDS if "messages" in details else error.description)
+    body = {"code": error.code, "status": error.name, "message": message}
     if details.get("messages"):
         body["errors"] = details["messages"]
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}

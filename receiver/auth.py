@@ -58,6 +58,11 @@ def require_token_or_person() -> None:
     csrf.protect()
 
 
+def caller() -> str:
+    """Who is let in by a guard, as the record names them."""
+    return str(current_user.get_id()) if current_user.is_authenticated else "API token"
+
+
 @blueprint.get("/sign-in")
 def sign_in_needed() -> ResponseReturnValue:
     """Say how to come in."""

@@ -17,3 +17,4 @@ def configure(level: str) -> None:
     # These libraries log whole requests at DEBUG and INFO: addresses, headers, bodies with ticket text.
     for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "urllib3", "alembic", "rq"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # It warns of every retry with the address and its query.

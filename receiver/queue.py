@@ -9,14 +9,15 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-CLASSIFY, DIGEST, MAINTENANCE = "classify", "digest", "maintenance"
-QUEUES = (CLASSIFY, DIGEST, MAINTENANCE)
+CLASSIFY, DIGEST, MAINTENANCE, OUTGOING, TRAINING = "classify", "digest", "maintenance", "outgoing", "training"
+QUEUES = (CLASSIFY, DIGEST, MAINTENANCE, OUTGOING, TRAINING)
 
 CLASSIFY_JOB = "jobs.classify.classify_due"
 DIGEST_JOB = "jobs.digest.send_due"
+OUTGOING_JOB = "jobs.outgoing.errands.run_due"
 
 # A classify job stops claiming after its budget and then waits for what is in flight.
-TIMEOUTS = {CLASSIFY: 1800, DIGEST: 900, MAINTENANCE: 60}
+TIMEOUTS = {CLASSIFY: 1800, DIGEST: 900, MAINTENANCE: 60, OUTGOING: 1800, TRAINING: 3600}
 _SHORT_TTL = 600
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,16 @@ def wake(name: str, connection: "redis.Redis", enough: int = 1) -> None:
     """
     target = queue(name, connection)
     if target.count < enough:
-        job = {CLASSIFY: CLASSIFY_JOB, DIGEST: DIGEST_JOB}[name]
+        job = {CLASSIFY: CLASSIFY_JOB, DIGEST: DIGEST_JOB, OUTGOING: OUTGOING_JOB}[name]
         target.enqueue(job, result_ttl=_SHORT_TTL, failure_ttl=7 * 86400, description=job)
+
+
+def try_wake(name: str, url: str) -> None:
+    """Wake queue `name` if Redis answers within a second; where it does not, the sweep finds what is due."""
+    try:
+        wake(name, connect(url, timeout=1.0))
+    except (redis.RedisError, OSError) as error:
+        log.warning("Redis is away (%s); the sweep will wake what is due", type(error).__name__)
 
 
 class Waker:

@@ -1,4 +1,4 @@
-"""What may come in and what goes out, as marshmallow schemas."""
+"""What may come in, as marshmallow schemas; what the API asks and answers stands beside its routes."""
 
 import re
 from collections.abc import Mapping
@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load
-from marshmallow.validate import Length, OneOf, Range
+from marshmallow.validate import Length
 
-from receiver.record.models import DELIVERY_STATES, TICKET_STATES
 from receiver.record.tickets import IncomingTicket
 
 MAX_ADDRESS = 320  # RFC 5321, section 4.5.3.1: 64 + 1 + 255.
@@ -19,6 +18,10 @@ _TIME: dict[str, Any] = {"format": "iso", "default_timezone": UTC, "load_default
 
 class PlainText(fields.String):
     """Text that every database and spreadsheet can hold; no NUL and no half of a surrogate pair."""
+
+    def __init__(self, **options: Any) -> None:
+        described = {"pattern": "^[^\\u0000]*$"} | options.pop("metadata", {})
+        super().__init__(metadata=described, **options)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         text = super()._deserialize(value, attr, data, **kwargs)
@@ -96,114 +99,3 @@ class TicketIn(Schema):
         """The record's own form of it."""
         data["long_description"] = data["long_description"] or ""
         return IncomingTicket(**data)
-
-
-class ClassificationOut(Schema):
-    """A stored decision."""
-
-    category = fields.String()
-    request_type = fields.String()
-    sla = fields.Method("sla_of")
-    confidence = fields.Float()
-    reasoning = fields.String()
-    alternatives = fields.List(fields.String())
-    review_reason = fields.String(allow_none=True)
-    engine = fields.String()
-    model = fields.String()
-    fallback = fields.Boolean()
-    mended = fields.Boolean()
-    catalog_version = fields.String()
-    prompt_version = fields.String(allow_none=True)
-    created_at = fields.AwareDateTime()
-
-    def sla_of(self, row: Any) -> dict[str, Any]:
-        """The SLA as a person writes it: 4, not 4.0."""
-        value = int(row.sla_value) if float(row.sla_value).is_integer() else row.sla_value
-        return {"value": value, "unit": row.sla_unit, "is_default": row.sla_is_default}
-
-
-class TicketOut(Schema):
-    """A ticket with its current classification."""
-
-    id = fields.Integer()
-    source = fields.String()
-    external_id = fields.String()
-    short_description = fields.String()
-    long_description = fields.String()
-    requester_email = fields.String(allow_none=True)
-    priority = fields.String(allow_none=True)
-    url = fields.String(allow_none=True)
-    status = fields.String()
-    received_at = fields.AwareDateTime()
-    due_at = fields.AwareDateTime(allow_none=True)
-    attempts = fields.Integer()
-    error = fields.String(allow_none=True)
-    classification = fields.Nested(ClassificationOut, allow_none=True)
-
-
-class TicketDetailOut(TicketOut):
-    """A ticket with every classification it ever had, newest first."""
-
-    history = fields.List(fields.Nested(ClassificationOut))
-
-
-class DigestOut(Schema):
-    """A digest."""
-
-    id = fields.Integer()
-    name = fields.String()
-    period = fields.String()
-    status = fields.String()
-    created_at = fields.AwareDateTime()
-    sent_at = fields.AwareDateTime(allow_none=True)
-    tickets = fields.Integer()
-    recipients = fields.List(fields.String())
-    message_id = fields.String()
-    attempts = fields.Integer()
-    error = fields.String(allow_none=True)
-
-
-class DeliveryOut(Schema):
-    """A delivery without its body."""
-
-    id = fields.Integer()
-    source = fields.String()
-    key = fields.String()
-    status = fields.String()
-    received_at = fields.AwareDateTime()
-    accepted = fields.Integer()
-    updated = fields.Integer()
-    duplicates = fields.Integer()
-    rejected = fields.List(fields.Dict())
-    error = fields.String(allow_none=True)
-    original_id = fields.Integer(allow_none=True)
-    conflict = fields.Boolean()
-
-
-class PageQuery(Schema):
-    """Which page of a list."""
-
-    limit = fields.Integer(load_default=50, validate=Range(1, 200))
-    cursor = fields.Integer(load_default=None, validate=Range(1, 2**53))
-
-
-class TicketQuery(PageQuery):
-    """Which tickets."""
-
-    status = fields.String(validate=OneOf(TICKET_STATES))
-    category = PlainText()
-    request_type = PlainText()
-    source = PlainText()
-    q = PlainText(validate=Length(1, 200))
-
-
-class DeliveryQuery(PageQuery):
-    """Which deliveries."""
-
-    status = fields.String(validate=OneOf(DELIVERY_STATES))
-
-
-def page_of(item: type[Schema], name: str) -> type[Schema]:
-    """The schema of a page of such items, and the cursor of the next page."""
-    items = fields.List(fields.Nested(item))
-    return Schema.from_dict({"items": items, "next": fields.Integer(allow_none=True)}, name=name)

@@ -1,6 +1,7 @@
 """The settings of every process: read once from the environment and `.env`, checked together, then frozen."""
 
 import hashlib
+import ipaddress
 import os
 import re
 import tempfile
@@ -50,6 +51,7 @@ def _cron(expression: str) -> None:
 
 def _webhook_secrets(secrets: list[str]) -> None:
     for secret in secrets:
+        signatures.refuse_published(secret)
         signatures.standard_key(secret)
 
 
@@ -88,9 +90,50 @@ class _List(mf.String):
         return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
+def _places(items: tuple[str, ...]) -> None:
+    for item in items:
+        if not re.fullmatch(r"[\w.-]+", item, re.ASCII):
+            try:
+                ipaddress.ip_network(item, strict=False)
+            except ValueError:
+                raise ValidationError("Hosts, addresses and networks, such as llm.internal, 10.1.2.0/24.") from None
+
+
 class _Emails(_List):
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         return tuple(Email()(item) for item in super()._deserialize(value, *args, **kwargs))
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a million tokens of a model cost: of a prompt, of a prompt the provider had kept, of an answer."""
+
+    prompt: float
+    cached: float
+    completion: float
+
+
+class _Prices(mf.String):
+    """MODEL=PROMPT/CACHED/ANSWER, comma-separated, to a table of prices."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        items = super()._deserialize(value, *args, **kwargs).split(",")
+        return dict(self._price(item.strip()) for item in items if item.strip())
+
+    @staticmethod
+    def _price(item: str) -> tuple[str, Price]:
+        model, _, prices = item.rpartition("=")
+        try:
+            prompt, cached, completion = (float(price) for price in prices.split("/"))
+        except ValueError:
+            prompt = cached = completion = -1
+        if (
+            not model.strip()
+            or "=" in model
+            or not all(0 <= price <= 1_000_000 for price in (prompt, cached, completion))
+        ):
+            raise ValidationError("Write MODEL=PROMPT/CACHED/ANSWER, each a price per million tokens, comma-separated.")
+        return model.strip(), Price(prompt, cached, completion)
 
 
 def _setting(kind: mf.Field[Any]) -> Any:
@@ -140,6 +183,10 @@ class Settings:
     llm_max_tokens: int = _whole(500, 50, 100_000)
     llm_concurrency: int = _whole(64, 1, 512)
     llm_timeout: float = _real(30, 1, 600)
+    llm_fallback_model: str | None = _text()
+    llm_prices: dict[str, Price] = _setting(_Prices(load_default={"gpt-4o-mini": Price(0.15, 0.075, 0.6)}))
+    llm_daily_budget: float | None = _setting(mf.Float(load_default=None, validate=Range(0, 1_000_000)))
+    redact: bool = _setting(mf.Boolean(load_default=False))
     webhook_secret: tuple[str, ...] = _setting(_List(load_default=(), validate=_webhook_secrets))
     sources_file: str | None = _text()
     api_token: str | None = _text(validate=Length(min=16, error="Shorter than 16 characters is too easy to guess."))
@@ -161,6 +208,8 @@ class Settings:
     log_level: str = _text("INFO", validate=OneOf(_LEVELS))
     classification_batch_size: int = _whole(5, 1, 1000)
     request_timeout: float = _real(30, 1, 600)
+    outgoing_allow: tuple[str, ...] = _setting(_List(load_default=(), validate=_places))
+    reconcile_minutes: int = _whole(0, 0, 100_000)
     review_threshold: float = _real(0.6, 0, 1)
     raw_retention_days: int = _whole(30, 1, 3650)
     backlog_alarm_minutes: int = _whole(10, 1, 10_000)
@@ -222,6 +271,9 @@ def _contradictions(values: dict[str, Any]) -> dict[str, str]:
         problems["from_email"] = "SMTP_HOST is set, so say which address the digest comes from."
     if bool(values["smtp_username"]) != bool(values["smtp_password"]):
         problems["smtp_password"] = "SMTP_USERNAME and SMTP_PASSWORD go together; set both or neither."
+    models = {values["llm_model"], values["llm_fallback_model"]} - {None}
+    if values["llm_daily_budget"] is not None and (dear := models - set(values["llm_prices"] or {})):
+        problems["llm_prices"] = f"LLM_DAILY_BUDGET is set, so say what {', '.join(sorted(dear))} costs."
     if Path(values["report_filename"]).name != values["report_filename"] or values["report_filename"] == "..":
         problems["report_filename"] = "A file name without folders; OUTPUT_DIR says where it goes."
     return problems

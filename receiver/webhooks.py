@@ -3,33 +3,47 @@
 import hashlib
 from typing import Any
 
-from flask import Blueprint, abort, current_app, jsonify, request
+from flask import Blueprint, Response, abort, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from receiver import queue
 from receiver.clock import now
-from receiver.record import deliveries
+from receiver.record import deliveries, errands
 from receiver.record.deliveries import Arrival, Content
 from receiver.record.models import QUARANTINED, Delivery
-from receiver.signatures import SignatureError
+from receiver.signatures import Message, SignatureError, glpi
+from receiver.signatures.message import MAX_ID_LENGTH
 from receiver.sources import Source
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
 _PIECE = 65_536
-_KEPT_HEADERS = ("content-type", "user-agent")
+_ENCODINGS = ("", "identity", "gzip")
 
 
 @blueprint.post("/<source_name>", strict_slashes=False)
 def receive(source_name: str) -> ResponseReturnValue:
     """Take one delivery in; what is answered with 200 is stored durably."""
     source = _source(source_name)
-    arrival = _arrival(source)
-    content = source.profile.read(arrival.body, current_app.extensions["settings"].max_batch)
-    delivery, first = _record(arrival, content)
+    arrival, content = _arrival(source)
+    delivery, first = _record(source, arrival, content)
     if first is None and delivery.accepted + delivery.updated:
         current_app.extensions["waker"].wake(queue.CLASSIFY)
     return _acknowledge(source, delivery, first)
+
+
+@blueprint.get("/<source_name>", strict_slashes=False)
+def shake_hands(source_name: str) -> ResponseReturnValue:
+    """Answer what a helpdesk asks before it pushes, and nothing else."""
+    source = _source(source_name)
+    if request.method == "HEAD" and source.profile.answers_head:
+        return Response(status=200)
+    if not source.profile.challenge or "crc_token" not in request.args:
+        abort(405, valid_methods=["POST"])
+    answer = glpi.answer(source.secrets, request.args["crc_token"], now().timestamp())
+    if answer is None:
+        abort(403, "This crc_token was not made with the secret of this source; check the secret.")
+    return Response(answer, mimetype="text/plain")
 
 
 def _source(name: str) -> Source:
@@ -39,22 +53,42 @@ def _source(name: str) -> Source:
     return sources[name]
 
 
-def _arrival(source: Source) -> Arrival:
-    """The genuine message in this request; everything else is refused and nothing of it is kept."""
+def _arrival(source: Source) -> tuple[Arrival, Content]:
+    """The genuine message in this request and what is in it; everything else is refused, and nothing of it is kept."""
     if not (request.is_json or request.mimetype == "application/x-www-form-urlencoded"):
         abort(415, "Send JSON with Content-Type: application/json.")
-    if request.content_encoding:
-        abort(415, "Send the body without a Content-Encoding.")
+    if (request.content_encoding or "").lower() not in _ENCODINGS:
+        abort(415, "Send the body without a Content-Encoding, or as gzip.")
+    received_at = now()
+    message = _message()
+    try:
+        key = source.verify(message, received_at.timestamp())
+    except SignatureError as error:
+        abort(401, str(error))
+    settings = current_app.extensions["settings"]
+    kept = source.kept(message.headers)
+    content = source.read(message.body, kept, settings.max_batch, settings.max_body_mb * 2**20)
+    digest = hashlib.sha256(message.body).hexdigest()
+    if not source.is_signed:
+        kept["unsigned"] = f"from {message.peer}"
+    key = key or _named(kept.get((source.shape.delivery.header or "").lower())) or _named(content.key) or digest
+    return Arrival(source.name, key, kept, message.body, digest, received_at), content
+
+
+def _message() -> Message:
     # The raw bytes are what was signed, so they are read before anything could parse them.
     body = _body_without_length() if request.content_length is None else request.get_data(parse_form_data=False)
     headers = {name.lower(): value for name, value in request.headers}
-    received_at = now()
-    try:
-        key = source.profile.verify(source.secrets, headers, body, received_at.timestamp())
-    except SignatureError as error:
-        abort(401, str(error))
-    kept = {name: headers[name] for name in (*_KEPT_HEADERS, *source.profile.headers) if name in headers}
-    return Arrival(source.name, key, kept, body, hashlib.sha256(body).hexdigest(), received_at)
+    public = (current_app.extensions["settings"].public_url or "").rstrip("/")
+    path = request.environ.get("RAW_URI") or request.full_path.removesuffix("?")
+    return Message(headers, body, request.method, public + path, request.remote_addr or "")
+
+
+def _named(name: str | None) -> str | None:
+    """A delivery's name as a key; the names of a whole batch may be too long for one, or no text for a database."""
+    if name is None or (len(name) <= MAX_ID_LENGTH and name.isprintable()):
+        return name or None
+    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
 def _body_without_length() -> bytes:
@@ -69,13 +103,24 @@ def _body_without_length() -> bytes:
     return b"".join(pieces)
 
 
-def _record(arrival: Arrival, content: Content) -> tuple[Delivery, Delivery | None]:
+def _record(source: Source, arrival: Arrival, content: Content) -> tuple[Delivery, Delivery | None]:
     """The delivery as it now stands in the record, and the one it repeats, if any."""
+    # Where the delivery's name is not signed, whoever saw the body could send it again under another one.
+    body_sha256 = None if source.signing.signs_id else arrival.body_sha256
     with current_app.extensions["record"].write() as session:
-        first = deliveries.original(session, arrival.source, arrival.key)
+        first = deliveries.original(session, arrival.source, arrival.key, body_sha256)
         if first is not None:
             return deliveries.record_redelivery(session, arrival, first), first
-        return deliveries.record(session, arrival, content), None
+        delivery = deliveries.record(session, arrival, content)
+        if source.completes:
+            named = _named_only(source, content)
+            errands.plan_completing(session, delivery.id, source.name, arrival.received_at, named)
+        return delivery, None
+
+
+def _named_only(source: Source, content: Content) -> list[str]:
+    """The tickets of which a delivery says no more than that they have changed, as some helpdesks' events do."""
+    return [ticket.external_id for ticket in content.tickets if source.shape.thin and not ticket.long_description]
 
 
 def _acknowledge(source: Source, delivery: Delivery, first: Delivery | None) -> ResponseReturnValue:

@@ -20,6 +20,24 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._heard_until: dict[Any, float] = {}
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Listen for connections, or no longer; gunicorn's main loop decides.
+
+        A worker that ends would leave its socket listening until its last client is served, and under `--reuse-port`
+        the kernel goes on giving it connections that nobody accepts. So it takes what has queued up, and closes it.
+        """
+        super().set_accept_enabled(enabled)
+        if not self.alive:
+            for listener in self.sockets:
+                self._accept_all(listener)
+                listener.close()
+
+    def _accept_all(self, listener: Any) -> None:
+        before = -1
+        while self.nr_conns != before:
+            before = self.nr_conns
+            self.accept(listener)
+
     def enqueue_req(self, conn: Any) -> None:
         """Give a connection to a thread; called by the main loop, as are the next two."""
         self._heard_until[conn] = time.monotonic() + READING_SECONDS

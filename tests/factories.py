@@ -4,18 +4,24 @@ import hashlib
 import itertools
 import json
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from receiver import signatures
+from receiver.catalog import Catalog
 from receiver.clock import now
-from receiver.record import classifications, deliveries, leases
+from receiver.record import catalogs, classifications, deliveries, leases, reviews
 from receiver.record.database import Record
 from receiver.record.deliveries import Arrival, Content
 from receiver.record.models import Classification, Delivery, Ticket
 from receiver.record.tickets import IncomingTicket
+from receiver.signatures.message import Secret
+from receiver.signatures.standard import Standard
+from receiver.sources import Source, profiles
+from receiver.sources.shape import Shape
 
 _numbers = itertools.count(1)
 
@@ -40,6 +46,12 @@ def arrival(source: str = "standard", body: bytes = b"{}", at: datetime | None =
     """A genuine message."""
     key = fields.pop("key", f"msg_{next(_numbers)}")
     return Arrival(source, key, {}, body, hashlib.sha256(body).hexdigest(), at or now())
+
+
+def source_named(name: str, secret: str, profile: str = "standard", **options: Any) -> Source:
+    """A source that signs and writes as `standard` does, whatever helpdesk it says it is."""
+    own = profiles.shipped()["standard"]
+    return Source(name, replace(own, name=profile), (Secret(secret),), Standard(), Shape.of(own), **options)
 
 
 def deliver(record: Record, *tickets: IncomingTicket, at: datetime | None = None, source: str = "standard") -> Delivery:
@@ -74,6 +86,18 @@ def settle(record: Record, ticket_id: int, due_at: datetime | None = None, **fie
         _claim_all(session)
         saved = classification(ticket_id, **fields)
         assert classifications.save(session, "factory", saved, due_at or now())
+
+
+def review(
+    record: Record, ticket_id: int, catalog: Catalog, *choice: str, at: datetime | None = None
+) -> reviews.Review:
+    """What the reviewer Ada says a ticket is, a category and a request type; none confirms what is known."""
+    with record.write() as session:
+        catalogs.remember(session, catalog.version, catalog.text, at or now())
+        chosen = (choice[0], choice[1]) if choice else None
+        found = reviews.review(session, ticket_id, chosen, catalog, "Ada", at or now())
+    assert found is not None
+    return found
 
 
 def _claim_all(session: Session) -> None:

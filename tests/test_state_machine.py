@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -13,17 +14,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
-from sqlalchemy import text
 
 from jobs import backup
 from jobs.classify import Drain
-from jobs.engines import Proposal, TicketText
+from jobs.engines import Example, Proposal, TicketText
 from receiver import catalog, settings
-from receiver.record import catalogs, classifications, database, deliveries, digests, erasure, leases, tickets
+from receiver.record import catalogs, classifications, database, deliveries, digests, erasure, leases, reviews, tickets
 from receiver.record.deliveries import Content
 from receiver.record.digests import Envelope
 from receiver.record.models import Delivery, Digest
@@ -37,7 +38,8 @@ RUNS = int(os.environ.get("STATE_MACHINE_RUNS", "6"))
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ENVELOPE = Envelope(("boss@example.com",), "example.com")
-LABELS = ("Password Reset", "VPN Issue", "Other/Uncategorized", "of no catalog")
+ATTRIBUTED = ("classified", "needs_review", "reviewed")
+LABELS = ("Password Reset", "VPN Issue", "Printer Jam", "Other/Uncategorized", "of no catalog")
 CATALOGS = [
     f"""categories:
 - {{name: Access, requests: [{{name: Password Reset}}, {{name: VPN Issue, sla: {{value: {hours}, unit: hours}}}}]}}
@@ -45,6 +47,8 @@ CATALOGS = [
 """
     for hours in (2, 4, 8)
 ]
+# One request type has left the last.
+CATALOGS[2] = CATALOGS[2].replace("{name: VPN Issue, sla", "{name: Printer Jam, sla")
 
 _versions = st.builds(
     IncomingTicket,
@@ -59,20 +63,34 @@ _pick = st.integers(0, 1_000)
 
 @dataclass
 class Known:
-    """What is known of a ticket; `pending` says that it was settled since the last digest."""
+    """What is known of a ticket.
+
+    `pending` says that it was settled since the last digest, `label` is what it is attributed to, `steers` whether its
+    text tries to steer, and `example` the label under which engines learn from it.
+    """
 
     version: IncomingTicket
     status: str = "received"
     lease: str | None = None
     crashes: int = 0
     pending: bool = False
+    label: str | None = None
+    steers: bool = False
+    example: str | None = None
 
     def make_due(self) -> None:
         if self.status != "reviewed":
             self.status, self.lease, self.crashes, self.pending = "received", None, 0, False
 
-    def settle(self, status: str) -> None:
-        self.status, self.lease, self.pending = status, None, True
+    def settle(self, status: str, label: str | None = None) -> None:
+        self.status, self.lease, self.pending, self.label = status, None, True, label or self.label
+
+    def review(self, label: str) -> None:
+        """A person says what it is; a digest need not tell what was so before."""
+        told = self.status in ATTRIBUTED and self.label == label
+        self.pending, self.status, self.label = self.pending or not told, "reviewed", label
+        self.lease, self.crashes = None, 0
+        self.example = None if self.steers else label
 
     def take(self, offered: IncomingTicket) -> bool:
         """Whether `offered` changes what is known."""
@@ -112,6 +130,7 @@ class Model:
     periods: set[str] = field(default_factory=set)
     unsent: list[int] = field(default_factory=list)
     shrunk: set[int] = field(default_factory=set)
+    erased: set[str] = field(default_factory=set)
 
 
 class FixedEngine:
@@ -121,6 +140,10 @@ class FixedEngine:
 
     def __init__(self, label: str, confidence: float) -> None:
         self._answer = Proposal(label, confidence, "always the same", self.name, self.model)
+        self.taught: list[Example] = []
+
+    def learn(self, examples: Sequence[Example]) -> None:
+        self.taught = list(examples)
 
     def propose(self, ticket: TicketText) -> Proposal:
         return self._answer
@@ -185,14 +208,20 @@ class RecordMachine(RuleBasedStateMachine):
         key = self.new("msg")
         delivery = self.send(key, batch, repr(batch).encode())
         self.model.sent[key] = batch
+        read = {name: known.version.short_description for name, known in self.model.tickets.items()}
         found: Counter[str] = Counter()
         for version in batch:
             known = self.model.tickets.get(version.external_id)
-            if known is None:
+            if version.external_id in self.model.erased:
+                found["duplicates"] += 1
+            elif known is None:
                 self.model.tickets[version.external_id] = Known(version)
                 found["accepted"] += 1
             else:
                 found["updated" if known.take(version) else "duplicates"] += 1
+        for name, words in read.items():  # Of several versions in one delivery only the last is ever seen.
+            if self.model.tickets[name].version.short_description != words:
+                self.model.tickets[name].example = None
         assert (delivery.accepted, delivery.updated) == (found["accepted"], found["updated"])
         assert delivery.duplicates == found["duplicates"]
 
@@ -209,13 +238,17 @@ class RecordMachine(RuleBasedStateMachine):
     @rule(label=st.sampled_from(LABELS), confidence=st.sampled_from([0.3, 0.9]))
     def classify(self, label: str, confidence: float) -> None:
         """A worker settles everything that nobody holds."""
+        engine = FixedEngine(label, confidence)
         for _ in range(len(self.model.tickets) + 1):  # Suspects go one company at a time.
-            Drain(self.record, FixedEngine(label, confidence), self.catalog, self.config).run(budget=10)
+            Drain(self.record, engine, self.catalog, self.config).run(budget=10)
         certain = confidence > 0.6 and label in self.catalog.labels
+        found = label if label in self.catalog.labels else self.catalog.fallback.name
         for known in self.model.tickets.values():
             if known.status == "received" and known.lease is None:
-                known.settle("classified" if certain else "needs_review")
-                known.crashes = 0
+                known.settle("classified" if certain else "needs_review", found)
+                known.crashes, known.steers = 0, False
+        examples = [known.example for known in self.model.tickets.values() if known.example in self.catalog.labels]
+        assert Counter(example.request_type for example in engine.taught) == Counter(examples)
 
     @rule(limit=st.integers(1, 4))
     def claim(self, limit: int) -> None:
@@ -232,21 +265,22 @@ class RecordMachine(RuleBasedStateMachine):
         assert claimed or not free
 
     @precondition(lambda self: self.leases)
-    @rule(pick=_pick)
-    def save(self, pick: int) -> None:
+    @rule(pick=_pick, steers=st.booleans())
+    def save(self, pick: int, steers: bool) -> None:
         """An answer comes; it counts only where its lease still does."""
         name, lease = self.leases[pick % len(self.leases)]
-        kind = self.catalog.labels["VPN Issue"]
+        kind = self.catalog.labels["Password Reset"]
         saved = factories.classification(
-            self.ticket_id(name), category=kind.category, request_type=kind.name, catalog_version=self.catalog.version
-        )
+            self.ticket_id(name), category=kind.category, request_type=kind.name, catalog_version=self.catalog.version,
+            steers=steers,
+        )  # fmt: skip
         with self.record.write() as session:
             counted = classifications.save(session, lease, saved, self.now())
         known = self.model.tickets.get(name)
         assert counted == bool(known and known.lease == lease)
         if known and counted:
-            known.settle("classified")
-            known.crashes = 0
+            known.settle("classified", kind.name)
+            known.crashes, known.steers = 0, steers
 
     @precondition(lambda self: self.leases)
     @rule(pick=_pick, error=st.sampled_from([None, "the engine is away"]))
@@ -270,14 +304,38 @@ class RecordMachine(RuleBasedStateMachine):
             if known.crashes >= leases.MAX_CRASHES:
                 known.settle("failed")
 
+    def reviewed(self, name: str, *choice: str) -> bool:
+        """What the API does with a review; whether it learned something."""
+        chosen = (choice[0], choice[1]) if choice else None
+        with self.record.write() as session:
+            found = reviews.review(session, self.ticket_id(name), chosen, self.catalog, "Ada", self.now())
+        assert found is not None
+        return found.learned
+
+    @precondition(lambda self: self.model.tickets)
     @rule(pick=_pick)
-    def review(self, pick: int) -> None:
-        if name := self.named(pick, "classified", "needs_review"):
-            with self.record.write() as session:
-                session.execute(
-                    text("UPDATE tickets SET status = 'reviewed' WHERE id = :id"), {"id": self.ticket_id(name)}
-                )
-            self.model.tickets[name].status = "reviewed"
+    def confirm(self, pick: int) -> None:
+        """A person agrees with what a ticket is attributed to, where it is and the catalog still has it."""
+        known = self.model.tickets[name := sorted(self.model.tickets)[pick % len(self.model.tickets)]]
+        if known.status not in ATTRIBUTED or known.label not in self.catalog.labels:
+            with pytest.raises(reviews.NothingToConfirmError):
+                self.reviewed(name)
+            return
+        known.review(str(known.label))
+        assert self.reviewed(name) == (not known.steers)
+
+    @precondition(lambda self: self.model.tickets)
+    @rule(pick=_pick, label=st.sampled_from(LABELS))
+    def correct(self, pick: int, label: str) -> None:
+        """A person says what a ticket is, whatever became of it, even while a worker has it."""
+        known = self.model.tickets[name := sorted(self.model.tickets)[pick % len(self.model.tickets)]]
+        kind = self.catalog.labels.get(label)
+        if kind is None:
+            with pytest.raises(reviews.UnknownEntryError):
+                self.reviewed(name, "Access", label)
+            return
+        known.review(label)
+        assert self.reviewed(name, kind.category, kind.name) == (not known.steers)
 
     @rule(pick=_pick)
     def redrive(self, pick: int) -> None:
@@ -290,6 +348,9 @@ class RecordMachine(RuleBasedStateMachine):
     @rule(number=st.integers(0, 2))
     def reload(self, number: int) -> None:
         self.catalog = catalog.parse(CATALOGS[number])
+        self.remember_catalog()
+
+    def remember_catalog(self) -> None:
         with self.record.write() as session:
             catalogs.remember(session, self.catalog.version, self.catalog.text, self.now())
             latest = catalogs.latest(session)
@@ -339,6 +400,7 @@ class RecordMachine(RuleBasedStateMachine):
         gone = [n for n, known in self.model.tickets.items() if known.version.requester_email == person.lower()]
         assert erased.tickets == len(gone)
         self.model.shrunk |= set(erased.digest_ids)
+        self.model.erased |= set(gone)
         for name in gone:
             del self.model.tickets[name]
 
@@ -357,6 +419,7 @@ class RecordMachine(RuleBasedStateMachine):
     def restore(self) -> None:
         backup.restore(self.record, self.folder / "backup.db", self.folder / "kept.db")
         self.model = copy.deepcopy(self.saved)
+        self.remember_catalog()  # As every job does.
 
     @invariant()
     def the_database_is_in_order(self) -> None:
@@ -368,10 +431,22 @@ class RecordMachine(RuleBasedStateMachine):
     def the_model_agrees(self) -> None:
         found = {row[0]: row[1:] for row in self.rows(_TICKETS)}
         assert found == {
-            name: (*_text(known.version), _naive(known.version.source_updated_at), known.status, known.lease)
+            name: (
+                *_text(known.version),
+                _naive(known.version.source_updated_at),
+                known.status,
+                known.lease,
+                known.label,
+            )
             for name, known in self.model.tickets.items()
         }
         assert self.rows("SELECT count(*) FROM deliveries") == [(self.model.messages,)]
+
+    @invariant()
+    def the_examples_are_what_people_said_of_the_texts_they_read(self) -> None:
+        found = self.rows("SELECT t.external_id, e.request_type FROM examples e JOIN tickets t ON t.id = e.ticket_id")
+        assert dict(found) == {name: known.example for name, known in self.model.tickets.items() if known.example}
+        assert len(found) == len({name for name, _ in found})
 
     @invariant()
     def the_tallies_are_the_counts(self) -> None:
@@ -385,7 +460,8 @@ class RecordMachine(RuleBasedStateMachine):
             return connection.execute(query).fetchall()
 
 
-_TICKETS = "SELECT external_id, short_description, requester_email, source_updated_at, status, lease FROM tickets"
+_COLUMNS = "external_id, short_description, requester_email, source_updated_at, status, lease, request_type"
+_TICKETS = f"SELECT {_COLUMNS} FROM tickets"
 
 
 def _naive(moment: datetime | None) -> str | None:

@@ -1,9 +1,11 @@
 """The engines: each answers a ticket's text with a proposal, which `decide` checks before anything is stored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from receiver.catalog import Catalog
+from receiver.record.database import Record
 from receiver.settings import Settings
 
 
@@ -16,8 +18,23 @@ class TicketText:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A ticket that a person reviewed, and the entry they chose; `id` is new for every review."""
+
+    id: int
+    text: TicketText
+    category: str
+    request_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
-    """What an engine answered, unchecked: `label` may be anything; `confidence` is between 0 and 1."""
+    """What an engine answered, unchecked: `label` may be anything; `confidence` is between 0 and 1.
+
+    `second_opinion` is what the local engine would have said, `steers` whether the text tries to command the model.
+    `stood_in` says that another model should have answered, `answer_key` by what an identical ticket finds this answer;
+    `repeated` is an answer that was found so, which had been `mended` then. `cost_micros` is in millionths.
+    """
 
     label: str
     confidence: float
@@ -28,18 +45,42 @@ class Proposal:
     prompt_version: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cost_micros: int = 0
+    second_opinion: str | None = None
+    steers: bool = False
+    stood_in: bool = False
+    answer_key: str | None = None
+    repeated: bool = False
+    mended: bool = False
 
 
 class EngineError(Exception):
     """An engine has no answer.
 
     `permanent` means that asking again, for any ticket, is in vain until it is mended; `retry_after` is for how many
-    seconds the engine asks to be left alone.
+    seconds the engine asks to be left alone. `about_ticket` means that it is this ticket's text that is refused, and
+    will be again; `asked` is False where the engine was spared, so that the ticket has used up nothing.
     """
 
-    def __init__(self, message: str, *, permanent: bool, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool,
+        retry_after: float | None = None,
+        about_ticket: bool = False,
+        asked: bool = True,
+    ) -> None:
         super().__init__(message)
         self.permanent, self.retry_after = permanent, retry_after
+        self.about_ticket, self.asked = about_ticket, asked
+
+
+class BudgetError(EngineError):
+    """The day's budget is spent; the engine answers again on the next day (UTC)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=False, asked=False)
 
 
 class Engine(Protocol):
@@ -53,18 +94,27 @@ class Engine(Protocol):
         """The engine's answer to one ticket. Raises EngineError."""
         ...
 
+    def learn(self, examples: Sequence[Example]) -> None:
+        """From now on, these are all the examples there are; those that are known already cost nothing."""
+        ...
 
-def choose(settings: Settings, catalog: Catalog) -> Engine:
+
+def choose(settings: Settings, catalog: Catalog, record: Record | None = None) -> Engine:
     """The engine the settings ask for: the LLM where an endpoint is configured, else the local engine."""
-    return make("llm" if settings.uses_llm else "local", settings, catalog)
+    return make("llm" if settings.uses_llm else "local", settings, catalog, record)
 
 
-def make(name: str, settings: Settings, catalog: Catalog) -> Engine:
-    """The engine of this name, `llm` or `local`."""
+def make(
+    name: str, settings: Settings, catalog: Catalog, record: Record | None = None, *, repeats: bool = True
+) -> Engine:
+    """The engine of this name, `llm` or `local`; one with a record remembers there what it learned and what it cost.
+
+    One that `repeats` answers a ticket that is identical to an earlier one from the record.
+    """
     if name == "llm":
         from jobs.engines import llm
 
-        return llm.LlmEngine(settings, catalog)
+        return llm.LlmEngine(settings, catalog, record, repeats=repeats)
     from jobs.engines import local
 
     return local.for_catalog(catalog)

@@ -1,18 +1,18 @@
-"""An HTTP client whose calls end in time and whose answers stay small, whatever the endpoint does."""
+"""An HTTP client that reaches only what it may, whose calls end in time and whose answers stay small."""
 
-import re
 import ssl
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpcore2
 import httpx2
+
+from jobs.retry_after import retry_after
+from receiver import guarded
 
 MAX_ANSWER = 2**18
 _GZIP = 31  # What zlib calls a gzip member; https://zlib.net/manual.html#Advanced
@@ -63,12 +63,28 @@ class _Stream(httpcore2.NetworkStream):
 
 
 class _Network(httpcore2.SyncBackend):
-    def __init__(self, deadline: _Deadline) -> None:
-        self._deadline = deadline
+    """Connects to the addresses that the rule gives for a host, and looks no name up again after that."""
+
+    def __init__(self, deadline: _Deadline, rule: guarded.Rule) -> None:
+        self._deadline, self._rule = deadline, rule
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, *rest: Any, **options: Any) -> Any:
-        timeout = _sooner(timeout, self._deadline.left())
-        return _Stream(super().connect_tcp(host, port, timeout, *rest, **options), self._deadline)
+        reason = httpcore2.ConnectError("nothing was tried")
+        for address in self._addresses(host, port):
+            left = _sooner(timeout, self._deadline.left())
+            try:
+                return _Stream(super().connect_tcp(address, port, left, *rest, **options), self._deadline)
+            except httpcore2.ConnectError as error:
+                reason = error
+        raise reason
+
+    def _addresses(self, host: str, port: int) -> list[str]:
+        try:
+            return self._rule.addresses(host, port)
+        except guarded.AddressRefusedError:
+            raise
+        except (OSError, UnicodeError) as error:
+            raise httpcore2.ConnectError(type(error).__name__) from None
 
 
 def _sooner(timeout: float | None, left: float) -> float:
@@ -76,14 +92,19 @@ def _sooner(timeout: float | None, left: float) -> float:
 
 
 class BoundedClient(httpx2.Client):
-    """Ends what is sent within `call` when its time is over, and reads no answer above MAX_ANSWER."""
+    """Ends what is sent within `call` when its time is over, and reads no answer above MAX_ANSWER.
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._deadline = _Deadline()
-        for transport in (self._transport, *self._mounts.values()):
-            if isinstance(transport, httpx2.HTTPTransport):  # Which has no argument for it.
-                transport._pool._network_backend = _Network(self._deadline)
+    It connects where `rule` lets it, follows neither a redirect nor the environment's proxies, and raises
+    guarded.AddressRefusedError. `on_status` is told the status of every answer, also of those that are asked for again.
+    """
+
+    def __init__(self, rule: guarded.Rule, on_status: Callable[[int], None] = lambda _: None, **options: Any) -> None:
+        # The environment may still name certificates of one's own, by SSL_CERT_FILE.
+        verify = httpx2.create_ssl_context()
+        super().__init__(**options, verify=verify, trust_env=False, follow_redirects=False)
+        self._deadline, self._on_status = _Deadline(), on_status
+        if isinstance(self._transport, httpx2.HTTPTransport):  # Which has no argument for it.
+            self._transport._pool._network_backend = _Network(self._deadline, rule)
 
     @contextmanager
     def call(self, seconds: float) -> Iterator[None]:
@@ -97,6 +118,7 @@ class BoundedClient(httpx2.Client):
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         self._deadline.left()
         response = super().send(request, **options | {"stream": True})
+        self._on_status(response.status_code)
         try:
             content = _plain(response.headers.get("content-encoding", ""), _limited(response.iter_raw(), MAX_ANSWER))
         finally:
@@ -129,15 +151,3 @@ def _plain(encoding: str, content: bytes) -> bytes:
     except zlib.error:
         raise AnswerError("the answer is compressed wrongly") from None
     return _limited(iter([plain]), MAX_ANSWER)
-
-
-def retry_after(headers: httpx2.Headers) -> float | None:
-    """For how many seconds the endpoint asks to be left alone."""
-    value = headers.get("retry-after", "")
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value):
-        return float(value)
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()

@@ -3,7 +3,8 @@
 from flask import Blueprint, current_app, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from receiver import api
+from receiver.api.digests import claim_digest_now
+from receiver.api.stats import redis_state
 from receiver.clock import now
 from receiver.record import digests, overview, tickets
 
@@ -20,12 +21,12 @@ def overview_page() -> ResponseReturnValue:
         counts = overview.counts(session, moment)
         latest = tickets.page(session, {}, _LATEST)
         sent = digests.page(session, _LATEST)
-    return render_template("overview.html", counts=counts, tickets=latest, digests=sent, redis=api.redis_state())
+    return render_template("overview.html", counts=counts, tickets=latest, digests=sent, redis=redis_state())
 
 
 @blueprint.post("/digests")
 def send_digest() -> ResponseReturnValue:
     """Send a digest now."""
-    digest = api.claim_digest_now(now())
+    digest = claim_digest_now(now())
     flash(f"Digest {digest.id} is on its way." if digest else "Nothing was settled since the last digest.")
     return redirect(url_for("dashboard.overview_page"))

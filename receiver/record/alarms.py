@@ -27,3 +27,8 @@ def clear(session: Session, name: str) -> None:
 def current(session: Session) -> Sequence[Alarm]:
     """Every alarm that is up, the oldest first."""
     return session.scalars(select(Alarm).order_by(Alarm.since)).all()
+
+
+def message(session: Session, name: str) -> str | None:
+    """What the alarm `name` says; None while it is silent."""
+    return session.scalar(select(Alarm.message).where(Alarm.name == name))

@@ -1,24 +1,58 @@
 """Classifications: saving a decision, and a ticket's history of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from receiver.record import tallies
+from receiver.record import errands, tallies
 from receiver.record.models import CLASSIFIED, NEEDS_REVIEW, Classification, Ticket
 
+_is_settled = Ticket.status.in_([CLASSIFIED, NEEDS_REVIEW])
 
-def save(session: Session, lease: str, classification: Classification, due_at: datetime) -> bool:
+
+def save(
+    session: Session,
+    lease: str,
+    classification: Classification,
+    due_at: datetime,
+    writes: Mapping[str, bool] | None = None,
+) -> bool:
     """Make `classification` the current one of its ticket, which is then settled and promised for `due_at`.
 
-    False, and nothing is written, where `lease` is no longer the ticket's: it was changed or taken over meanwhile.
+    The helpdesk is told of it where its source is among `writes`; see `errands.plan_write_back`. False, and nothing is
+    written, where `lease` is no longer the ticket's: it was changed or taken over meanwhile.
     """
+    return _settle(session, classification, due_at, writes, Ticket.lease == lease)
+
+
+def replace(
+    session: Session,
+    replaced_id: int,
+    classification: Classification,
+    due_at: datetime,
+    writes: Mapping[str, bool] | None = None,
+) -> bool:
+    """Make `classification` the current one in the place of one that stood in; the ticket is settled anew, see `save`.
+
+    False, and nothing is written, where that one is no longer current, or the ticket was changed or reviewed since.
+    """
+    still = select(Classification.id).where(Classification.id == replaced_id, Classification.current)
+    return _settle(session, classification, due_at, writes, _is_settled, Ticket.lease.is_(None), still.exists())
+
+
+def _settle(
+    session: Session,
+    classification: Classification,
+    due_at: datetime,
+    writes: Mapping[str, bool] | None,
+    *conditions: ColumnElement[bool],
+) -> bool:
     ticket_id = classification.ticket_id
     settled = session.execute(
         update(Ticket)
-        .where(Ticket.id == ticket_id, Ticket.lease == lease)
+        .where(Ticket.id == ticket_id, *conditions)
         .values(
             status=NEEDS_REVIEW if classification.review_reason else CLASSIFIED,
             category=classification.category,
@@ -29,21 +63,69 @@ def save(session: Session, lease: str, classification: Classification, due_at: d
             error=None,
             settled=tallies.add(session, "settled", 1),
         )
-        .returning(Ticket.id),
+        .returning(Ticket.source),
         execution_options={"synchronize_session": False},
     ).first()
     if settled is None:
         return False
+    replace_current(session, settled.source, classification, writes)
+    tallies.add(session, "tokens.prompt", classification.prompt_tokens)
+    tallies.add(session, "tokens.completion", classification.completion_tokens)
+    return True
+
+
+def replace_current(
+    session: Session, source: str, classification: Classification, writes: Mapping[str, bool] | None
+) -> None:
+    """Make `classification` the current one of its ticket; the one before becomes history. `writes` as in `save`."""
     session.execute(
         update(Classification)
-        .where(Classification.ticket_id == ticket_id, Classification.current)
+        .where(Classification.ticket_id == classification.ticket_id, Classification.current)
         .values(current=False)
     )
     session.add(classification)
     session.flush()
-    tallies.add(session, "tokens.prompt", classification.prompt_tokens)
-    tallies.add(session, "tokens.completion", classification.completion_tokens)
-    return True
+    errands.plan_write_back(session, source, classification, writes or {}, classification.created_at)
+
+
+def current(session: Session, ticket_id: int) -> Classification | None:
+    """What a ticket is attributed to now."""
+    return session.scalar(select(Classification).where(Classification.ticket_id == ticket_id, Classification.current))
+
+
+def stood_in(session: Session, after: int, limit: int) -> list[tuple[Ticket, int]]:
+    """Up to `limit` tickets with ids above `after` for which another engine stood in, and that classification's id.
+
+    Not those that a person has reviewed, or that wait to be classified anyway.
+    """
+    query = (
+        select(Ticket, Classification.id)
+        .join(Classification, Classification.ticket_id == Ticket.id)
+        .where(Classification.current, Classification.stood_in, Classification.ticket_id > after, _is_settled)
+        .order_by(Classification.ticket_id)
+        .limit(limit)
+    )
+    return [(ticket, classification_id) for ticket, classification_id in session.execute(query)]
+
+
+def keep(session: Session, classification_id: int) -> None:
+    """No other engine will answer: what stood in stays."""
+    session.execute(update(Classification).where(Classification.id == classification_id).values(stood_in=False))
+
+
+def answered(session: Session, answer_key: str) -> Classification | None:
+    """The latest answer of a model to an identical ticket, where it may be used again.
+
+    Not what stood in for it, nor what it said to a text that tries to command it.
+    """
+    query = (
+        select(Classification)
+        .where(Classification.answer_key == answer_key, Classification.reviewer.is_(None))
+        .where(~Classification.fallback, ~Classification.stood_in, ~Classification.steers)
+        .order_by(Classification.id.desc())
+        .limit(1)
+    )
+    return session.scalar(query)
 
 
 def history(session: Session, ticket_id: int) -> Sequence[Classification]:

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
@@ -13,20 +14,25 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-BUSY_TIMEOUT_MS = 10_000
+PATIENCE_SECONDS = 30.0
+_TRY_SECONDS = 0.1
 PARAMETERS = 10_000  # How many we put into one statement; SQLite takes 32,766.
 
 
 class Record:
-    """A database of the record and its two kinds of transaction."""
+    """A database of the record and its two kinds of transaction.
 
-    def __init__(self, url: str) -> None:
+    A write waits `patience` seconds at most for others that write, then it raises OperationalError.
+    """
+
+    def __init__(self, url: str, patience: float = PATIENCE_SECONDS) -> None:
         self.url = url
         self.engine = _engine(url)
-        self._writer = self.engine.execution_options(writes=True)
+        self._patience = patience
 
     @property
     def path(self) -> Path | None:
@@ -43,8 +49,14 @@ class Record:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A session whose changes commit together at the end, or not at all when the block raises."""
-        with self.turn(), Session(self._writer, expire_on_commit=False) as session, session.begin():
-            yield session
+        until = time.monotonic() + self._patience
+        writer = self.engine.execution_options(write_until=until)
+        while True:
+            with self.turn(), Session(writer, expire_on_commit=False) as session:
+                if _begins(session, until):
+                    yield session
+                    session.commit()
+                    return
 
     def turn(self) -> Any:
         """One writer's turn. SQLite's own waiters poll and starve; the kernel wakes those of a file lock in order."""
@@ -56,7 +68,7 @@ class Record:
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM FULL")
             return
-        with self.turn(), closing(sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_MS / 1000)) as connection:
+        with self.turn(), closing(sqlite3.connect(self.path, timeout=PATIENCE_SECONDS)) as connection:
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -99,7 +111,6 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     # SQLite's own lower() knows only ASCII; sorting and searching shall ignore the case of every letter.
     connection.create_function("lower", 1, lambda text: text and text.lower(), deterministic=True)
     for pragma in (
-        f"busy_timeout = {BUSY_TIMEOUT_MS}",
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
@@ -108,9 +119,26 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
+    until = connection.get_execution_options().get("write_until")
+    if until is None:
+        connection.exec_driver_sql("BEGIN")
+        return
+    wait = min(_TRY_SECONDS, max(0.0, until - time.monotonic()))
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {wait * 1000:.0f}")
     # A deferred BEGIN that reads and then writes fails under contention whatever the busy timeout is.
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begins(session: Session, until: float) -> bool:
+    """Whether the session may write now; False where a stranger does who writes past us, and the time is not up."""
+    try:
+        session.connection()
+    except OperationalError as error:
+        is_busy = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        if not is_busy or time.monotonic() >= until:
+            raise
+        return False  # Others have their turn meanwhile: somebody may have more patience with the stranger.
+    return True
 
 
 def _leave_read_only(context: ExceptionContext) -> None:
@@ -124,7 +152,7 @@ def migrate(record: Record) -> None:
     """Bring the database to the newest schema; several processes may ask for it at once."""
     if record.path:
         record.path.parent.mkdir(parents=True, exist_ok=True)
-    with record.turn(), record._writer.begin() as connection:
+    with record.turn(), record.engine.execution_options(write_until=float("inf")).begin() as connection:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -5,12 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session, defer
 
 from receiver.record import tickets
-from receiver.record.models import ACCEPTED, DUPLICATE, PARTIAL, QUARANTINED, Delivery, table_of
+from receiver.record.models import ACCEPTED, DUPLICATE, PARTIAL, QUARANTINED, REPLAYED, Delivery, table_of
 from receiver.record.tickets import IncomingTicket
+
+_OUTCOME = ("status", "accepted", "updated", "duplicates", "rejected", "error")
 
 
 @dataclass(frozen=True)
@@ -27,39 +29,67 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Content:
-    """What was found in a body: usable tickets, the rejected ones as {"index", "id", "errors"}, or one `error`."""
+    """What was found in a body: usable tickets, the rejected ones as {"index", "id", "errors"}, or one `error`.
+
+    `ignored` says why a body that is in order brings nothing; `key` is the delivery's own name, if the body has one.
+    """
 
     tickets: Sequence[IncomingTicket] = ()
     rejected: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
+    ignored: str | None = None
+    key: str | None = None
 
 
 # What every delivery executes is built once: building a statement costs more than SQLite takes to run it.
 _ORIGINAL = select(Delivery.id).where(
     Delivery.source == bindparam("source"), Delivery.key == bindparam("key"), Delivery.original_id.is_(None)
 )
+_SAME_BODY = (
+    select(Delivery.id)
+    .where(
+        Delivery.source == bindparam("source"),
+        Delivery.body_sha256 == bindparam("body_sha256"),
+        Delivery.original_id.is_(None),
+    )
+    .order_by(Delivery.id)
+    .limit(1)
+)
 _INSERT = insert(table_of(Delivery)).returning(Delivery.id)
+# https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
+_TURN = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("source"))))
 
 
-def original(session: Session, source: str, key: str) -> Delivery | None:
-    """The first delivery that came with this key."""
+def original(session: Session, source: str, key: str, body_sha256: str | None = None) -> Delivery | None:
+    """The first delivery that came with this key, or, where a key proves nothing, with the same body.
+
+    Until the transaction ends, nobody else records this source's.
+    """
+    if session.get_bind().dialect.name == "postgresql":  # Where several write at once.
+        session.execute(_TURN, {"source": source})
     found = session.connection().execute(_ORIGINAL, {"source": source, "key": key}).scalar()
+    if not found and body_sha256:
+        found = session.connection().execute(_SAME_BODY, {"source": source, "body_sha256": body_sha256}).scalar()
     return session.get_one(Delivery, found) if found else None
 
 
 def record(session: Session, arrival: Arrival, content: Content) -> Delivery:
-    """Write a delivery that was not seen before, with its tickets; all of it or nothing."""
+    """Write a delivery that was not seen before, with its tickets; all of it or nothing.
+
+    Of one that brings nothing but erased tickets the bytes are not kept.
+    """
     merged = tickets.merge(session, arrival.source, content.tickets)
+    only_erased = merged.erased > 0 and merged.erased == len(content.tickets) + len(content.rejected)
     delivery = _insert(
         session,
         arrival,
-        body=arrival.body,
+        body=None if only_erased else arrival.body,
         status=_status(content, merged),
         accepted=len(merged.new),
         updated=merged.updated,
         duplicates=merged.duplicates,
         rejected=content.rejected,
-        error=content.error,
+        error=content.error or content.ignored,
         original_id=None,
         conflict=False,
     )
@@ -75,6 +105,8 @@ def _insert(session: Session, arrival: Arrival, **values: Any) -> Delivery:
 
 
 def _status(content: Content, merged: tickets.Merge) -> str:
+    if content.ignored:
+        return ACCEPTED
     if not content.tickets:
         return QUARANTINED
     if content.rejected:
@@ -98,6 +130,54 @@ def record_redelivery(session: Session, arrival: Arrival, first: Delivery) -> De
         original_id=first.id,
         conflict=conflict,
     )
+
+
+def outcome(delivery: Delivery) -> dict[str, Any]:
+    """What a delivery brought, as its row has it."""
+    return {name: getattr(delivery, name) for name in _OUTCOME}
+
+
+def replay(session: Session, delivery: Delivery, content: Content, now: datetime) -> dict[str, Any]:
+    """Write what is found in a delivery now, and return it as its new outcome.
+
+    Tickets that a later delivery has changed stay as they are, unless both versions are dated and this one is newer.
+    Where nothing usable is found, a delivery that had brought tickets keeps its outcome; one that is now `ignored`
+    leaves the quarantine.
+    """
+    passed = tickets.superseded(session, delivery.source, content.tickets, delivery.id)
+    merged = tickets.merge(session, delivery.source, [t for t in content.tickets if t.external_id not in passed])
+    tickets.record(session, delivery.source, delivery.id, merged, now)
+    found = {
+        "status": REPLAYED if content.tickets or content.ignored else QUARANTINED,
+        "accepted": len(merged.new),
+        "updated": merged.updated,
+        "duplicates": merged.duplicates + sum(ticket.external_id in passed for ticket in content.tickets),
+        "rejected": content.rejected,
+        "error": content.error or content.ignored,
+    }
+    if content.tickets or delivery.status == QUARANTINED:
+        session.execute(update(Delivery).where(Delivery.id == delivery.id).values(**found))
+    return found
+
+
+def kept_since(
+    session: Session, source: str, since: datetime, status: str | None, limit: int, after: int | None = None
+) -> list[int]:
+    """The ids of up to `limit` deliveries of a source whose bytes are kept, oldest first, with ids above `after`."""
+    query = (
+        select(Delivery.id)
+        .where(Delivery.source == source, Delivery.received_at >= since, Delivery.body.is_not(None))
+        .where(Delivery.id > (after or 0))
+        .order_by(Delivery.id)
+        .limit(limit)
+    )
+    return list(session.scalars(query.where(Delivery.status == status) if status else query))
+
+
+def latest(session: Session, source: str) -> Delivery | None:
+    """A source's last delivery, without its body."""
+    query = select(Delivery).options(defer(Delivery.body, raiseload=True)).where(Delivery.source == source)
+    return session.scalars(query.order_by(Delivery.id.desc()).limit(1)).first()
 
 
 def latest_arrivals(session: Session, source: str, limit: int) -> list[datetime]:

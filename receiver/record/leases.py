@@ -87,9 +87,19 @@ def expire(session: Session, now: datetime) -> int:
 
     A ticket that has seen its worker die three times becomes `failed`, with the reason.
     """
+    # Only what is received has a lease.
+    return _expire(session, (Ticket.lease.is_not(None), Ticket.claimable_at <= now), now)
+
+
+def end(session: Session, lease: str, now: datetime) -> int:
+    """Free the tickets of a lease whose worker is known to have died, as `expire` does."""
+    return _expire(session, (Ticket.lease == lease,), now)
+
+
+def _expire(session: Session, held: tuple[ColumnElement[bool], ...], now: datetime) -> int:
     rows = session.execute(
         update(Ticket)
-        .where(Ticket.lease.is_not(None), Ticket.claimable_at <= now)  # Only what is received has a lease.
+        .where(*held)
         .values(lease=None, claimable_at=now, crashes=Ticket.crashes + 1)
         .returning(Ticket.id, Ticket.crashes),
         execution_options={"synchronize_session": False},

@@ -3,7 +3,20 @@
 from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    false,
+    text,
+)
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
@@ -12,6 +25,10 @@ RECEIVED, CLASSIFIED, NEEDS_REVIEW, FAILED, REVIEWED = "received", "classified",
 TICKET_STATES = (RECEIVED, CLASSIFIED, NEEDS_REVIEW, FAILED, REVIEWED)
 ACCEPTED, PARTIAL, QUARANTINED, DUPLICATE, REPLAYED = "accepted", "partial", "quarantined", "duplicate", "replayed"
 DELIVERY_STATES = (ACCEPTED, PARTIAL, QUARANTINED, DUPLICATE, REPLAYED)
+
+
+PENDING, DONE, SUPERSEDED = "pending", "done", "superseded"
+COMPLETE, WRITE_BACK = "complete", "write_back"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -67,6 +84,7 @@ class Delivery(Base):
         _index("ix_deliveries_original_id", "original_id", where="original_id IS NOT NULL"),
         Index("ix_deliveries_status_id", "status", "id"),
         Index("ix_deliveries_source_id", "source", "id"),
+        _index("ix_deliveries_source_body_sha256", "source", "body_sha256", where="original_id IS NULL"),
         _index("ix_deliveries_raw", "received_at", where="body IS NOT NULL"),
     )
 
@@ -93,7 +111,8 @@ class Ticket(Base):
     While `received`, it may be claimed once `claimable_at` has passed; a claim writes a `lease` and moves
     `claimable_at` to the lease's end. `category` and `request_type` repeat the current classification, so
     that lists filter on one table. `settled` numbers the moments at which tickets left `received`, in order
-    of commit; digests are cut along it.
+    of commit; digests are cut along it. `arrived_sha256` is of the text fields as they arrived, where the helpdesk's
+    API has completed them since.
     """
 
     __tablename__ = "tickets"
@@ -132,15 +151,24 @@ class Ticket(Base):
     crashes: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None]
     settled: Mapped[int | None] = mapped_column(BigInteger)
+    arrived_sha256: Mapped[str | None]
 
 
 class Classification(Base):
-    """A checked decision about a ticket; the earlier ones stay as its history."""
+    """A checked decision about a ticket; the earlier ones stay as its history.
+
+    `agreement` says whether the `second_opinion` is the same entry, `steers` that the ticket's text tries to command
+    the model, `stood_in` that another engine should have answered, `repeated` that the answer to an identical ticket
+    (of the same `answer_key`) was used again; `cost_micros` is in millionths of the price table's currency. Where a
+    person decided, `reviewer` names them.
+    """
 
     __tablename__ = "classifications"
     __table_args__ = (
         _index("uq_classifications_current", "ticket_id", unique=True, where="current"),
         Index("ix_classifications_ticket_id", "ticket_id"),
+        _index("ix_classifications_stood_in", "ticket_id", where="current AND stood_in"),
+        _index("ix_classifications_answer_key", "answer_key", where="answer_key IS NOT NULL"),
     )
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True)
@@ -165,6 +193,103 @@ class Classification(Base):
     prompt_tokens: Mapped[int]
     completion_tokens: Mapped[int]
     latency_ms: Mapped[int]
+    second_opinion: Mapped[str | None]
+    agreement: Mapped[bool | None]
+    steers: Mapped[bool] = mapped_column(default=False, server_default=false())
+    stood_in: Mapped[bool] = mapped_column(default=False, server_default=false())
+    repeated: Mapped[bool] = mapped_column(default=False, server_default=false())
+    answer_key: Mapped[str | None]
+    cost_micros: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    reviewer: Mapped[str | None]
+
+
+class Errand(Base):
+    """What a helpdesk is to be asked or told about a ticket: its missing fields, or one of its classifications.
+
+    While `pending`, it may be taken once `claimable_at` has passed; whoever takes it counts an attempt and moves
+    `claimable_at` to the end of a lease. `steps` are the requests that have succeeded so far. Once `failed` it is a
+    dead letter, with the reason, until somebody redrives it.
+    """
+
+    __tablename__ = "errands"
+    __table_args__ = (
+        _index("ix_errands_pending", "source", "kind", "claimable_at", where="status = 'pending'"),
+        _index("ix_errands_failed", "id", where="status = 'failed'"),
+        _index("uq_errands_classification_id", "classification_id", unique=True, where="classification_id IS NOT NULL"),
+        Index("ix_errands_ticket_id", "ticket_id"),
+        Index("ix_errands_source_attempted_at", "source", "attempted_at"),
+    )
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    kind: Mapped[str]
+    source: Mapped[str]
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("tickets.id"))
+    classification_id: Mapped[int | None] = mapped_column(ForeignKey("classifications.id"))
+    status: Mapped[str]
+    steps: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    claimable_at: Mapped[datetime]
+    attempted_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+
+
+class ExampleRow(Base):
+    """A ticket that a person reviewed and engines learn from; a new review of the same ticket is a new row."""
+
+    __tablename__ = "examples"
+    __table_args__ = (
+        Index("uq_examples_ticket_id", "ticket_id", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("tickets.id"))
+    category: Mapped[str]
+    request_type: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Spending(Base):
+    """What the calls of one model on one day (UTC) cost, in millionths of the price table's currency."""
+
+    __tablename__ = "spending"
+
+    day: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    calls: Mapped[int] = mapped_column(BigInteger, default=0)
+    prompt_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    completion_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    cost_micros: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Endpoint(Base):
+    """What was learned of a model at an endpoint, such as that it takes no strict schema."""
+
+    __tablename__ = "endpoints"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    learned: Mapped[dict[str, Any]]
+    learned_at: Mapped[datetime]
+
+
+class LinearModel(Base):
+    """A linear model trained on so many `examples`, and how it did against the local engine on held-out ones.
+
+    `known_count` and `known_newest` are the examples' signature at the time, by which one sees whether any changed.
+    """
+
+    __tablename__ = "linear_models"
+
+    id: Mapped[int] = mapped_column(_Id, primary_key=True)
+    created_at: Mapped[datetime]
+    examples: Mapped[int]
+    known_count: Mapped[int]
+    known_newest: Mapped[int] = mapped_column(BigInteger)
+    accuracy: Mapped[float]
+    rival_accuracy: Mapped[float]
+    in_force: Mapped[bool]
+    weights: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class Digest(Base):
@@ -204,13 +329,28 @@ class DigestTicket(Base):
 
 
 class CatalogVersion(Base):
-    """A catalog that classified tickets, or could have, word for word."""
+    """A catalog that classified tickets, or could have, word for word.
+
+    `loaded_at` is when it was last confirmed, `location` where (what may be secret left out), and `etag` and `modified`
+    are the validators that came with it.
+    """
 
     __tablename__ = "catalogs"
 
     version: Mapped[str] = mapped_column(primary_key=True)
     text: Mapped[str]
     loaded_at: Mapped[datetime] = mapped_column(index=True)
+    location: Mapped[str | None]
+    etag: Mapped[str | None]
+    modified: Mapped[str | None]
+
+
+class Tombstone(Base):
+    """An erased ticket: the digest of its source and its name there, so that nothing brings it back."""
+
+    __tablename__ = "tombstones"
+
+    name_sha256: Mapped[str] = mapped_column(primary_key=True)
 
 
 class Tally(Base):

@@ -15,7 +15,8 @@ ALARM = "engine"
 FAILURES_IN_A_ROW = 10
 PROBE_EVERY = timedelta(seconds=10)
 LONGEST_PAUSE = timedelta(hours=1)
-_FAILURES, _PROBE = "engine.failures", "engine.probe"
+LATELY = timedelta(seconds=10)
+_FAILURES, _PROBE, _ANSWERED = "engine.failures", "engine.probe", "engine.answered"
 
 
 def failed(session: Session, message: str, now: datetime) -> bool:
@@ -37,9 +38,21 @@ def begin(session: Session, message: str, now: datetime, pause: timedelta = PROB
 
 
 def end(session: Session) -> None:
-    """The engine has answered."""
+    """Whatever was wrong with the engine is over."""
     tallies.reset(session, _FAILURES)
     alarms.clear(session, ALARM)
+
+
+def answered(session: Session, now: datetime) -> None:
+    """The engine has answered, so there is no outage."""
+    end(session)
+    session.merge(TimetableEntry(name=_ANSWERED, last_slot=now))
+
+
+def answered_lately(session: Session, now: datetime) -> bool:
+    """Whether the engine has answered within the last seconds, to whichever worker."""
+    entry = session.get(TimetableEntry, _ANSWERED)
+    return entry is not None and abs(now - entry.last_slot) < LATELY
 
 
 def current(session: Session) -> Alarm | None:

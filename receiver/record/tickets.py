@@ -1,13 +1,16 @@
 """Tickets: merging what a delivery brings into what is known, and reading them."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
+from receiver.record import examples, tombstones
 from receiver.record.database import PARAMETERS
 from receiver.record.models import RECEIVED, REVIEWED, Classification, Ticket, table_of
 
@@ -37,13 +40,17 @@ class IncomingTicket:
 
 @dataclass
 class Merge:
-    """What a delivery's tickets change: the new ones, the changed ones with their row's id, and the rest."""
+    """What a delivery's tickets change: the new ones, the changed ones with their row's id, and the rest.
+
+    The `duplicates` include the `erased`, which never come back.
+    """
 
     new: dict[str, IncomingTicket] = field(default_factory=dict)
     changed: dict[int, IncomingTicket] = field(default_factory=dict)
     confirmed: dict[int, datetime | None] = field(default_factory=dict)
     updated: int = 0
     duplicates: int = 0
+    erased: int = 0
 
 
 def merge(session: Session, source: str, incoming: Sequence[IncomingTicket]) -> Merge:
@@ -52,7 +59,9 @@ def merge(session: Session, source: str, incoming: Sequence[IncomingTicket]) -> 
     rows = _known(session, source, {ticket.external_id for ticket in incoming})
     ids = {row.external_id: row.id for row in rows}
     latest: dict[str, Any] = {row.external_id: row for row in rows}
-    for ticket in incoming:
+    erased = tombstones.erased(session, source, {ticket.external_id for ticket in incoming} - set(ids))
+    result.erased = result.duplicates = sum(ticket.external_id in erased for ticket in incoming)
+    for ticket in (ticket for ticket in incoming if ticket.external_id not in erased):
         name, before = ticket.external_id, latest.get(ticket.external_id)
         same = before is not None and _same_text(ticket, before)
         if before is not None and (same or is_older(ticket, before)):
@@ -74,7 +83,8 @@ def merge(session: Session, source: str, incoming: Sequence[IncomingTicket]) -> 
 # Built once, because every delivery executes them.
 _INSERT = insert(table_of(Ticket))
 _KNOWN = select(
-    Ticket.id, Ticket.external_id, Ticket.source_updated_at, *(getattr(Ticket, name) for name in TEXT_FIELDS)
+    *(Ticket.id, Ticket.external_id, Ticket.delivery_id, Ticket.source_updated_at, Ticket.arrived_sha256),
+    *(getattr(Ticket, name) for name in TEXT_FIELDS),
 ).where(Ticket.source == bindparam("source"), Ticket.external_id.in_(bindparam("names", expanding=True)))
 
 
@@ -85,6 +95,21 @@ def _known(session: Session, source: str, names: Iterable[str]) -> Sequence[Row[
         chunk = {"source": source, "names": pending[start : start + PARAMETERS]}
         found.extend(session.connection().execute(_KNOWN, chunk))
     return found
+
+
+def superseded(session: Session, source: str, incoming: Sequence[IncomingTicket], delivery_id: int) -> set[str]:
+    """The names of those of `incoming` that a delivery after this one has changed, and no date says they are newer."""
+    # An undated change takes over the date of the version before it, so that equal dates say nothing.
+    newest = {ticket.external_id: ticket for ticket in sorted(incoming, key=_updated_at)}
+    return {
+        row.external_id
+        for row in _known(session, source, newest)
+        if row.delivery_id > delivery_id and not (row.source_updated_at and _is_newer(newest[row.external_id], row))
+    }
+
+
+def _updated_at(ticket: IncomingTicket) -> datetime:
+    return ticket.source_updated_at or datetime.min.replace(tzinfo=UTC)
 
 
 def is_older(ticket: IncomingTicket, before: Any) -> bool:
@@ -107,20 +132,77 @@ def _dated(ticket: IncomingTicket, before: Any) -> IncomingTicket:
 
 
 def _same_text(ticket: IncomingTicket, before: Any) -> bool:
+    """Whether nothing has changed since a version; where that was completed, since it arrived."""
+    if arrived := getattr(before, "arrived_sha256", None):
+        return bool(arrived == _text_sha256(ticket))
     return all(getattr(ticket, name) == getattr(before, name) for name in TEXT_FIELDS)
 
 
+def _text_sha256(ticket: Any) -> str:
+    text = json.dumps([getattr(ticket, name) for name in TEXT_FIELDS])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def missing(session: Session, source: str, incoming: Sequence[IncomingTicket]) -> set[str]:
+    """The names of those tickets that are not in the record, or only in an earlier version than their `updated_at`.
+
+    Erased ones are not missed.
+    """
+    names = {ticket.external_id for ticket in incoming}
+    known = {row.external_id: row for row in _known(session, source, names)}
+    erased = tombstones.erased(session, source, names - set(known))
+    found = set()
+    for ticket in incoming:
+        before = known.get(ticket.external_id)
+        if before is None or _has_changed(ticket, before):
+            found.add(ticket.external_id)
+    return found - erased
+
+
+def _has_changed(ticket: IncomingTicket, before: Any) -> bool:
+    return bool(before.source_updated_at and _is_newer(ticket, before) and not _same_text(ticket, before))
+
+
+def complete(session: Session, thin: Ticket, values: dict[str, Any], now: datetime) -> None:
+    """Put in what the helpdesk's API knows of a thin ticket, and have it classified, unless a person reviewed it.
+
+    One that is classified already is so again only where its text has changed. Nothing is written where a later
+    delivery has changed the ticket since `thin` was read. The same thin text may come again, as our own changes make
+    the helpdesk send it: `merge` knows it by its digest.
+    """
+    arrived = thin.arrived_sha256 or _text_sha256(thin)
+    unchanged = (Ticket.id == thin.id, Ticket.delivery_id == thin.delivery_id)
+    completed = session.execute(
+        update(Ticket).where(*unchanged).values(arrived_sha256=arrived, **values).returning(Ticket.status)
+    ).first()
+    if completed is None:
+        return
+    changed = {name for name, value in values.items() if getattr(thin, name) != value}
+    if changed & {"short_description", "long_description"}:
+        examples.forget(session, thin.id)  # Nobody reviewed this text.
+    if changed or completed.status == RECEIVED:
+        make_due(session, thin.id, now)
+
+
 def record(session: Session, source: str, delivery_id: int, merged: Merge, now: datetime) -> None:
-    """Write what `merge` found. New and changed tickets are due at once, unless a person has reviewed them."""
+    """Write what `merge` found. New and changed tickets are due at once, unless a person has reviewed them.
+
+    What a person reviewed stays an example only while its text is the one they read.
+    """
     if merged.new:
         arrival = {"source": source, "delivery_id": delivery_id, "received_at": now}
         due = {"status": RECEIVED, "claimable_at": now, "attempts": 0, "crashes": 0}
         session.connection().execute(_INSERT, [_columns(t) | arrival | due for t in merged.new.values()])
     for ticket_id, updated_at in merged.confirmed.items():
         session.execute(update(Ticket).where(Ticket.id == ticket_id).values(source_updated_at=updated_at))
+    if merged.changed:
+        texts = {key: (ticket.short_description, ticket.long_description) for key, ticket in merged.changed.items()}
+        examples.forget_unlike(session, texts)
     for ticket_id, ticket in merged.changed.items():
         session.execute(
-            update(Ticket).where(Ticket.id == ticket_id).values(delivery_id=delivery_id, **_columns(ticket))
+            update(Ticket)
+            .where(Ticket.id == ticket_id)
+            .values(delivery_id=delivery_id, arrived_sha256=None, **_columns(ticket))
         )
         make_due(session, ticket_id, now)
 

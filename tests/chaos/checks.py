@@ -48,8 +48,13 @@ _NONE_OF_THESE = {
     "a settled ticket without its number": "SELECT id FROM tickets WHERE status <> 'received' AND settled IS NULL",
     "a ticket's label differs from its classification": (
         "SELECT t.id FROM tickets t JOIN classifications c ON c.ticket_id = t.id AND c.current"
-        " WHERE t.status IN ('classified', 'needs_review')"
+        " WHERE t.status IN ('classified', 'needs_review', 'reviewed')"
         " AND (t.category, t.request_type) <> (c.category, c.request_type)"
+    ),
+    "an example of what nobody reviewed": (
+        "SELECT e.ticket_id FROM examples e JOIN tickets t ON t.id = e.ticket_id JOIN classifications c"
+        " ON c.ticket_id = t.id AND c.current WHERE t.status <> 'reviewed' OR c.reviewer IS NULL OR c.steers"
+        " OR (e.category, e.request_type) <> (c.category, c.request_type)"
     ),
     "a digest's size differs from its membership": (
         "SELECT d.id FROM digests d WHERE d.tickets <> (SELECT count(*) FROM digest_tickets m WHERE m.digest_id = d.id)"

@@ -168,7 +168,7 @@ def _hold_the_lock(path: Path, seconds: float) -> None:
 
 
 def _strangers(path: Path) -> None:
-    for seconds in (0.3,) * 10 + (6.0,):  # The last one shorter than any sender waits for an answer.
+    for seconds in (0.3,) * 10 + (15.0,):  # For the last one, everybody is told to come back.
         _hold_the_lock(path, seconds)
         time.sleep(0.05)
 

@@ -311,7 +311,7 @@ def _multipart(world: World, key: str) -> Reply:
 _ATTACKS: dict[str, Callable[[World, str], Reply]] = {
     "one byte over": _one_byte_over, "chunked": _chunked, "gzip bomb": _bomb, "multipart": _multipart,
 }  # fmt: skip
-_REFUSALS = {"one byte over": 413, "chunked": 413, "gzip bomb": 415, "multipart": 415}
+_REFUSALS = {"one byte over": 413, "chunked": 413, "gzip bomb": 422, "multipart": 415}
 
 
 # S4: forged signatures.

@@ -93,9 +93,18 @@ def often_wrong(rng: random.Random, share: float, hang: float) -> Callable[[Requ
     def respond(request: Request) -> Answer:
         with lock:
             name = rng.choice(names) if rng.random() < share else None
+        if name == "extra text":
+            return _wordy(request)
         return respond_with(name, hang)(request) if name else right(request)
 
     return respond
+
+
+def _wordy(request: Request) -> Answer:
+    """The right answer, among words that were not asked for."""
+    label = label_of(number_of(request), llm.labels(request))
+    answer = {"reasoning": "r", "request_type": label, "confidence": 0.9, "alternatives": []}
+    return llm.completion(f"Sure! {json.dumps(answer)}")
 
 
 def wrong_labels(world: World) -> list[str]:

@@ -2,16 +2,19 @@
 
 import random
 import resource
+import socket
 import sqlite3
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+from jobs.up import Child
 from tests.chaos.disk import try_once
 from tests.chaos.ledger import Ledger, deliver, ticket
-from tests.chaos.processes import t2_redis_loses_everything
+from tests.chaos.processes import listens, t2_redis_loses_everything
 from tests.chaos.traps import arm
 from tests.chaos.world import World, running
+from tests.conftest import wait_until
 
 SEED = 20261122
 
@@ -59,3 +62,30 @@ def test_a_full_disk_is_answered_503_until_there_is_room_and_what_was_acknowledg
         assert try_once(world, ledger, "C", 20) == Counter({200: 20})
         assert [process.pid for process in world.processes("web")] == before
         assert _texts(world) == ledger.acknowledged
+
+
+def test_a_server_that_ends_while_a_client_is_slow_leaves_new_ones_to_its_neighbour(tmp_path: Path) -> None:
+    ledger = Ledger()
+    with running(tmp_path, GUNICORN_CMD_ARGS="--reuse-port", only=("redis", "web")) as world:
+        world.children = {**world.children, "web2": Child("web2", world.children["web"].command)}
+        wait_until(lambda: listens(world, "web2"), seconds=30)
+        slow = [_half_a_request(world) for _ in range(8)]  # So that each of the four workers is likely to have one.
+        world.held.add("web2")
+        world.children["web2"].ask_to_stop()
+        wait_until(lambda: not listens(world, "web2"), seconds=10)
+        deliver(world.config, ledger, [ticket("first")], "msg_first")
+        assert try_once(world, ledger, "N", 40) == Counter({200: 40})
+        assert world.processes("web2") != []  # Still busy with the slow ones, all of whom are answered.
+        assert [_rest_of_it(connection) for connection in slow] == [b"HTTP/1.1 200"] * 8
+
+
+def _half_a_request(world: World) -> socket.socket:
+    connection = socket.create_connection((world.config.host, world.config.port))
+    connection.sendall(b"GET /healthz HTTP/1.1\r\n")
+    return connection
+
+
+def _rest_of_it(connection: socket.socket) -> bytes:
+    with connection:
+        connection.sendall(b"Host: localhost\r\n\r\n")
+        return connection.recv(12)

@@ -112,6 +112,9 @@ def running(folder: Path, workers: int = 2, only: Sequence[str] | None = None, *
                 yield world
 
 
+_OTHERS = (queue.DIGEST, queue.MAINTENANCE, queue.TRAINING)
+
+
 def _children(config: Settings, workers: int, folder: Path) -> dict[str, Child]:
     # Each writes into one log, from a folder where no .env is found.
     into_log = ["/bin/sh", "-c", 'cd "$0" && exec "$@" >> log.txt 2>&1', str(folder)]
@@ -119,7 +122,7 @@ def _children(config: Settings, workers: int, folder: Path) -> dict[str, Child]:
     gunicorn = [python, "-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", "receiver.app:create_app()"]
     children = [Child("redis", embedded_redis.command(config)), Child("web", gunicorn)]
     children += [Child(f"classify{n}", [python, "-m", "jobs", "worker", queue.CLASSIFY]) for n in range(workers)]
-    children += [Child(name, [python, "-m", "jobs", "worker", name]) for name in (queue.DIGEST, queue.MAINTENANCE)]
+    children += [Child(name, [python, "-m", "jobs", "worker", name]) for name in _OTHERS]
     children.append(Child("scheduler", [python, "-m", "jobs", "scheduler"]))
     for child in children:
         child.command = [*into_log, *child.command]

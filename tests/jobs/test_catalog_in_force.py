@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 import time_machine
 
-from jobs.catalog_in_force import catalog_in_force
+from jobs import classify, schedule
+from jobs.catalog_in_force import catalog_in_force, newest_catalog, reload_catalog
 from receiver import catalog as catalogs
 from receiver.catalog import CatalogError
+from receiver.catalog.in_force import kept, reload, trouble
 from receiver.record.database import Record
-from receiver.record.models import CatalogVersion
+from receiver.record.models import CatalogVersion, Ticket
 from receiver.settings import Settings
+from tests.factories import due_ticket
 from tests.peers import http
 from tests.peers.http import Answer, Peer
 
@@ -115,46 +118,106 @@ def test_without_any_good_version_it_is_an_error(record: Record, by_file: Settin
     assert versions(record) == set()
 
 
-def test_a_url_is_asked_again_after_five_minutes(
-    record: Record, by_url: Settings, site: Peer, clock: time_machine.Traveller
+def test_the_timetable_sees_what_has_changed_and_every_job_after_it(
+    record: Record, by_url: Settings, site: Peer, environment: pytest.MonkeyPatch
 ) -> None:
-    assert names(record, by_url) == ["VPN"]
-    site.respond = lambda _request: Answer(200, text("VPN", "Printer").encode())
-    clock.move_to(START + timedelta(minutes=4, seconds=59))
-    assert names(record, by_url) == ["VPN"]
+    environment.setenv("SERVICE_CATALOG_URL", by_url.service_catalog_url or "")
+    for _ in range(20):
+        assert names(record, by_url) == ["VPN"]
     assert len(site.requests) == 1
-    clock.move_to(START + timedelta(minutes=5, seconds=1))
+    site.respond = lambda _request: Answer(200, text("VPN", "Printer").encode())
+    assert names(record, by_url) == ["VPN"]
+    reload_catalog()
     assert names(record, by_url) == ["VPN", "Printer"]
     assert len(site.requests) == 2
+    assert any(timed.job is reload_catalog for timed in schedule.TIMETABLE)
 
 
-def test_an_unchanged_url_is_not_asked_for_every_job(
+def test_who_runs_once_sees_the_newest_or_the_last_good_one(record: Record, by_url: Settings, site: Peer) -> None:
+    names(record, by_url)
+    site.respond = lambda _request: Answer(200, text("New").encode())
+    assert newest_catalog(record, by_url).request_types[0].name == "New"
+    site.respond = lambda _request: Answer(404, b"")
+    assert newest_catalog(record, by_url).request_types[0].name == "New"
+
+
+def test_an_unchanged_catalog_is_confirmed_without_being_sent(
     record: Record, by_url: Settings, site: Peer, clock: time_machine.Traveller
 ) -> None:
-    for minute in range(20):
-        clock.move_to(START + timedelta(minutes=minute))
-        assert names(record, by_url) == ["VPN"]
-    assert len(site.requests) == 4
+    site.respond = lambda request: (
+        Answer(304, b"") if "If-None-Match" in request.headers else Answer(200, text("A1").encode(), {"ETag": "one"})
+    )
+    first = reload(record, by_url)
+    for _ in range(2):
+        clock.shift(1800)
+        assert reload(record, by_url) is first
+    last = kept(record, by_url)
+    assert last is not None
+    assert (last.version, last.loaded_at) == (first.version, START + timedelta(hours=1))
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda answer: f"{answer.status}-{answer.body[:8]!r}")
-def test_while_a_url_fails_the_last_good_version_stays_in_force(
+def test_while_a_url_fails_the_last_good_version_stays_in_force_and_an_alarm_is_up(
     record: Record, by_url: Settings, site: Peer, clock: time_machine.Traveller, broken: Answer
 ) -> None:
     names(record, by_url)
     site.respond = lambda _request: broken
     clock.shift(timedelta(days=3))
+    with pytest.raises(CatalogError):
+        reload(record, by_url)
     assert names(record, by_url) == ["VPN"]
+    assert "read on 2026-03-02 09:00 UTC, stays in force" in (trouble(record) or "")
     site.respond = lambda _request: Answer(200, text("Back").encode())
+    reload(record, by_url)
     assert names(record, by_url) == ["Back"]
+    assert trouble(record) is None
 
 
-def test_a_url_that_is_away_keeps_the_last_good_version(
-    record: Record, by_url: Settings, clock: time_machine.Traveller
+def test_a_new_location_is_never_answered_with_the_copy_of_the_old_one(
+    record: Record, by_url: Settings, site: Peer, environment: pytest.MonkeyPatch
 ) -> None:
+    site.respond = lambda _request: Answer(200, text("VPN").encode(), {"ETag": "one"})
     names(record, by_url)
-    clock.shift(timedelta(hours=1))
-    assert names(record, replace(by_url, service_catalog_url="http://127.0.0.1:1/catalog.yaml")) == ["VPN"]
+    for path in ("moved", "moved?key=hunter2"):
+        moved = replace(by_url, service_catalog_url=f"{site.url}/{path}")
+        environment.setenv("SERVICE_CATALOG_URL", moved.service_catalog_url or "")
+        site.respond = lambda request: Answer(200 if request.path == "/catalog.yaml" else 404, text("VPN").encode())
+        site.requests.clear()
+        for _ in range(5):
+            with pytest.raises(CatalogError, match=r"never given a good one, so tickets wait|answers 404"):
+                names(record, moved)
+        assert [("If-None-Match" in request.headers) for request in site.requests] == [False]
+        assert "hunter2" not in (trouble(record) or "")
+        assert names(record, by_url) == ["VPN"]
+        site.respond = lambda _request: Answer(200, text("Moved").encode())
+        reload_catalog()
+        assert names(record, moved) == ["Moved"]
+        assert trouble(record) is None
+
+
+HOSTILE = {
+    "bomb": "b0: &b0 [x, x]\n" + "".join(f"b{n}: &b{n} [{f'*b{n - 1}, ' * 10}]\n" for n in range(1, 9)) + text("Evil"),
+    "tag": "x: !!python/object/apply:os.system ['touch owned']\n" + text("Evil"),
+    "many": "categories:\n" + "".join(f"- name: c{n}\n" for n in range(10_000)),
+    "twice": text("Evil", "Evil"),
+    "cycle": "&a {b: *a}",
+    "deep": "[" * 100_000,
+    "large": "#" * 3_000_000,
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_catalog_is_refused_and_the_old_one_keeps_serving(
+    record: Record, by_file: Settings, file: Path, hostile: str
+) -> None:
+    names(record, by_file)
+    file.write_text(hostile)
+    with pytest.raises(CatalogError):
+        reload(record, by_file)
+    assert names(record, by_file) == ["VPN"]
+    assert "stays in force" in (trouble(record) or "")
+    assert versions(record) == {text("VPN")}
+    assert not (file.parent / "owned").exists()
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda answer: f"{answer.status}-{answer.body[:8]!r}")
@@ -162,8 +225,10 @@ def test_a_url_that_never_gave_a_good_version_is_an_error(
     record: Record, by_url: Settings, site: Peer, broken: Answer
 ) -> None:
     site.respond = lambda _request: broken
-    with pytest.raises(CatalogError):
-        catalog_in_force(record, by_url)
+    for _ in range(3):
+        with pytest.raises(CatalogError):
+            catalog_in_force(record, by_url)
+    assert "tickets wait" in (trouble(record) or "")
 
 
 def test_a_clock_that_is_set_back_does_not_keep_an_old_version_for_ever(
@@ -173,7 +238,43 @@ def test_a_clock_that_is_set_back_does_not_keep_an_old_version_for_ever(
     names(record, by_url)
     clock.move_to(START)
     site.respond = lambda _request: Answer(200, text("New").encode())
+    reload(record, by_url)
     assert names(record, by_url) == ["New"]
+
+
+def test_tickets_wait_while_there_is_no_catalog_and_are_classified_when_there_is(
+    record: Record, by_file: Settings, file: Path, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("SERVICE_CATALOG_URL", str(file))
+    file.write_text("categories: [{name: N, requests: [{name: VPN, sla: 1}]}]")
+    ticket = due_ticket(record)
+    classify.classify_due()
+    assert status(record, ticket) == "received"
+    assert "line 1: the SLA of 'VPN'" in (trouble(record) or "")
+    file.write_text(text("VPN", "Printer"))
+    classify.classify_due()
+    assert status(record, ticket) in ("classified", "needs_review")
+    assert trouble(record) is None
+
+
+def status(record: Record, ticket_id: int) -> str:
+    with record.read() as session:
+        return session.get_one(Ticket, ticket_id).status
+
+
+def test_what_a_catalog_leaves_unsaid_is_logged_once_per_version(
+    record: Record, by_file: Settings, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warnings() -> int:
+        return sum("say too little" in line.getMessage() for line in caplog.records)
+
+    file.write_text(text("Once"))
+    for _ in range(3):
+        catalog_in_force(record, by_file)
+    assert warnings() == 1
+    file.write_text(text("Once", "Again"))
+    catalog_in_force(record, by_file)
+    assert warnings() == 2
 
 
 def test_equal_text_is_one_object_so_that_an_engine_is_built_once(record: Record, by_url: Settings) -> None:

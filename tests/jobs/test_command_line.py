@@ -205,3 +205,30 @@ def test_a_mistyped_command_is_explained(arguments: list[str], record: Record) -
     shown = invoke(*arguments)
     assert shown.code == 2
     assert "nonsense" in shown.err
+
+
+def test_a_catalog_is_checked_and_what_it_leaves_unsaid_is_told(tmp_path: Path) -> None:
+    (tmp_path / "bare.yaml").write_text("categories: [{name: A, requests: [{name: VPN}, {name: Other misc}]}]")
+    checked = invoke("catalog", str(tmp_path / "bare.yaml"))
+    assert checked.code == 0
+    assert re.search(r"version is [0-9a-f]{12}\.\n1 categories, 2 request types", checked.out)
+    assert "- VPN: no description, no examples, no keywords\n" in checked.out
+    assert "say too little" not in invoke("catalog").out
+
+
+def test_the_mistakes_of_a_catalog_are_told_with_their_lines(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text("categories:\n- name: A\n  requests: x\n- name: A\n  requests: [1]\n")
+    refused = invoke("catalog", str(tmp_path / "wrong.yaml"))
+    assert refused.code == 2
+    assert "  line 3: requests of 'A' must be a list, not a text\n" in refused.err
+    assert "  line 5: a request type of 'A' must be a mapping, not a text\n" in refused.err
+
+
+def test_no_secret_of_a_catalogs_address_is_told(tmp_path: Path) -> None:
+    with http.serve(Peer(lambda _: Answer(503))) as peer:
+        url = peer.url.replace("http://", "http://ada:hunter2@") + "/catalog.yaml?key=hunter2"
+        environ = environment_of(tmp_path) | {"SERVICE_CATALOG_URL": url, "LOG_LEVEL": "DEBUG"}
+        [finished] = at_once(tmp_path, (environ, "catalog"))
+    assert finished.code == 2
+    assert "answers 503" in finished.err
+    assert "hunter2" not in finished.err + finished.out

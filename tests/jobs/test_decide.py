@@ -1,5 +1,6 @@
 """What of an engine's answer can be stood by."""
 
+import dataclasses
 import string
 
 import pytest
@@ -61,6 +62,45 @@ def test_case_punctuation_and_near_spelling_are_mended_and_marked(label: str) ->
 def test_an_exact_label_is_not_called_mended() -> None:
     decision = decide(proposed("Account Unlock"), CATALOG, 0.6)
     assert (decision.request_type.name, decision.mended, decision.review_reason) == ("Account Unlock", False, None)
+
+
+@pytest.mark.parametrize(
+    ("label", "name"),
+    [
+        ("Access / Account Unlock", "Account Unlock"),
+        ("access: account unlock", "Account Unlock"),
+        ("Account Unlock (Access)", "Account Unlock"),
+        ("MFA Reset", "Multi-Factor (MFA) Reset"),
+        ("Reset password", "Reset forgotten password"),
+        ("IT", "Order a new chair for my desk"),
+    ],
+)
+def test_a_category_beside_it_and_a_clear_part_are_mended_and_marked(label: str, name: str) -> None:
+    decision = decide(proposed(label), CATALOG, 0.6)
+    assert (decision.request_type.name, decision.mended, decision.fallback) == (name, True, False)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "second", "agreement", "reviewed"),
+    [
+        (0.7, "Account Unlock", True, False),
+        (0.7, "Reset forgotten password", False, True),
+        (0.8, "Reset forgotten password", False, False),
+        (0.7, None, None, False),
+        (0.7, "an entry that has gone", None, False),
+    ],
+)
+def test_a_contradicted_and_unsure_answer_is_reviewed(
+    confidence: float, second: str | None, agreement: bool | None, reviewed: bool
+) -> None:
+    answer = dataclasses.replace(proposed("Account Unlock", confidence), second_opinion=second)
+    decision = decide(answer, CATALOG, 0.6)
+    assert (decision.agreement, decision.review_reason is not None) == (agreement, reviewed)
+
+
+def test_a_text_that_steers_is_reviewed_however_sure_the_answer_is() -> None:
+    steered = dataclasses.replace(proposed("Account Unlock", 1.0), steers=True, second_opinion="Account Unlock")
+    assert decide(steered, CATALOG, 0.0).review_reason
 
 
 @pytest.mark.parametrize(

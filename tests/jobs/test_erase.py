@@ -1,26 +1,36 @@
 """A person can be removed, and nothing of the address is left."""
 
+import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
-from jobs import backup, digest, erase
-from receiver.record import deliveries
+from jobs import backup, digest, erase, reconcile
+from receiver.clock import now
+from receiver.record import deliveries, tickets, traces
 from receiver.record.database import Record
 from receiver.record.deliveries import Arrival, Content
 from receiver.record.models import Delivery, Digest, Ticket
+from receiver.replay import ReplayError, replay
 from receiver.settings import Settings
-from receiver.sources import standard
-from tests.factories import arrival, settle, ticket_json
+from receiver.sources import bodies, standard
+from tests.factories import arrival, deliver, incoming, settle, source_named, ticket_json
 
 ADDRESS = "grace.hopper@example.com"
 
 
 def _deliver(record: Record, *addresses: str) -> Delivery:
-    body = json.dumps([ticket_json(requester_email=address) for address in addresses]).encode()
+    return _record(record, [ticket_json(requester_email=address) for address in addresses])
+
+
+def _record(record: Record, documents: list[dict[str, Any]]) -> Delivery:
+    body = json.dumps(documents).encode()
     message: Arrival = arrival(body=body)
-    content: Content = standard.read(body, 1000)
+    content: Content = standard.validate(standard.unwrap(bodies.parse_json(body)))
     with record.write() as session:
         return deliveries.record(session, message, content)
 
@@ -74,3 +84,75 @@ def test_backups_that_still_hold_the_person_are_named(record: Record, config: Se
 def test_somebody_unknown_erases_nothing(record: Record, config: Settings, reported: Digest) -> None:
     erased = erase.erase(record, config, "nobody@example.com")
     assert (erased.tickets, erased.deliveries, erased.files) == (0, 0, ())
+
+
+SPELLINGS: dict[str, Callable[[str], bytes]] = {
+    "plain": str.encode,
+    "upper case": lambda text: text.upper().encode(),
+    "form": lambda text: urlencode({"requester": text}).encode(),
+    "JSON": lambda text: json.dumps(text).replace("@", "\\u0040").encode(),
+    "every character escaped": lambda text: "".join(f"\\u{ord(c):04X}" for c in text).encode(),
+    "JSON in JSON": lambda text: json.dumps(json.dumps(text).replace("@", "\\u0040")).encode(),
+    "JSON in a form": lambda text: urlencode({"payload": json.dumps(text).replace("@", "\\u0040")}).encode(),
+    "HTML": lambda text: text.replace("@", "&#64;").encode(),
+    "gzip": lambda text: gzip.compress(text.encode()),
+    "gzip of a form, in two members": lambda text: gzip.compress(b"x") + gzip.compress(urlencode({"r": text}).encode()),
+    "gzip, cut off": lambda text: gzip.compress(text.encode() + b"x" * 5000, 0)[:-500],
+}
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("address", [ADDRESS, "jo+it@exämple.com"])
+def test_an_address_is_found_in_every_spelling(spell: Callable[[str], bytes], address: str) -> None:
+    assert traces.holds(spell(f"from {address}, hello"), address)
+    assert not traces.holds(spell("from somebody@example.com, hello"), address)
+
+
+def test_an_address_is_found_deep_in_a_large_compressed_body_and_a_bomb_ends() -> None:
+    deep = b"x" * (2**20 - len(ADDRESS) // 2) + ADDRESS.encode()
+    assert traces.holds(gzip.compress(deep), ADDRESS)
+    assert not traces.holds(gzip.compress(gzip.compress(b"\0" * 10_000_000)), ADDRESS)
+
+
+@pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
+def test_bodies_in_every_spelling_are_emptied(record: Record, config: Settings, spell: Callable[[str], bytes]) -> None:
+    with record.write() as session:
+        held = deliveries.record(session, arrival(body=spell(ADDRESS)), Content(error="not understood")).id
+        other = deliveries.record(session, arrival(body=b"[]"), Content(error="not understood")).id
+    assert erase.erase(record, config, ADDRESS).deliveries == 1
+    with record.read() as session:
+        assert session.get_one(Delivery, held).body is None
+        assert session.get_one(Delivery, other).body == b"[]"
+
+
+def test_neither_a_later_event_nor_reconciling_brings_an_erased_ticket_back(record: Record, config: Settings) -> None:
+    sent = [ticket_json(id="7", requester_email=ADDRESS)]
+    source = source_named("standard", "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=")
+    assert reconcile.bring_in(record, source, sent) == 1
+    erase.erase(record, config, ADDRESS)
+    changed = [sent[0] | {"short_description": "The same, said otherwise"}]
+    assert reconcile.bring_in(record, source, changed) == 0
+    with record.write() as session:
+        body = json.dumps(changed).encode()
+        later = deliveries.record(session, arrival(body=body), standard.validate(changed))
+        assert (later.status, later.duplicates, later.body) == ("duplicate", 1, None)
+    assert erase.erase(record, config, ADDRESS).deliveries == 0
+    deliver(record, incoming(external_id="8"))
+    with record.read() as session:
+        assert [ticket.external_id for ticket in session.query(Ticket)] == ["8"]
+
+
+def test_a_replay_does_not_bring_back_who_came_by_completing_a_thin_ticket(record: Record, config: Settings) -> None:
+    source = source_named("standard", "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=")
+    sent = ticket_json(id="7", requester_email=None)
+    first, second = (_record(record, [document]) for document in (sent, sent | {"short_description": "Changed"}))
+    with record.write() as session:
+        tickets.complete(session, session.query(Ticket).one(), {"requester_email": ADDRESS}, now())
+    erase.erase(record, config, ADDRESS)
+    again = replay(record, {"standard": source}, first.id, config)
+    assert again.after is not None
+    assert again.after["accepted"] == 0
+    with pytest.raises(ReplayError):
+        replay(record, {"standard": source}, second.id, config)
+    with record.read() as session:
+        assert session.query(Ticket).count() == 0

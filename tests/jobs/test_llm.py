@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -17,11 +17,11 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from jobs.engines import EngineError, Proposal, TicketText
-from jobs.engines.llm import MAX_TEXT, LlmEngine
+from jobs.engines.llm import LlmEngine
+from jobs.sanitise import MAX_TEXT
 from receiver import catalog as catalogs
 from receiver import settings
 from receiver.catalog import Catalog
-from tests.conftest import wait_until
 from tests.peers import http, llm
 from tests.peers.http import Answer, Peer
 
@@ -50,7 +50,7 @@ def model(served: Peer) -> Peer:
     return served
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def engine(served: Peer, shipped: Catalog) -> LlmEngine:
     return made(shipped, f"{served.url}/v1")
 
@@ -177,10 +177,12 @@ def test_a_refusal_of_the_endpoint_is_permanent_and_asked_for_once(engine: LlmEn
     assert len(model.requests) == 1
 
 
-@pytest.mark.parametrize("status", [400, 413, 422])
-def test_a_request_that_cannot_succeed_is_not_repeated(engine: LlmEngine, model: Peer, status: int) -> None:
+@pytest.mark.parametrize(("status", "calls"), [(400, 3), (413, 1), (422, 3)])
+def test_a_request_that_cannot_succeed_is_only_asked_in_looser_formats(
+    engine: LlmEngine, model: Peer, status: int, calls: int
+) -> None:
     assert not error_of(engine, model, Answer.of({"error": {"message": f"no: {TICKET}"}}, status)).permanent
-    assert len(model.requests) == 1
+    assert len(model.requests) == calls
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
@@ -242,8 +244,7 @@ UNREADABLE = {
     "an answer in parts": message([{"type": "text", "text": GOOD}]),
     "a numeric answer": message(5),
     "a truncated answer": message(GOOD[:30]),
-    "an answer with extra text": message(f"Sure! {GOOD}"),
-    "a list in the answer": message(f"[{GOOD}]"),
+    "two different answers": message(f"{GOOD} or {GOOD.replace('VPN Connection Issue', 'Account Unlock')}"),
     "only a word in the answer": message('"VPN Connection Issue"'),
     "a number of 5,000 digits": message(GOOD.replace("0.9", "1" * 5000)),
     "very deep nesting": message("[" * 100_000),
@@ -257,7 +258,23 @@ def test_an_answer_that_cannot_be_read_is_a_passing_fault(engine: LlmEngine, mod
 
 
 @pytest.mark.parametrize(
-    "written", ["100", "-0.5", "1.0001", '"high"', '"0.9"', "NaN", "Infinity", "-Infinity", "null", "true", "[0.9]"]
+    "text",
+    [
+        f"Sure! {GOOD}",
+        f"```json\n{GOOD}\n```\nDoes that help? {{}}",
+        f"[{GOOD}]",
+        f"<think>Perhaps {GOOD.replace('VPN', 'other')}?</think>{GOOD}",
+        f"{GOOD}{GOOD}",
+    ],
+)
+def test_an_answer_is_found_in_the_text_around_it(engine: LlmEngine, model: Peer, text: str) -> None:
+    proposal = answer_of(engine, model, message(text))
+    assert (proposal.label, proposal.confidence) == ("VPN Connection Issue", 0.9)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["100", "-0.5", "1.0001", '"high"', '"100"', '"1e3"', "NaN", "Infinity", "-Infinity", "null", "true", "[0.9]"],
 )
 def test_a_confidence_that_is_none_counts_as_zero(engine: LlmEngine, model: Peer, written: str) -> None:
     proposal = answer_of(engine, model, message(GOOD.replace("0.9", written)))
@@ -268,7 +285,10 @@ def test_a_missing_confidence_counts_as_zero(engine: LlmEngine, model: Peer) -> 
     assert answer_of(engine, model, message('{"request_type": "VPN Connection Issue"}')).confidence == 0.0
 
 
-@pytest.mark.parametrize(("written", "confidence"), [("0", 0.0), ("1", 1.0), ("0.25", 0.25)])
+@pytest.mark.parametrize(
+    ("written", "confidence"),
+    [("0", 0.0), ("1", 1.0), ("0.25", 0.25), ('"0.9"', 0.9), ('"95%"', 0.95), ('"100 %"', 1.0)],
+)
 def test_a_confidence_in_range_is_kept(engine: LlmEngine, model: Peer, written: str, confidence: float) -> None:
     assert answer_of(engine, model, message(GOOD.replace("0.9", written))).confidence == confidence
 
@@ -411,36 +431,47 @@ def test_a_compressed_answer_is_read(engine: LlmEngine, model: Peer) -> None:
 
 
 @pytest.fixture
-def proxy(environment: pytest.MonkeyPatch) -> Iterator[Callable[[], list[bytes]]]:
-    """A proxy that notes the first line of every connection and hangs up; so nothing leaves this machine."""
-    lines: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A name server that knows model.test, and notes what else it is asked; so nothing leaves this machine."""
+    asked: list[str] = []
+    system = socket.getaddrinfo
 
-        def note() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                with connection, connection.makefile("rb") as stream:
-                    lines.append(stream.readline())
+    def look_up(host: Any, port: Any, *args: Any, **options: Any) -> Any:
+        asked.append(host)
+        if host == "model.test" or host[0].isdigit():
+            return system("127.0.0.1" if host == "model.test" else host, port, *args, **options)
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
-        thread = threading.Thread(target=note, daemon=True)
-        thread.start()
-        for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
-            environment.setenv(name, f"http://127.0.0.1:{server.getsockname()[1]}")
-        for name in ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
-            environment.delenv(name, raising=False)
-        yield lambda: lines
-        server.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return asked
 
 
-def test_an_empty_base_url_means_the_provider_itself(
-    environment: pytest.MonkeyPatch, shipped: Catalog, proxy: Callable[[], list[bytes]]
+def test_an_empty_base_url_means_the_provider_itself_and_no_proxy(
+    environment: pytest.MonkeyPatch, shipped: Catalog, model: Peer, looked_up: list[str]
 ) -> None:
     environment.setenv("OPENAI_BASE_URL", "")
+    environment.setenv("HTTPS_PROXY", model.url)
     with pytest.raises(EngineError):
         made(shipped, "").propose(TICKET)
-    wait_until(proxy)
-    assert proxy()[0].startswith(b"CONNECT api.openai.com:443")
+    assert set(looked_up) == {"api.openai.com"}
+    assert model.requests == []
+
+
+def test_a_name_at_a_private_address_is_asked_only_where_that_is_allowed(
+    shipped: Catalog, model: Peer, looked_up: list[str]
+) -> None:
+    url = f"{model.url}/v1".replace("127.0.0.1", "model.test")
+    with pytest.raises(EngineError, match="OUTGOING_ALLOW") as caught:
+        made(shipped, url).propose(TICKET)
+    assert caught.value.permanent
+    assert model.requests == []
+    made(shipped, url, outgoing_allow=("model.test",)).propose(TICKET)
+    assert len(model.requests) == 1
+
+
+def test_a_redirect_takes_neither_the_key_nor_the_ticket_elsewhere(engine: LlmEngine, model: Peer) -> None:
+    with http.serve(llm.endpoint()) as other:
+        error = error_of(engine, model, Answer(307, b"", {"Location": f"{other.url}/v1/chat/completions"}))
+        assert other.requests == []
+    assert error.permanent
+    assert "OPENAI_BASE_URL" in str(error)

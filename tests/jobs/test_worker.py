@@ -215,6 +215,20 @@ def test_the_tickets_of_a_killed_worker_are_due_again_after_the_lease_and_a_swee
     assert count(record) == 26
 
 
+def test_the_tickets_of_a_job_that_died_are_due_again_at_once_where_its_worker_lives(
+    record: Record, config: Settings, model: Peer, held: threading.Event, worker: Process
+) -> None:
+    deliver(record, *(incoming() for _ in range(20)))
+    wake(config)
+    wait_until(lambda: len(model.requests) == CONCURRENCY, seconds=40)
+    (horse,) = children(worker)
+    in_hand = {found.id for found in tickets(record) if found.lease}
+    os.kill(horse, signal.SIGKILL)
+    wait_until(lambda: {found.id for found in tickets(record) if found.crashes == 1} == in_hand, seconds=8)
+    held.set()
+    wait_until(lambda: statuses(record) == {"classified": 20}, seconds=40)
+
+
 POISONED = """
 import os, signal
 from jobs import engines

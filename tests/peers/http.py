@@ -84,7 +84,7 @@ def serve(peer: Peer) -> Iterator[Peer]:
                 self.wfile.write(part)
                 time.sleep(answer.pause)
 
-        do_GET = do_POST = _answer
+        do_GET = do_POST = do_PUT = do_PATCH = _answer
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""

@@ -53,6 +53,29 @@ def after(seconds: float, reply: Reply = first_label) -> Reply:
     return respond
 
 
+def refusal(message: str, param: str | None = None, code: str | None = None, status: int = 400) -> Answer:
+    """A refusal in OpenAI's shape, which Azure, vLLM and llama.cpp follow."""
+    return Answer.of(
+        {"error": {"message": message, "type": "invalid_request_error", "param": param, "code": code}}, status
+    )
+
+
+def without(*refused: str, reply: Reply | None = None, say: Reply | None = None) -> Reply:
+    """An endpoint that refuses requests with these parameters or response formats, and answers others."""
+
+    def respond(request: Request) -> Answer:
+        sent = request.json
+        used = {*sent, (sent.get("response_format") or {}).get("type")}
+        for name in refused:
+            if name in used:
+                return (
+                    say(request) if say else refusal(f"Unsupported parameter: '{name}'", name, "unsupported_parameter")
+                )
+        return (reply or (lambda _: proposal("")))(request)
+
+    return respond
+
+
 def endpoint(reply: Reply = first_label) -> Peer:
     """A model's endpoint; its base URL is the peer's `url` and /v1."""
     return Peer(reply)

@@ -34,7 +34,7 @@ CLASSIFICATION_KEYS = {
 }  # fmt: skip
 GETS = [
     "/api/stats", "/api/tickets", "/api/tickets/1", "/api/deliveries", "/api/deliveries/1", "/api/digests",
-    "/api/digests/1", "/api/digests/1/workbook", "/metrics",
+    "/api/digests/1", "/api/digests/1/workbook", "/api/catalog", "/metrics",
 ]  # fmt: skip
 
 
@@ -326,10 +326,88 @@ def test_the_counts_are_those_of_the_record(api: FlaskClient, record: Record) ->
     stats = api.get("/api/stats").get_json()
     assert stats["tickets"] == {"received": 1, "classified": 1, "needs_review": 1, "failed": 0, "reviewed": 0}
     assert stats["deliveries"]["accepted"] == 3
-    assert stats["cost"] == {"prompt_tokens": 900, "completion_tokens": 40}
+    assert (stats["cost"]["prompt_tokens"], stats["cost"]["completion_tokens"]) == (900, 40)
+    assert stats["cost"]["today"]["models"] == {}
     assert stats["queue"]["redis"] == "up"
     assert stats["queue"]["tickets"] == 1
     assert stats["engine"] == {"name": "local", "model": None}
+
+
+TINY = "rules: [one]\ncategories:\n- name: A\n  requests:\n  - name: VPN\n    sla: {value: 4, unit: hours}\n"
+
+
+@pytest.fixture
+def file(tmp_path: Path, config: Settings) -> Path:
+    (tmp_path / "ours.yaml").write_text(TINY)
+    return tmp_path / "ours.yaml"
+
+
+@pytest.fixture
+def by_file(record: Record, config: Settings, file: Path, token: dict[str, str]) -> FlaskClient:
+    made = create_app(replace(config, service_catalog_url=str(file))).test_client()
+    made.environ_base["HTTP_AUTHORIZATION"] = token["Authorization"]
+    return made
+
+
+def test_the_catalog_in_force_is_shown_with_its_age_and_what_it_lacks(by_file: FlaskClient, file: Path) -> None:
+    shown = by_file.get("/api/catalog").get_json()
+    assert (len(shown["version"]), shown["location"], shown["problem"]) == (12, str(file), None)
+    assert 0 <= shown["age_seconds"] < 60
+    assert shown["counts"] == {
+        "categories": 2, "request_types": 2, "descriptions": 1, "examples": 0, "keywords": 0, "rules": 1,
+    }  # fmt: skip
+    assert shown["request_types"][0] == {
+        "category": "A", "name": "VPN", "sla": {"value": 4, "unit": "hours", "is_default": False}, "description": "",
+        "examples": [], "keywords": [],
+    }  # fmt: skip
+    assert shown["fallback"]["name"] == shown["request_types"][1]["name"]
+    assert shown["rules"] == ["one"]
+    assert "1 of 1 request types say too little" in shown["warnings"][0]
+    assert "VPN: no description, no examples, no keywords" in shown["warnings"]
+
+
+def test_a_changed_catalog_is_in_force_after_a_reload_and_wakes_who_waited(
+    by_file: FlaskClient, file: Path, config: Settings
+) -> None:
+    before = by_file.get("/api/catalog").get_json()["version"]
+    file.write_text(TINY.replace("VPN", "Tunnel"))
+    answer = by_file.post("/api/catalog/reload")
+    assert answer.status_code == 200
+    assert answer.get_json()["version"] != before
+    assert by_file.get("/api/catalog").get_json()["request_types"][0]["name"] == "Tunnel"
+    connection = queue.connect(config.redis_url)
+    wait_until(lambda: queue.depths(connection)[queue.CLASSIFY])
+
+
+def test_a_wrong_catalog_is_refused_with_its_lines_while_the_old_one_serves(by_file: FlaskClient, file: Path) -> None:
+    before = by_file.get("/api/catalog").get_json()["version"]
+    file.write_text(TINY.replace("4", "-4").replace("rules: [one]", "rules: one"))
+    answer = by_file.post("/api/catalog/reload")
+    assert _is_error(answer, 422)
+    assert [mistake["line"] for mistake in answer.get_json()["errors"]["catalog"]] == [1, 6]
+    assert "line 6: the SLA of 'VPN'" in answer.get_json()["message"]
+    shown = by_file.get("/api/catalog").get_json()
+    assert shown["version"] == before
+    assert f"version {before}, read on " in shown["problem"]
+    assert by_file.get("/api/stats").get_json()["alarms"][0]["name"] == "catalog"
+    file.unlink()
+    assert _is_error(by_file.post("/api/catalog/reload"), 422)
+    file.write_text(TINY)
+    assert by_file.post("/api/catalog/reload").get_json()["problem"] is None
+
+
+def test_a_catalog_that_was_never_good_is_not_found(by_file: FlaskClient, file: Path) -> None:
+    file.write_text("categories: []")
+    answer = by_file.get("/api/catalog")
+    assert _is_error(answer, 404)
+    assert "line 1" in answer.get_json()["message"]
+
+
+def test_showing_the_catalog_asks_no_address(record: Record, config: Settings, token: dict[str, str]) -> None:
+    away = create_app(replace(config, service_catalog_url="http://127.0.0.1:1/")).test_client()
+    assert "reload" in away.get("/api/catalog", headers=token).get_json()["message"]
+    assert _is_error(away.post("/api/catalog/reload", headers=token), 422)
+    assert "never given a good one" in away.get("/api/catalog", headers=token).get_json()["message"]
 
 
 def _references(value: Any) -> list[str]:
@@ -350,7 +428,7 @@ def test_the_description_of_the_api_is_sound_and_names_every_route(app: Flask, c
         if method not in ("HEAD", "OPTIONS")
     }
     operations = {(path, name) for path, item in described["paths"].items() for name in item if name != "parameters"}
-    assert operations == routes
+    assert operations == routes | {("/webhooks/{source_name}", "post"), ("/webhooks/{source_name}", "get")}
     for path, item in described["paths"].items():
         named = {parameter["name"] for parameter in item.get("parameters", ()) if parameter["in"] == "path"}
         assert named == {part.strip("{}") for part in path.split("/") if part.startswith("{")}

@@ -1,5 +1,6 @@
 """The journey of a delivery through the receiver."""
 
+import gzip
 import itertools
 import json
 import os
@@ -441,8 +442,8 @@ def test_an_unknown_source_is_not_found_signed_or_not(
         {"Content-Type": "application/xml"},
         {"Content-Type": "application/jsonp"},
         {"Content-Type": ""},
-        {"Content-Type": "application/json", "Content-Encoding": "gzip"},
         {"Content-Type": "application/json", "Content-Encoding": "br"},
+        {"Content-Type": "application/json", "Content-Encoding": "gzip, gzip"},
     ],
 )
 def test_what_is_neither_json_nor_a_form_is_refused_unread(
@@ -464,8 +465,19 @@ def test_json_may_be_called_by_any_of_its_names(client: FlaskClient, secret: str
 
 def test_a_form_is_read_as_it_was_signed(client: FlaskClient, record: Record, secret: str) -> None:
     request = signed(secret, b"id=1&short_description=x") | {"content_type": "application/x-www-form-urlencoded"}
-    assert client.post(STANDARD, **request).status_code == 422
+    assert _counts(client.post(STANDARD, **request)) == ("accepted", 1, 0, 0)
     assert _all(record, Delivery)[0].body == b"id=1&short_description=x"
+
+
+def test_a_packed_body_is_signed_as_it_travels(client: FlaskClient, record: Record, secret: str) -> None:
+    request = signed(secret, gzip.compress(json.dumps(ticket_json(id="packed")).encode()))
+    headers = request.pop("headers") | {"Content-Encoding": "gzip"}
+    assert _counts(client.post(STANDARD, headers=headers, **request)) == ("accepted", 1, 0, 0)
+    assert [ticket.external_id for ticket in _all(record)] == ["packed"]
+    bomb = signed(secret, gzip.compress(b" " * (50 * MEGABYTE)))
+    answer = client.post(STANDARD, headers=bomb.pop("headers") | {"Content-Encoding": "gzip"}, **bomb)
+    assert answer.status_code == 422
+    assert "unpacks" in answer.json["errors"]  # type: ignore[index]
 
 
 def _padded(size: int) -> bytes:

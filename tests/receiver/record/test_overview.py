@@ -14,7 +14,15 @@ from receiver.record import alarms, classifications, deliveries, digests, leases
 from receiver.record.database import Record
 from receiver.record.deliveries import Content
 from receiver.record.digests import Envelope
-from receiver.record.models import DELIVERY_STATES, REVIEWED, TICKET_STATES, Classification, Delivery, Ticket
+from receiver.record.models import (
+    DELIVERY_STATES,
+    REVIEWED,
+    TICKET_STATES,
+    Classification,
+    Delivery,
+    DigestTicket,
+    Ticket,
+)
 from tests.factories import arrival, classification, deliver, due_ticket, incoming, settle
 
 
@@ -63,6 +71,7 @@ def _review(session: Session, number: int) -> None:
 
 def _erase(session: Session, number: int) -> None:
     if not session.scalar(select(Classification.id).where(Classification.ticket_id == number).limit(1)):
+        session.execute(delete(DigestTicket).where(DigestTicket.ticket_id == number))
         session.execute(delete(Ticket).where(Ticket.id == number))
 
 
@@ -108,13 +117,15 @@ def test_what_is_rolled_back_was_not_counted(record: Record) -> None:
 
 
 def test_an_empty_record_has_every_state_at_nought(record: Record) -> None:
+    moment = now()
     with record.read() as session:
-        counts = overview.counts(session, now())
+        counts = overview.counts(session, moment)
+    today = {"day": moment.date().isoformat(), "money": 0, "models": {}}
     assert counts == {
         "tickets": dict.fromkeys(TICKET_STATES, 0),
         "deliveries": dict.fromkeys(DELIVERY_STATES, 0),
         "due": {"tickets": 0, "oldest_seconds": 0},
-        "cost": {"prompt_tokens": 0, "completion_tokens": 0},
+        "cost": {"prompt_tokens": 0, "completion_tokens": 0, "today": today},
         "alarms": [],
     }
 

@@ -62,7 +62,7 @@ def migrated(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             leases.claim(session, "dead", CRASHED, now())
             leases.expire(session, now() + timedelta(hours=1))
             session.add(TimetableEntry(name=digests.SCHEDULED, last_slot=now() - timedelta(days=9)))
-        deliver(record, *(incoming() for _ in range(DUE)))
+        deliver(record, *(incoming(short_description=f"VPN {number}") for number in range(DUE)))
         with record.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     return path

@@ -1,0 +1,205 @@
+"""The LLM engine: chat completions whose answer is one of the live catalog's entries."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as LateError
+from typing import Any
+
+from jobs import steering
+from jobs.decide import SURE
+from jobs.engines import BudgetError, EngineError, Example, Proposal, TicketText, local
+from jobs.engines.llm.answer import confidence, storable
+from jobs.engines.llm.gate import Gate
+from jobs.engines.llm.model import Asked, Model, connect
+from jobs.engines.llm.prompt import SHOWN_EXAMPLES, Prompt
+from jobs.engines.llm.purse import Purse
+from receiver.catalog import Catalog
+from receiver.clock import now
+from receiver.record import classifications, outages
+from receiver.record.database import Record
+from receiver.record.models import Classification
+from receiver.settings import Settings
+
+_OPINION_SECONDS = 2.0
+_LONGEST_LABEL = 300
+
+log = logging.getLogger(__name__)
+
+
+class LlmEngine:
+    """Asks the model at OPENAI_BASE_URL, and LLM_FALLBACK_MODEL where that fails. One client serves every thread.
+
+    With a `record` it remembers what the endpoint can do, keeps to the day's budget, and, where it `repeats`, answers a
+    ticket that is identical to an earlier one without asking again.
+    """
+
+    name = "llm"
+
+    def __init__(
+        self, settings: Settings, catalog: Catalog, record: Record | None = None, *, repeats: bool = True
+    ) -> None:
+        self.model = settings.llm_model
+        self.parallel = settings.llm_concurrency
+        self._catalog, self._answers = catalog, record if repeats else None
+        self._prompt = Prompt(catalog, redacted=settings.redact)
+        self._names = (*catalog.labels, *dict.fromkeys(kind.category for kind in catalog.request_types))
+        self._gate = Gate(self.parallel, proven=_answered_lately(record), patience=settings.llm_timeout)
+        self._purse = Purse(record, settings.llm_prices, settings.llm_daily_budget)
+        http, sdk = connect(settings, self._gate.saw)
+        self._first = Model(settings.llm_model, sdk, http, self._purse, settings, record)
+        fallback = settings.llm_fallback_model
+        self._second = Model(fallback, sdk, http, self._purse, settings, record) if fallback else None
+        self._has_examples = False
+        self._harmless: dict[int, bool] = {}
+        # One thread: the local engine uses one core, and the model's answer takes longer than many of its opinions.
+        self._opinions = ThreadPoolExecutor(1, thread_name_prefix="opinion")
+
+    def propose(self, ticket: TicketText) -> Proposal:
+        """The model's answer, after LLM_TIMEOUT seconds at most, retries included, and as many for the second model.
+
+        Raises EngineError when there is none that can be read.
+        """
+        opinion = self._opinions.submit(lambda: local.for_catalog(self._catalog).propose(ticket))
+        try:
+            examples = self._nearest(ticket)
+            key = self._prompt.answer_key(ticket, examples, self.model)
+            known = self._known_answer(key)
+            if known:
+                return self._again(known, key)
+            asked, stood_in = self._ask(self._prompt.messages(ticket, examples))
+            return self._proposal(ticket, asked, opinion, key, stood_in=stood_in)
+        finally:
+            opinion.cancel()
+
+    def learn(self, examples: Sequence[Example]) -> None:
+        """These are all the examples there are; the local engine finds those that are like a ticket."""
+        local.for_catalog(self._catalog).learn(examples)
+        self._has_examples, self._harmless = bool(examples), {}
+
+    def _nearest(self, ticket: TicketText) -> list[Example]:
+        found = local.for_catalog(self._catalog).nearest(ticket, SHOWN_EXAMPLES) if self._has_examples else []
+        return [example for example in found if self._is_harmless(example)]
+
+    def _is_harmless(self, example: Example) -> bool:
+        """Looked at here too: where a person reviewed it before any model read it, nothing has said if it commands."""
+        if example.id not in self._harmless:
+            self._harmless[example.id] = not self._steers(example.text)
+        return self._harmless[example.id]
+
+    def _steers(self, text: TicketText) -> bool:
+        return steering.steers(f"{text.short_description}\n{text.long_description}", self._names)
+
+    def _ask(self, messages: list[dict[str, str]]) -> tuple[Asked, bool]:
+        """An answer that can be read, and whether it is the second model's."""
+        try:
+            return self._ask_first(messages), False
+        except EngineError as error:
+            if self._second is None or error.permanent or error.about_ticket or isinstance(error, BudgetError):
+                raise
+            try:
+                asked = self._second.ask(messages, self._prompt.schema)
+                asked.answer.read()
+            except EngineError:
+                raise error from None
+            return asked, True
+
+    def _ask_first(self, messages: list[dict[str, str]]) -> Asked:
+        self._gate.enter()
+        answered: bool | None = None
+        why, pause = "", 0.0
+        try:
+            asked = self._first.ask(messages, self._prompt.schema)
+            asked.answer.read()
+            answered = True
+        except EngineError as error:
+            answered = None if isinstance(error, BudgetError) else error.about_ticket
+            why, pause = str(error), _pause(error)
+            raise
+        else:
+            return asked
+        finally:
+            self._gate.leave(answered=answered, why=why, pause=pause)
+
+    def _known_answer(self, key: str) -> Classification | None:
+        if self._answers is None:
+            return None
+        with self._answers.read() as session:
+            return classifications.answered(session, key)
+
+    def _again(self, known: Classification, key: str) -> Proposal:
+        """The proposal that an identical ticket was given."""
+        return Proposal(
+            label=self._catalog.names.get((known.category, known.request_type), ""),
+            confidence=known.confidence,
+            reasoning=known.reasoning,
+            alternatives=tuple(known.alternatives),
+            engine=self.name,
+            model=known.model,
+            prompt_version=known.prompt_version,
+            second_opinion=known.second_opinion,
+            answer_key=key,
+            repeated=True,
+            mended=known.mended,
+        )
+
+    def _proposal(
+        self, ticket: TicketText, asked: Asked, opinion: Future[Proposal], key: str, *, stood_in: bool
+    ) -> Proposal:
+        answer = asked.answer.read()
+        label = self._written(answer)
+        text = f"{ticket.short_description}\n{ticket.long_description}"
+        named, sureness = steering.names_entry(text, label), confidence(answer.get("confidence"))
+        # Under load the opinion is still waiting for its turn; who is sure does without it then.
+        spared = sureness >= SURE and not named and opinion.cancel()
+        second = None if spared else _label(opinion)
+        # Who spells an entry's name out and gets it, against the local engine's opinion, may have ordered it.
+        ordered = named and second is not None and label != second
+        return Proposal(
+            label=label,
+            confidence=sureness,
+            reasoning=storable(answer.get("reasoning", "")),
+            alternatives=self._known(answer.get("alternatives")),
+            engine=self.name,
+            model=asked.model,
+            prompt_version=self._prompt.version,
+            prompt_tokens=asked.answer.usage.prompt,
+            completion_tokens=asked.answer.usage.completion,
+            cost_micros=asked.cost_micros,
+            second_opinion=second,
+            steers=ordered or self._steers(ticket),
+            stood_in=stood_in,
+            answer_key=key,
+        )
+
+    def _written(self, answer: dict[str, Any]) -> str:
+        """The label, with the category where the model named one beside it and the label alone is no entry."""
+        label, category = storable(answer.get("request_type", ""), _LONGEST_LABEL), answer.get("category")
+        alone = label in self._catalog.labels or not isinstance(category, str)
+        return label if alone else f"{storable(category, _LONGEST_LABEL)}: {label}"
+
+    def _known(self, alternatives: Any) -> tuple[str, ...]:
+        found = alternatives if isinstance(alternatives, list) else []
+        return tuple(label for label in found if isinstance(label, str) and label in self._catalog.labels)[:2]
+
+
+def _label(opinion: Future[Proposal]) -> str | None:
+    """The local engine's opinion; none where it is still at work, because nobody waits long for it."""
+    try:
+        return opinion.result(_OPINION_SECONDS).label
+    except LateError:
+        return None
+
+
+def _pause(error: EngineError) -> float:
+    """For how long an error asks to leave the endpoint alone, where that is longer than the usual pause."""
+    usual = outages.PROBE_EVERY.total_seconds()
+    wait = min(error.retry_after or 0.0, outages.LONGEST_PAUSE.total_seconds())
+    return max(wait, usual) if error.permanent or wait > usual else 0.0
+
+
+def _answered_lately(record: Record | None) -> bool:
+    if record is None:
+        return False
+    with record.read() as session:
+        return outages.answered_lately(session, now())

@@ -1,0 +1,68 @@
+"""How many calls one process has in flight, and when it leaves the endpoint alone."""
+
+import threading
+import time
+
+from jobs.engines import EngineError
+from receiver.record.outages import FAILURES_IN_A_ROW, PROBE_EVERY
+
+_HALVED_AT_MOST_EVERY = 1.0
+_SHUT_SECONDS = PROBE_EVERY.total_seconds()
+
+
+class Gate:
+    """Lets calls through one by one.
+
+    1. The limit begins at `most`. A 429 halves it, at most once a second; every answer raises it by its inverse, which
+       is by one in a round of calls.
+    2. After FAILURES_IN_A_ROW nothing is let through for ten seconds, and then one call to see.
+    3. Where the last outcome was a failure, or there was none yet, only so many calls are in flight as may still fail.
+       So an endpoint that is away hears from this process ten times, however many threads wait.
+    """
+
+    def __init__(self, most: int, *, proven: bool, patience: float) -> None:
+        self._most, self._limit, self._proven, self._patience = most, float(most), proven, patience
+        self._in_flight, self._failures, self._why = 0, 0, ""
+        self._halved = self._opens_at = float("-inf")
+        self._changed = threading.Condition()
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether the endpoint is left alone at present."""
+        return self._failures >= FAILURES_IN_A_ROW and time.monotonic() < self._opens_at
+
+    def enter(self) -> None:
+        """Wait for a place. Raises EngineError, `asked` being False, where there is none, or the endpoint is spared."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.is_shut or self._in_flight < self._places(), self._patience)
+            if self.is_shut:
+                raise EngineError(self._why, permanent=False, asked=False)
+            if self._in_flight >= self._places():
+                raise EngineError("the model's endpoint takes no more calls at once", permanent=False, asked=False)
+            self._in_flight += 1
+
+    def _places(self) -> int:
+        limit = max(1, int(self._limit))
+        return limit if self._proven else min(limit, max(1, FAILURES_IN_A_ROW - self._failures))
+
+    def leave(self, *, answered: bool | None, why: str = "", pause: float = 0) -> None:
+        """A call has ended: with an answer, with a failure, or with neither (None).
+
+        `why` says what failed; `pause` is for how many seconds everybody shall stay away.
+        """
+        with self._changed:
+            self._in_flight -= 1
+            if answered:
+                self._failures, self._proven = 0, True
+                self._limit = min(self._most, self._limit + 1 / self._limit)
+            elif answered is False:
+                self._failures = FAILURES_IN_A_ROW if pause else self._failures + 1
+                self._proven, self._why = False, why
+                self._opens_at = max(self._opens_at, time.monotonic() + (pause or _SHUT_SECONDS))
+            self._changed.notify_all()
+
+    def saw(self, status: int) -> None:
+        """The endpoint answered with this status, be it to a call's first try or a later one."""
+        with self._changed:
+            if status == 429 and time.monotonic() > self._halved + _HALVED_AT_MOST_EVERY:
+                self._limit, self._halved = max(1.0, self._limit / 2), time.monotonic()

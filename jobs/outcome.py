@@ -1,0 +1,78 @@
+"""From a decision to the row that is kept, and what an engine's failure means for all tickets."""
+
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from jobs.decide import Decision
+from jobs.engines import BudgetError, EngineError, Proposal
+from receiver.catalog import Catalog
+from receiver.clock import now
+from receiver.record import alarms, outages
+from receiver.record.models import Classification
+
+BUDGET_ALARM = "budget"
+
+
+def classification(
+    ticket_id: int, proposal: Proposal, decision: Decision, catalog: Catalog, *, latency_ms: int, stood_in: bool
+) -> Classification:
+    """The row for a decision; `stood_in` says that the engine shall be asked again."""
+    kind = decision.request_type
+    return Classification(
+        ticket_id=ticket_id,
+        current=True,
+        created_at=now(),
+        category=kind.category,
+        request_type=kind.name,
+        sla_value=kind.sla.value,
+        sla_unit=kind.sla.unit,
+        sla_is_default=kind.sla.is_default,
+        confidence=decision.confidence,
+        reasoning=proposal.reasoning,
+        alternatives=list(proposal.alternatives),
+        review_reason=decision.review_reason,
+        engine=proposal.engine,
+        model=proposal.model,
+        fallback=decision.fallback,
+        mended=decision.mended,
+        catalog_version=catalog.version,
+        prompt_version=proposal.prompt_version,
+        prompt_tokens=proposal.prompt_tokens,
+        completion_tokens=proposal.completion_tokens,
+        latency_ms=latency_ms,
+        second_opinion=proposal.second_opinion,
+        agreement=decision.agreement,
+        steers=proposal.steers,
+        stood_in=stood_in,
+        repeated=proposal.repeated,
+        answer_key=proposal.answer_key,
+        cost_micros=proposal.cost_micros,
+    )
+
+
+def note_answer(session: Session, proposal: Proposal) -> None:
+    """The engine works: an outage is over, and there is money."""
+    if proposal.repeated:
+        return
+    alarms.clear(session, BUDGET_ALARM)
+    if proposal.stood_in:
+        outages.end(session)
+    else:
+        outages.answered(session, now())
+
+
+def note_failure(session: Session, error: EngineError) -> bool:
+    """Whether this failure belongs to an outage, in which tickets wait."""
+    if isinstance(error, BudgetError):
+        alarms.sound(session, BUDGET_ALARM, str(error), now())
+        return False
+    if error.about_ticket:
+        return False
+    if not error.asked:
+        return True
+    pause = timedelta(seconds=min(error.retry_after or 0, outages.LONGEST_PAUSE.total_seconds()))
+    if error.permanent or pause > outages.PROBE_EVERY:
+        outages.begin(session, str(error), now(), pause)
+        return True
+    return outages.failed(session, str(error), now())

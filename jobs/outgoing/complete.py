@@ -1,0 +1,40 @@
+"""Completing a thin ticket: asking its helpdesk's API for the fields that the delivery lacked."""
+
+from typing import Any
+
+from marshmallow import ValidationError
+
+from jobs.outgoing.api import Api, names_in, search
+from receiver.record.models import Ticket
+from receiver.record.tickets import TEXT_FIELDS
+from receiver.schemas import TicketIn
+from receiver.settings import Settings
+from receiver.sources import Source
+
+_SCHEMA = TicketIn()
+
+
+def fetch(config: Settings, source: Source, ticket: Ticket) -> dict[str, Any]:
+    """The fields of a ticket that its helpdesk's API knows and it lacks. Raises CallError."""
+    helpdesk = Api(config, source)
+    names: dict[str, Any] = helpdesk.parameters | {"id": ticket.external_id}
+    for step in helpdesk.helpdesk.get("complete", []):
+        if all(names.get(name) for name in names_in(step["request"])):
+            answer = helpdesk.call(step["request"], names)
+            names |= {name: search(path, answer) for name, path in step["fields"].items()}
+    found = {name: names[name] for name in TEXT_FIELDS if names.get(name) not in (None, "")}
+    # A completed ticket is asked for again where an event came without any text, so that only the API knows it.
+    better = [*helpdesk.helpdesk.get("replaces", []), *(["long_description"] if ticket.arrived_sha256 else [])]
+    lacking = {name: value for name, value in found.items() if name in better or not getattr(ticket, name)}
+    return _usable(ticket, lacking)
+
+
+def _usable(ticket: Ticket, values: dict[str, Any]) -> dict[str, Any]:
+    """What of the values a ticket may hold, in the record's form; the rest is as good as unknown."""
+    whole = {"id": ticket.external_id, "short_description": ticket.short_description}
+    try:
+        incoming = _SCHEMA.load(whole | values)
+    except ValidationError as error:
+        values = {name: value for name, value in values.items() if name not in error.normalized_messages()}
+        incoming = _SCHEMA.load(whole | values)
+    return {name: getattr(incoming, name) for name in values}

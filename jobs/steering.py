@@ -1,0 +1,103 @@
+"""Whether a ticket's text tries to command the model that reads it. A guess, which sends to review. Pure."""
+
+import base64
+import binascii
+import codecs
+import html
+import re
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import unquote
+
+from jobs.sanitise import hidden, sanitise
+
+_WORDS = Path(__file__).with_name("prompts") / "steering.txt"
+_LOOKALIKES = str.maketrans("аеорсухіјѕԁһкмтвнАЕОРСУХІЈЅКМТВНαειορυνκτ", "aeopcyxijsdhkmtbhAEOPCYXIJSKMTBHaeiopuvkt")
+_LEET = str.maketrans("013457@$", "oieastas")
+_SPACED = re.compile(r"\b\w(?:[ ._*-]\w){5,}\b")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_HEX = re.compile(r"\b(?:0x)?(?:[0-9a-f]{2}[ ,:]?){12,}", re.I)
+_ESCAPED = re.compile(r"(?:\\u[0-9a-f]{4}|\\x[0-9a-f]{2}){4,}", re.I)
+_READABLE = 0.9
+# A text is only read in another way where that brings one of these to light; most of the time it does not.
+_CUES = re.compile(
+    r"ignor|instruct|disregard|classif|categor|prompt|confidence|request.?type|system|answer|label", re.I
+)
+_SHORTEST_NAME = 8
+_SCANNED = 8_000  # Somewhat more than the model is shown.
+
+
+def steers(text: str, names: Sequence[str] = ()) -> bool:
+    """Whether `text`, as it arrived, tries to command the model. `names` are the catalog's entries and categories."""
+    signs, named = _signs(), _naming(tuple(names))
+    return any(signs.search(form) or (named and named.search(form)) for form in _forms(text))
+
+
+def names_entry(text: str, name: str) -> bool:
+    """Whether the text spells a catalog entry's name out, which requesters seldom do; case and spacing aside."""
+    return len(name) >= _SHORTEST_NAME and " ".join(name.split()).casefold() in " ".join(text.split()).casefold()
+
+
+@lru_cache(maxsize=1)
+def _vocabulary() -> tuple[dict[str, str], list[str]]:
+    """The word lists and the expressions of the file."""
+    lines = [line for line in _WORDS.read_text(encoding="utf-8").splitlines() if line and not line.startswith("# ")]
+    lists = dict(line.split(" = ", 1) for line in lines if re.match(r"\w+ = ", line))
+    return lists, [line for line in lines if not re.match(r"\w+ = ", line)]
+
+
+@lru_cache(maxsize=1)
+def _signs() -> re.Pattern[str]:
+    lists, lines = _vocabulary()
+    return re.compile(
+        "|".join(re.sub(r"\{\{(\w+)}}", lambda name: lists[name[1]], line) for line in lines), re.I | re.M
+    )
+
+
+@lru_cache(maxsize=2)
+def _naming(names: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Words that tell somebody what to do, close before the name of an entry."""
+    long = sorted({name for name in names if len(name) >= _SHORTEST_NAME and not name.isalpha()}, key=len, reverse=True)
+    if not long:
+        return None
+    entries = "|".join(re.escape(name).replace(r"\ ", r"\s+") for name in long)
+    return re.compile(rf"\b(?:{_vocabulary()[0]['tell']})\b[^.!?\n]{{0,50}}(?:{entries})", re.I)
+
+
+def _forms(text: str) -> Iterator[str]:
+    """The text, and what it says to a reader who decodes what is encoded in it."""
+    plain = sanitise(text, limit=_SCANNED)
+    yield plain
+    yield hidden(text)
+    for other in (
+        html.unescape(unquote(plain)),
+        plain.translate(_LOOKALIKES),
+        plain.translate(_LEET),
+        _SPACED.sub(lambda found: re.sub(r"[\W_]", "", found[0]), plain),
+        _ESCAPED.sub(lambda found: found[0].encode().decode("unicode_escape", "ignore"), plain),
+    ):
+        if other != plain and _CUES.search(other):
+            yield other
+    yield plain[::-1] if "\u202e" in text else ""
+    turned = codecs.encode(plain, "rot13") if plain.isascii() else ""
+    yield turned if _CUES.search(turned) else ""
+    yield from _decoded(plain)
+
+
+def _decoded(text: str) -> Iterator[str]:
+    for found in _BASE64.findall(text):
+        with_padding = found.rstrip("=") + "=" * (-len(found.rstrip("=")) % 4)
+        try:
+            yield _readable(base64.b64decode(with_padding, altchars=b"-_" if {"-", "_"} & set(found) else None))
+        except (binascii.Error, ValueError):
+            continue
+    for found in _HEX.findall(text):
+        digits = re.sub(r"0x|[^0-9a-f]", "", found, flags=re.I)
+        yield _readable(bytes.fromhex(digits[: len(digits) // 2 * 2]))
+
+
+def _readable(content: bytes) -> str:
+    """What was decoded, where it is text."""
+    text = content.decode("utf-8", "ignore")
+    return text if text and sum(map(str.isprintable, text)) >= _READABLE * max(len(text), len(content) // 2) else ""

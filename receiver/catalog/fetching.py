@@ -1,0 +1,141 @@
+"""The text of a catalog from its location: the shipped file, a path, or a URL, which may misbehave as it likes."""
+
+import hashlib
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from receiver import guarded
+from receiver.catalog.document import MAX_BYTES
+from receiver.catalog.entries import Catalog, CatalogError
+from receiver.catalog.parsing import SHIPPED, parse
+
+_PASSING = (408, 425, 429, 500, 502, 503, 504)
+_PAUSES = (0.3, 0.6)  # Seconds before the second and the third try.
+_LONGEST_VALIDATOR = 1_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a location holds; `text` is None where it is what it was when it gave these validators (RFC 9110, 8.8)."""
+
+    text: str | None
+    etag: str | None = None
+    modified: str | None = None
+
+
+def is_url(location: str | None) -> bool:
+    """Whether the location is asked over the network."""
+    return (location or "").startswith(("http://", "https://"))
+
+
+def public(location: str | None) -> str:
+    """The location without what may be secret; a digest stands for that, so that no two are taken for one."""
+    if not is_url(location):
+        return location or "the shipped catalog"
+    try:
+        parts = urlsplit(location or "")
+        shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    except ValueError:
+        shown = "a URL that cannot be read"
+    digest = hashlib.sha256((location or "").encode()).hexdigest()[:8]
+    return shown if shown == location else f"{shown} (...{digest})"
+
+
+def load(location: str | None, timeout: float, allow: tuple[str, ...] = ()) -> Catalog:
+    """The catalog at an http(s) URL or a path; the shipped one when there is no `location`.
+
+    `allow` is OUTGOING_ALLOW. All of it takes at most `timeout` seconds. Raises CatalogError.
+    """
+    return parse(fetch(location, timeout, allow).text or "")
+
+
+def fetch(
+    location: str | None,
+    timeout: float,
+    allow: tuple[str, ...] = (),
+    etag: str | None = None,
+    modified: str | None = None,
+) -> Found:
+    """What the location holds, unchecked; with the validators of an earlier answer it may say that nothing changed.
+
+    `allow` is OUTGOING_ALLOW. All of it takes at most `timeout` seconds. Raises CatalogError.
+    """
+    if is_url(location):
+        return _download(location or "", timeout, allow, etag, modified)
+    path = Path(location) if location else SHIPPED
+    try:
+        with path.open("rb") as file:
+            return Found(_text(file.read(MAX_BYTES + 1)))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CatalogError(f"the catalog file {path} cannot be read: {reason}") from None
+
+
+def _text(body: bytes) -> str:
+    if len(body) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES} bytes")
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"its line {line} is not UTF-8; save it in that encoding") from None
+
+
+def _download(url: str, seconds: float, allow: tuple[str, ...], etag: str | None, modified: str | None) -> Found:
+    validators = {"If-None-Match": etag, "If-Modified-Since": modified}
+    headers = {name: value for name, value in validators.items() if value}
+    try:
+        response = _asked(url, seconds, guarded.Rule(allow, url), headers)
+    except (requests.RequestException, OSError, ValueError) as error:
+        raise CatalogError(f"the catalog at {public(url)} cannot be fetched: {_reason(error, seconds)}") from None
+    try:
+        return _found(response, asked_for_change=bool(headers))
+    except ValueError as error:
+        raise CatalogError(f"the catalog at {public(url)} cannot be used: {error}") from None
+
+
+def _asked(url: str, seconds: float, rule: guarded.Rule, headers: dict[str, str]) -> requests.Response:
+    """The answer to the first try, or to one of two more where what went wrong can pass."""
+    ends = time.monotonic() + seconds
+    for pause in _PAUSES:
+        with suppress(requests.ConnectionError):
+            response = _once(url, ends, rule, headers)
+            if response.status_code not in _PASSING:
+                return response
+        time.sleep(max(min(pause, ends - time.monotonic()), 0))
+    return _once(url, ends, rule, headers)
+
+
+def _once(url: str, ends: float, rule: guarded.Rule, headers: dict[str, str]) -> requests.Response:
+    with guarded.Session(rule, max(ends - time.monotonic(), 0.001), MAX_BYTES) as session:
+        return session.get(url, headers=headers)
+
+
+def _reason(error: Exception, seconds: float) -> str:
+    if isinstance(error, requests.Timeout):
+        return f"no whole answer within {seconds:g} seconds"
+    # Only what guarded says itself: another error's text may repeat the address.
+    return str(error) if isinstance(error, guarded.AddressRefusedError) else type(error).__name__
+
+
+def _found(response: requests.Response, asked_for_change: bool) -> Found:
+    validators = (_validator(response, "ETag"), _validator(response, "Last-Modified"))
+    if response.status_code == 304 and asked_for_change:
+        return Found(None, *validators)
+    if response.is_redirect:
+        raise ValueError(
+            f"it redirects ({response.status_code}), which is not followed; write where it leads to instead"
+        )
+    if response.status_code != 200:
+        raise ValueError(f"it answers {response.status_code}")
+    return Found(_text(response.content), *validators)
+
+
+def _validator(response: requests.Response, name: str) -> str | None:
+    value = response.headers.get(name)
+    return value if value and len(value) <= _LONGEST_VALIDATOR else None

@@ -1,0 +1,184 @@
+"""A catalog's text to a Catalog, in any of the accepted shapes, or to a list of its mistakes."""
+
+import hashlib
+import re
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from statistics import median_low
+
+import yaml
+
+from receiver.catalog.document import compose
+from receiver.catalog.entries import DEFAULT_SLA, UNITS, Catalog, RequestType, Sla, labels
+from receiver.catalog.reading import Fields, Reader, is_null, kind_of, quoted
+
+SHIPPED = Path(__file__).parents[1] / "catalog.yaml"
+MAX_REQUEST_TYPES = 1_000
+_DESCRIPTION, _EXAMPLE, _KEYWORD, _RULE = 2_000, 2_000, 200, 1_000  # The most characters of one.
+_MANY = 200  # The most examples, keywords or rules in one list.
+_LONGEST_SLA = 10_000
+_CATCH_ALL_WORDS = re.compile(r"other|uncategori[sz]ed|undefined|general|misc", re.IGNORECASE)
+
+_Placed = tuple[RequestType, yaml.Node]
+
+
+def parse(text: str) -> Catalog:
+    """The catalog written in `text` (YAML). Raises CatalogError, which names the line of each mistake."""
+    reader = Reader()
+    holders = _holders(reader, compose(text))
+    categories = _categories(reader, holders[-1])
+    groups = [(node, _category(reader, node)) for node in categories]
+    _check_categories(reader, groups)
+    placed = [entry for _, group in groups for entry in group]
+    _check_names(reader, placed)
+    top = {key: value for holder in holders for key, value in holder.items()}
+    rules = reader.texts(top.get("rules"), "rules", _MANY, _RULE)
+    kinds = tuple(kind for kind, _ in placed)
+    fallback = _named_fallback(reader, top.get("fallback"), kinds)
+    reader.finish()
+    fallback = fallback or _likely_fallback(kinds)
+    version = hashlib.sha256(text.encode()).hexdigest()[:12]
+    if fallback is None:
+        lent = _lent_fallback(kinds)
+        return Catalog(text, (*kinds, lent), lent, rules, version, lends_fallback=True)
+    return Catalog(text, kinds, fallback, rules, version)
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Catalog:
+    """The catalog that comes with the project."""
+    return parse(SHIPPED.read_text(encoding="utf-8"))
+
+
+def _holders(reader: Reader, root: yaml.Node | None) -> list[Fields]:
+    """The mappings from the top down to the one that should hold the categories."""
+    if not isinstance(root, yaml.MappingNode):
+        found = "is empty" if is_null(root) else f"begins with {kind_of(root)}"
+        reader.note(root, f"this is no catalog: it {found}; expected service_catalog.catalog.categories")
+        reader.finish()
+    holders = [reader.fields(root, "the catalog")]
+    for name in ("service_catalog", "catalog"):
+        if name in holders[-1]:
+            holders.append(reader.fields(holders[-1][name], name))
+    return holders
+
+
+def _categories(reader: Reader, holder: Fields) -> list[yaml.Node]:
+    node = holder.get("categories")
+    found = reader.items(node, "categories", MAX_REQUEST_TYPES)
+    if not found and not reader.faults:
+        reader.note(node, "the catalog has no list of categories: expected service_catalog.catalog.categories")
+    reader.finish()
+    return found
+
+
+def _category(reader: Reader, node: yaml.Node) -> list[_Placed]:
+    fields = reader.fields(node, "a category")
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    name = reader.name(fields.get("name"), node, "a category")
+    faults = len(reader.faults)
+    kinds = reader.items(fields.get("requests"), f"requests of {quoted(name)}", MAX_REQUEST_TYPES)
+    if not kinds and len(reader.faults) == faults:
+        reader.note(fields.get("requests", node), f"the category {quoted(name)} has no list of requests")
+    return [(_request_type(reader, kind, name), kind) for kind in kinds]
+
+
+def _request_type(reader: Reader, node: yaml.Node, category: str) -> RequestType:
+    fields = reader.fields(node, f"a request type of {quoted(category)}")
+    if not isinstance(node, yaml.MappingNode):
+        return RequestType(category, "")
+    name = reader.name(fields.get("name"), node, f"a request type of {quoted(category)}")
+    known = quoted(name)
+    return RequestType(
+        category=category,
+        name=name,
+        sla=_sla(reader, fields.get("sla"), f"the SLA of {known}"),
+        description=reader.text(fields.get("description"), f"the description of {known}", _DESCRIPTION),
+        examples=reader.texts(fields.get("examples"), f"the examples of {known}", _MANY, _EXAMPLE),
+        keywords=reader.texts(fields.get("keywords"), f"the keywords of {known}", _MANY, _KEYWORD),
+    )
+
+
+def _sla(reader: Reader, node: yaml.Node | None, what: str) -> Sla:
+    if node is None or is_null(node):
+        return DEFAULT_SLA
+    faults = len(reader.faults)
+    fields = reader.fields(node, what)
+    value = _number(reader.text(fields.get("value"), f"the value of {what}", 40))
+    unit = reader.text(fields.get("unit"), f"the unit of {what}", 40).lower()
+    unit = unit if unit.endswith("s") else f"{unit}s"
+    if unit in UNITS and 0 < value <= _LONGEST_SLA:
+        return Sla(int(value) if value.is_integer() else value, unit)
+    if len(reader.faults) == faults:
+        wrong = fields.get("value") if unit in UNITS else fields.get("unit")
+        needed = f"a value above 0 and up to {_LONGEST_SLA}, and a unit: {', '.join(UNITS)}"
+        reader.note(wrong or node, f"{what} must have {needed}")
+    return DEFAULT_SLA
+
+
+def _number(text: str) -> float:
+    """The number, or 0 where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _check_categories(reader: Reader, groups: list[tuple[yaml.Node, list[_Placed]]]) -> None:
+    """No category stands twice: its request types would be hard to find for whoever edits them."""
+    seen = set()
+    for node, group in groups:
+        name = group[0][0].category if group else ""
+        if name in seen:
+            reader.note(node, f"the category {quoted(name)} stands twice; put its requests into one")
+        seen.add(name or node)
+
+
+def _check_names(reader: Reader, placed: list[_Placed]) -> None:
+    """There are not too many request types, none stands twice, and no label means two of them."""
+    if len(placed) > MAX_REQUEST_TYPES:
+        _, node = placed[MAX_REQUEST_TYPES]
+        reader.note(node, f"the catalog has {len(placed)} request types; at most {MAX_REQUEST_TYPES} are supported")
+        reader.finish()
+    seen: dict[str, RequestType] = {}
+    for label, (kind, node) in zip(labels([kind for kind, _ in placed]), placed, strict=True):
+        other = seen.setdefault(label, kind)
+        if other is kind or not kind.name:
+            continue
+        if (other.category, other.name) == (kind.category, kind.name):
+            message = f"the request type {quoted(kind.name)} stands twice in {quoted(kind.category)}"
+        else:
+            message = f"{quoted(label)} could mean two request types; rename one of them"
+        reader.note(node, message)
+
+
+def _named_fallback(reader: Reader, node: yaml.Node | None, kinds: tuple[RequestType, ...]) -> RequestType | None:
+    """The entry that `fallback` names, by its name or its label."""
+    named = reader.text(node, "fallback", 500)
+    if not named:
+        return None
+    found = {label: kind for label, kind in zip(labels(kinds), kinds, strict=True) if named in (label, kind.name)}
+    if len(found) != 1 and not reader.faults:
+        several = f"could be {' or '.join(map(quoted, found))}; name one of them"
+        reader.note(node, f"the fallback {quoted(named)} {several if found else 'is not one of the request types'}")
+    return next(iter(found.values()), None)
+
+
+def _likely_fallback(kinds: tuple[RequestType, ...]) -> RequestType | None:
+    """The entry that sounds most as if it were for what fits nowhere."""
+    likely = max(kinds, key=_catch_all_words)
+    return likely if _catch_all_words(likely) >= 2 else None
+
+
+def _lent_fallback(kinds: tuple[RequestType, ...]) -> RequestType:
+    """The shipped entry, with no more examples and keywords than the others have, or it would draw their tickets."""
+    usual = shipped().fallback
+    examples = median_low([len(kind.examples) for kind in kinds])
+    keywords = median_low([len(kind.keywords) for kind in kinds])
+    return replace(usual, examples=usual.examples[:examples], keywords=usual.keywords[:keywords])
+
+
+def _catch_all_words(kind: RequestType) -> int:
+    return len({word.lower() for word in _CATCH_ALL_WORDS.findall(f"{kind.category} {kind.name}")})

@@ -1,0 +1,247 @@
+"""Outgoing HTTP that reaches only public addresses, ends in time, and reads no answer without end.
+
+The address is checked where the socket is opened, after the name was resolved, and that very address is connected to;
+so neither a redirect, nor an odd spelling of an address, nor a name that changes its mind can get past the check.
+"""
+
+import ipaddress
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.util.connection import create_connection
+
+MAX_ANSWER = 10_000_000
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052, section 2.1
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class AddressRefusedError(requests.RequestException):
+    """The host has no address that may be connected to; the text says what to do."""
+
+
+class _DeniedError(Exception):
+    """What urllib3 lets through, as it would not let through an OSError."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which addresses may be connected to, beside public ones.
+
+    `allow` holds host names, addresses and networks, as OUTGOING_ALLOW does. `own` is an address that the operator
+    wrote into a setting: where its host is a literal loopback or private address (or `localhost`), exactly this host
+    and port is allowed. A name that merely resolves to such an address is not, and neither is a link-local address.
+    """
+
+    allow: tuple[str, ...] = ()
+    own: str | None = None
+
+    def addresses(self, host: str, port: int) -> list[str]:
+        """The addresses of `host` that may be connected to. Raises AddressRefusedError, and OSError as a resolver."""
+        answers = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        found = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+        # All of them must pass: an answer of one good and one bad address is what an attacker's name server gives.
+        if not found or not all(self._permits(host.strip("[]").lower(), port, address) for address in found):
+            raise AddressRefusedError(
+                f"the host {host} is at an address that is not public; if that is meant, name it in OUTGOING_ALLOW"
+            )
+        return found
+
+    def _permits(self, host: str, port: int, text: str) -> bool:
+        address = _plain(ipaddress.ip_address(text.partition("%")[0]))
+        if _is_public(address) or host in {name.lower() for name in self.allow}:
+            return True
+        if any(address in network for network in _networks(self.allow) if network.version == address.version):
+            return True
+        return (host, port) == self._own_place() and (address.is_private and not _is_never_own(address))
+
+    def _own_place(self) -> tuple[str, int] | None:
+        """Host and port of `own`, where its host is a literal address in its one usual spelling, or `localhost`."""
+        parts = urlsplit(self.own or "")
+        host = parts.hostname or ""
+        with suppress(ValueError):
+            if host == "localhost" or _is_usual(host):
+                return host, parts.port or (443 if parts.scheme == "https" else 80)
+        return None
+
+
+def _is_usual(host: str) -> bool:
+    """Whether a literal address has its one usual spelling. Raises ValueError where it is none."""
+    address = ipaddress.ip_address(host)
+    return str(address) == host and _plain(address) == address
+
+
+def _plain(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for, where it does."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1] or address
+
+
+def _is_public(address: Address) -> bool:
+    # Site-local addresses (fec0::/10) count as global in Python, though RFC 3879 only took away their name.
+    local = address.is_link_local or (address.version == 6 and address.is_site_local)
+    return address.is_global and not (address.is_multicast or address.is_reserved or local)
+
+
+def _is_never_own(address: Address) -> bool:
+    # Where clouds keep their metadata, credentials included.
+    return address.is_link_local or address.is_multicast or address.is_unspecified
+
+
+def _networks(allow: Iterable[str]) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    for item in allow:
+        with suppress(ValueError):
+            yield ipaddress.ip_network(item, strict=False)
+
+
+class _Deadline:
+    """Shuts down what was connected within its block once its time is over, whatever it is doing then."""
+
+    def __init__(self, seconds: float) -> None:
+        self.ends = time.monotonic() + seconds
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._shut)
+        self._timer.daemon = True
+
+    @property
+    def left(self) -> float:
+        return self.ends - time.monotonic()
+
+    def watch(self, connected: socket.socket) -> None:
+        # A duplicate, because TLS takes the socket over while it still shakes hands.
+        self._sockets.append(connected.dup())
+
+    def _shut(self) -> None:
+        for connected in self._sockets:
+            with suppress(OSError):
+                connected.shutdown(socket.SHUT_RDWR)
+
+    def __enter__(self) -> "_Deadline":
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._timer.join()
+        for connected in self._sockets:
+            connected.close()
+
+
+_deadline: ContextVar[_Deadline] = ContextVar("deadline")
+_rule: ContextVar[Rule] = ContextVar("rule")
+
+
+def _connect(connection: HTTPConnection) -> socket.socket:
+    try:
+        addresses = _rule.get().addresses(connection._dns_host, connection.port)
+    except AddressRefusedError as error:
+        raise _DeniedError(str(error)) from None
+    except (OSError, UnicodeError) as error:
+        raise urllib3.exceptions.NewConnectionError(connection, type(error).__name__) from None
+    connected = _first(connection, addresses)
+    _deadline.get().watch(connected)
+    return connected
+
+
+def _first(connection: HTTPConnection, addresses: Sequence[str]) -> socket.socket:
+    reason = "nothing was tried"
+    for address in addresses:
+        left = max(_deadline.get().left, 0.001)
+        try:
+            return create_connection((address, connection.port), left, socket_options=connection.socket_options)
+        except OSError as error:
+            reason = type(error).__name__
+    raise urllib3.exceptions.NewConnectionError(connection, reason)
+
+
+class _Http(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _connect(self)
+
+
+class _Https(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return _connect(self)
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+
+class Session(requests.Session):
+    """Requests whose whole answer is read before they return; none follows a redirect or a proxy.
+
+    One takes `seconds` at most from the first byte to the last (looking up the name excepted), and reads `max_answer`
+    bytes at most. Raises requests.RequestException: AddressRefusedError, Timeout, or what requests itself has.
+    """
+
+    def __init__(self, rule: Rule, seconds: float, max_answer: int = MAX_ANSWER) -> None:
+        super().__init__()
+        self.rule, self._seconds, self._max_answer = rule, seconds, max_answer
+        self.trust_env = False  # Else requests would add the credentials of ~/.netrc, and go where a proxy decides.
+        self.headers["Connection"] = "close"
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, _Adapter())
+
+    def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
+        options |= {"stream": True, "allow_redirects": False, "timeout": self._seconds}
+        with _set(_rule, self.rule), _Deadline(self._seconds) as deadline, _set(_deadline, deadline):
+            try:
+                response = super().request(method, url, *args, **options)
+                with response:
+                    body = response.raw.read(self._max_answer + 1, decode_content=True)
+            except _DeniedError as error:
+                raise AddressRefusedError(str(error)) from None
+            except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+                raise _failure(error, deadline) from None
+            finally:
+                self.close()  # A connection that was kept would belong to no deadline, and may be half closed.
+            if deadline.left <= 0:  # An answer without a length looks whole when it is cut off.
+                raise requests.Timeout("the answer took too long")
+        if len(body) > self._max_answer:
+            raise requests.RequestException(f"the answer is larger than {self._max_answer} bytes")
+        response._content = body
+        return response
+
+
+def _failure(error: Exception, deadline: _Deadline) -> requests.RequestException:
+    """What to raise instead; without the text of `error`, which may repeat the address and what is secret in it."""
+    if deadline.left <= 0 or isinstance(error, requests.Timeout):
+        return requests.Timeout("the answer took too long")
+    if isinstance(error, requests.RequestException):
+        return type(error)(type(error).__name__)
+    return requests.ConnectionError(type(error).__name__)
+
+
+@contextmanager
+def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)

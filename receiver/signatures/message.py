@@ -1,0 +1,96 @@
+"""What is verified, and the questions every way of verifying asks about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from marshmallow import ValidationError
+
+MAX_ID_LENGTH = 255
+# A helpdesk whose clock is ahead of ours is forgiven as much as one that is late by Standard Webhooks' rule.
+FUTURE_SECONDS = 300
+
+
+class SignatureError(ValueError):
+    """The delivery is refused; the text names the check that failed and never the expected value."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A request as it was sent: names of headers in lower case, the body's raw bytes, the public address it went to."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    method: str = "POST"
+    url: str = ""
+    peer: str = ""
+
+
+@dataclass(frozen=True, repr=False)  # A repr would show the secret in a log or a traceback.
+class Secret:
+    """What a source shares with us; `until` is when it stops counting, so that an old one ends by itself."""
+
+    value: str
+    until: datetime | None = None
+
+    def is_live(self, now: float) -> bool:
+        """Whether it counts at `now`, in unix seconds."""
+        return self.until is None or now < self.until.timestamp()
+
+
+# Printed in the vendors' own documentation, so that anybody can sign with them.
+_PUBLISHED = (
+    "dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==",  # Zendesk, for webhooks that are not saved yet.
+    "It's a Secret to Everybody",  # GitHub and Atlassian.
+    "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",  # Standard Webhooks.
+    "C2FVsBQIhrscChlQIMV+b5sSYspob7oD",  # Svix, who began Standard Webhooks.
+)
+
+
+def refuse_published(value: str) -> None:
+    """Raises ValidationError for a secret that a vendor has published as its example."""
+    if value.removeprefix("whsec_") in _PUBLISHED:
+        raise ValidationError("Printed in the vendor's documentation, so anybody could sign; have a new one made.")
+
+
+def header(headers: Mapping[str, str], name: str) -> str:
+    """The header `name`, which must be there. Raises SignatureError."""
+    value = headers.get(name.lower(), "")
+    if not value:
+        raise SignatureError(f"{name} header is missing")
+    return value
+
+
+def seconds(text: str, unit: str, name: str) -> float:
+    """The unix seconds in a timestamp of `unit` s, ms or iso. Raises SignatureError, which calls it `name`."""
+    if unit == "iso":
+        return _iso(text, name)
+    if not (text.isascii() and text.isdecimal() and len(text) <= 15):
+        raise SignatureError(f"{name} is not a whole number of unix {'seconds' if unit == 's' else 'milliseconds'}")
+    return int(text) / (1 if unit == "s" else 1000)
+
+
+def _iso(text: str, name: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return moment.timestamp()
+    except (ValueError, OverflowError):
+        pass
+    raise SignatureError(f"{name} is not a time such as 2026-01-01T00:00:00Z")
+
+
+def check_age(sent: float, now: float, window: float, name: str) -> None:
+    """Refuse what was sent more than `window` seconds ago, or too far in the future. Raises SignatureError."""
+    age = now - sent
+    if age > window:
+        raise SignatureError(f"{name} is more than {_span(window)} old")
+    if age < -FUTURE_SECONDS:
+        raise SignatureError(f"{name} is more than {_span(FUTURE_SECONDS)} in the future; check the clocks")
+
+
+def _span(length: float) -> str:
+    for size, unit in ((3600, "hours"), (60, "minutes")):
+        if length >= size and length % size == 0:
+            return f"{length / size:.0f} {unit}"
+    return f"{length:.0f} seconds"

@@ -1,0 +1,169 @@
+"""From a request's body to tickets, by the paths of a source."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from email.utils import parseaddr
+from typing import Any
+
+from marshmallow import ValidationError
+from marshmallow.validate import Length
+
+from receiver.record.deliveries import Content
+from receiver.schemas import Address, Link, Name
+from receiver.sources import bodies, standard
+from receiver.sources.profile import FieldPath, Names
+from receiver.sources.shape import Shape
+from receiver.sources.text import readable
+from receiver.sources.times import moment
+
+_LONGEST_SUBJECT = 200
+_TIMES = ("created_at", "updated_at")
+# What we can do without: a helpdesk's odd address costs the address, not the ticket.
+_OPTIONAL = {"requester_email": Address(), "url": Link(), "priority": Name(validate=Length(max=100))}
+_CONTENT_TYPES = {"text/html": "html", "text/plain": "text", "text/markdown": "markdown"}
+_ZONED = re.compile(r"(?:Z|[+-]\d{2}:?\d{2}|[A-Z]{2,5})$")
+_MOST_NAMED, _LONGEST_EVENT = 5, 60
+
+
+def read(shape: Shape, body: bytes, headers: Mapping[str, str], max_batch: int, max_bytes: int) -> Content:
+    """What is in a genuine body; `headers` are those kept with its delivery. Never raises."""
+    try:
+        document = bodies.decode(
+            body,
+            headers.get("content-type", ""),
+            headers.get("content-encoding", "").lower(),
+            lenient=shape.lenient,
+            max_bytes=max_bytes,
+        )
+        items = _items(shape, document)
+    except ValueError as error:
+        return Content(error=str(error))
+    return _content(shape, document, items, headers, max_batch)
+
+
+def _items(shape: Shape, document: Any) -> list[Any]:
+    """The single tickets or events in a body. Raises ValueError where there are none."""
+    if shape.items is None:
+        return standard.unwrap(document)
+    found = shape.items(document)
+    if found is None:
+        raise ValueError(f"there is nothing at {shape.items.text} in the body; change items in SOURCES_FILE")
+    return _listed(found)
+
+
+def _listed(value: Any) -> list[Any]:
+    items = value if isinstance(value, list) else [value]
+    if not items:
+        raise ValueError("there are no tickets in the body")
+    return items
+
+
+def _content(shape: Shape, document: Any, items: list[Any], headers: Mapping[str, str], max_batch: int) -> Content:
+    names = [_name(shape.event, document, item, headers) for item in items]
+    # What is no object is no event either, and the schema shall say so.
+    named = zip(items, names, strict=True)
+    wanted = [item for item, name in named if shape.takes(name) or not isinstance(item, dict)]
+    others = [item for item in wanted if not shape.is_own(_name(shape.actor, document, item, headers))]
+    key = _key(shape, document, items)
+    if not wanted:
+        told = ", ".join(sorted({ascii(name)[:_LONGEST_EVENT] for name in names})[:_MOST_NAMED])
+        return Content(key=key, ignored=f"nothing to do: {told} is no event that makes or changes a ticket")
+    if not others:
+        return Content(key=key, ignored="nothing to do: own_actor did this, which is what we wrote ourselves")
+    if len(others) > max_batch:
+        told = f"{len(others)} tickets in one delivery; at most {max_batch} are taken, send several"
+        return Content(key=key, error=told)
+    # No field can be found in a bare number or text; the schema shall say that, and not what is missing in it.
+    mapped = [_ticket(shape, item) if shape.fields and isinstance(item, dict | list) else item for item in others]
+    found = standard.validate(mapped, thin=shape.thin)
+    return Content(found.tickets, _explained(shape, mapped, found.rejected), key=key)
+
+
+def _explained(shape: Shape, mapped: Sequence[Any], rejected: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rejected, with the place at which a field was looked for where there is nothing."""
+    for fault in rejected:
+        ticket, errors = mapped[fault["index"]], fault["errors"]
+        for name in errors.keys() & shape.fields.keys():
+            if name not in ticket:
+                where = shape.fields[name].path.text
+                errors[name] = [f"There is nothing at {where}; mend the helpdesk's template, or this source's fields."]
+    return rejected
+
+
+def _name(names: Names, document: Any, item: Any, headers: Mapping[str, str]) -> str | None:
+    """What this event is called; None where nothing says so."""
+    parts = [headers.get(names.header.lower())] if names.header else []
+    parts += [names.body(document)] if names.body else []
+    parts += [names.item(item)] if names.item else []
+    return ".".join(map(str, filter(_is_name, parts))) or None
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+
+
+def _key(shape: Shape, document: Any, items: Sequence[Any]) -> str | None:
+    """The delivery's own name where the body has one; of a batch, the names of its items."""
+    names = shape.delivery
+    if names.body is None and names.item is None:
+        return None
+    found = [names.body(document)] if names.body else [names.item(item) for item in items] if names.item else []
+    return "+".join(map(str, found)) if found and all(map(_is_name, found)) else None
+
+
+def _ticket(shape: Shape, item: Any) -> dict[str, Any]:
+    """An item in our own shape; what cannot be understood is left as it is, for the schema to name."""
+    ticket = {name: _value(name, path, item) for name, path in shape.fields.items()}
+    for name, field in _OPTIONAL.items():
+        ticket[name] = _or_unknown(field, ticket.get(name))
+    if not ticket.get("short_description"):
+        ticket["short_description"] = _first_line(ticket.get("long_description")) or ("" if shape.thin else None)
+    return {name: value for name, value in ticket.items() if value is not None}
+
+
+def _value(name: str, path: FieldPath, item: Any) -> Any:
+    value = path.path(item)
+    if value is None or value == "":
+        return None
+    if name in _TIMES:
+        return _time(value, path)
+    if name == "requester_email":
+        return parseaddr(value)[1] or None if isinstance(value, str) else None
+    if path.format or path.format_from:
+        return _readable(value, path, item)
+    return value
+
+
+def _time(value: Any, path: FieldPath) -> Any:
+    try:
+        if path.zone and isinstance(value, str) and not _ZONED.search(value.strip()) and not value.strip().isdecimal():
+            return datetime.fromisoformat(value.strip()).replace(tzinfo=path.zone).isoformat()
+        found = moment(value)
+    except (ValueError, OverflowError, OSError):
+        return value
+    return found.isoformat() if found else None
+
+
+def _readable(value: Any, path: FieldPath, item: Any) -> Any:
+    named = path.format_from(item) if path.format_from else None
+    kind = _CONTENT_TYPES.get(named.partition(";")[0].strip().lower() if isinstance(named, str) else "", path.format)
+    if kind == "adf" and isinstance(value, str):
+        kind = "text"
+    if not isinstance(value, str) and kind != "adf":
+        return value
+    return readable(value, kind or "text")
+
+
+def _or_unknown(field: Any, value: Any) -> Any:
+    """The value where it is what it should be, else None: unknown, never a guess."""
+    try:
+        return field.deserialize(value) if value is not None else None
+    except ValidationError:
+        return None
+
+
+def _first_line(text: Any) -> str | None:
+    """What stands in for a subject that was left empty: the description's own first line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] if isinstance(text, str) else []
+    return lines[0][:_LONGEST_SUBJECT] if lines else None

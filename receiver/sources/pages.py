@@ -1,0 +1,138 @@
+"""The set-up page of each helpdesk, made of its profile, so that it says what the code does."""
+
+from collections.abc import Callable, Mapping
+
+from receiver.signatures.hmacs import Hmac
+from receiver.sources.profile import FIELDS, FieldPath, Names, Profile
+
+_NOTICE = "<!-- Made by `python -m jobs sources docs`; change the profile, not this file. -->"
+
+
+def all_pages(profiles: Mapping[str, Profile]) -> dict[str, str]:
+    """The text of every page by its file name, the index included."""
+    pages = {f"{name}.md": page(profile) for name, profile in profiles.items()}
+    rows = [f"| [{p.title}]({name}.md) | `{name}` | {_short(p)} |" for name, p in sorted(profiles.items())]
+    index = [
+        "# Connect a helpdesk",
+        _NOTICE,
+        "| helpdesk | profile | proves itself by |\n|---|---|---|\n" + "\n".join(rows),
+    ]
+    return pages | {"README.md": "\n\n".join([*index, _MORE])}
+
+
+def page(profile: Profile) -> str:
+    """One helpdesk's page, in Markdown."""
+    parts = [
+        f"# {profile.title}",
+        _NOTICE,
+        "## In SOURCES_FILE",
+        f"```yaml\nsources:\n  {profile.name}-desk:\n    profile: {profile.name}\n    {_proof(profile)}\n```",
+        "Restart; `python -m jobs sources` prints the URL to paste. [What else can be said here](README.md).",
+        "## In the helpdesk",
+        profile.setup.strip(),
+    ]
+    if profile.template:
+        parts.append(f"```\n{profile.template.strip()}\n```")
+    parts += [profile.notes.strip()] if profile.notes else []
+    parts += ["## Try it", f"`python -m jobs sources test {profile.name}-desk` sends the receiver a sample."]
+    parts += ["## What is understood", _understood(profile)]
+    if profile.fields:
+        parts.append(_table(profile))
+    if profile.facts:
+        parts.append("Sources: " + ", ".join(f"<{fact}>" for fact in profile.facts))
+    return "\n\n".join(parts) + "\n"
+
+
+def _proof(profile: Profile) -> str:
+    first = next(iter(profile.signings.values()), None)
+    if isinstance(first, Hmac):
+        return 'secrets: ["..."]'
+    return 'secrets: ["whsec_..."]' if profile.name == "standard" else 'token: {basic: "user:password"}'
+
+
+def _short(profile: Profile) -> str:
+    first = next(iter(profile.signings.values()), None)
+    if isinstance(first, Hmac):
+        return f"signature in `{first.header}`"
+    return "Standard Webhooks" if profile.name == "standard" else "a fixed credential"
+
+
+def _understood(profile: Profile) -> str:
+    lines = [f"Proof{_choice(profile, name)}: {signing.describe()}" for name, signing in profile.signings.items()]
+    lines = lines or ["Proof: it cannot sign; a fixed header, compared in constant time."]
+    lines.append(f"A resend is known by {_named(profile.delivery)}the body itself.")
+    if profile.events:
+        taken = ", ".join(f"`{event}`" for event in profile.events)
+        lines.append(f"Events: {taken}; others are acknowledged, and nothing comes of them.")
+    lines += [sentence for holds, sentence in _SENTENCES if holds(profile)]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+_SENTENCES: list[tuple[Callable[[Profile], bool], str]] = [
+    (lambda p: p.lenient, "Raw line breaks and quotes that a template lets through get a second, lenient reading."),
+    (lambda p: p.name == "standard", "A broken body is answered with 422, and kept."),
+    (
+        lambda p: p.name != "standard",
+        "A broken body is kept, and answered with 200 `quarantined`: a resend is no help.",
+    ),
+    (lambda p: p.challenge, "The CRA challenge is answered for its one constant token only; any other gets 403."),
+    (lambda p: p.thin, "What the payload leaves out is fetched where `api` is configured, else unknown."),
+]
+
+
+def _choice(profile: Profile, name: str) -> str:
+    return f" (`signing: {name}`)" if len(profile.signings) > 1 else ""
+
+
+def _named(names: Names) -> str:
+    if names.header:
+        return f"`{names.header}`, and by "
+    path = names.body or names.item
+    return f"`{path.text}` in the body, and by " if path else ""
+
+
+def _table(profile: Profile) -> str:
+    rows = [_row(name, profile.fields[name]) for name in FIELDS if name in profile.fields]
+    where = f" of each item in `{profile.items.text}`" if profile.items and profile.items.text != "@" else ""
+    return f"| field | path{where} | written in |\n|---|---|---|\n" + "\n".join(rows)
+
+
+def _row(name: str, path: FieldPath) -> str:
+    shown = path.path.text.replace("|", "\\|")
+    written = path.format or (f"times in {path.zone.key}" if path.zone else "")
+    if path.format_from:
+        written += f", or as `{path.format_from.text}` says"
+    return f"| `{name}` | `{shown}` | {written} |"
+
+
+_MORE = """\
+## What a source may say
+
+```yaml
+sources:
+  NAME:                       # the address is /webhooks/NAME
+    profile: zendesk          # one of those above
+    secrets: ["...", {secret: "...", until: 2026-12-31}]   # each counts, until its day is over
+    token: {basic: "user:password"}   # instead of secrets; or {bearer: ...}, or {header: X-Api-Key, value: ...}
+    hmac: {header: X-Sign, algorithm: sha256, encoding: hex, prefix: "sha256=", signed: "{timestamp}.{body}",
+           timestamp_header: X-Time, unit: s, window: 300}   # instead of the profile's own way of signing
+    fields: {requester_email: ticket.contact.email, long_description: {path: ticket.text, format: html}}
+    items: data.tickets       # JMESPath to the tickets in a body
+    events: [created]         # the names that are taken, instead of the profile's
+    event: {body: type}       # where the name stands: header, body or item
+    delivery: {header: X-Id}  # what a resend is known by
+    own_actor: "5b10ac8d82e05b22cc7d4ef5"   # the user as whom we write back; what it does is acknowledged and ignored
+    actor: {body: user.id}    # where an event says who acted; known for jira (account id), github (login), linear (id)
+    unsigned: true            # no proof at all; needs allow_from unless HOST is this machine only
+    allow_from: [10.1.0.0/16]
+    api: {url: ..., token: ...}   # the way back: completing, write_back, reconcile
+```
+
+[The way back](../outgoing.md) has a page of its own.
+
+Fields are [JMESPath](https://jmespath.org) expressions; `format` is `text`, `html`, `markdown` or `adf`; `zone` is the
+time zone of times that name none. `origin(url)` is the scheme and the host of an address. A wrong file is refused at
+the start, with every mistake named.
+
+`unsigned` compares the address of whoever connects. Behind a proxy that is the proxy, so what was forwarded is refused.
+"""

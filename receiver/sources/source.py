@@ -1,0 +1,55 @@
+"""One source: how its messages are verified and read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from receiver.record.deliveries import Content
+from receiver.signatures import Message
+from receiver.signatures.message import Secret
+from receiver.signatures.static import Unsigned
+from receiver.sources import mapping, outgoing
+from receiver.sources.profile import Profile, Signing
+from receiver.sources.shape import Shape
+
+_KEPT_HEADERS = ("content-type", "content-encoding", "user-agent")
+
+
+@dataclass(frozen=True, repr=False)  # A repr would show the secrets in a log or a traceback.
+class Source:
+    """One helpdesk that pushes to us.
+
+    `api`, `write_back` and `reconcile` are the mappings of these names in SOURCES_FILE, for the jobs to read.
+    """
+
+    name: str
+    profile: Profile
+    secrets: tuple[Secret, ...]
+    signing: Signing
+    shape: Shape
+    api: Mapping[str, Any] | None = None
+    write_back: Mapping[str, Any] | None = None
+    reconcile: Mapping[str, Any] | None = None
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether what arrives is proved to come from this source."""
+        return not isinstance(self.signing, Unsigned)
+
+    @property
+    def completes(self) -> bool:
+        """Whether what arrives thin is completed from the helpdesk's API."""
+        return self.api is not None and self.profile.name in outgoing.THIN
+
+    def verify(self, message: Message, now: float) -> str | None:
+        """The delivery id of a genuine message where it is signed; `now` in unix seconds. Raises SignatureError."""
+        return self.signing.verify(self.secrets, message, now)
+
+    def kept(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Of a message's headers, in lower case, those that are recorded: none that proves who sent it."""
+        names = (*_KEPT_HEADERS, *self.signing.headers, *self.shape.headers)
+        return {name: headers[name] for name in names if name in headers}
+
+    def read(self, body: bytes, headers: Mapping[str, str], max_batch: int, max_bytes: int) -> Content:
+        """What is in a genuine body; `headers` are the `kept` ones. Never raises, so that it can be done again."""
+        return mapping.read(self.shape, body, headers, max_batch, max_bytes)

@@ -1,0 +1,125 @@
+"""Atlassian's document format to text.
+
+Source: https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+_DEEPEST = 50
+_MOST_NODES = 50_000
+_BLOCKS = {
+    "paragraph", "heading", "codeBlock", "blockquote", "panel", "rule", "bulletList", "orderedList", "taskList",
+    "decisionList", "table", "mediaGroup", "mediaSingle", "expand", "nestedExpand", "blockCard", "embedCard", "caption",
+}  # fmt: skip
+_NAMED = ("text", "shortName", "title", "alt", "url")  # The attributes that hold what a reader sees, best first.
+
+
+def rendered(document: Mapping[str, Any]) -> str:
+    """The text of a document or of any node; an unknown node says what is in it."""
+    return _Reader().blocks(document, 0)
+
+
+class _Reader:
+    """Reads a document, so many nodes at most."""
+
+    def __init__(self) -> None:
+        self.left = _MOST_NODES
+
+    def children(self, node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        content = node.get("content")
+        for child in content if isinstance(content, list) else ():
+            self.left -= 1
+            if self.left < 0:
+                return
+            if isinstance(child, Mapping):
+                yield child
+
+    def blocks(self, node: Mapping[str, Any], depth: int) -> str:
+        """The children one after the other: those that are blocks on lines of their own."""
+        if depth > _DEEPEST:
+            return self.flat(node)
+        lines, inline = [], ""
+        for child in self.children(node):
+            if child.get("type") in _BLOCKS or str(child.get("type")).endswith(("Item", "Row")):
+                lines += [inline] if inline else []
+                inline = ""
+                lines.append(self.block(child, depth + 1))
+            else:
+                inline += self.inline(child, depth + 1)
+        return "\n".join([*lines, inline] if inline else lines)
+
+    def block(self, node: Mapping[str, Any], depth: int) -> str:
+        kind = node.get("type")
+        if kind in ("bulletList", "orderedList", "taskList", "decisionList"):
+            return self.items(node, depth)
+        if kind == "tableRow":
+            return " | ".join(self.blocks(cell, depth + 1).replace("\n", " ") for cell in self.children(node))
+        inside = self.blocks(node, depth)
+        if kind == "blockquote":
+            return "\n".join(f"> {line}" for line in inside.split("\n"))
+        title = _said(node)
+        text = "\n".join(part for part in (title, inside) if part)
+        return f"{text}\n" if kind in ("paragraph", "heading") and depth == 1 else text
+
+    def items(self, node: Mapping[str, Any], depth: int) -> str:
+        first = _attributes(node).get("order", 1)
+        number = first if isinstance(first, int) else 1
+        lines = []
+        for item in self.children(node):
+            sign = f"{number}. " if node.get("type") == "orderedList" else "- "
+            if item.get("type") == "taskItem":
+                sign = "[x] " if _attributes(item).get("state") == "DONE" else "[ ] "
+            number += 1
+            lines.append(sign + self.blocks(item, depth + 1).strip("\n").replace("\n", "\n  "))
+        return "\n".join(lines)
+
+    def inline(self, node: Mapping[str, Any], depth: int) -> str:
+        kind = node.get("type")
+        if kind == "hardBreak":
+            return "\n"
+        if kind == "text":
+            return _linked(node)
+        if kind == "date":
+            return _day(_attributes(node).get("timestamp"))
+        return _said(node) + self.blocks(node, depth)
+
+    def flat(self, node: Mapping[str, Any]) -> str:
+        """The text below a node that is nested absurdly deep."""
+        found, pending = [], [node]
+        while pending:
+            node = pending.pop()
+            found.append(node["text"] if isinstance(node.get("text"), str) else _said(node))
+            pending.extend(reversed(list(self.children(node))))
+        return " ".join(part for part in found if part)
+
+
+def _attributes(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = node.get("attrs")
+    return found if isinstance(found, Mapping) else {}
+
+
+def _said(node: Mapping[str, Any]) -> str:
+    """What a node says by itself: the name in a mention, the address of a card."""
+    attributes = _attributes(node)
+    said = next((attributes[name] for name in _NAMED if isinstance(attributes.get(name), str) and attributes[name]), "")
+    return str(said)
+
+
+def _linked(node: Mapping[str, Any]) -> str:
+    text = node.get("text")
+    text = text if isinstance(text, str) else ""
+    marks = node.get("marks")
+    for mark in marks if isinstance(marks, list) else ():
+        target = _attributes(mark).get("href") if isinstance(mark, Mapping) and mark.get("type") == "link" else None
+        if isinstance(target, str) and target.startswith(("http://", "https://")) and target != text:
+            return f"{text} ({target})"
+    return text
+
+
+def _day(timestamp: Any) -> str:
+    try:
+        return datetime.fromtimestamp(int(timestamp) / 1000, UTC).date().isoformat()
+    except (TypeError, ValueError, OverflowError, OSError):
+        return ""
