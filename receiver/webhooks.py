@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from receiver import queue
 from receiver.clock import now
-from receiver.record import deliveries, errands
+from receiver.record import deliveries
 from receiver.record.deliveries import Arrival, Content
 from receiver.record.models import QUARANTINED, Delivery
 from receiver.signatures import Message, SignatureError, glpi
@@ -111,16 +111,7 @@ def _record(source: Source, arrival: Arrival, content: Content) -> tuple[Deliver
         first = deliveries.original(session, arrival.source, arrival.key, body_sha256)
         if first is not None:
             return deliveries.record_redelivery(session, arrival, first), first
-        delivery = deliveries.record(session, arrival, content)
-        if source.completes:
-            named = _named_only(source, content)
-            errands.plan_completing(session, delivery.id, source.name, arrival.received_at, named)
-        return delivery, None
-
-
-def _named_only(source: Source, content: Content) -> list[str]:
-    """The tickets of which a delivery says no more than that they have changed, as some helpdesks' events do."""
-    return [ticket.external_id for ticket in content.tickets if source.shape.thin and not ticket.long_description]
+        return deliveries.record(session, arrival, content), None
 
 
 def _acknowledge(source: Source, delivery: Delivery, first: Delivery | None) -> ResponseReturnValue:
