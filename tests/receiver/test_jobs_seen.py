@@ -116,7 +116,7 @@ def test_a_running_job_is_seen_with_its_worker_and_stopped(connection: "redis.Re
         changes.stop(connection, job.id)
     process = subprocess.Popen([sys.executable, "-c", WORKER, redis_url], stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: seen.look(connection, now()).running)
+        wait_until(lambda: any(job.worker for job in seen.look(connection, now()).running))
         _check_running(connection, job)
         changes.stop(connection, job.id)
         wait_until(lambda: job.get_status() == JobStatus.STOPPED)
