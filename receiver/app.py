@@ -19,6 +19,7 @@ from receiver import (
 from receiver.api import docs
 from receiver.api.description import describe, describe_webhooks
 from receiver.api.errors import require_json
+from receiver.dashboard import error_page, formats, frame
 from receiver.log import configure
 from receiver.record.database import Record
 from receiver.settings import Settings
@@ -76,16 +77,24 @@ def _register(app: Flask) -> None:
     describe_webhooks(rest, app)
     app.before_request_funcs[docs.blueprint.name] = [auth.require_person]
     app.register_blueprint(docs.blueprint)
-    app.before_request_funcs[dashboard.blueprint.name] = [auth.require_person]
-    app.register_blueprint(dashboard.blueprint)
+    frame.init_app(app)
+    formats.init_app(app)
+    for pages in dashboard.BLUEPRINTS:
+        app.before_request_funcs[pages.name] = [auth.require_person]
+        app.register_blueprint(pages)
 
 
 def _explain(error: HTTPException) -> ResponseReturnValue:
-    """Every error in one shape: {"code", "status", "message"}, and "errors" where single fields are wrong."""
+    """Every error in one shape: {"code", "status", "message"}, and "errors" where single fields are wrong.
+
+    A browser on a page gets a page that says the same.
+    """
     if isinstance(error.response, Response):
         return error.response
     details = getattr(error, "data", None) or {}
     message = details.get("message") or (_WRONG_FIELDS if "messages" in details else error.description)
+    if error_page.is_wanted():
+        return error_page.render(error, str(message))
     body = {"code": error.code, "status": error.name, "message": message}
     if details.get("messages"):
         body["errors"] = details["messages"]

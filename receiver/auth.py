@@ -79,7 +79,7 @@ def sign_in_with(token: str) -> ResponseReturnValue:
     if not good:
         return _sign_in_page("This link was used before, or is older than a day."), 403
     login_user(Operator())
-    return redirect(url_for("dashboard.overview_page"))
+    return redirect(url_for("overview_pages.overview_page"))
 
 
 @blueprint.post("/sign-out")

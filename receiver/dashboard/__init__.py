@@ -1,32 +1,5 @@
-"""The pages."""
+"""The pages: one module and one blueprint each, named after the page, behind the guard that app.py sets above them."""
 
-from flask import Blueprint, current_app, flash, redirect, render_template, url_for
-from flask.typing import ResponseReturnValue
+from receiver.dashboard import overview
 
-from receiver.api.digests import claim_digest_now
-from receiver.api.stats import redis_state
-from receiver.clock import now
-from receiver.record import digests, overview, tickets
-
-blueprint = Blueprint("dashboard", __name__)
-
-_LATEST = 20
-
-
-@blueprint.get("/")
-def overview_page() -> ResponseReturnValue:
-    """Counts, the latest tickets and digests."""
-    moment = now()
-    with current_app.extensions["record"].read() as session:
-        counts = overview.counts(session, moment)
-        latest = tickets.page(session, {}, _LATEST)
-        sent = digests.page(session, _LATEST)
-    return render_template("overview.html", counts=counts, tickets=latest, digests=sent, redis=redis_state())
-
-
-@blueprint.post("/digests")
-def send_digest() -> ResponseReturnValue:
-    """Send a digest now."""
-    digest = claim_digest_now(now())
-    flash(f"Digest {digest.id} is on its way." if digest else "Nothing was settled since the last digest.")
-    return redirect(url_for("dashboard.overview_page"))
+BLUEPRINTS = (overview.blueprint,)

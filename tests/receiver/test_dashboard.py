@@ -72,9 +72,15 @@ def test_an_empty_record_says_what_will_be_seen(person: FlaskClient) -> None:
 
 
 def _no_way_in(page: Any) -> None:
-    assert page.xpath("//script | //img | //iframe | //object | //style | //base") == []
+    assert page.xpath("//iframe | //object | //style | //base | //@style") == []
+    loaded = page.xpath("//script/@src | //img/@src")
+    assert len(loaded) == len(page.xpath("//script | //img"))
+    assert [path for path in loaded if not path.startswith("/static/")] == []
+    assert page.xpath("//script/text()") == []
     assert [name for element in page.iter() for name in element.attrib if str(name).startswith("on")] == []
-    assert [href for href in page.xpath("//@href | //@action | //@src") if not str(href).startswith("/")] == []
+    assert [
+        href for href in page.xpath("//@href | //@action | //@src") if not str(href).startswith(("/", "#content"))
+    ] == []
 
 
 def test_hostile_text_stays_text_wherever_it_comes_from(person: FlaskClient, record: Record) -> None:
@@ -123,10 +129,10 @@ def test_a_digest_is_sent_by_the_button(person: FlaskClient, record: Record, app
     [form] = [form for form in _page(person).forms if form.action == "/digests"]
     answer = person.post(form.action, data=dict(form.form_values()), follow_redirects=True)
     page = markup.fromstring(answer.text)
-    assert _words(page, "note") == ["Digest 1 is on its way."]
+    assert _words(page, "toast") == ["Digest 1 is on its way."]
     assert "claimed" in _words(page, "status")
     wait_until(lambda: queue.depths(app.extensions["redis"])[queue.DIGEST] == 1)
-    assert _words(_page(person), "note") == []
+    assert _words(_page(person), "toast") == []
 
 
 def test_the_button_says_when_there_is_nothing_to_send(person: FlaskClient, record: Record) -> None:
@@ -148,7 +154,7 @@ def test_nothing_is_changed_by_following_links(person: FlaskClient, record: Reco
 
 
 def test_every_file_a_page_names_is_there(person: FlaskClient) -> None:
-    named = [str(path) for path in _page(person).xpath("//link/@href | //script/@src")]
+    named = [str(path) for path in _page(person).xpath("//link/@href | //script/@src | //img/@src | //use/@href")]
     assert named
     assert {person.get(path).status_code for path in named} == {200}
 

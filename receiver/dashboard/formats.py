@@ -1,0 +1,72 @@
+"""How pages write numbers and moments: the Jinja filters, the same on every page."""
+
+import math
+from datetime import datetime, timedelta
+
+from flask import Flask
+
+from receiver.clock import now
+
+_STEPS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def init_app(app: Flask) -> None:
+    """Give the app's templates these filters."""
+    for name in (ago_text, moment, count, percent, duration, span, money, words):
+        app.jinja_env.filters[name.__name__] = name
+
+
+def ago_text(at: datetime) -> str:
+    """How long ago, or in how long: `12 min ago`, `in 3 h`."""
+    seconds = (now() - at).total_seconds()
+    if abs(seconds) < 5:
+        return "now"
+    size, unit = next((step for step in _STEPS if abs(seconds) >= step[0]), (1, "s"))
+    many = math.floor(abs(seconds) / size)
+    return f"{many} {unit} ago" if seconds > 0 else f"in {many} {unit}"
+
+
+def moment(at: datetime) -> str:
+    """The very moment, for a title: `2026-03-01 08:00:12 UTC`."""
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def count(number: float) -> str:
+    """A whole number with its thousands apart."""
+    return f"{number:,.0f}"
+
+
+def percent(share: float | None) -> str:
+    """A share of one, with one digit: `87.6 %`."""
+    return "" if share is None else f"{share * 100:.1f} %"
+
+
+def duration(milliseconds: float | None) -> str:
+    """`340 ms`, `2.1 s`, and from a minute on as `span` has it."""
+    if milliseconds is None:
+        return ""
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    return f"{milliseconds / 1000:.1f} s" if milliseconds < 60_000 else span(milliseconds / 1000)
+
+
+def span(length: float | timedelta) -> str:
+    """A longer time in its two largest units: `3 d 4 h`; seconds or a timedelta."""
+    seconds = int(length.total_seconds() if isinstance(length, timedelta) else length)
+    parts: list[str] = []
+    rest = abs(seconds)
+    for size, unit in _STEPS:
+        many, rest = divmod(rest, size)
+        if many or (parts and len(parts) < 2):
+            parts.append(f"{many} {unit}" if many else "")
+    return " ".join(filter(None, parts[:2])) or "0 s"
+
+
+def money(amount: float) -> str:
+    """An amount of the price table's currency; four digits below a cent."""
+    return f"{amount:.4f}" if 0 < abs(amount) < 0.01 else f"{amount:,.2f}"
+
+
+def words(name: str) -> str:
+    """A name of the record as a person reads it: `needs review`."""
+    return name.replace("_", " ")
