@@ -1,4 +1,4 @@
-"""Pausing classification: nothing new is begun, what is in hand is finished or given back, and webhooks are accepted."""
+"""Pausing classification: nothing new is begun, what is asked is saved, and webhooks are accepted."""
 
 import json
 import threading
@@ -98,11 +98,11 @@ def test_a_pause_in_the_middle_of_a_run_lets_what_is_asked_be_saved_and_claims_n
 def test_webhooks_are_accepted_and_the_pause_is_told(client: FlaskClient, record: Record, config: Settings) -> None:
     pause(record)
     answer = client.post("/webhooks/standard", **signed(secrets.webhook_secrets(config)[0], ticket_json()))
-    assert (answer.status_code, answer.json["status"]) == (200, "accepted")
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "accepted")
     token = {"Authorization": f"Bearer {secrets.api_token(config)}"}
-    stats = client.get("/api/stats", headers=token).json
+    stats = client.get("/api/stats", headers=token).get_json()
     assert stats["queue"]["paused"] is True
     assert "paused by Ada" in json.dumps(stats["alarms"])
     with record.write() as session:
         pauses.end(session)
-    assert client.get("/api/stats", headers=token).json["queue"]["paused"] is False
+    assert client.get("/api/stats", headers=token).get_json()["queue"]["paused"] is False
