@@ -149,13 +149,16 @@ def _list_sources(config: Settings) -> None:
 
 @sources.command("test")
 @click.argument("name")
-@click.option("--body", type=click.Path(path_type=Path), help="Send what is in this file instead; it becomes a ticket.")
+@click.option(
+    "--body", type=click.Path(path_type=Path), help="Send what is in this file instead; it is not recorded either."
+)
 @configured
 def test_source(config: Settings, name: str, body: Path | None) -> None:
-    """Send the running receiver a sample, signed as the source NAME would."""
+    """Send the running receiver a sample, signed as the source NAME would; nothing of it is left."""
     from jobs import sources as samples
+    from receiver.samples import SampleError
 
-    reply = _or_fail(lambda: samples.send_sample(config, name, body), samples.SampleError)
+    reply = _or_fail(lambda: samples.send_sample(config, name, body), SampleError)
     click.echo(samples.explain(reply, body))
     if not reply.is_ticket:
         sys.exit(FAILED)

@@ -18,7 +18,7 @@ from jobs.pull import PullError
 from receiver import queue, settings, sources
 from receiver.clock import now
 from receiver.log import configure
-from receiver.record import alarms, deliveries, errands, tickets, timetable
+from receiver.record import alarms, deliveries, tickets, timetable
 from receiver.record.database import Record, opened
 from receiver.record.deliveries import Arrival, Content
 from receiver.record.tickets import IncomingTicket
@@ -146,9 +146,8 @@ def bring_in(record: Record, source: Source, items: Sequence[Any]) -> int:
         arrival = _arrival(source, [document for document, _ in lacking])
         if not lacking or deliveries.original(session, source.name, arrival.key):
             return 0
-        delivery = deliveries.record(session, arrival, Content(_newest([ticket for _, ticket in lacking])))
-        if source.completes:
-            errands.plan_completing(session, delivery.id, source.name, arrival.received_at)
+        content = source.completing(Content(_newest([ticket for _, ticket in lacking])))
+        delivery = deliveries.record(session, arrival, content)
     return delivery.accepted + delivery.updated
 
 

@@ -4,25 +4,24 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from string import Template
-from urllib.parse import quote
+from typing import Any
 
 import requests
 
-from receiver import sources
+from receiver import samples, sources
 from receiver.record import deliveries
 from receiver.record.database import Record
+from receiver.samples import SampleError, Trial
 from receiver.settings import Settings
-from receiver.signatures import Message
 from receiver.signatures.static import Credential
 from receiver.sources import Source, pages, profiles
 
-
-class SampleError(Exception):
-    """The sample could not be sent; the text says why and what to do."""
+_OWN_PATHS = (
+    "The sample is written as the profile expects, and SOURCES_FILE looks for items or fields elsewhere.\n"
+    "Try again with --body and a file that holds a body as your helpdesk sends it."
+)
 
 
 @dataclass(frozen=True)
@@ -34,17 +33,19 @@ class Reply:
     own_paths: bool = False
 
     @property
-    def is_ticket(self) -> bool:
-        """Whether the sample was taken in."""
+    def found(self) -> dict[str, Any] | None:
+        """What would become of the sample, where its proof was accepted."""
         try:
             document = json.loads(self.text)
         except ValueError:
-            return False
-        return (
-            self.status == 200
-            and isinstance(document, dict)
-            and any(document.get(name) for name in ("accepted", "updated", "duplicates"))
-        )
+            return None
+        is_told = self.status == HTTPStatus.OK and isinstance(document, dict) and document.get("sample")
+        return document if is_told else None
+
+    @property
+    def is_ticket(self) -> bool:
+        """Whether a delivery like the sample becomes a ticket."""
+        return self.found is not None and Trial(outcome=self.found["outcome"]).is_ticket
 
 
 def listed(record: Record, config: Settings) -> Iterator[str]:
@@ -71,36 +72,7 @@ def proof(source: Source) -> str:
 
 def address(config: Settings, source: Source) -> str:
     """What is pasted into the helpdesk."""
-    return f"{config.url}{_path(source)}"
-
-
-def sample(source: Source, config: Settings, now: float, own: bytes | None = None) -> tuple[bytes, dict[str, str]]:
-    """A delivery as this helpdesk would send it, marked as a test sample, or with a body of one's `own`.
-
-    `now` in unix seconds.
-    """
-    moment = datetime.fromtimestamp(int(now), UTC)
-    filled = {
-        "number": str(int(now)),
-        "seconds": str(int(now)),
-        "ms": str(int(now * 1000)),
-        "iso": moment.isoformat().replace("+00:00", "Z"),
-        "plain": f"{moment:%Y-%m-%d %H:%M:%S}",
-    }
-    body = Template(source.profile.sample.body).safe_substitute(filled).encode() if own is None else own
-    headers = {name: Template(text).safe_substitute(filled) for name, text in source.profile.sample.headers.items()}
-    live = [secret for secret in source.secrets if secret.is_live(now)]
-    message = Message(headers, body, "POST", _signed_url(config, source))
-    signed = source.signing.sign(live[0].value if live else "", message, now)
-    return body, {"Content-Type": "application/json"} | headers | signed
-
-
-def _signed_url(config: Settings, source: Source) -> str:
-    return f"{(config.public_url or '').rstrip('/')}{_path(source)}"
-
-
-def _path(source: Source) -> str:
-    return f"/webhooks/{quote(source.name, safe='')}"
+    return f"{config.url}{samples.path(source)}"
 
 
 def send_sample(config: Settings, name: str, own: Path | None = None) -> Reply:
@@ -109,13 +81,10 @@ def send_sample(config: Settings, name: str, own: Path | None = None) -> Reply:
     if name not in known:
         raise SampleError(f"there is no source {name!r}; there are {', '.join(known)}")
     source = known[name]
-    if source.is_signed and not any(secret.is_live(time.time()) for secret in source.secrets):
-        raise SampleError(f"every secret of {name} has ended; give it a new one in SOURCES_FILE")
-    if source.secrets and source.secrets[0].value.startswith("whpk_"):
-        raise SampleError(f"only the sender of {name} can sign for it: we have its public key")
-    body, headers = sample(source, config, time.time(), _read(own) if own else None)
+    body, headers = samples.compose(source, config, time.time(), _read(own) if own else None)
+    headers[samples.HEADER] = samples.proof(config, name, body)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104 - not listening, calling
-    url = f"http://{f'[{host}]' if ':' in host else host}:{config.port}{_path(source)}"
+    url = f"http://{f'[{host}]' if ':' in host else host}:{config.port}{samples.path(source)}"
     try:
         answer = requests.post(url, body, headers=headers, timeout=config.request_timeout, allow_redirects=False)
     except requests.RequestException as error:
@@ -133,15 +102,24 @@ def _read(path: Path) -> bytes:
 
 
 def explain(reply: Reply, own: Path | None = None) -> str:
-    """What came back to a sample, or to one's `own` body, and whether it is what it should be."""
-    what, name = (f"What is in {own.name}", "") if own else ("The sample", ", named TEST SAMPLE")
-    verdict = f"{what} is a ticket now{name}." if reply.is_ticket else f"{what} is no ticket."
-    if reply.own_paths and not (own or reply.is_ticket) and reply.status == HTTPStatus.OK:
-        verdict += (
-            "\nIts proof was accepted; but it is written as the profile expects, and SOURCES_FILE looks for items or"
-            " fields elsewhere.\nTry again with --body and a file that holds a body as your helpdesk sends it."
-        )
-    return f"{reply.status} {reply.text}\n{verdict}"
+    """What came back to a sample, or to one's `own` body: what was checked, and what a delivery like it would be."""
+    what = f"What is in {own.name}" if own else "The sample"
+    if reply.found is None:
+        return f"{reply.status} {reply.text}\n{what} was refused; nothing was recorded."
+    lines = [f"{what} was verified, read and recorded, and taken back again: nothing of it is left."]
+    lines += map(_ticket_line, reply.found["tickets"])
+    outcome = reply.found["outcome"]
+    lines += [f"Rejected: {json.dumps(fault, ensure_ascii=False)}" for fault in outcome["rejected"]]
+    lines += [outcome["error"]] if outcome["error"] else []
+    lines.append(f"A delivery like it {'is a ticket' if reply.is_ticket else 'is no ticket'}.")
+    if reply.own_paths and not (own or reply.is_ticket):
+        lines.append(_OWN_PATHS)
+    return "\n".join(lines)
+
+
+def _ticket_line(ticket: dict[str, Any]) -> str:
+    values = (f"{name}: {value}" for name, value in ticket.items() if name != "long_description" and value)
+    return f"Read: {', '.join(values)}, {len(ticket['long_description'])} characters of description"
 
 
 def write_pages(folder: Path) -> int:

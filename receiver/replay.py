@@ -84,5 +84,5 @@ def _content(sources: Mapping[str, Source], delivery: Delivery, settings: Settin
     if source is None:
         raise ReplayError(f"There is no source {delivery.source!r} any more; add it to SOURCES_FILE again.", 409)
     if standard.OWN_SHAPE in delivery.headers:
-        return standard.validate(standard.unwrap(parse_json(delivery.body or b"")))
+        return source.completing(standard.validate(standard.unwrap(parse_json(delivery.body or b""))))
     return source.read(delivery.body or b"", delivery.headers, settings.max_batch, settings.max_body_mb * 2**20)

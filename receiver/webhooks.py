@@ -1,18 +1,17 @@
 """POST /webhooks/<source>: verify, parse, record, wake, acknowledge, and stop."""
 
-import hashlib
+import hmac
 from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 
-from receiver import queue
+from receiver import intake, queue, samples
 from receiver.clock import now
-from receiver.record import deliveries, errands
+from receiver.record import deliveries
 from receiver.record.deliveries import Arrival, Content
 from receiver.record.models import QUARANTINED, Delivery
 from receiver.signatures import Message, SignatureError, glpi
-from receiver.signatures.message import MAX_ID_LENGTH
 from receiver.sources import Source
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
@@ -26,6 +25,8 @@ def receive(source_name: str) -> ResponseReturnValue:
     """Take one delivery in; what is answered with 200 is stored durably."""
     source = _source(source_name)
     arrival, content = _arrival(source)
+    if samples.HEADER in request.headers:
+        return _rehearse(source, arrival, content)
     delivery, first = _record(source, arrival, content)
     if first is None and delivery.accepted + delivery.updated:
         current_app.extensions["waker"].wake(queue.CLASSIFY)
@@ -60,19 +61,10 @@ def _arrival(source: Source) -> tuple[Arrival, Content]:
     if (request.content_encoding or "").lower() not in _ENCODINGS:
         abort(415, "Send the body without a Content-Encoding, or as gzip.")
     received_at = now()
-    message = _message()
     try:
-        key = source.verify(message, received_at.timestamp())
+        return intake.read(source, _message(), received_at, current_app.extensions["settings"])
     except SignatureError as error:
         abort(401, str(error))
-    settings = current_app.extensions["settings"]
-    kept = source.kept(message.headers)
-    content = source.read(message.body, kept, settings.max_batch, settings.max_body_mb * 2**20)
-    digest = hashlib.sha256(message.body).hexdigest()
-    if not source.is_signed:
-        kept["unsigned"] = f"from {message.peer}"
-    key = key or _named(kept.get((source.shape.delivery.header or "").lower())) or _named(content.key) or digest
-    return Arrival(source.name, key, kept, message.body, digest, received_at), content
 
 
 def _message() -> Message:
@@ -82,13 +74,6 @@ def _message() -> Message:
     public = (current_app.extensions["settings"].public_url or "").rstrip("/")
     path = request.environ.get("RAW_URI") or request.full_path.removesuffix("?")
     return Message(headers, body, request.method, public + path, request.remote_addr or "")
-
-
-def _named(name: str | None) -> str | None:
-    """A delivery's name as a key; the names of a whole batch may be too long for one, or no text for a database."""
-    if name is None or (len(name) <= MAX_ID_LENGTH and name.isprintable()):
-        return name or None
-    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
 
 
 def _body_without_length() -> bytes:
@@ -111,16 +96,16 @@ def _record(source: Source, arrival: Arrival, content: Content) -> tuple[Deliver
         first = deliveries.original(session, arrival.source, arrival.key, body_sha256)
         if first is not None:
             return deliveries.record_redelivery(session, arrival, first), first
-        delivery = deliveries.record(session, arrival, content)
-        if source.completes:
-            named = _named_only(source, content)
-            errands.plan_completing(session, delivery.id, source.name, arrival.received_at, named)
-        return delivery, None
+        return deliveries.record(session, arrival, content), None
 
 
-def _named_only(source: Source, content: Content) -> list[str]:
-    """The tickets of which a delivery says no more than that they have changed, as some helpdesks' events do."""
-    return [ticket.external_id for ticket in content.tickets if source.shape.thin and not ticket.long_description]
+def _rehearse(source: Source, arrival: Arrival, content: Content) -> ResponseReturnValue:
+    """What would become of one of our own samples. What claims to be one and is none is not recorded either."""
+    expected = samples.proof(current_app.extensions["settings"], source.name, arrival.body)
+    if not hmac.compare_digest(request.headers[samples.HEADER].encode(), expected.encode()):
+        abort(401, "This sample was made with another API_TOKEN; send it with the settings of this receiver.")
+    trial = samples.rehearse(current_app.extensions["record"], arrival, content)
+    return jsonify(sample=True, outcome=trial.outcome, tickets=trial.tickets)
 
 
 def _acknowledge(source: Source, delivery: Delivery, first: Delivery | None) -> ResponseReturnValue:

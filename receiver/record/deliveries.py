@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session, defer
 
-from receiver.record import tickets
+from receiver.record import errands, tickets
 from receiver.record.models import ACCEPTED, DUPLICATE, PARTIAL, QUARANTINED, REPLAYED, Delivery, table_of
 from receiver.record.tickets import IncomingTicket
 
@@ -32,6 +32,8 @@ class Content:
     """What was found in a body: usable tickets, the rejected ones as {"index", "id", "errors"}, or one `error`.
 
     `ignored` says why a body that is in order brings nothing; `key` is the delivery's own name, if the body has one.
+    Where it `completes`, the helpdesk is asked for what the tickets lack, and for those of which no more than the name
+    was sent, the `named`.
     """
 
     tickets: Sequence[IncomingTicket] = ()
@@ -39,6 +41,8 @@ class Content:
     error: str | None = None
     ignored: str | None = None
     key: str | None = None
+    completes: bool = False
+    named: Sequence[str] = ()
 
 
 # What every delivery executes is built once: building a statement costs more than SQLite takes to run it.
@@ -94,6 +98,9 @@ def record(session: Session, arrival: Arrival, content: Content) -> Delivery:
         conflict=False,
     )
     tickets.record(session, arrival.source, delivery.id, merged, arrival.received_at)
+    if content.completes:
+        written = tickets.written(session, arrival.source, merged)
+        errands.plan_completing(session, arrival.source, written, content.named, arrival.received_at)
     return delivery
 
 
@@ -141,12 +148,17 @@ def replay(session: Session, delivery: Delivery, content: Content, now: datetime
     """Write what is found in a delivery now, and return it as its new outcome.
 
     Tickets that a later delivery has changed stay as they are, unless both versions are dated and this one is newer.
+    What is thin is completed again, because the text of a mended mapping takes the place of what was completed.
     Where nothing usable is found, a delivery that had brought tickets keeps its outcome; one that is now `ignored`
     leaves the quarantine.
     """
     passed = tickets.superseded(session, delivery.source, content.tickets, delivery.id)
     merged = tickets.merge(session, delivery.source, [t for t in content.tickets if t.external_id not in passed])
     tickets.record(session, delivery.source, delivery.id, merged, now)
+    if content.completes:
+        written = tickets.written(session, delivery.source, merged)
+        named = [name for name in content.named if name not in passed]
+        errands.plan_completing(session, delivery.source, written, named, now)
     found = {
         "status": REPLAYED if content.tickets or content.ignored else QUARANTINED,
         "accepted": len(merged.new),

@@ -1,6 +1,6 @@
 """Errands: what a helpdesk is to be asked or told about a ticket, once each, however often it is tried."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,6 +8,7 @@ from sqlalchemy import func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from receiver.record import tickets
+from receiver.record.database import PARAMETERS
 from receiver.record.models import (
     COMPLETE,
     DONE,
@@ -47,33 +48,40 @@ def plan_write_back(
         _insert(session, [row], source, now)
 
 
-def plan_completing(session: Session, delivery_id: int, source: str, now: datetime, named: Sequence[str] = ()) -> None:
-    """Have the tickets that a delivery brought without a requester completed, before they are classified.
+def plan_completing(session: Session, source: str, written: Sequence[int], named: Sequence[str], now: datetime) -> None:
+    """Have those of the tickets that a delivery has `written` without a requester completed before they are classified.
 
     `named` are the tickets of a delivery that says no more than their names, so that one that is known may have changed
     all the same: they are asked for again, and stay classified meanwhile.
     """
-    thin = (Ticket.delivery_id == delivery_id, Ticket.status == RECEIVED, Ticket.requester_email.is_(None))
-    ticket_ids = session.scalars(
-        update(Ticket).where(*thin).values(claimable_at=now + PATIENCE).returning(Ticket.id),
-        execution_options={"synchronize_session": False},
-    ).all()
-    brought = session.scalars(select(Ticket.id).where(Ticket.delivery_id == delivery_id)).all()
-    again = sorted(set(tickets.ids(session, source, named)) - set(brought))
+    again = sorted(set(tickets.ids(session, source, named)) - set(written))
     # What is asked for on behalf of an earlier version is out of date, also where this one lacks nothing.
-    _supersede(session, COMPLETE, [*brought, *again])
-    _insert(
-        session,
-        [{"kind": COMPLETE, "classification_id": None, "ticket_id": found} for found in (*ticket_ids, *again)],
-        source,
-        now,
-    )
+    _supersede(session, COMPLETE, [*written, *again])
+    asked = [*_put_off(session, written, now + PATIENCE), *again]
+    rows = [{"kind": COMPLETE, "classification_id": None, "ticket_id": ticket_id} for ticket_id in asked]
+    _insert(session, rows, source, now)
+
+
+def _put_off(session: Session, ticket_ids: Sequence[int], until: datetime) -> list[int]:
+    """Have those of the due tickets that have no requester wait; returns which."""
+    found: list[int] = []
+    for chunk in _chunks(ticket_ids):
+        thin = (Ticket.id.in_(chunk), Ticket.status == RECEIVED, Ticket.requester_email.is_(None))
+        found += session.scalars(
+            update(Ticket).where(*thin).values(claimable_at=until).returning(Ticket.id),
+            execution_options={"synchronize_session": False},
+        )
+    return found
 
 
 def _supersede(session: Session, kind: str, ticket_ids: Sequence[int]) -> None:
-    if ticket_ids:
-        stale = (_is_pending, Errand.kind == kind, Errand.ticket_id.in_(ticket_ids))
+    for chunk in _chunks(ticket_ids):
+        stale = (_is_pending, Errand.kind == kind, Errand.ticket_id.in_(chunk))
         session.execute(update(Errand).where(*stale).values(status=SUPERSEDED))
+
+
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + PARAMETERS] for start in range(0, len(ids), PARAMETERS))
 
 
 def _insert(session: Session, rows: Sequence[dict[str, Any]], source: str, now: datetime) -> None:

@@ -207,6 +207,11 @@ def record(session: Session, source: str, delivery_id: int, merged: Merge, now: 
         make_due(session, ticket_id, now)
 
 
+def written(session: Session, source: str, merged: Merge) -> list[int]:
+    """The ids of the tickets that `record` has made or changed."""
+    return [*merged.changed, *ids(session, source, list(merged.new))]
+
+
 def _columns(ticket: IncomingTicket) -> dict[str, Any]:
     return {name: getattr(ticket, name) for name in IncomingTicket.__slots__}
 

@@ -34,7 +34,10 @@ def page(profile: Profile) -> str:
     if profile.template:
         parts.append(f"```\n{profile.template.strip()}\n```")
     parts += [profile.notes.strip()] if profile.notes else []
-    parts += ["## Try it", f"`python -m jobs sources test {profile.name}-desk` sends the receiver a sample."]
+    parts += [
+        "## Try it",
+        f"`python -m jobs sources test {profile.name}-desk` tries it with a sample, of which nothing is kept.",
+    ]
     parts += ["## What is understood", _understood(profile)]
     if profile.fields:
         parts.append(_table(profile))

@@ -1,7 +1,7 @@
 """One source: how its messages are verified and read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from receiver.record.deliveries import Content
@@ -52,4 +52,12 @@ class Source:
 
     def read(self, body: bytes, headers: Mapping[str, str], max_batch: int, max_bytes: int) -> Content:
         """What is in a genuine body; `headers` are the `kept` ones. Never raises, so that it can be done again."""
-        return mapping.read(self.shape, body, headers, max_batch, max_bytes)
+        return self.completing(mapping.read(self.shape, body, headers, max_batch, max_bytes))
+
+    def completing(self, content: Content) -> Content:
+        """The content, with the word that its helpdesk is asked for what is missing, where it can be."""
+        if not self.completes:
+            return content
+        # Some helpdesks' events say no more of a ticket than that it has changed.
+        bare = [ticket.external_id for ticket in content.tickets if self.shape.thin and not ticket.long_description]
+        return replace(content, completes=True, named=bare)

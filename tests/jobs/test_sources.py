@@ -11,11 +11,12 @@ from click.testing import CliRunner, Result
 from werkzeug.serving import make_server
 
 from jobs.__main__ import main
-from receiver import sources
+from receiver import queue, samples, sources
 from receiver.app import create_app
 from receiver.record.database import Record
-from receiver.record.models import Delivery, Ticket
+from receiver.record.models import Delivery, Errand, Ticket
 from receiver.settings import Settings
+from tests.factories import deliver, incoming
 from tests.receiver.sources import desks
 
 
@@ -50,18 +51,43 @@ def _run(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["sources", *arguments])
 
 
-def test_every_source_takes_the_sample_of_its_own_profile(running: Settings, record: Record) -> None:
+def test_every_source_takes_the_sample_of_its_own_profile_and_keeps_nothing_of_it(
+    running: Settings, record: Record
+) -> None:
     for name in desks.NAMES:
         result = _run("test", name)
-        assert (result.exit_code, "is a ticket now" in result.output) == (0, True), (name, result.output)
+        assert (result.exit_code, "A delivery like it is a ticket." in result.output) == (0, True), (
+            name,
+            result.output,
+        )
+        assert "TEST SAMPLE" in result.output
+    assert _rows(record) == 0
+
+
+def _rows(record: Record) -> int:
     with record.read() as session:
-        marked = {ticket.source: "TEST SAMPLE" in ticket.short_description for ticket in session.query(Ticket)}
-        assert session.query(Delivery).filter(Delivery.status != "accepted").count() == 0
-    assert marked == dict.fromkeys(desks.NAMES, True)
+        return sum(session.query(table).count() for table in (Delivery, Ticket, Errand))
+
+
+def test_a_sample_asks_no_helpdesk_and_wakes_nobody(
+    config: Settings, record: Record, environment: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file, body = tmp_path / "sources.yaml", tmp_path / "mine.json"
+    entry = f"profile: zendesk, secrets: [{desks.SECRET}], api: {{url: 'http://127.0.0.1:9', token: t}}"
+    file.write_text(f"sources: {{thin: {{{entry}, write_back: {{labels: [x]}}}}}}")
+    body.write_text('{"id": 7, "short_description": "VPN down"}')
+    environment.setenv("SOURCES_FILE", str(file))
+    with _running(replace(config, sources_file=str(file))) as live:
+        environment.setenv("PORT", str(live.port))
+        found = [_run("test", "thin"), _run("test", "thin", "--body", str(body))]
+    assert [result.exit_code for result in found] == [0, 0], [result.output for result in found]
+    assert _rows(record) == 0
+    with queue.connect(config.redis_url) as connection:
+        assert queue.depths(connection)[queue.CLASSIFY] == 0
 
 
 def test_the_list_tells_proof_address_and_last_delivery(running: Settings, record: Record) -> None:
-    _run("test", "zammad")
+    deliver(record, incoming(), source="zammad")
     result = _run()
     assert result.exit_code == 0
     lines = {line.split()[0]: line for line in result.output.splitlines()}
@@ -106,12 +132,11 @@ def test_fields_of_ones_own_are_tried_with_a_body_of_ones_own(
     with _running(replace(config, sources_file=str(file))) as live:
         environment.setenv("PORT", str(live.port))
         without, first, again = _run("test", "own"), *(_run("test", "own", "--body", str(body)) for _ in range(2))
-    assert (without.exit_code, "proof was accepted" in without.output, "--body" in without.output) == (1, True, True)
+    assert (without.exit_code, "is no ticket" in without.output, "--body" in without.output) == (1, True, True)
     assert [first.exit_code, again.exit_code] == [0, 0]
-    assert "mine.json is a ticket now." in first.output
+    assert "external_id: 7, short_description: VPN down" in first.output
     assert "cannot be read" in _run("test", "own", "--body", str(tmp_path / "none.json")).output
-    with record.read() as session:
-        assert [ticket.short_description for ticket in session.query(Ticket)] == ["VPN down"]
+    assert _rows(record) == 0
 
 
 def test_a_sample_that_is_refused_is_no_success(running: Settings, environment: pytest.MonkeyPatch) -> None:
@@ -119,6 +144,26 @@ def test_a_sample_that_is_refused_is_no_success(running: Settings, environment: 
     result = _run("test", "standard")
     assert result.exit_code == 1
     assert result.stdout.splitlines()[-2].startswith("401 ")
+
+
+def test_a_sample_of_somebody_elses_is_refused_and_not_recorded(
+    running: Settings, record: Record, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("API_TOKEN", "another-token-" * 4)
+    result = _run("test", "zammad")
+    assert (result.exit_code, "another API_TOKEN" in result.output) == (1, True)
+    assert _rows(record) == 0
+
+
+def test_a_source_is_tried_without_the_network_too(running: Settings, record: Record) -> None:
+    for name, source in sources.configured(running).items():
+        trial = samples.attempt(record, source, running)
+        assert (trial.refused, trial.is_ticket) == (None, True), name
+        assert "TEST SAMPLE" in trial.tickets[0]["short_description"]
+    broken = samples.attempt(record, source, running, b'{"id": ')
+    assert broken.outcome and broken.outcome["error"]
+    assert not broken.is_ticket
+    assert _rows(record) == 0
 
 
 def test_the_pages_are_written_where_one_says(tmp_path: Path) -> None:

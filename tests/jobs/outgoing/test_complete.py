@@ -20,7 +20,10 @@ from receiver.clock import now
 from receiver.record import alarms, errands, examples, leases, tickets
 from receiver.record.database import Record
 from receiver.record.models import Errand, Ticket
+from receiver.replay import replay
 from receiver.settings import Settings
+from receiver.sources.expressions import Expression
+from receiver.sources.profile import FieldPath
 from tests.factories import review, settle, signed, source_named
 from tests.peers import http
 from tests.peers.helpdesks import TOKEN, USER, Helpdesk, serving
@@ -252,6 +255,44 @@ def test_a_batch_of_thin_tickets_is_completed_one_by_one(desk: Desk, config: Set
         names = [str(number) for number in range(20)]
         assert len(tickets.ids(session, "acme", names)) == 20
         assert set(session.scalars(select(Ticket.requester_email))) == {"ada@example.com"}
+
+
+def test_a_replayed_thin_ticket_is_completed_too(desk: Desk, config: Settings) -> None:
+    other = replace(desk.source.shape, fields={"id": FieldPath(Expression("nr"))})
+    desk.client.application.extensions["sources"]["acme"] = replace(desk.source, shape=other)
+    answer = desk.send()
+    assert answer["status"] == "quarantined"
+    done = replay(desk.record, {"acme": desk.source}, answer["delivery"], config)
+    assert done.made_due
+    assert not desk.is_due()
+    desk.run(config)
+    assert (desk.ticket().requester_email, desk.is_due()) == ("ada@example.com", True)
+
+
+def test_a_mended_mapping_takes_no_completed_requester_away(desk: Desk, config: Settings) -> None:
+    delivery = desk.send()["delivery"]
+    desk.run(config)
+    settle(desk.record, desk.ticket().id)
+    names = {"id": "id", "short_description": "long_description", "long_description": "long_description"}
+    fields = {name: FieldPath(Expression(path)) for name, path in names.items()}
+    desk.source = replace(desk.source, shape=replace(desk.source.shape, fields=fields))
+    again = [replay(desk.record, {"acme": desk.source}, delivery, config).made_due for _ in range(2)]
+    assert again == [True, False]
+    assert [row.status for row in desk.errands()] == ["done", "pending"]
+    desk.run(config)
+    assert (desk.ticket().short_description, desk.ticket().requester_email) == ("No route.", "ada@example.com")
+
+
+def test_a_replay_leaves_alone_what_is_being_classified(desk: Desk, config: Settings) -> None:
+    delivery = desk.send()["delivery"]
+    desk.run(config)
+    with desk.record.write() as session:
+        session.execute(update(Ticket).values(requester_email=None))
+        leases.claim(session, "worker", 1, now())
+    before = desk.ticket()
+    replay(desk.record, {"acme": desk.source}, delivery, config)
+    assert (desk.ticket().lease, desk.ticket().claimable_at) == (before.lease, before.claimable_at)
+    assert len(desk.errands()) == 1
 
 
 @pytest.fixture
