@@ -75,8 +75,16 @@ def worker(config: Settings, queue: str | None) -> None:
 @configured
 def scheduler(config: Settings) -> None:
     """Run the timetable: the sweep and the digests."""
-    from jobs import schedule
+    from sqlalchemy.exc import SQLAlchemyError
 
+    from jobs import schedule
+    from receiver.record.database import opened
+
+    try:
+        with opened(config.database_url) as record:
+            schedule.announce(record)
+    except SQLAlchemyError as error:  # The page shows an older timetable then; this one runs all the same.
+        log.warning("The timetable is not written into the record: %s", type(error).__name__)
     _with_redis(lambda: schedule.scheduler(config).start())
 
 

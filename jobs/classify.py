@@ -22,7 +22,7 @@ from receiver import queue, settings, sources
 from receiver.catalog import Catalog, CatalogError
 from receiver.clock import now
 from receiver.log import configure
-from receiver.record import classifications, leases, outages
+from receiver.record import classifications, leases, outages, pauses
 from receiver.record.database import Record, opened
 from receiver.record.models import Classification, Ticket
 from receiver.settings import Settings
@@ -49,6 +49,9 @@ def classify_due() -> None:
     configure(config.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
     with opened(config.database_url) as record:
+        with record.read() as session:
+            if pauses.current(session):
+                return  # Whoever resumes wakes us.
         try:
             catalog = catalog_in_force(record, config)
         except CatalogError as error:
@@ -61,7 +64,7 @@ def classify_due() -> None:
         except EngineError as error:
             log.error("Classification pauses: %s", error)
         if drain.pauses:
-            return  # The sweep wakes us; doing so here would go round and round until the outage is over.
+            return  # The sweep wakes us; doing so here would go round and round until it is over.
         with record.read() as session:
             more = leases.any_due(session, now())
         if not more and not drain.failed and not stopping.is_set() and config.uses_llm:
@@ -200,11 +203,18 @@ class Drain:
             return True
         learning.refresh(self._record, self._engine, self._catalog)
         with self._record.write() as session:
+            self.pauses = self.pauses or self._is_paused(session)
+            if self.pauses:
+                return False
             if self._has_run_for_long() and leases.any_suspect(session, now(), self._source):
                 return False  # They go first in the next run, and under steady load this one takes its whole budget.
             claimed = leases.claim(session, self._lease, free, now(), self._source)
         self._start(claimed)
         return bool(claimed)
+
+    def _is_paused(self, session: Session) -> bool:
+        """Whether a person has paused classification; a run over one source is asked for by a person, and goes on."""
+        return self._source is None and pauses.current(session) is not None
 
     def _has_run_for_long(self) -> bool:
         return time.monotonic() - self._began > _SUSPECTS_WAIT_SECONDS

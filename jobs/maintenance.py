@@ -7,7 +7,7 @@ from jobs import again
 from receiver import queue, settings
 from receiver.clock import now
 from receiver.log import configure
-from receiver.record import deliveries, digests, errands, leases
+from receiver.record import deliveries, digests, errands, leases, pauses
 from receiver.record.database import opened
 
 _AT_ONCE = 500
@@ -24,7 +24,9 @@ def sweep() -> None:
         freed = leases.expire(session, moment)
         leases.recover_future(session, moment)
         digests.recover_future(session, moment)
-        tickets_due = leases.any_due(session, moment) or (config.uses_llm and again.is_due(session))
+        tickets_due = not pauses.current(session) and (
+            leases.any_due(session, moment) or (config.uses_llm and again.is_due(session))
+        )
         digest_due = digests.waiting(session, moment) or digests.interrupted(session, moment)
         errand_due = errands.any_due(session, moment)
     if freed:

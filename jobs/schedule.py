@@ -8,6 +8,8 @@ from rq.cron import CronJob, CronScheduler
 
 from jobs import catalog_in_force, digest, maintenance, reconcile, training, watch
 from receiver import queue
+from receiver.record import timetable
+from receiver.record.database import Record
 from receiver.settings import Settings
 
 
@@ -45,6 +47,12 @@ class _JsonCronJob(CronJob):
         if any(job.func_name == self.func_name for job in target.get_jobs()):
             return None  # Behind a worker that is away, one waiting run is as good as many.
         return target.enqueue(self.func_name, description=self.func_name, **self.job_options)
+
+
+def announce(record: Record) -> None:
+    """Write the timetable into the record, for the page that shows how its jobs went."""
+    with record.write() as session:
+        timetable.announce(session, [(timed.name, timed.queue, timed.seconds) for timed in TIMETABLE])
 
 
 def scheduler(config: Settings) -> CronScheduler:

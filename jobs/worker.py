@@ -4,7 +4,9 @@ import importlib
 import logging
 import os
 import signal
+import sys
 from contextlib import suppress
+from datetime import datetime
 from types import FrameType
 from typing import Any
 
@@ -21,13 +23,14 @@ from jobs.schedule import TIMETABLE
 from receiver import queue, settings
 from receiver.catalog import CatalogError
 from receiver.clock import now
-from receiver.record import leases
+from receiver.record import leases, timetable
 from receiver.record.database import opened
 from receiver.settings import Settings
 
 log = logging.getLogger(__name__)
 
-JOBS = {queue.CLASSIFY_JOB, queue.DIGEST_JOB, queue.OUTGOING_JOB, *(timed.name for timed in TIMETABLE)}
+_TIMED = {timed.name for timed in TIMETABLE}
+JOBS = {queue.CLASSIFY_JOB, queue.DIGEST_JOB, queue.OUTGOING_JOB, *_TIMED}
 
 
 class OwnJob(Job):
@@ -42,6 +45,24 @@ class OwnJob(Job):
         if self.func_name not in JOBS:
             raise ValueError("this is not a job of ours, so it is not run")
         return super().func
+
+    def perform(self) -> Any:
+        """Run it; how it went is noted where it is one of the timetable."""
+        if self.func_name not in _TIMED:
+            return super().perform()
+        started_at = now()
+        try:
+            return super().perform()
+        finally:
+            _note_run(str(self.func_name), started_at, sys.exception())
+
+
+def _note_run(name: str, started_at: datetime, error: BaseException | None) -> None:
+    try:
+        with opened(settings.load().database_url) as record, record.write() as session:
+            timetable.ran(session, name, started_at, now(), type(error).__name__ if error else None)
+    except SQLAlchemyError as away:  # That it is not noted must not make it fail.
+        log.warning("How %s went is not noted: %s", name, type(away).__name__)
 
 
 class AttributionWorker(Worker):

@@ -9,7 +9,7 @@ from marshmallow import Schema, fields
 from receiver import queue
 from receiver.api.errors import Blueprint
 from receiver.clock import now
-from receiver.record import overview
+from receiver.record import overview, pauses
 
 blueprint = Blueprint("stats", __name__, url_prefix="/api", description="The state of the whole")
 
@@ -30,6 +30,7 @@ class QueueOut(Schema):
     oldest_seconds = fields.Integer(metadata={"description": "How long the first of them is due."})
     redis = fields.String(metadata={"description": "`up`, or why it does not answer; tickets wait safely meanwhile."})
     jobs = fields.Dict(**_COUNTS, metadata={"description": "Jobs that wait, by queue."})
+    paused = fields.Boolean(metadata={"description": "Whether a person has paused classification."})
 
 
 class AlarmOut(Schema):
@@ -58,7 +59,8 @@ def stats() -> dict[str, Any]:
     settings = current_app.extensions["settings"]
     with current_app.extensions["record"].read() as session:
         found = overview.counts(session, now())
-    found["queue"] = found.pop("due") | redis_state()
+    paused = any(alarm["name"] == pauses.ALARM for alarm in found["alarms"])
+    found["queue"] = found.pop("due") | redis_state() | {"paused": paused}
     found["engine"] = {
         "name": "llm" if settings.uses_llm else "local",
         "model": settings.llm_model if settings.uses_llm else None,

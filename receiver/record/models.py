@@ -84,6 +84,8 @@ class Delivery(Base):
         _index("ix_deliveries_original_id", "original_id", where="original_id IS NOT NULL"),
         Index("ix_deliveries_status_id", "status", "id"),
         Index("ix_deliveries_source_id", "source", "id"),
+        Index("ix_deliveries_source_status_id", "source", "status", "id"),
+        _index("ix_deliveries_conflict", "id", where="conflict"),
         _index("ix_deliveries_source_body_sha256", "source", "body_sha256", where="original_id IS NULL"),
         _index("ix_deliveries_raw", "received_at", where="body IS NOT NULL"),
     )
@@ -379,6 +381,19 @@ class TimetableEntry(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     last_slot: Mapped[datetime]
+
+
+class TimedJob(Base):
+    """A job of the timetable, every so many `seconds`, and how its last run went; `error` names what it died of."""
+
+    __tablename__ = "timed_jobs"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    queue: Mapped[str]
+    seconds: Mapped[int]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    error: Mapped[str | None]
 
 
 class SignInLink(Base):

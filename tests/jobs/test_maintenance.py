@@ -12,7 +12,7 @@ from sqlalchemy import update
 from jobs import maintenance
 from receiver import queue
 from receiver.clock import now
-from receiver.record import leases
+from receiver.record import leases, pauses
 from receiver.record.database import Record
 from receiver.record.digests import SENDING_LEASE, Envelope, claim, mark, take, take_slot
 from receiver.record.models import Delivery, Digest, Ticket
@@ -76,6 +76,18 @@ def test_a_forgotten_wake_up_is_made_up_for_once(record: Record, config: Setting
         connection.flushall()
     maintenance.sweep()
     assert waiting(config) == {"classify": [queue.CLASSIFY_JOB]}
+
+
+def test_while_classification_is_paused_nobody_is_woken_for_it(record: Record, config: Settings) -> None:
+    due_ticket(record)
+    with record.write() as session:
+        pauses.begin(session, "Ada", now())
+    maintenance.sweep()
+    assert waiting(config) == {}
+    with record.write() as session:
+        pauses.end(session)
+    maintenance.sweep()
+    assert waiting(config) == {"classify": ["jobs.classify.classify_due"]}
 
 
 def test_every_worker_is_woken_where_there_are_several(

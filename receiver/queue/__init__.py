@@ -1,4 +1,4 @@
-"""Redis is transport: the queues, and the wake-ups put into them. Only this file of the receiver knows RQ."""
+"""Redis is transport: the queues, and the wake-ups put into them. Only this folder of the receiver knows RQ."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ OUTGOING_JOB = "jobs.outgoing.errands.run_due"
 
 # A classify job stops claiming after its budget and then waits for what is in flight.
 TIMEOUTS = {CLASSIFY: 1800, DIGEST: 900, MAINTENANCE: 60, OUTGOING: 1800, TRAINING: 3600}
-_SHORT_TTL = 600
+SHORT_TTL = 600
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def wake(name: str, connection: "redis.Redis", enough: int = 1) -> None:
     target = queue(name, connection)
     if target.count < enough:
         job = {CLASSIFY: CLASSIFY_JOB, DIGEST: DIGEST_JOB, OUTGOING: OUTGOING_JOB}[name]
-        target.enqueue(job, result_ttl=_SHORT_TTL, failure_ttl=7 * 86400, description=job)
+        target.enqueue(job, result_ttl=SHORT_TTL, failure_ttl=7 * 86400, description=job)
 
 
 def try_wake(name: str, url: str) -> None:

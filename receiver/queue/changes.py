@@ -1,0 +1,100 @@
+"""What a person may do with jobs: retry, cancel, stop, run now, and empty a queue. Nothing here loses a ticket."""
+
+from collections.abc import Callable
+
+import redis
+from rq.command import send_stop_job_command
+from rq.exceptions import InvalidJobOperation, NoSuchJobError
+from rq.job import Job, JobStatus
+from rq.registry import FailedJobRegistry
+from rq.serializers import JSONSerializer
+
+from receiver.queue import QUEUES, SHORT_TTL, queue
+
+AT_ONCE = 500
+
+
+class JobError(Exception):
+    """The job cannot be changed; the text says why."""
+
+
+_GONE = "There is no such job any more; it may have ended meanwhile."
+
+
+def _fetched(connection: "redis.Redis", job_id: str) -> Job:
+    """The job as RQ reads it. Raises JobError, also where Redis holds something else under its name."""
+    try:
+        job = Job.fetch(job_id, connection=connection, serializer=JSONSerializer)
+    except NoSuchJobError:
+        raise JobError(_GONE) from None
+    except (ValueError, TypeError, AttributeError, LookupError, AssertionError):
+        raise JobError("What Redis holds under this name is no job of ours; it is left alone.") from None
+    if job.origin not in QUEUES:
+        raise JobError("It is in no queue of ours; it is left alone.")
+    return job
+
+
+def retry(connection: "redis.Redis", job_id: str) -> str:
+    """Put a failed job into its queue again; returns the queue's name. Raises JobError and redis.RedisError."""
+    job = _fetched(connection, job_id)
+    try:
+        FailedJobRegistry(queue=queue(job.origin, connection)).requeue(job)
+    except InvalidJobOperation:
+        raise JobError("It has not failed, or somebody else has retried it.") from None
+    return job.origin
+
+
+def remove(connection: "redis.Redis", job_id: str) -> str:
+    """Cancel a job that waits, or forget one that has failed; returns its queue's name. Raises JobError."""
+    job = _fetched(connection, job_id)
+    if job.get_status(refresh=False) == JobStatus.STARTED:
+        raise JobError("It runs already; stop it instead.")
+    job.delete()
+    return job.origin
+
+
+def stop(connection: "redis.Redis", job_id: str) -> str:
+    """Have a running job killed; returns its queue's name. Raises JobError.
+
+    What it held is due again when its lease has run out.
+    """
+    job = _fetched(connection, job_id)
+    try:
+        if job.get_status(refresh=False) != JobStatus.STARTED:
+            raise JobError("It does not run; it has ended, or not begun.")
+        send_stop_job_command(connection, job_id, JSONSerializer)
+    except (InvalidJobOperation, NoSuchJobError):
+        raise JobError(_GONE) from None
+    return job.origin
+
+
+def empty(connection: "redis.Redis", name: str) -> int:
+    """Throw away every job that waits in a queue; returns how many. What is due stays due, and the sweep wakes it."""
+    return int(queue(name, connection).empty())
+
+
+def retry_all(connection: "redis.Redis", name: str) -> int:
+    """Retry the failed jobs of a queue; returns how many."""
+    return sum(_done(retry, connection, job_id) for job_id in _failed(connection, name))
+
+
+def forget_all(connection: "redis.Redis", name: str) -> int:
+    """Forget the failed jobs of a queue; returns how many."""
+    return sum(_done(remove, connection, job_id) for job_id in _failed(connection, name))
+
+
+def _failed(connection: "redis.Redis", name: str) -> list[str]:
+    return FailedJobRegistry(queue=queue(name, connection)).get_job_ids(0, AT_ONCE - 1, desc=True, cleanup=False)
+
+
+def _done(change: "Callable[[redis.Redis, str], str]", connection: "redis.Redis", job_id: str) -> bool:
+    try:
+        change(connection, job_id)
+    except JobError:
+        return False
+    return True
+
+
+def run_now(connection: "redis.Redis", name: str, job: str) -> None:
+    """Enqueue a job of the timetable by its dotted path, before its time. Raises redis.RedisError."""
+    queue(name, connection).enqueue(job, result_ttl=SHORT_TTL, failure_ttl=7 * 86400, description=job)
