@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from sqlalchemy.orm import Session
 
 from jobs import mail, workbook
-from jobs.mail import Attachment, MailError
+from jobs.mail import Attachment, Content, MailError
 from jobs.workbook import Summary
 from receiver import plans, settings
 from receiver.clock import now
@@ -15,11 +15,13 @@ from receiver.log import configure
 from receiver.plans import Plan
 from receiver.record import alarms, digests
 from receiver.record.database import Record, opened
+from receiver.record.memberships import soonest_due
 from receiver.record.models import Digest
 from receiver.settings import Settings
 
 MAX_ATTEMPTS = 31  # With the pauses between them, a day.
 _BACKOFF, _LONGEST_BACKOFF = timedelta(seconds=30), timedelta(hours=1)
+_NAMED_IN_DIGEST, _NAMED_IN_ALERT = 5, 20
 _UNKNOWN = "the mail may have arrived"
 
 log = logging.getLogger(__name__)
@@ -88,9 +90,7 @@ def send(record: Record, config: Settings, digest_id: int, built: Summary | None
         with record.write() as session:
             _give_up(session, digest, f"not built or sent in {MAX_ATTEMPTS} attempts; see the worker's log")
         return digest
-    summary = built or build_workbook(record, config, digest)
-    path = digests.workbook_path(config.data_dir, digest.id)
-    message = mail.compose(config, digest, summary, Attachment(path, config.report_filename))
+    message = _composed(record, config, digest, built)
     if config.smtp_host:
         _send_by_smtp(record, config, digest, message)
     else:
@@ -100,11 +100,32 @@ def send(record: Record, config: Settings, digest_id: int, built: Summary | None
         return session.get(Digest, digest.id)
 
 
-def build_workbook(record: Record, config: Settings, digest: Digest) -> Summary:
-    """Write the workbook of a digest to its place."""
+def _composed(record: Record, config: Settings, digest: Digest, built: Summary | None) -> EmailMessage:
+    if digest.name == digests.ALERT:
+        with record.read() as session:
+            soonest = soonest_due(session, digest.id, digest.created_at, _NAMED_IN_ALERT)
+        return mail.compose_alert(config, digest, soonest)
+    summary = built or build_workbook(record, config, digest)
+    path = digests.workbook_path(config.data_dir, digest.id)
+    return mail.compose(config, digest, _content(record, digest, summary), Attachment(path, config.report_filename))
+
+
+def _content(record: Record, digest: Digest, summary: Summary) -> Content:
     with record.read() as session:
+        before = digests.previous(session, digest)
+        first = session.get(Digest, digest.copy_of) if digest.copy_of else None
+        moment = (first or digest).created_at
+        soonest = soonest_due(session, digest.id, moment, _NAMED_IN_DIGEST)
+    return Content(summary, soonest, before.tickets if before else None, first)
+
+
+def build_workbook(record: Record, config: Settings, digest: Digest) -> Summary:
+    """Write the workbook of a digest to its place; a copy shows how things stood at the time of the first."""
+    with record.read() as session:
+        first = session.get(Digest, digest.copy_of) if digest.copy_of else None
         rows = digests.rows(session, digest.id)
-        return workbook.build(digests.workbook_path(config.data_dir, digest.id), rows, digest.created_at)
+        path = digests.workbook_path(config.data_dir, digest.id)
+        return workbook.build(path, rows, (first or digest).created_at)
 
 
 def _send_by_smtp(record: Record, config: Settings, digest: Digest, message: EmailMessage) -> None:
