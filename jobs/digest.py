@@ -1,27 +1,27 @@
 """Claim the period, build the workbook, compose and send the mail, mark it."""
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from email.message import EmailMessage
-from zoneinfo import ZoneInfo
 
-from croniter import croniter
 from sqlalchemy.orm import Session
 
 from jobs import mail, workbook
-from jobs.mail import Attachment, MailError
+from jobs.mail import Attachment, Content, MailError
 from jobs.workbook import Summary
-from receiver import settings
+from receiver import plans, settings
 from receiver.clock import now
 from receiver.log import configure
+from receiver.plans import Plan
 from receiver.record import alarms, digests
 from receiver.record.database import Record, opened
+from receiver.record.memberships import soonest_due
 from receiver.record.models import Digest
 from receiver.settings import Settings
 
-MAX_ATTEMPTS = 40
+MAX_ATTEMPTS = 31  # With the pauses between them, a day.
 _BACKOFF, _LONGEST_BACKOFF = timedelta(seconds=30), timedelta(hours=1)
-_ALARM = "digest"
+_NAMED_IN_DIGEST, _NAMED_IN_ALERT = 5, 20
 _UNKNOWN = "the mail may have arrived"
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,8 @@ def send_due() -> None:
     config = settings.load()
     configure(config.log_level)
     with opened(config.database_url) as record:
-        claim_slot(record, config, now())
+        for plan in plans.configured(config).values():
+            claim_slot(record, config, plan, now())
         settle_interrupted(record, config)
         with record.read() as session:
             waiting = digests.waiting(session, now())
@@ -40,25 +41,21 @@ def send_due() -> None:
             send(record, config, digest_id)
 
 
-def latest_slot(config: Settings, moment: datetime) -> datetime:
-    """The last time at or before `moment` that DIGEST_CRON names, on the wall clock of DIGEST_TIMEZONE.
-
-    What the clock shows twice or skips, when it is set back or forward, is one time: the earliest it can mean.
-    """
-    zone = ZoneInfo(config.digest_timezone)
-    shown = moment.astimezone(zone).replace(tzinfo=None, microsecond=0)
-    # croniter's previous slot is strictly earlier, so it is asked from one second later.
-    slot: datetime = croniter(config.digest_cron, shown + timedelta(seconds=1)).get_prev(datetime)
-    return min(slot.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-
-
-def claim_slot(record: Record, config: Settings, moment: datetime) -> Digest | None:
-    """The scheduled digest, if its time has come and nobody claimed it; a missed time is caught up with once."""
-    slot = latest_slot(config, moment)
+def claim_slot(record: Record, config: Settings, plan: Plan, moment: datetime) -> Digest | None:
+    """The planned digest, if its time has come and nobody claimed it; a missed time is caught up with once."""
+    slot = plan.latest_slot(moment)
     with record.write() as session:
-        if not digests.take_slot(session, digests.SCHEDULED, slot):
+        if not digests.take_slot(session, plan.name, slot):
             return None
-        return digests.claim(session, slot.isoformat(), config.envelope, moment)
+        return digests.claim(
+            session,
+            slot.isoformat(),
+            plan.envelope(config),
+            moment,
+            name=plan.name,
+            chosen=plan.chosen,
+            even_empty=not plan.only_with_news,
+        )
 
 
 def settle_interrupted(record: Record, config: Settings) -> None:
@@ -76,7 +73,7 @@ def _settle_unknown(session: Session, config: Settings, digest_id: int, error: s
         digests.mark(session, digest_id, "claimed", now(), claimable_at=now(), error=error)
         return
     digests.mark(session, digest_id, "held", now(), error=error)
-    alarms.sound(session, _ALARM, f"digest {digest_id} is held: {error}", now())
+    alarms.sound(session, _alarm(digest), f"digest {digest_id} is held: {error}", now())
     log.error("Digest %d is held: %s", digest_id, error)
 
 
@@ -93,9 +90,7 @@ def send(record: Record, config: Settings, digest_id: int, built: Summary | None
         with record.write() as session:
             _give_up(session, digest, f"not built or sent in {MAX_ATTEMPTS} attempts; see the worker's log")
         return digest
-    summary = built or build_workbook(record, config, digest)
-    path = digests.workbook_path(config.data_dir, digest.id)
-    message = mail.compose(config, digest, summary, Attachment(path, config.report_filename))
+    message = _composed(record, config, digest, built)
     if config.smtp_host:
         _send_by_smtp(record, config, digest, message)
     else:
@@ -105,11 +100,32 @@ def send(record: Record, config: Settings, digest_id: int, built: Summary | None
         return session.get(Digest, digest.id)
 
 
-def build_workbook(record: Record, config: Settings, digest: Digest) -> Summary:
-    """Write the workbook of a digest to its place."""
+def _composed(record: Record, config: Settings, digest: Digest, built: Summary | None) -> EmailMessage:
+    if digest.name == digests.ALERT:
+        with record.read() as session:
+            soonest = soonest_due(session, digest.id, digest.created_at, _NAMED_IN_ALERT)
+        return mail.compose_alert(config, digest, soonest)
+    summary = built or build_workbook(record, config, digest)
+    path = digests.workbook_path(config.data_dir, digest.id)
+    return mail.compose(config, digest, _content(record, digest, summary), Attachment(path, config.report_filename))
+
+
+def _content(record: Record, digest: Digest, summary: Summary) -> Content:
     with record.read() as session:
+        before = digests.previous(session, digest)
+        first = session.get(Digest, digest.copy_of) if digest.copy_of else None
+        moment = (first or digest).created_at
+        soonest = soonest_due(session, digest.id, moment, _NAMED_IN_DIGEST)
+    return Content(summary, soonest, before.tickets if before else None, first)
+
+
+def build_workbook(record: Record, config: Settings, digest: Digest) -> Summary:
+    """Write the workbook of a digest to its place; a copy shows how things stood at the time of the first."""
+    with record.read() as session:
+        first = session.get(Digest, digest.copy_of) if digest.copy_of else None
         rows = digests.rows(session, digest.id)
-        return workbook.build(digests.workbook_path(config.data_dir, digest.id), rows, digest.created_at)
+        path = digests.workbook_path(config.data_dir, digest.id)
+        return workbook.build(path, rows, (first or digest).created_at)
 
 
 def _send_by_smtp(record: Record, config: Settings, digest: Digest, message: EmailMessage) -> None:
@@ -129,7 +145,7 @@ def _mark_sent(record: Record, digest: Digest, refused: dict[str, str]) -> None:
     problem = f"refused by the mail server: {', '.join(refused)}" if refused else None
     with record.write() as session:
         digests.mark(session, digest.id, "sent", now(), sent_at=now(), error=problem)
-        alarms.clear(session, _ALARM)
+        alarms.clear(session, _alarm(digest))
     log.info("Digest %d of %d tickets is sent", digest.id, digest.tickets)
 
 
@@ -145,26 +161,46 @@ def _set_back(session: Session, config: Settings, digest: Digest, error: MailErr
         log.warning("Digest %d is tried again at %s: %s", digest.id, again.isoformat(timespec="seconds"), error)
 
 
+def _alarm(digest: Digest) -> str:
+    """One alarm for each digest, or the success of one would hide the failure of another."""
+    return digest.name if digest.name == digests.SCHEDULED else f"digest:{digest.name}"
+
+
 def _give_up(session: Session, digest: Digest, error: str) -> None:
     digests.mark(session, digest.id, "failed", now(), error=error)
-    alarms.sound(session, _ALARM, f"digest {digest.id} failed: {error}", now())
+    alarms.sound(session, _alarm(digest), f"digest {digest.id} failed: {error}", now())
     log.error("Digest %d failed: %s", digest.id, error)
 
 
-def send_now(record: Record, config: Settings) -> Digest | None:
-    """Claim everything settled since the last digest and send it; None where nothing was."""
-    moment = now()
+def send_now(record: Record, config: Settings, plan: Plan | None = None) -> Digest | None:
+    """Claim everything settled since the last digest of this plan and send it; None where nothing was."""
+    plan, moment = plan or plans.named(config), now()
     with record.write() as session:
-        digest = digests.claim(session, f"now-{moment.isoformat()}", config.envelope, moment)
+        digest = digests.claim(
+            session,
+            f"now-{moment.isoformat()}",
+            plan.envelope(config),
+            moment,
+            name=plan.name,
+            chosen=plan.chosen,
+        )
     return send(record, config, digest.id) if digest else None
 
 
-def preview(record: Record, config: Settings) -> str:
+def resend(record: Record, config: Settings, digest_id: int) -> Digest | None:
+    """Send a copy of a digest to the same people; None where there is no such digest, or it is on its way itself."""
+    with record.write() as session:
+        copied = digests.copy(session, digest_id, now())
+    return send(record, config, copied.id) if copied else None
+
+
+def preview(record: Record, config: Settings, plan: Plan | None = None) -> str:
     """Build the workbook that a digest claimed now would have, claim nothing, and say what is in it."""
+    plan = plan or plans.named(config)
     path = config.data_dir / "digests" / "preview.xlsx"
     with record.read() as session:
-        summary = workbook.build(path, digests.pending(session), now())
-    receivers = ", ".join(config.recipient_email) or "the outbox"
+        summary = workbook.build(path, digests.pending(session, plan.name, plan.chosen, now()), now())
+    receivers = ", ".join(plan.recipients) or "the outbox"
     return (
         f"A digest sent now would go to {receivers} with {summary.total} tickets, {summary.needs_review} of them "
         f"to review.\nIts workbook is {path}; nothing is sent."

@@ -10,6 +10,7 @@ from receiver import (
     auth,
     dashboard,
     health,
+    plans,
     queue,
     secrets,
     settings,
@@ -48,6 +49,7 @@ def create_app(config: Settings | None = None) -> Flask:
     )
     app.extensions["settings"] = config
     app.extensions["sources"] = sources.configured(config)
+    app.extensions["plans"] = plans.configured(config)
     app.extensions["api_token"] = secrets.api_token(config)
     app.extensions["record"] = Record(config.database_url, patience=_PATIENCE_SECONDS)
     app.extensions["redis"] = queue.connect(config.redis_url, timeout=0.05)

@@ -157,6 +157,7 @@ def _url(**options: Any) -> Any:
     return _setting(mf.String(load_default=None, validate=shape, **options))
 
 
+LANGUAGES = ("en", "de", "fr", "es", "pt")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -198,10 +199,15 @@ class Settings:
     from_email: str | None = _setting(mf.Email(load_default=None))
     from_name: str = _text("Ticket Attribution")
     recipient_email: tuple[str, ...] = _setting(_Emails(load_default=()))
+    reply_to: tuple[str, ...] = _setting(_Emails(load_default=()))
+    max_attachment_mb: int = _whole(20, 1, 1000)
     sender_name: str = _text("IT Service Desk")
     codebase_link: str | None = _url()
     digest_cron: str = _text("0 8 * * 1-5", validate=_cron)
     digest_timezone: str = _text("UTC", validate=_zone)
+    digest_language: str = _text("en", validate=OneOf(LANGUAGES))
+    digests_file: str | None = _text()
+    alert_recipients: tuple[str, ...] = _setting(_Emails(load_default=()))
     digest_after_unknown: str = _text("hold", validate=OneOf(["hold", "resend"]))
     output_dir: Path = _text("./output", validate=_folder)
     report_filename: str = _text("classified_tickets_report.xlsx")
@@ -265,7 +271,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 def _contradictions(values: dict[str, Any]) -> dict[str, str]:
     problems = {}
-    if values["smtp_host"] and not values["recipient_email"]:
+    if values["smtp_host"] and not values["recipient_email"] and not values["digests_file"]:
         problems["recipient_email"] = "SMTP_HOST is set, so say who receives the digest."
     if values["smtp_host"] and not _own_address(values):
         problems["from_email"] = "SMTP_HOST is set, so say which address the digest comes from."

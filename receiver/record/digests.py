@@ -1,5 +1,6 @@
 """Digests: claiming a period once, its exact membership, and the way from claimed to sent."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,16 +8,27 @@ from email.utils import make_msgid
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
+from receiver import clock
 from receiver.record import tallies
 from receiver.record.database import PARAMETERS
-from receiver.record.models import Classification, Digest, DigestTicket, Ticket, TimetableEntry
+from receiver.record.memberships import EVERYTHING, Filter, members
+from receiver.record.models import (
+    FAILED,
+    NEEDS_REVIEW,
+    Classification,
+    Digest,
+    DigestTicket,
+    Tally,
+    Ticket,
+    TimetableEntry,
+)
 from receiver.record.tickets import Pair
 
 SENDING_LEASE = timedelta(seconds=120)
-SCHEDULED = "digest"
+SCHEDULED, RUN, ALERT = "digest", "run", "alert"
 
 
 @dataclass(frozen=True)
@@ -32,21 +44,59 @@ def workbook_path(data_dir: Path, digest_id: int) -> Path:
     return data_dir / "digests" / f"digest-{digest_id}.xlsx"
 
 
-def claim(session: Session, period: str, envelope: Envelope, now: datetime) -> Digest | None:
-    """The digest of everything settled since the last one; None where nothing was, or the period is taken."""
+def claim(
+    session: Session,
+    period: str,
+    envelope: Envelope,
+    now: datetime,
+    *,
+    name: str = SCHEDULED,
+    chosen: Filter = EVERYTHING,
+    even_empty: bool = False,
+) -> Digest | None:
+    """The digest `name` of everything `chosen` that was settled since its last one.
+
+    None where the period is taken, or where nothing was; `even_empty`, a digest without tickets says so.
+    """
     until = tallies.add(session, "settled", 0)  # Its lock lets one claim at a time see what the last one took.
-    if session.scalar(select(Digest.id).where(Digest.name == SCHEDULED, Digest.period == period)):
+    if session.scalar(select(Digest.id).where(Digest.name == name, Digest.period == period)):
         return None
-    after = _last_settled(session)
-    digest = _new(SCHEDULED, period, envelope, now)
+    after = _last_settled(session, name)
+    digest = _new(name, period, envelope, now)
     digest.settled_after, digest.settled_until = after, until
-    return _fill(session, digest, [and_(Ticket.settled > after, Ticket.settled <= until)])
+    found = _fill(session, digest, members(session, name, chosen, (after, until), now), even_empty=even_empty)
+    if found is None:
+        tallies.put(session, _position(name), until)  # What does not match now is not looked at again.
+    return found
 
 
-def claim_batch(session: Session, ticket_ids: Sequence[int], envelope: Envelope, now: datetime) -> Digest | None:
-    """The digest of one run of the pipeline: these tickets and no others. The scheduled digest is not affected."""
+def claim_batch(
+    session: Session, ticket_ids: Sequence[int], envelope: Envelope, now: datetime, name: str = RUN
+) -> Digest | None:
+    """The digest of one run of the pipeline, or an alert: these tickets and no others. No other digest is affected."""
     chunks = [ticket_ids[start : start + PARAMETERS] for start in range(0, len(ticket_ids), PARAMETERS)]
-    return _fill(session, _new("run", now.isoformat(), envelope, now), [Ticket.id.in_(chunk) for chunk in chunks])
+    return _fill(session, _new(name, now.isoformat(), envelope, now), [Ticket.id.in_(chunk) for chunk in chunks])
+
+
+def copy(session: Session, digest_id: int, now: datetime) -> Digest | None:
+    """A digest with the content of another, to be sent to the same people; None where that is on its way itself.
+
+    It claims nothing: what it covers stays the other's.
+    """
+    found = session.get(Digest, digest_id)
+    if found is None or found.status in ("claimed", "sending"):
+        return None
+    first = session.get_one(Digest, found.copy_of) if found.copy_of else found
+    domain = first.message_id.rpartition("@")[2].rstrip(">")
+    made = _new(first.name, f"copy-{first.id}-{now.isoformat()}", Envelope(tuple(first.recipients), domain), now)
+    made.copy_of = first.id
+    session.add(made)
+    session.flush()
+    rows = select(literal(made.id), DigestTicket.ticket_id, DigestTicket.classification_id)
+    rows = rows.where(DigestTicket.digest_id == first.id)
+    session.execute(insert(DigestTicket).from_select(["digest_id", "ticket_id", "classification_id"], rows))
+    made.tickets = _count(session, made)
+    return made
 
 
 def _new(name: str, period: str, envelope: Envelope, now: datetime) -> Digest:
@@ -64,21 +114,26 @@ def _new(name: str, period: str, envelope: Envelope, now: datetime) -> Digest:
     )
 
 
-def _fill(session: Session, digest: Digest, members: Sequence[ColumnElement[bool]]) -> Digest | None:
+def _fill(
+    session: Session, digest: Digest, conditions: Sequence[ColumnElement[bool]], *, even_empty: bool = False
+) -> Digest | None:
     """Write the digest and its exact membership; None, and nothing is written, where it has no members."""
     session.add(digest)
     session.flush()
     current = and_(Classification.ticket_id == Ticket.id, Classification.current)
-    for condition in members:
+    for condition in conditions:
         rows = select(literal(digest.id), Ticket.id, Classification.id).outerjoin_from(Ticket, Classification, current)
         columns = ["digest_id", "ticket_id", "classification_id"]
         session.execute(insert(DigestTicket).from_select(columns, rows.where(condition)))
-    count = select(func.count()).where(DigestTicket.digest_id == digest.id)
-    digest.tickets = session.scalar(count) or 0
-    if not digest.tickets:
+    digest.tickets = _count(session, digest)
+    if not digest.tickets and not even_empty:
         session.delete(digest)
         return None
     return digest
+
+
+def _count(session: Session, digest: Digest) -> int:
+    return session.scalar(select(func.count()).where(DigestTicket.digest_id == digest.id)) or 0
 
 
 def take(session: Session, digest_id: int, now: datetime) -> Digest | None:
@@ -146,16 +201,51 @@ def rows(session: Session, digest_id: int) -> Iterator[Pair]:
     yield from _in_order(session, query)
 
 
-def pending(session: Session) -> Iterator[Pair]:
-    """What a digest claimed now would hold, in the workbook's order."""
+def pending(
+    session: Session, name: str = SCHEDULED, chosen: Filter = EVERYTHING, now: datetime | None = None
+) -> Iterator[Pair]:
+    """What the digest `name` claimed now would hold, in the workbook's order."""
+    settled = _last_settled(session, name), tallies.value(session, "settled")
     current = and_(Classification.ticket_id == Ticket.id, Classification.current)
     query = select(Ticket, Classification).outerjoin(Classification, current)
-    yield from _in_order(session, query.where(Ticket.settled > _last_settled(session)))
+    for condition in members(session, name, chosen, settled, now or clock.now()):
+        yield from _in_order(session, query.where(condition))
 
 
-def _last_settled(session: Session) -> int:
-    """The number up to which scheduled digests have covered what was settled."""
-    return session.scalar(select(func.max(Digest.settled_until)).where(Digest.name == SCHEDULED)) or 0
+def pending_counts(session: Session, name: str, chosen: Filter, now: datetime) -> Sequence[tuple[str | None, int, int]]:
+    """What the digest `name` claimed now would hold: category, tickets, and how many of them to review."""
+    settled = _last_settled(session, name), tallies.value(session, "settled")
+    found: Counter[str | None] = Counter()
+    reviews: Counter[str | None] = Counter()
+    to_review = func.sum(case((Ticket.status.in_([NEEDS_REVIEW, FAILED]), 1), else_=0))
+    for condition in members(session, name, chosen, settled, now):
+        query = select(Ticket.category, func.count(), to_review).where(condition).group_by(Ticket.category)
+        for category, count, unsure in session.execute(query):
+            found[category] += count
+            reviews[category] += unsure
+    return [(category, count, reviews[category]) for category, count in found.most_common()]
+
+
+def previous(session: Session, digest: Digest) -> Digest | None:
+    """The digest of the same name before this one; for a copy, before the one it is a copy of."""
+    query = select(Digest).where(Digest.name == digest.name, Digest.id < (digest.copy_of or digest.id))
+    return session.scalar(query.where(Digest.copy_of.is_(None)).order_by(Digest.id.desc()).limit(1))
+
+
+def _last_settled(session: Session, name: str) -> int:
+    """The number up to which digests of this name have covered what was settled.
+
+    A digest that is new among others begins where the newest of them ended, not with years of tickets.
+    """
+    until = session.scalar(select(func.max(Digest.settled_until)).where(Digest.name == name))
+    position = session.scalar(select(Tally.value).where(Tally.name == _position(name)))
+    if until is None and position is None and name != SCHEDULED:
+        return session.scalar(select(func.max(Digest.settled_until))) or 0
+    return max(until or 0, position or 0)
+
+
+def _position(name: str) -> str:
+    return f"digest_until:{name}"
 
 
 def _in_order(session: Session, query: Select[Ticket, Classification]) -> Iterator[Pair]:
@@ -178,13 +268,15 @@ def page(session: Session, limit: int, before: int | None = None) -> Sequence[Di
 
 
 def take_slot(session: Session, name: str, slot: datetime) -> bool:
-    """Whether `slot` of the timed job `name` is new and now this caller's.
+    """Whether `slot` of the digest `name` is new and now this caller's.
 
-    The first time a job is seen its current slot counts as done: what was due before we existed is not sent late.
+    The first time a digest is seen its current slot counts as done: what was due before it existed is not sent late.
     """
-    entry = session.get(TimetableEntry, name, with_for_update=True)
+    key = name if name == SCHEDULED else f"digest:{name}"
+    entry = session.get(TimetableEntry, key, with_for_update=True)
     if entry is None:
-        session.add(TimetableEntry(name=name, last_slot=slot))
+        session.add(TimetableEntry(name=key, last_slot=slot))
+        tallies.put(session, _position(name), _last_settled(session, name))
         return False
     if slot <= entry.last_slot:
         return False

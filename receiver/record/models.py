@@ -129,6 +129,7 @@ class Ticket(Base):
         _index("ix_tickets_request_type_id", "request_type", "id", where="request_type IS NOT NULL"),
         _index("ix_tickets_lease", "lease", where="lease IS NOT NULL"),
         _index("ix_tickets_settled", "settled", where="settled IS NOT NULL"),
+        _index("ix_tickets_due_at", "due_at", where="due_at IS NOT NULL"),
     )
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True)
@@ -295,7 +296,10 @@ class LinearModel(Base):
 
 
 class Digest(Base):
-    """One mail of one period; the unique pair of name and period is what lets it be claimed once."""
+    """One mail of one period; the unique pair of name and period is what lets it be claimed once.
+
+    `copy_of` names the digest whose content somebody had sent again; an alert is a digest without a workbook.
+    """
 
     __tablename__ = "digests"
     __table_args__ = (
@@ -318,6 +322,7 @@ class Digest(Base):
     claimable_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     error: Mapped[str | None]
+    copy_of: Mapped[int | None] = mapped_column(_Id)
 
 
 class DigestTicket(Base):

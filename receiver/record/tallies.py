@@ -9,11 +9,17 @@ _ADD = text(
     "INSERT INTO tallies (name, value) VALUES (:name, :amount)"
     " ON CONFLICT (name) DO UPDATE SET value = tallies.value + :amount RETURNING value"
 )
+_PUT = text("INSERT INTO tallies (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = :value")
 
 
 def add(session: Session, name: str, amount: int) -> int:
     """Add `amount` to a tally and return its new value; the row stays locked until the commit."""
     return int(session.execute(_ADD, {"name": name, "amount": amount}).scalar_one())
+
+
+def put(session: Session, name: str, value: int) -> None:
+    """Set a tally to `value`."""
+    session.execute(_PUT, {"name": name, "value": value})
 
 
 def reset(session: Session, name: str) -> None:

@@ -1,16 +1,16 @@
 """SOURCES_FILE: the sources an operator configures, checked together, their secrets never repeated."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import marshmallow.fields as mf
-import yaml
 from marshmallow import Schema, ValidationError
 from marshmallow.validate import Length, OneOf, Range
 
+from receiver import documents
 from receiver.settings import Settings, SettingsError
 from receiver.signatures.hmacs import Hmac
 from receiver.signatures.message import Secret
@@ -23,7 +23,6 @@ from receiver.sources.shape import Shape
 from receiver.sources.source import Source
 
 _SHAPE = ("items", "fields", "delivery", "event", "events", "actor", "own_actor", "lenient")
-_LONGEST_NAME = 40
 _LONGEST_SOURCE = 100
 
 
@@ -37,23 +36,6 @@ def _network(value: Any) -> Network:
 def _known_profile(name: str) -> None:
     if name not in profiles.shipped():
         raise ValidationError(f"This version has the profiles {', '.join(profiles.shipped())}.")
-
-
-class _TwiceError(yaml.MarkedYAMLError):
-    """A mapping has the same name twice."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses what YAML lets pass in silence: the same name twice, of which the first would be gone."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise _TwiceError(problem_mark=key.start_mark)
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
 
 
 class _Entry(Schema):
@@ -93,7 +75,7 @@ def load(settings: Settings) -> list[Source]:
             _check_name(str(name))
             found.append(Source(str(name), **_values(settings, entry)))
         except ValidationError as error:
-            wrong += [f"source {str(name)!r}: {line}" for line in _lines(error.normalized_messages())]
+            wrong += [f"source {str(name)!r}: {line}" for line in documents.mistakes(error.normalized_messages())]
     if wrong:
         raise SettingsError("\n  ".join([f"SOURCES_FILE: {path} has mistakes:", *wrong]))
     return found
@@ -101,18 +83,10 @@ def load(settings: Settings) -> list[Source]:
 
 def _entries(path: Path) -> Mapping[Any, Any]:
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe one
-        entries = document["sources"]
-        entries.items()  # Anything else has none.
-    except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        # Not the error's own text, which repeats lines of the file, and there are secrets in it.
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}" if mark else type(error).__name__
-        if isinstance(error, _TwiceError):
-            raise SettingsError(f"SOURCES_FILE: {path} has the same name twice in one mapping ({where})") from None
-        raise SettingsError(f"SOURCES_FILE: {path} is not YAML with a `sources` mapping ({where})") from None
-    mapping: Mapping[Any, Any] = entries
-    return mapping
+        entries: Mapping[Any, Any] = documents.part(path, "sources", dict)
+    except documents.DocumentError as error:
+        raise SettingsError(f"SOURCES_FILE: {error}") from None
+    return entries
 
 
 def _check_name(name: str) -> None:
@@ -189,13 +163,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _lines(messages: Any, path: str = "") -> Iterator[str]:
-    """Every mistake in a line of its own; names that nobody could have meant are not repeated."""
-    if not isinstance(messages, dict):
-        yield f"{path}: {' '.join(map(str, messages))}" if path else " ".join(map(str, messages))
-        return
-    for name, inner in messages.items():
-        shown = str(name) if isinstance(name, int) or (str(name).isidentifier() and len(name) < _LONGEST_NAME) else "?"
-        yield from _lines(inner, path if name in ("_schema", "value") and path else f"{path}.{shown}".lstrip("."))

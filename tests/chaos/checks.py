@@ -93,7 +93,7 @@ def digests(path: Path, world: World) -> list[str]:
     with closing(sqlite3.connect(path)) as connection:
         doubled = connection.execute(
             "SELECT ticket_id, classification_id FROM digest_tickets m JOIN digests d ON d.id = m.digest_id"
-            " WHERE d.status = 'sent' AND d.name = 'digest' GROUP BY 1, 2 HAVING count(*) > 1"
+            " WHERE d.status = 'sent' AND d.name = 'digest' AND d.copy_of IS NULL GROUP BY 1, 2 HAVING count(*) > 1"
         ).fetchmany(5)
     sent = Counter(str(mail["Message-ID"]) for mail in world.mail.messages)
     return [f"in two sent digests: {row}" for row in doubled] + [

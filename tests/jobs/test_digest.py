@@ -16,7 +16,7 @@ import time_machine
 from openpyxl import load_workbook
 
 from jobs import digest
-from receiver import settings
+from receiver import plans, settings
 from receiver.clock import now
 from receiver.record import alarms, digests, leases
 from receiver.record.database import Record
@@ -410,13 +410,13 @@ def test_two_processes_at_once_send_once(
 
 def slots(cron: str, zone: str, start: str, hours: int) -> list[str]:
     """The slots that a check every five minutes finds to be new, in local time."""
-    config = settings.load({"DIGEST_CRON": cron, "DIGEST_TIMEZONE": zone})
+    plan = plans.scheduled(settings.load({"DIGEST_CRON": cron, "DIGEST_TIMEZONE": zone}))
     begin = datetime.fromisoformat(start).replace(tzinfo=UTC)
-    last = digest.latest_slot(config, begin)
+    last = plan.latest_slot(begin)
     found = []
     for minutes in range(5, hours * 60, 5):
         moment = begin + timedelta(minutes=minutes)
-        slot = digest.latest_slot(config, moment)
+        slot = plan.latest_slot(moment)
         assert slot <= moment
         if slot > last:
             found.append(f"{moment.astimezone(ZoneInfo(zone)):%d %H:%M}")
@@ -453,11 +453,11 @@ def test_an_hourly_digest_comes_once_for_every_hour_the_clock_shows(day: str, ho
 
 
 def test_a_slot_never_begins_early() -> None:
-    config = settings.load({"DIGEST_CRON": "0 8 * * *"})
+    plan = plans.scheduled(settings.load({"DIGEST_CRON": "0 8 * * *"}))
     eight = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
-    assert digest.latest_slot(config, eight - timedelta(microseconds=1)) == eight - timedelta(days=1)
-    assert digest.latest_slot(config, eight) == eight
-    assert digest.latest_slot(config, eight + timedelta(seconds=59, microseconds=5)) == eight
+    assert plan.latest_slot(eight - timedelta(microseconds=1)) == eight - timedelta(days=1)
+    assert plan.latest_slot(eight) == eight
+    assert plan.latest_slot(eight + timedelta(seconds=59, microseconds=5)) == eight
 
 
 @pytest.mark.parametrize("cron", ["0 0 30 2 *", "0 0 31 4,6 *", "every day", "* * * * * *", "61 * * * *"])

@@ -1,26 +1,14 @@
-"""The digest as a mail: composing it, and the only user of smtplib."""
+"""Handing a mail to the server, and judging what goes wrong: the only user of smtplib."""
 
 import smtplib
 import ssl
-from dataclasses import dataclass
-from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-import jinja2
-
-from jobs.workbook import Summary
-from receiver.record.models import Digest
 from receiver.settings import Settings
 
-TEMPLATES = Path(__file__).with_name("templates")
 IMPLICIT_TLS_PORT = 465
 TIMEOUT_SECONDS = 30
 GO_AHEAD = 354  # The answer to DATA, before the first byte of the mail.
-_XLSX = ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet")
 
 
 class MailError(Exception):
@@ -29,65 +17,6 @@ class MailError(Exception):
     def __init__(self, message: str, *, permanent: bool = False, unknown: bool = False) -> None:
         super().__init__(message)
         self.permanent, self.unknown = permanent, unknown
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """A workbook and the name it has in the mail."""
-
-    path: Path
-    name: str
-
-
-@lru_cache(maxsize=1)
-def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=jinja2.select_autoescape(["html"]),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def compose(config: Settings, digest: Digest, summary: Summary, attachment: Attachment) -> EmailMessage:
-    """The mail of a digest; it has the same Message-ID and Date however often it is composed."""
-    message = EmailMessage()
-    message["Subject"] = _one_line(f"{config.sender_name}: {summary.total} tickets, {summary.needs_review} need review")
-    message["From"] = _address(config.from_name, config.from_email or "ticket-attribution@localhost")
-    message["To"] = ", ".join(digest.recipients) or "undisclosed-recipients:;"
-    message["Date"] = format_datetime(digest.created_at)
-    message["Message-ID"] = digest.message_id
-    message["Auto-Submitted"] = "auto-generated"
-    values: dict[str, Any] = {"config": config, "digest": digest, "summary": summary}
-    message.set_content(_templates().get_template("digest.txt").render(values))
-    message.add_alternative(_templates().get_template("digest.html").render(values), subtype="html")
-    main, sub = _XLSX
-    message.add_attachment(
-        attachment.path.read_bytes(), maintype=main, subtype=sub, filename=_one_line(attachment.name)
-    )
-    return message
-
-
-def _one_line(text: str) -> str:
-    # Python decodes what looks like an encoded word (RFC 2047), line breaks included, and writes that out.
-    return " ".join(text.replace("=?", "= ?").split())
-
-
-def _address(name: str, address: str) -> Address:
-    return Address(_one_line(name), addr_spec=address)
-
-
-def outbox_path(config: Settings, digest: Digest) -> Path:
-    """Where the mail of a digest is kept when there is no SMTP server."""
-    return config.data_dir / "outbox" / f"digest-{digest.id}.eml"
-
-
-def keep(message: EmailMessage, path: Path) -> None:
-    """Put the mail into the outbox, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_bytes(bytes(message))
-    unfinished.replace(path)
 
 
 class _Connection(smtplib.SMTP):
@@ -107,6 +36,8 @@ class _TlsConnection(_Connection, smtplib.SMTP_SSL):
 
 def send(config: Settings, message: EmailMessage) -> dict[str, str]:
     """Hand the mail to the SMTP server; returns the recipients it refused, with its reason. Raises MailError."""
+    if not message["To"].addresses:
+        raise MailError("nobody is to receive it; set RECIPIENT_EMAIL", permanent=True)
     server = _connect(config)
     try:
         if config.smtp_username and config.smtp_password:

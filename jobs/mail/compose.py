@@ -1,0 +1,150 @@
+"""Digests and alerts as mails, the same however often they are composed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from jobs.mail import chart
+from jobs.mail.wording import Wording
+from jobs.workbook import Summary
+from receiver import plans
+from receiver.record.models import Digest, Ticket
+from receiver.settings import Settings
+
+TEMPLATES = Path(__file__).parents[1] / "templates"
+_XLSX = ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+_LONGEST_LINE = 90
+_UNNAMED = ("digest", "run", "alert")
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A workbook and the name it has in the mail."""
+
+    path: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a digest's mail tells: its numbers, what is due next, and how many tickets the digest before had."""
+
+    summary: Summary
+    soonest: Sequence[Ticket] = field(default=())
+    before: int | None = None
+    copy_of: Digest | None = None
+
+
+@lru_cache(maxsize=1)
+def _templates() -> jinja2.Environment:
+    found = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=jinja2.select_autoescape(["html"]),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters["line"] = _shown_line
+    return found
+
+
+def _shown_line(text: str) -> str:
+    """What a requester wrote, in one line that no mail reader chokes on, and not too long to read."""
+    words = " ".join(text.split())
+    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in words)
+    return printable if len(printable) <= _LONGEST_LINE else f"{printable[: _LONGEST_LINE - 1]}…"
+
+
+def compose(config: Settings, digest: Digest, content: Content, attachment: Attachment) -> EmailMessage:
+    """The mail of a digest; it has the same Message-ID and Date however often it is composed."""
+    wording, summary = _wording(config, digest), content.summary
+    size = attachment.path.stat().st_size
+    attached = bool(summary.total) and size <= config.max_attachment_mb * 2**20
+    bars = [(wording.category(name), n, summary.reviews[name]) for name, n in summary.categories.most_common()]
+    picture = chart.draw(bars[: chart.MOST]) if bars else None
+    cid = f"chart.{digest.message_id.strip('<>')}"
+    headline = wording.headline(summary.total, summary.needs_review)
+    values = {
+        "config": config, "digest": digest, "summary": summary, "content": content, "w": wording, "bars": bars,
+        "headline": headline, "attached": attached, "megabytes": -(-size // 2**20), "cid": cid,
+        "chart_width": chart.WIDTH,
+        "alt": wording["chart"].format(
+            counts=", ".join(f"{name} {count}" for name, count, _ in bars[: chart.MOST])
+        ),
+    }  # fmt: skip
+    message = _addressed(config, digest, headline, wording)
+    _write(message, "digest", values, picture, cid)
+    if attached:
+        main, sub = _XLSX
+        name = _one_line(attachment.name)
+        message.add_attachment(attachment.path.read_bytes(), maintype=main, subtype=sub, filename=name)
+    return message
+
+
+def compose_alert(config: Settings, digest: Digest, soonest: Sequence[Ticket]) -> EmailMessage:
+    """The mail that names tickets which are about to breach."""
+    wording = _wording(config, digest)
+    headline = wording.counted("alert", digest.tickets)
+    message = _addressed(config, digest, headline, wording)
+    values = {"config": config, "digest": digest, "soonest": soonest, "w": wording, "headline": headline}
+    _write(message, "alert", values)
+    return message
+
+
+def _wording(config: Settings, digest: Digest) -> Wording:
+    plan = plans.of(config, digest.name)
+    return Wording(plan.language, plan.zone)
+
+
+def _addressed(config: Settings, digest: Digest, headline: str, wording: Wording) -> EmailMessage:
+    message = EmailMessage()
+    sender = config.sender_name if digest.name in _UNNAMED else f"{config.sender_name} ({digest.name})"
+    copied = f"{wording['copy']}: " if digest.copy_of else ""
+    message["Subject"] = _one_line(f"{copied}{sender}: {headline}")
+    message["From"] = _address(config.from_name, config.from_email or "ticket-attribution@localhost")
+    message["To"] = ", ".join(digest.recipients) or "undisclosed-recipients:;"
+    if config.reply_to:
+        message["Reply-To"] = ", ".join(config.reply_to)
+    message["Date"] = format_datetime(digest.created_at)
+    message["Message-ID"] = digest.message_id
+    message["List-Id"] = f"<{digest.name.lower().replace('_', '-')}.digests.{config.envelope.domain}>"
+    message["Auto-Submitted"] = "auto-generated"
+    return message
+
+
+def _write(
+    message: EmailMessage, template: str, values: dict[str, Any], picture: bytes | None = None, cid: str = ""
+) -> None:
+    message.set_content(_templates().get_template(f"{template}.txt").render(values))
+    message.add_alternative(_templates().get_template(f"{template}.html").render(values), subtype="html")
+    if picture:
+        html: Any = message.get_body(("html",))
+        html.add_related(picture, maintype="image", subtype="png", cid=f"<{cid}>", disposition="inline")
+
+
+def _one_line(text: str) -> str:
+    # Python decodes what looks like an encoded word (RFC 2047), line breaks included, and writes that out.
+    return " ".join(text.replace("=?", "= ?").split())
+
+
+def _address(name: str, address: str) -> Address:
+    return Address(_one_line(name), addr_spec=address)
+
+
+def outbox_path(config: Settings, digest: Digest) -> Path:
+    """Where the mail of a digest is kept when there is no SMTP server."""
+    return config.data_dir / "outbox" / f"digest-{digest.id}.eml"
+
+
+def keep(message: EmailMessage, path: Path) -> None:
+    """Put the mail into the outbox, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.part")
+    unfinished.write_bytes(bytes(message))
+    unfinished.replace(path)
