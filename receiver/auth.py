@@ -1,7 +1,8 @@
-"""Who may come in: a bearer token for programs, a one-time link for people."""
+"""Who may come in, and who may do what: a bearer token for programs, a one-time link for people."""
 
 import hmac
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from flask import Blueprint, Flask, abort, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -15,13 +16,43 @@ from receiver.record import sign_in
 blueprint = Blueprint("auth", __name__)
 csrf = CSRFProtect()
 
+VIEWER, REVIEWER, OPERATOR, ADMIN = ROLES = ("viewer", "reviewer", "operator", "admin")
+"""What a person is, the least first; each may do what those before it may."""
+
 _OPERATOR = "operator"
+_LOOKING = ("GET", "HEAD", "OPTIONS")
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 
 class Operator(UserMixin):  # type: ignore[misc]
     """The person who came in by the one-time link."""
 
     id = _OPERATOR
+    role = ADMIN
+
+
+def needs(role: str) -> Callable[[View], View]:
+    """A decorator, the one nearest to a view: only people of this role, or a higher one, may call it.
+
+    Where a view says nothing, everybody who is let in may look, and only an admin may change something.
+    """
+
+    def mark(view: View) -> View:
+        view.needs = role  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def may(role: str) -> bool:
+    """Whether who was let in has this role or a higher one; templates ask it as `may("operator")`."""
+    return ROLES.index(_role()) >= ROLES.index(role)
+
+
+def _role() -> str:
+    """Whoever holds the API token may do everything."""
+    return str(current_user.role) if current_user.is_authenticated else ADMIN
 
 
 def init_app(app: Flask) -> None:
@@ -34,6 +65,7 @@ def init_app(app: Flask) -> None:
     manager.user_loader(lambda user_id: Operator() if user_id == _OPERATOR else None)
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # The guards below check it where a session cookie is what lets in.
     csrf.init_app(app)
+    app.jinja_env.globals["may"] = may
 
 
 def require_person() -> ResponseReturnValue | None:
@@ -41,6 +73,7 @@ def require_person() -> ResponseReturnValue | None:
     if not current_user.is_authenticated:
         return redirect(url_for("auth.sign_in_needed"))
     csrf.protect()
+    _require_role()
     return None
 
 
@@ -56,6 +89,15 @@ def require_token_or_person() -> None:
     if not current_user.is_authenticated:
         abort(401, "Send Authorization: Bearer and the API token; `python -m jobs token` prints it.")
     csrf.protect()
+    _require_role()
+
+
+def _require_role() -> None:
+    view: Any = current_app.view_functions[request.endpoint or ""]
+    view = getattr(getattr(view, "view_class", None), request.method.lower(), view)
+    role = getattr(view, "needs", VIEWER if request.method in _LOOKING else ADMIN)
+    if not may(role):
+        abort(403, f"This needs the role {role}, and yours is {_role()}; an admin can change that on People.")
 
 
 def caller() -> str:

@@ -6,7 +6,7 @@ from flask import abort, current_app
 from flask_smorest import abort as refuse
 from marshmallow import Schema, fields
 
-from receiver import catalog, queue
+from receiver import auth, catalog, queue
 from receiver.api.errors import Blueprint
 from receiver.api.pages import columns
 from receiver.catalog import Catalog, CatalogError, in_force
@@ -74,6 +74,7 @@ def get_catalog() -> dict[str, Any]:
 @blueprint.post("/catalog/reload")
 @blueprint.response(200, CatalogOut)
 @blueprint.refuses(422, "It cannot be had or is wrong, in the lines that `errors` names; what was in force stays so.")
+@auth.needs(auth.OPERATOR)
 def reload_catalog() -> dict[str, Any]:
     """Look at the catalog's location now; what is good there is in force for every ticket classified from now on."""
     record, settings = current_app.extensions["record"], current_app.extensions["settings"]

@@ -7,7 +7,7 @@ from flask import abort, current_app
 from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
-from receiver import queue, raw, replay
+from receiver import auth, queue, raw, replay
 from receiver.api.errors import Blueprint
 from receiver.api.pages import ID, MAX_ID, MAX_PAGE, PageQuery, columns, page, page_of
 from receiver.record import deliveries
@@ -146,6 +146,7 @@ def _delivery(delivery_id: int) -> Delivery:
 @blueprint.response(200, ReplayOut)
 @blueprint.refuses(409, "It repeats another delivery, or its source is gone.")
 @blueprint.refuses(410, "Its raw bytes are no longer kept.")
+@auth.needs(auth.OPERATOR)
 def replay_delivery(delivery_id: int) -> Replay:
     """Read one delivery again with today's mapping of its source."""
     extensions = current_app.extensions
@@ -160,6 +161,7 @@ def replay_delivery(delivery_id: int) -> Replay:
 @blueprint.post("/deliveries/replay")
 @blueprint.takes(ReplaySelection, anyOf=_EITHER_KIND)
 @blueprint.response(200, page_of(ReplayOut, "ReplayedPage"))
+@auth.needs(auth.OPERATOR)
 def replay_selection(selection: dict[str, Any]) -> dict[str, Any]:
     """Read a selection again: those of `ids`, or a source's since a time, oldest first.
 

@@ -8,7 +8,7 @@ from flask import Response, abort, current_app, send_file
 from flask.views import MethodView
 from marshmallow import Schema, fields
 
-from receiver import queue
+from receiver import auth, queue
 from receiver.api.errors import Blueprint
 from receiver.api.pages import ID, PageQuery, columns, page, page_of
 from receiver.clock import now
@@ -53,6 +53,7 @@ class Digests(MethodView):
 
     @blueprint.response(202, DigestOut, description="It is on its way")
     @blueprint.refuses(409, "Nothing was settled since the last digest.")
+    @auth.needs(auth.OPERATOR)
     def post(self) -> Digest:
         """Claim everything settled since the last digest and have it sent now."""
         return claim_digest_now(now()) or abort(409, "Nothing was settled since the last digest.")

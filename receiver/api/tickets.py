@@ -129,6 +129,7 @@ def get_ticket(ticket_id: int) -> dict[str, Any]:
 @blueprint.response(200, ReviewOut)
 @blueprint.refuses(409, "There is nothing to confirm or to choose from.")
 @blueprint.refuses(422, "The fields are wrong, or the catalog in force has no such entry.")
+@auth.needs(auth.REVIEWER)
 def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
     """Confirm what a ticket is attributed to ({}), or correct it; from then on no engine changes it."""
     choice = (body["category"], body["request_type"]) if body else None
@@ -153,6 +154,7 @@ def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
 @blueprint.post(f"/tickets/<{ID}:ticket_id>/redrive")
 @blueprint.response(200, TicketOut)
 @blueprint.refuses(409, "A person has reviewed the ticket.")
+@auth.needs(auth.REVIEWER)
 def redrive_ticket(ticket_id: int) -> dict[str, Any]:
     """Have a ticket classified again, whatever became of it, unless a person has reviewed it."""
     with current_app.extensions["record"].write() as session:

@@ -3,6 +3,7 @@
 from flask import Blueprint, current_app, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
+from receiver import auth
 from receiver.api.digests import claim_digest_now
 from receiver.api.stats import redis_state
 from receiver.clock import now
@@ -25,6 +26,7 @@ def overview_page() -> ResponseReturnValue:
 
 
 @blueprint.post("/digests")
+@auth.needs(auth.OPERATOR)
 def send_digest() -> ResponseReturnValue:
     """Send a digest now."""
     digest = claim_digest_now(now())

@@ -401,6 +401,24 @@ class TimedJob(Base):
     error: Mapped[str | None]
 
 
+class AuditEntry(Base):
+    """What somebody changed; `hash` is over this entry and the hash of the one before, so that no line can be edited.
+
+    `number` counts without gaps, and the tally `audit` holds the last, so that none can be cut off either.
+    """
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_subject", "subject"), Index("ix_audit_who", "who"))
+
+    number: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    who: Mapped[str]
+    action: Mapped[str]
+    subject: Mapped[str]
+    details: Mapped[dict[str, Any]]
+    hash: Mapped[str]
+
+
 class SignInLink(Base):
     """A one-time link, kept as the digest of its token."""
 
