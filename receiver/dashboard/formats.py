@@ -1,7 +1,7 @@
 """How pages write numbers and moments: the Jinja filters, the same on every page."""
 
 import math
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 
@@ -12,7 +12,7 @@ _STEPS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 def init_app(app: Flask) -> None:
     """Give the app's templates these filters."""
-    for name in (ago_text, moment, count, percent, duration, span, money, words):
+    for name in (ago_text, moment, count, percent, duration, span, money, words, clock_text, in_unit):
         app.jinja_env.filters[name.__name__] = name
 
 
@@ -70,3 +70,16 @@ def money(amount: float) -> str:
 def words(name: str) -> str:
     """A name of the record as a person reads it: `needs review`."""
     return name.replace("_", " ")
+
+
+def clock_text(seconds: float, kind: str = "time") -> str:
+    """A moment of a chart, in seconds since 1970: a day, or a day and a minute (UTC)."""
+    return f"{datetime.fromtimestamp(seconds, UTC):{'%Y-%m-%d' if kind == 'day' else '%Y-%m-%d %H:%M'}}"
+
+
+def in_unit(value: float | None, unit: str) -> str:
+    """A number of a chart in its unit: percent, ms, money, or none."""
+    if value is None:
+        return ""
+    written = {"percent": percent, "ms": duration, "money": money}.get(unit)
+    return written(value) if written else f"{value:,.2f}".rstrip("0").rstrip(".")

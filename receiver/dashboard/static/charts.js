@@ -1,0 +1,92 @@
+// Draws every figure that the macro `plot` writes: at most two lines, labels at their ends, the exact value on hover.
+(() => {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const LINES = ["--accent-fill", "--warn-fill"];
+  const drawn = new Map();
+
+  const written = (unit) => (value) => {
+    if (value == null) return "";
+    if (unit === "percent") return `${(value * 100).toFixed(1)} %`;
+    if (unit === "ms") return value < 1000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
+    if (unit === "money") return value && value < 0.01 ? value.toFixed(4) : value.toFixed(2);
+    return value.toLocaleString("en-US", { maximumFractionDigits: 2 });
+  };
+
+  const moment = (seconds, days) => {
+    const text = new Date(seconds * 1000).toISOString();
+    return days ? text.slice(0, 10) : `${text.slice(0, 10)} ${text.slice(11, 16)} UTC`;
+  };
+
+  // A line's name stands at its end, in its colour; two names that would touch make room for each other.
+  const endLabels = (plot, chart) => {
+    const ends = chart.series.map((line, index) => {
+      const values = plot.data[index + 1];
+      let last = values.length - 1;
+      while (last > 0 && values[last] == null) last -= 1;
+      return { label: line.label, index, y: plot.valToPos(values[last] ?? 0, "y", true) };
+    });
+    const ratio = devicePixelRatio || 1;
+    if (ends.length === 2 && Math.abs(ends[0].y - ends[1].y) < 14 * ratio) {
+      const [upper, lower] = ends[0].y <= ends[1].y ? ends : [ends[1], ends[0]];
+      const middle = (upper.y + lower.y) / 2;
+      upper.y = middle - 7 * ratio;
+      lower.y = middle + 7 * ratio;
+    }
+    const pen = plot.ctx;
+    pen.save();
+    pen.font = `500 ${11 * ratio}px system-ui, sans-serif`;
+    pen.textBaseline = "middle";
+    for (const end of ends) {
+      pen.fillStyle = colour(LINES[end.index] === "--warn-fill" ? "--warn" : "--accent");
+      pen.fillText(end.label, plot.bbox.left + plot.bbox.width + 8 * ratio, end.y);
+    }
+    pen.restore();
+  };
+
+  const hover = (plot, chart, tip) => {
+    const index = plot.cursor.idx;
+    tip.hidden = index == null;
+    if (index == null) return;
+    const at = chart.kind === "number" ? written("")(plot.data[0][index]) : moment(plot.data[0][index], chart.kind === "day");
+    const said = chart.series.map((line, number) => `${line.label} ${written(chart.unit)(plot.data[number + 1][index])}`);
+    tip.textContent = [at, ...said].join(" · ");
+  };
+
+  const options = (chart, width, tip) => {
+    const axis = { stroke: colour("--soft"), font: "11px system-ui, sans-serif", grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
+    const room = Math.max(0, ...chart.series.map((line) => line.label.length)) * 6.2 + 14;
+    return {
+      width, height: chart.height, legend: { show: false }, padding: [8, chart.series.length > 1 || chart.named ? room : 12, 0, 0],
+      cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
+      scales: { x: { time: chart.kind !== "number" }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), chart.top ?? (high > 0 ? high * 1.08 : 1)] } },
+      axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 56, values: (_, ticks) => ticks.map(written(chart.unit)) }],
+      series: [{}, ...chart.series.map((line, index) => ({
+        label: line.label, stroke: colour(LINES[index]), width: 2, points: { show: chart.x.length < 3 },
+        fill: index === 0 && chart.series.length === 1 ? `color-mix(in srgb, ${colour(LINES[0])} 12%, transparent)` : undefined,
+      }))],
+      hooks: { draw: [(plot) => { if (chart.series.length > 1 || chart.named) endLabels(plot, chart); }], setCursor: [(plot) => hover(plot, chart, tip)] },
+    };
+  };
+
+  const draw = (figure) => {
+    drawn.get(figure)?.destroy();
+    const chart = JSON.parse(figure.dataset.plot);
+    const place = figure.querySelector(".canvas");
+    const tip = figure.querySelector(".tip");
+    if (!chart.x.length) return;
+    drawn.set(figure, new uPlot(options(chart, place.clientWidth, tip), [chart.x, ...chart.series.map((line) => line.values)], place));
+  };
+
+  const drawAll = () => {
+    for (const figure of drawn.keys()) if (!figure.isConnected) { drawn.get(figure).destroy(); drawn.delete(figure); }
+    document.querySelectorAll("[data-plot]").forEach(draw);
+  };
+
+  document.addEventListener("DOMContentLoaded", drawAll);
+  document.addEventListener("htmx:afterSettle", drawAll);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  let waiting = 0;
+  addEventListener("resize", () => { clearTimeout(waiting); waiting = setTimeout(drawAll, 120); });
+})();

@@ -1,0 +1,109 @@
+"""Chromium in front of the real application: real HTTP, the real record, and nobody's console may complain."""
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import axe_playwright_python
+import pytest
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from werkzeug.serving import make_server
+
+from receiver.clock import now
+from receiver.record import sign_in
+from receiver.record.database import Record
+
+CHROMIUM = "/usr/bin/chromium"
+PHONE = {"width": 390, "height": 844}
+_AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; `apt-get install chromium` where it is missing."""
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def site(app: Flask) -> Iterator[str]:
+    """The address of this test's application, served over HTTP."""
+    app.testing = False
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+
+
+@pytest.fixture
+def context(browser: Browser, site: str) -> Iterator[BrowserContext]:
+    """A browser's window at this test's application; light, and as wide as a desk has it."""
+    made = browser.new_context(base_url=site, viewport={"width": 1280, "height": 900}, color_scheme="light")
+    made.set_default_timeout(10_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def stranger(context: BrowserContext) -> Iterator[Page]:
+    """A page nobody has signed in on. At the end of the test its console is empty: no error, no broken policy."""
+    complaints: list[str] = []
+    page = context.new_page()
+    page.on("console", lambda message: _note(complaints, message))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    assert complaints == []
+
+
+def _note(complaints: list[str], message: ConsoleMessage) -> None:
+    expected = re.search(r"status of 4\d\d", message.text)  # What a test provokes is the server's answer, not a fault.
+    if message.type in ("error", "warning") and not expected:
+        complaints.append(message.text)
+
+
+@pytest.fixture
+def page(stranger: Page, record: Record) -> Page:
+    """A page on which an admin has signed in."""
+    with record.write() as session:
+        token = sign_in.issue(session, now())
+    stranger.goto(f"/sign-in/{token}")
+    return stranger
+
+
+@pytest.fixture
+def accessible() -> Callable[[Page], None]:
+    """Fails where axe-core finds that a page, as it stands, keeps somebody out (WCAG 2.1 AA)."""
+
+    def check(page: Page) -> None:
+        page.evaluate(_AXE)
+        found = page.evaluate("rules => axe.run(document, rules)", _RULES)
+        assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == []
+
+    return check
+
+
+@pytest.fixture
+def fits() -> Callable[[Page], None]:
+    """Fails where a page is wider than its window, so that a phone would scroll sideways."""
+
+    def check(page: Page) -> None:
+        wide, window = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+        assert wide <= window
+
+    return check
