@@ -58,4 +58,5 @@ def mistakes(messages: Any, path: str = "") -> Iterator[str]:
         return
     for name, inner in messages.items():
         shown = str(name) if isinstance(name, int) or (str(name).isidentifier() and len(name) < _LONGEST_NAME) else "?"
-        yield from mistakes(inner, path if name in ("_schema", "value") and path else f"{path}.{shown}".lstrip("."))
+        unnamed = name == "_schema" or (name == "value" and path)
+        yield from mistakes(inner, path if unnamed else f"{path}.{shown}".lstrip("."))

@@ -51,7 +51,8 @@ def arrival(source: str = "standard", body: bytes = b"{}", at: datetime | None =
 def source_named(name: str, secret: str, profile: str = "standard", **options: Any) -> Source:
     """A source that signs and writes as `standard` does, whatever helpdesk it says it is."""
     own = profiles.shipped()["standard"]
-    return Source(name, replace(own, name=profile), (Secret(secret),), Standard(), Shape.of(own), **options)
+    told = replace(own, name=profile, api=profiles.shipped()[profile].api)
+    return Source(name, told, (Secret(secret),), Standard(), Shape.of(own), **options)
 
 
 def deliver(record: Record, *tickets: IncomingTicket, at: datetime | None = None, source: str = "standard") -> Delivery:

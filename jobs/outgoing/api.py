@@ -2,24 +2,24 @@
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
-from string import Formatter
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import requests
-import yaml
 
 from jobs.retry_after import retry_after
 from receiver import guarded
 from receiver.settings import Settings
 from receiver.sources import Source
+from receiver.sources.api import names_in
 from receiver.sources.bodies import parse_json
 from receiver.sources.expressions import Expression
 
 LONGEST_CALL = 60.0
+_NO_SUCH_TICKET = "the helpdesk's API has no ticket of this name"
 _LONGEST_PAUSE = 3600.0
 # Another attempt at the same request would be answered the same.
 _HOPELESS = {400, 404, 405, 410, 411, 413, 414, 415, 422}
@@ -59,13 +59,6 @@ def _compiled(expression: str) -> Expression:
     return Expression(expression)
 
 
-@cache
-def helpdesks() -> dict[str, Any]:
-    """What each helpdesk's API wants, by profile; helpdesks.yaml explains it."""
-    found: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("helpdesks.yaml").read_text(encoding="utf-8"))
-    return found
-
-
 class Api:
     """The API of one source's helpdesk. Raises CallError, also where the source has none."""
 
@@ -73,12 +66,32 @@ class Api:
         if source.api is None:
             raise HopelessError(f"the source {source.name} has no api in SOURCES_FILE, so its helpdesk cannot be asked")
         self.source = source
-        self.helpdesk: dict[str, Any] = helpdesks().get(source.profile.name, {})
+        self.helpdesk: Mapping[str, Any] = source.profile.api or {}
         self.parameters: dict[str, Any] = self.helpdesk.get("defaults", {}) | dict(source.api.get("parameters", {}))
         self._url = source.api["url"].rstrip("/")
         self._headers = _credentials(self.helpdesk, source.api)
         self._rule = guarded.Rule(config.outgoing_allow, self._url)
         self._seconds = min(config.request_timeout, LONGEST_CALL)
+
+    def names(self, external_id: str) -> dict[str, Any]:
+        """What paths and bodies may name: the source's parameters, and how the API calls this ticket of ours."""
+        names = self.parameters | {"id": external_id}
+        if "name" in self.helpdesk:
+            found = re.fullmatch(self.helpdesk["name"], external_id)
+            if not found:
+                raise HopelessError(_NO_SUCH_TICKET)
+            names |= {name: value for name, value in found.groupdict().items() if value}
+        return names | self._found(names)
+
+    def _found(self, names: Mapping[str, Any]) -> dict[str, Any]:
+        if "find" not in self.helpdesk:
+            return {}
+        find = self.helpdesk["find"]
+        answer = self.call(find["request"], names)
+        # A search may be cleverer than we are, and what it finds would be written to.
+        if names["id"] not in (search(find["named"], answer) or ()):
+            raise HopelessError(_NO_SUCH_TICKET)
+        return {name: search(path, answer) for name, path in find["fields"].items()}
 
     def address(self, path: str) -> str:
         """The full address of a path of this API."""
@@ -148,13 +161,8 @@ def _filled(path: str, names: Mapping[str, Any]) -> str:
     return path.format(**{name: _segment(names[name]) for name in needed})
 
 
-def names_in(path: str) -> list[str]:
-    """The names between braces in the path of a request."""
-    return [name for _, name, _, _ in Formatter().parse(path) if name]
-
-
 def _segment(value: Any) -> str:
     text = str(value)
     if not text.strip("."):  # It would point to another path.
-        raise HopelessError("the helpdesk's API has no ticket of this name")
+        raise HopelessError(_NO_SUCH_TICKET)
     return quote(text, safe="")

@@ -4,12 +4,13 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from jobs.outgoing.api import Api, names_in, search
+from jobs.outgoing.api import Api, search
 from receiver.record.models import Ticket
 from receiver.record.tickets import TEXT_FIELDS
 from receiver.schemas import TicketIn
 from receiver.settings import Settings
 from receiver.sources import Source
+from receiver.sources.api import names_in
 
 _SCHEMA = TicketIn()
 
@@ -17,7 +18,7 @@ _SCHEMA = TicketIn()
 def fetch(config: Settings, source: Source, ticket: Ticket) -> dict[str, Any]:
     """The fields of a ticket that its helpdesk's API knows and it lacks. Raises CallError."""
     helpdesk = Api(config, source)
-    names: dict[str, Any] = helpdesk.parameters | {"id": ticket.external_id}
+    names = helpdesk.names(ticket.external_id)
     for step in helpdesk.helpdesk.get("complete", []):
         if all(names.get(name) for name in names_in(step["request"])):
             answer = helpdesk.call(step["request"], names)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from jobs.classify import stopping
 from jobs.outgoing import complete, write_back
-from jobs.outgoing.api import CallError, HopelessError, helpdesks
+from jobs.outgoing.api import CallError, HopelessError
 from receiver import queue, settings, sources
 from receiver.clock import now
 from receiver.log import configure
@@ -87,7 +87,7 @@ class _Round:
         if self._source is None:
             return _PER_MINUTE
         limit = (self._source.write_back or {}).get("per_minute")
-        return int(limit or helpdesks().get(self._source.profile.name, {}).get("per_minute", _PER_MINUTE))
+        return int(limit or (self._source.profile.api or {}).get("per_minute", _PER_MINUTE))
 
     def _do(self, errand: Errand) -> None:
         with self._record.read() as session:

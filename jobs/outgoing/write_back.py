@@ -6,20 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from jobs.outgoing import api
-from jobs.outgoing.api import Api, CallError, HopelessError, search
+from jobs.outgoing.api import Api, CallError, search
 from receiver import guarded, signatures
 from receiver.clock import now
 from receiver.record.models import Classification, Errand, Ticket
 from receiver.settings import Settings
 from receiver.sources import Source
+from receiver.sources.api import carried
 
-# Which placeholders of helpdesks.yaml carry what SOURCES_FILE may configure.
-_CARRIERS = {
-    "fields": {"fields", "pairs"},
-    "labels": {"labels", "adds", "all_labels", "label"},
-    "note": {"note"},
-}
-_OPTIONAL = frozenset().union(*_CARRIERS.values())
 GONE = 410
 
 
@@ -41,20 +35,11 @@ def write(
         return
     helpdesk = Api(config, source)
     steps = helpdesk.helpdesk.get("write", [])
-    _check(source, wanted, steps)
-    values = helpdesk.parameters | _values(wanted, ticket, classification)
+    values = helpdesk.names(ticket.external_id) | _values(wanted, classification)
     for number, (step, names) in enumerate(_requests(steps, values), start=1):
         if number > errand.steps:
             _do(helpdesk, step, names)
             note_steps(number)
-
-
-def _check(source: Source, wanted: Mapping[str, Any], steps: list[dict[str, Any]]) -> None:
-    can = set().union(*(_mentions(step["body"]) for step in steps))
-    cannot = [name for name, carriers in _CARRIERS.items() if wanted.get(name) and not carriers & can]
-    if cannot:
-        what = " and ".join(cannot)
-        raise HopelessError(f"a helpdesk of the profile {source.profile.name} takes no {what}; see write_back")
 
 
 def names_of(classification: Classification) -> dict[str, str]:
@@ -68,12 +53,11 @@ def names_of(classification: Classification) -> dict[str, str]:
     }
 
 
-def _values(wanted: Mapping[str, Any], ticket: Ticket, classification: Classification) -> dict[str, Any]:
+def _values(wanted: Mapping[str, Any], classification: Classification) -> dict[str, Any]:
     names = names_of(classification)
     fields = {name: _looked_up(wanted, text.format(**names)) for name, text in wanted.get("fields", {}).items()}
     labels = [_label(wanted, text, names) for text in wanted.get("labels", [])]
     return {
-        "id": ticket.external_id,
         "fields": _nested(fields),
         "pairs": [{"id": int(name) if name.isdecimal() else name, "value": value} for name, value in fields.items()],
         "labels": labels,
@@ -111,7 +95,7 @@ def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _requests(steps: list[dict[str, Any]], values: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """The requests that have something to say, each with its values; one for every label where it takes only one."""
     for step in steps:
-        if not any(values[name] for name in _mentions(step["body"])):
+        if not any(values[name] for name in carried(step["body"])):
             continue
         for item in values[step["each"]] if "each" in step else [None]:
             yield step, values | ({step["each"]: item} if item else {})
@@ -137,19 +121,11 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
         return template
     filled: dict[str, Any] = {}
     for key, part in template.items():
-        named = _mentions(part)
+        named = carried(part)
         value = fill(part, values) if not named or any(values[name] for name in named) else None
         if value is not None:
             filled |= value if key == "*" else {key: value}
     return filled
-
-
-def _mentions(template: Any) -> frozenset[str]:
-    """The placeholders of what is configured that occur in a body."""
-    if isinstance(template, dict):
-        return frozenset().union(*(_mentions(part) for part in template.values()))
-    name = template[1:] if isinstance(template, str) and template.startswith("$") else ""
-    return frozenset({name} & _OPTIONAL)
 
 
 def _send_webhook(

@@ -113,7 +113,7 @@ def _values(settings: Settings, entry: Any) -> dict[str, Any]:
     if data.get("own_actor") and data.get("actor", profile.actor) == Names():
         raise ValidationError("own_actor: nothing says where the events of this helpdesk name who acted; add actor.")
     shape = Shape.of(profile, {name: data[name] for name in _SHAPE if name in data})
-    return {"profile": profile, "secrets": live, "signing": signing, "shape": shape, **outgoing.read(data)}
+    return {"profile": profile, "secrets": live, "signing": signing, "shape": shape, **outgoing.read(profile, data)}
 
 
 def _check(signing: Signing, secret: Secret, number: int) -> None:

@@ -8,12 +8,12 @@ from marshmallow import Schema, ValidationError, validates_schema
 from marshmallow.validate import Length, Range
 
 from receiver import signatures
+from receiver.sources.api import CARRIERS, names_in, needs, numbers_fields, takes
 from receiver.sources.expressions import Expression
+from receiver.sources.profile import Profile
 
 # What the texts of a write_back may name between braces.
 NAMES = ("category", "request_type", "sla", "confidence", "engine")
-# The profiles whose deliveries lack what their API knows; the requester's address, above all.
-THIN = frozenset({"zendesk", "jira", "glpi", "intercom", "hubspot"})
 
 
 def _url(text: str) -> None:
@@ -48,6 +48,7 @@ def _places(fields: dict[str, str]) -> None:
 _Text = mf.String(validate=Length(1))
 _Template = mf.String(validate=[Length(1), _template])
 _Path = mf.String(validate=_expression)
+_FOR_THE_API = {"fields", "labels", "note", "values"}
 
 
 class _WriteBack(Schema):
@@ -57,6 +58,9 @@ class _WriteBack(Schema):
             raise ValidationError("Says nothing to write; name fields, labels, a note or a webhook.")
         if ("webhook" in data) != ("secret" in data):
             raise ValidationError("webhook and secret go together.")
+        if "webhook" in data and (others := sorted(_FOR_THE_API & set(data))):
+            told = ", ".join(others)
+            raise ValidationError(f"A webhook is sent the whole classification: leave out {told}, or the webhook.")
 
 
 _Fields = dict[str, mf.Field[Any]]
@@ -93,8 +97,8 @@ _SCHEMAS: dict[str, Schema] = {
 }
 
 
-def read(entry: dict[str, Any]) -> dict[str, Any]:
-    """The parts `api`, `write_back` and `reconcile` of a source, checked.
+def read(profile: Profile, entry: dict[str, Any]) -> dict[str, Any]:
+    """The parts `api`, `write_back` and `reconcile` of a source, checked, also against what its helpdesk can take.
 
     Raises ValidationError, which names what is wrong and repeats no value, because there are tokens among them.
     """
@@ -108,6 +112,11 @@ def read(entry: dict[str, Any]) -> dict[str, Any]:
     if wrong:
         raise ValidationError(wrong)
     _check_together(found)
+    if "api" in found:
+        _check_credential(profile, found["api"])
+    wanted = {name: found["write_back"].get(name) for name in CARRIERS} if "write_back" in found else {}
+    if any(wanted.values()):
+        _check_taken(profile, found["api"], wanted)
     return found
 
 
@@ -116,3 +125,26 @@ def _check_together(found: dict[str, Any]) -> None:
     needs_api |= {"reconcile"} & set(found)
     if needs_api and "api" not in found:
         raise ValidationError(f"{' and '.join(sorted(needs_api))} need api with url and token.")
+
+
+def _check_credential(profile: Profile, given: dict[str, Any]) -> None:
+    """What the helpdesk's way of asking who calls must be filled with; a source's own `headers` may say it instead."""
+    if profile.api is None or "headers" in given:
+        return
+    kind = "auth" if given.get("user") or "auth_without_user" not in profile.api else "auth_without_user"
+    asked = {name for value in profile.api[kind].values() for name in names_in(value)}
+    if missing := sorted(asked - set(given)):
+        raise ValidationError(f"api: {' and '.join(missing)} missing; {profile.title} wants to know who calls.")
+
+
+def _check_taken(profile: Profile, given: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Refuse what would be a dead letter for every ticket."""
+    api = profile.api or {"write": []}
+    can = takes(api)
+    if cannot := [name for name in wanted if wanted[name] and name not in can]:
+        told = f"takes only {' and '.join(sorted(can))}" if can else "takes none of these, only a webhook"
+        raise ValidationError(f"write_back: {' and '.join(cannot)}: {profile.title} {told}.")
+    if missing := sorted(set(needs(api, wanted)) - set(api.get("defaults", {})) - set(given.get("parameters", {}))):
+        raise ValidationError(f"write_back: {profile.title} needs {' and '.join(missing)} in api: parameters.")
+    if numbers_fields(api) and (named := [name for name in wanted["fields"] or {} if not name.isdecimal()]):
+        raise ValidationError(f"write_back: fields: {profile.title} knows a field by its number, not as {named[0]}.")

@@ -1,8 +1,10 @@
 """The set-up page of each helpdesk, made of its profile, so that it says what the code does."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from receiver.signatures.hmacs import Hmac
+from receiver.sources.api import CARRIERS, needs, numbers_fields, takes
 from receiver.sources.profile import FIELDS, FieldPath, Names, Profile
 
 _NOTICE = "<!-- Made by `python -m jobs sources docs`; change the profile, not this file. -->"
@@ -68,6 +70,7 @@ def _understood(profile: Profile) -> str:
         taken = ", ".join(f"`{event}`" for event in profile.events)
         lines.append(f"Events: {taken}; others are acknowledged, and nothing comes of them.")
     lines += [sentence for holds, sentence in _SENTENCES if holds(profile)]
+    lines += [_told(profile.api)] if profile.api else []
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -79,8 +82,23 @@ _SENTENCES: list[tuple[Callable[[Profile], bool], str]] = [
         "A broken body is kept, and answered with 200 `quarantined`: a resend is no help.",
     ),
     (lambda p: p.challenge, "The CRA challenge is answered for its one constant token only; any other gets 403."),
-    (lambda p: p.thin, "What the payload leaves out is fetched where `api` is configured, else unknown."),
+    (lambda p: p.completes, "What the payload leaves out is fetched where `api` is configured, else unknown."),
 ]
+
+
+def _told(api: Mapping[str, Any]) -> str:
+    """What `write_back` may say, in a sentence."""
+    said = {
+        "fields": "`fields`" + (", by their number" if numbers_fields(api) else ""),
+        "labels": "`labels`",
+        "note": "`note`",
+    }
+    can = takes(api)
+    told = "; ".join(said[name] for name in CARRIERS if name in can)
+    parameters = sorted(set(needs(api, dict.fromkeys(can, True))) - set(api.get("defaults", {})))
+    return f"`write_back` may say: {told}." + (
+        f" It needs `parameters`: {', '.join(parameters)}." if parameters else ""
+    )
 
 
 def _choice(profile: Profile, name: str) -> str:

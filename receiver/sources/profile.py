@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from receiver.signatures.hmacs import Hmac
@@ -49,7 +50,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Profile:
-    """How a kind of helpdesk signs and shapes what it sends, and how a person connects it."""
+    """How a kind of helpdesk signs and shapes what it sends, what its API wants, and how a person connects it."""
 
     name: str
     title: str
@@ -66,6 +67,12 @@ class Profile:
     thin: bool = False
     challenge: bool = False
     answers_head: bool = False
+    api: Mapping[str, Any] | None = None
     template: str | None = None
     notes: str | None = None
     facts: tuple[str, ...] = ()
+
+    @property
+    def completes(self) -> bool:
+        """Whether its deliveries lack what its API knows; the requester's address, above all."""
+        return self.api is not None and "complete" in self.api

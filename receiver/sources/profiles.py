@@ -15,6 +15,7 @@ from receiver.signatures.hmacs import ALGORITHMS, ENCODINGS, PARTS, Hmac
 from receiver.signatures.standard import Standard
 from receiver.signatures.static import Credential
 from receiver.signatures.tokens import SignedToken
+from receiver.sources.api import ApiSchema
 from receiver.sources.expressions import Expression
 from receiver.sources.profile import FIELDS, FieldPath, Names, Profile, Sample, Signing
 
@@ -151,6 +152,7 @@ class _ProfileSchema(Schema):
     thin = mf.Boolean()
     challenge = mf.Boolean()
     answers_head = mf.Boolean()
+    api = mf.Nested(ApiSchema)
     template = mf.String()
     notes = mf.String()
     facts = mf.List(mf.String())

@@ -8,7 +8,7 @@ from receiver.record.deliveries import Content
 from receiver.signatures import Message
 from receiver.signatures.message import Secret
 from receiver.signatures.static import Unsigned
-from receiver.sources import mapping, outgoing
+from receiver.sources import mapping
 from receiver.sources.profile import Profile, Signing
 from receiver.sources.shape import Shape
 
@@ -39,7 +39,7 @@ class Source:
     @property
     def completes(self) -> bool:
         """Whether what arrives thin is completed from the helpdesk's API."""
-        return self.api is not None and self.profile.name in outgoing.THIN
+        return self.api is not None and self.profile.completes
 
     def verify(self, message: Message, now: float) -> str | None:
         """The delivery id of a genuine message where it is signed; `now` in unix seconds. Raises SignatureError."""

@@ -27,6 +27,7 @@ class Known:
     fields: dict[str, Any] = field(default_factory=dict)
     labels: list[str] = field(default_factory=lambda: ["kept"])
     notes: list[str] = field(default_factory=list)
+    name: str = field(default="4711", compare=False)
 
 
 Act = Callable[[Known, Any], Any]
@@ -81,7 +82,7 @@ def _zammad(ticket: Known, body: Any) -> None:
 
 
 def _zammad_tag(ticket: Known, body: Any) -> None:
-    assert (body["object"], str(body["o_id"])) == ("Ticket", "4711")
+    assert (body["object"], str(body["o_id"])) == ("Ticket", ticket.name)
     _add(ticket, [body["item"]])
 
 
@@ -100,6 +101,7 @@ def _intercom_reply(ticket: Known, body: Any) -> None:
 
 def _linear(ticket: Known, body: Any) -> Any:
     assert "issueAddLabel" in body["query"]
+    assert body["variables"]["id"] == ticket.name
     if body["variables"]["label"] == "unknown":
         return {"errors": [{"message": "Entity not found"}]}
     _add(ticket, [body["variables"]["label"]])
@@ -174,7 +176,7 @@ APIS: dict[str, tuple[str, str, dict[str, Act]]] = {
         "POST /api/v3/requests/{}/notes": _notes("description", "show_to_requester", False, "note"),
     }),
     "linear": ("Authorization", TOKEN, {"POST /graphql": _linear}),
-    "github": ("Authorization", f"Bearer {TOKEN}", {"POST /repos/acme/desk/issues/{}/labels": _adds("labels")}),
+    "github": ("Authorization", f"Bearer {TOKEN}", {"POST /repos/acme/it/issues/{}/labels": _adds("labels")}),
 }  # fmt: skip
 
 
@@ -207,7 +209,7 @@ class Helpdesk:
             shape = re.escape(pattern).replace(re.escape("{}"), "([^/]+?)")
             found = re.fullmatch(shape, f"{request.method} {request.path}")
             if found:
-                name = found[1] if found.groups() else "4711"
+                name = found[1] if found.groups() else next(iter(self.tickets))
                 if name not in self.tickets:
                     return Answer.of({"error": "no such ticket"}, 404)
                 try:

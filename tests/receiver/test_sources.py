@@ -254,12 +254,11 @@ def test_an_operators_paths_and_events_go_before_the_profiles(config: Settings, 
             "id": "nr", "short_description": "about", "long_description": {"path": "text", "format": "html"},
             "requester_email": "from", "updated_at": {"path": "changed", "zone": "Europe/Berlin"},
         },
-        "api": {"url": "https://desk.example.com", "token": "x"}, "write_back": {"labels": ["svc"]}, "reconcile": None,
+        "api": {"url": "https://desk.example.com", "token": "x"},
     }  # fmt: skip
-    entry.pop("reconcile")
     made = _with_file(config, yaml.safe_dump({"sources": {"desk": entry}}))
     source = sources.configured(made)["desk"]
-    assert (source.api, source.write_back, source.reconcile) == (entry["api"], {"labels": ["svc"]}, None)
+    assert (source.api, source.write_back, source.reconcile) == (entry["api"], None, None)
     assert HMAC not in repr(source)
     client = create_app(made).test_client()
     case = {

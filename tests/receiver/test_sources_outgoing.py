@@ -12,7 +12,8 @@ from receiver.settings import Settings, SettingsError
 from receiver.sources import outgoing
 from tests.factories import classification
 
-API = {"url": "https://acme.example.com", "token": "t0ken"}
+WHSEC = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+API = {"url": "https://acme.example.com", "token": "t0ken", "user": "bot@example.com"}
 
 
 @pytest.fixture
@@ -20,8 +21,9 @@ def written(config: Settings, environment: pytest.MonkeyPatch, tmp_path: Path) -
     """Writes SOURCES_FILE with one source and returns the settings."""
 
     def write(**parts: Any) -> Settings:
-        entry = {"profile": "standard", "secrets": ["whsec_" + "A" * 32], **parts}
+        entry = {"profile": "zendesk", "secrets": ["whsec_" + "A" * 32], **parts}
         (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"sources": {"acme": entry}}))
+        environment.setenv("PUBLIC_URL", "https://hooks.example.com")
         environment.setenv("SOURCES_FILE", str(tmp_path / "sources.yaml"))
         return settings.load()
 
@@ -60,6 +62,7 @@ def test_a_source_without_them_is_told_nothing(written: Any) -> None:
         ({"api": API, "write_back": {"fields": {"a.b": "x", "a": "y"}}}, "a.b cannot stand inside"),
         ({"write_back": {"webhook": "https://x.example.com"}}, "go together"),
         ({"write_back": {"webhook": "https://x.example.com", "secret": "t0ken"}}, "whsec_"),
+        ({"write_back": {"webhook": "https://x.example.com", "secret": WHSEC, "note": "x"}}, "leave out note"),
         ({"api": API, "reconcile": {"every_minutes": 0, "path": "/"}}, "every_minutes"),
         ({"api": API, "reconcile": {"every_minutes": 5}}, "path"),
         ({"api": API, "reconcile": {"every_minutes": 5, "path": "/", "items": "a["}}, "JMESPath"),
@@ -73,6 +76,54 @@ def test_a_mistake_is_refused_in_words_without_the_token(written: Any, parts: di
     assert word in str(caught.value)
     assert "'acme'" in str(caught.value)
     assert "t0ken" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("profile", "parameters", "write_back", "told"),
+    [
+        ("hubspot", {}, {"fields": {"a": "b"}, "labels": ["x"], "note": "y"}, "labels and note: HubSpot takes only f"),
+        ("linear", {}, {"fields": {"a": "b"}}, "fields: Linear takes only labels"),
+        ("github", {}, {"note": "x"}, "note: GitHub issues takes only labels"),
+        ("glpi", {}, {"labels": ["x"]}, "labels: GLPI 11 takes only fields and note"),
+        ("standard", {}, {"labels": ["x"]}, "takes none of these, only a webhook"),
+        ("intercom", {}, {"note": "x"}, "Intercom needs admin_id in api: parameters"),
+        ("freescout", {"user_id": "3"}, {"fields": {"Service": "x"}, "note": "x"}, "by its number, not as Service"),
+        ("freescout", {}, {"fields": {"23": "x"}, "note": "x"}, "FreeScout needs user_id"),
+        ("freescout", {}, {"fields": {"23": "x"}, "labels": ["x"]}, None),
+        ("github", {}, {"labels": ["x"]}, None),
+        ("servicenow", {}, {"fields": {"u_service": "x"}, "note": "x"}, None),
+    ],
+)  # fmt: skip
+def test_what_a_helpdesk_cannot_take_is_refused_at_the_start(
+    written: Any, profile: str, parameters: dict[str, str], write_back: dict[str, Any], told: str | None
+) -> None:
+    config = written(profile=profile, api=API | {"parameters": parameters}, write_back=write_back)
+    if told is None:
+        assert sources.configured(config)["acme"].write_back == write_back
+        return
+    with pytest.raises(SettingsError, match=told):
+        sources.configured(config)
+
+
+@pytest.mark.parametrize(
+    ("profile", "given", "told"),
+    [
+        ("zendesk", {"token": "t0ken"}, "api: user missing; Zendesk wants to know who calls"),
+        ("jira", {}, "api: token missing"),
+        ("jira", {"token": "t0ken"}, None),
+        ("zendesk", {"headers": {"Authorization": "Bearer t0ken"}}, None),
+        ("standard", {}, None),
+    ],
+)
+def test_an_api_needs_what_its_helpdesk_asks_for(
+    written: Any, profile: str, given: dict[str, Any], told: str | None
+) -> None:
+    config = written(profile=profile, api={"url": "https://acme.example.com"} | given)
+    if told is None:
+        assert sources.configured(config)["acme"].api
+        return
+    with pytest.raises(SettingsError, match=told):
+        sources.configured(config)
 
 
 def test_every_name_that_a_template_may_use_is_given() -> None:

@@ -79,5 +79,10 @@ def entry(name: str) -> dict[str, Any]:
 
 def desk(config: Settings, name: str) -> Desk:
     """The desk of a profile."""
-    fixture = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
-    return Desk(sources.configured(settings_for(config))[name], fixture)
+    return Desk(sources.configured(settings_for(config))[name], fixture(name))
+
+
+def fixture(name: str) -> dict[str, Any]:
+    """A delivery of a profile and the ticket it is; `in_api` is its name there, where that is another than ours."""
+    found: dict[str, Any] = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
+    return found
