@@ -93,5 +93,5 @@ def _save(
         return False  # Again not the model that should answer.
     decision = decide(proposal, catalog, config.review_threshold)
     row = outcome.classification(ticket.id, proposal, decision, catalog, latency_ms=latency, stood_in=False)
-    due_at = ticket.received_at + decision.request_type.sla.duration
-    return classifications.replace(session, classification_id, row, due_at, writes)
+    promise = decision.request_type.sla.promise(ticket.received_at, config.hours)
+    return classifications.replace(session, classification_id, row, promise, writes)

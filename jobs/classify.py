@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from rq import get_current_job
 from sqlalchemy.orm import Session
@@ -26,6 +26,7 @@ from receiver.record import classifications, leases, outages, pauses
 from receiver.record.database import Record, opened
 from receiver.record.models import Classification, Ticket
 from receiver.settings import Settings
+from receiver.sla import Promise
 
 BUDGET_SECONDS = 60.0
 GRACE_SECONDS = 6.0
@@ -104,7 +105,7 @@ class _Setback:
 @dataclass(frozen=True, slots=True)
 class _Settlement:
     classification: Classification
-    due_at: datetime
+    promise: Promise
     by_engine: Proposal | None  # Where the engine itself has answered.
     error: EngineError | None
 
@@ -268,7 +269,7 @@ class Drain:
             for ticket, result in results:
                 is_outage = result.error is not None and self._note_failure(session, result.error)
                 if isinstance(result, _Settlement):
-                    classifications.save(session, self._lease, result.classification, result.due_at, self._writes)
+                    classifications.save(session, self._lease, result.classification, result.promise, self._writes)
                 else:
                     self._set_back(session, ticket, result, is_outage)
             for proposal in self._by_engine(results)[-1:]:
@@ -324,9 +325,9 @@ class Drain:
             latency_ms=answer.latency_ms,
             stood_in=answer.again or proposal.stood_in,
         )
-        due_at = ticket.received_at + decision.request_type.sla.duration
+        promise = decision.request_type.sla.promise(ticket.received_at, self._config.hours)
         by_engine = proposal if answer.stand_in_for is None else None
-        return _Settlement(row, due_at, by_engine, answer.error)
+        return _Settlement(row, promise, by_engine, answer.error)
 
     def _give_back(self, futures: list[Future[_Answer]]) -> None:
         """What could not be finished is due again at once, and its attempt does not count."""

@@ -5,8 +5,9 @@ import ipaddress
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import date
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from marshmallow.validate import Email, Length, OneOf, Range, Regexp
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from receiver import signatures
+from receiver import signatures, sla
 from receiver.record.digests import Envelope
 
 
@@ -97,6 +98,20 @@ def _places(items: tuple[str, ...]) -> None:
                 ipaddress.ip_network(item, strict=False)
             except ValueError:
                 raise ValidationError("Hosts, addresses and networks, such as llm.internal, 10.1.2.0/24.") from None
+
+
+class _Written(mf.String):
+    """A text that `read` understands, or says why not."""
+
+    def __init__(self, read: Callable[[str], Any], default: Any) -> None:
+        super().__init__(load_default=default)
+        self._read = read
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._read(super()._deserialize(value, *args, **kwargs))
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 class _Emails(_List):
@@ -208,6 +223,9 @@ class Settings:
     digest_language: str = _text("en", validate=OneOf(LANGUAGES))
     digests_file: str | None = _text()
     alert_recipients: tuple[str, ...] = _setting(_Emails(load_default=()))
+    business_hours: sla.Week | None = _setting(_Written(sla.week, None))
+    business_timezone: str = _text("UTC", validate=_zone)
+    holidays: frozenset[date] = _setting(_Written(sla.holidays, frozenset()))
     digest_after_unknown: str = _text("hold", validate=OneOf(["hold", "resend"]))
     output_dir: Path = _text("./output", validate=_folder)
     report_filename: str = _text("classified_tickets_report.xlsx")
@@ -237,6 +255,11 @@ class Settings:
     def envelope(self) -> Envelope:
         """To whom digests go, and the domain they come from."""
         return Envelope(self.recipient_email, (self.from_email or "@localhost").rpartition("@")[2])
+
+    @property
+    def hours(self) -> sla.Hours | None:
+        """When the SLA clock runs; None where it always does."""
+        return sla.Hours(self.business_hours, self.business_timezone, self.holidays) if self.business_hours else None
 
     @property
     def url(self) -> str:

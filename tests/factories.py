@@ -20,6 +20,7 @@ from receiver.record.models import Classification, Delivery, Ticket
 from receiver.record.tickets import IncomingTicket
 from receiver.signatures.message import Secret
 from receiver.signatures.standard import Standard
+from receiver.sla import Promise
 from receiver.sources import Source, profiles
 from receiver.sources.shape import Shape
 
@@ -81,12 +82,20 @@ def classification(ticket_id: int, **fields: Any) -> Classification:
     return Classification(**(values | fields))
 
 
+def promise(due_at: datetime | None = None, received_at: datetime | None = None) -> Promise:
+    """What was promised to a ticket, on a clock that always runs."""
+    due_at = due_at or now()
+    received_at = received_at or due_at
+    return Promise(received_at + (due_at - received_at) * 0.75, due_at)
+
+
 def settle(record: Record, ticket_id: int, due_at: datetime | None = None, **fields: Any) -> None:
     """Claim a due ticket and save a classification of it."""
     with record.write() as session:
         _claim_all(session)
         saved = classification(ticket_id, **fields)
-        assert classifications.save(session, "factory", saved, due_at or now())
+        received_at = session.get_one(Ticket, ticket_id).received_at
+        assert classifications.save(session, "factory", saved, promise(due_at, received_at))
 
 
 def review(

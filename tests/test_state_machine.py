@@ -275,7 +275,7 @@ class RecordMachine(RuleBasedStateMachine):
             steers=steers,
         )  # fmt: skip
         with self.record.write() as session:
-            counted = classifications.save(session, lease, saved, self.now())
+            counted = classifications.save(session, lease, saved, factories.promise(self.now()))
         known = self.model.tickets.get(name)
         assert counted == bool(known and known.lease == lease)
         if known and counted:

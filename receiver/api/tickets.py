@@ -6,7 +6,7 @@ from flask import abort, current_app
 from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf
 
-from receiver import auth, queue, sources
+from receiver import auth, queue, sla, sources
 from receiver.api.errors import Blueprint
 from receiver.api.pages import ID, PageQuery, columns, page, page_of
 from receiver.catalog import CatalogError, in_force
@@ -57,6 +57,7 @@ class TicketOut(Schema):
     status = fields.String(validate=OneOf(TICKET_STATES))
     received_at = fields.AwareDateTime()
     due_at = fields.AwareDateTime(allow_none=True, metadata={"description": "When its SLA ends."})
+    sla_state = fields.String(validate=OneOf(sla.STATES), metadata={"description": "At risk from 75 % used."})
     attempts = fields.Integer(metadata={"description": "How often an engine was begun with it."})
     error = fields.String(allow_none=True, metadata={"description": "Why the last attempt came to nothing."})
     classification = fields.Nested(ClassificationOut, allow_none=True)
@@ -141,7 +142,7 @@ def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
     writes = sources.writing_back(current_app.extensions["sources"])
     with current_app.extensions["record"].write() as session:
         try:
-            found = reviews.review(session, ticket_id, choice, entries, auth.caller(), now(), writes)
+            found = reviews.review(session, ticket_id, choice, entries, auth.caller(), now(), writes, settings.hours)
         except reviews.UnknownEntryError as error:
             abort(422, str(error))
         except reviews.NothingToConfirmError as error:
@@ -167,4 +168,5 @@ def redrive_ticket(ticket_id: int) -> dict[str, Any]:
 
 
 def _ticket(ticket: Ticket, classification: Classification | None) -> dict[str, Any]:
-    return columns(ticket) | {"classification": classification}
+    state = sla.state(ticket.due_at, ticket.at_risk_at, now())
+    return columns(ticket) | {"classification": classification, "sla_state": state}

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime
 from functools import cached_property
 
-UNITS = {"minutes": 1 / 60, "hours": 1.0, "days": 24.0, "weeks": 168.0}
+from receiver import sla
+from receiver.sla import Hours, Promise
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,9 @@ class Sla:
     unit: str
     is_default: bool = False
 
-    @property
-    def duration(self) -> timedelta:
-        """The promise as a span of calendar time."""
-        return timedelta(hours=self.value * UNITS[self.unit])
+    def promise(self, received_at: datetime, hours: Hours | None) -> Promise:
+        """What it promises to a ticket that was received then; without hours the clock always runs."""
+        return sla.promise(received_at, self.value, self.unit, hours)
 
 
 DEFAULT_SLA = Sla(24, "hours", is_default=True)

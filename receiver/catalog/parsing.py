@@ -10,8 +10,9 @@ from statistics import median_low
 import yaml
 
 from receiver.catalog.document import compose
-from receiver.catalog.entries import DEFAULT_SLA, UNITS, Catalog, RequestType, Sla, labels
+from receiver.catalog.entries import DEFAULT_SLA, Catalog, RequestType, Sla, labels
 from receiver.catalog.reading import Fields, Reader, is_null, kind_of, quoted
+from receiver.sla import UNITS
 
 SHIPPED = Path(__file__).parents[1] / "catalog.yaml"
 MAX_REQUEST_TYPES = 1_000

@@ -1,13 +1,13 @@
 """Classifications: saving a decision, and a ticket's history of them."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from receiver.record import errands, tallies
 from receiver.record.models import CLASSIFIED, NEEDS_REVIEW, Classification, Ticket
+from receiver.sla import Promise
 
 _is_settled = Ticket.status.in_([CLASSIFIED, NEEDS_REVIEW])
 
@@ -16,22 +16,22 @@ def save(
     session: Session,
     lease: str,
     classification: Classification,
-    due_at: datetime,
+    promise: Promise,
     writes: Mapping[str, bool] | None = None,
 ) -> bool:
-    """Make `classification` the current one of its ticket, which is then settled and promised for `due_at`.
+    """Make `classification` the current one of its ticket, which is then settled under this `promise`.
 
     The helpdesk is told of it where its source is among `writes`; see `errands.plan_write_back`. False, and nothing is
     written, where `lease` is no longer the ticket's: it was changed or taken over meanwhile.
     """
-    return _settle(session, classification, due_at, writes, Ticket.lease == lease)
+    return _settle(session, classification, promise, writes, Ticket.lease == lease)
 
 
 def replace(
     session: Session,
     replaced_id: int,
     classification: Classification,
-    due_at: datetime,
+    promise: Promise,
     writes: Mapping[str, bool] | None = None,
 ) -> bool:
     """Make `classification` the current one in the place of one that stood in; the ticket is settled anew, see `save`.
@@ -39,13 +39,13 @@ def replace(
     False, and nothing is written, where that one is no longer current, or the ticket was changed or reviewed since.
     """
     still = select(Classification.id).where(Classification.id == replaced_id, Classification.current)
-    return _settle(session, classification, due_at, writes, _is_settled, Ticket.lease.is_(None), still.exists())
+    return _settle(session, classification, promise, writes, _is_settled, Ticket.lease.is_(None), still.exists())
 
 
 def _settle(
     session: Session,
     classification: Classification,
-    due_at: datetime,
+    promise: Promise,
     writes: Mapping[str, bool] | None,
     *conditions: ColumnElement[bool],
 ) -> bool:
@@ -57,7 +57,8 @@ def _settle(
             status=NEEDS_REVIEW if classification.review_reason else CLASSIFIED,
             category=classification.category,
             request_type=classification.request_type,
-            due_at=due_at,
+            at_risk_at=promise.at_risk_at,
+            due_at=promise.due_at,
             lease=None,
             crashes=0,
             error=None,

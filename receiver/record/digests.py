@@ -1,6 +1,5 @@
 """Digests: claiming a period once, its exact membership, and the way from claimed to sent."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -64,7 +63,7 @@ def claim(
     after = _last_settled(session, name)
     digest = _new(name, period, envelope, now)
     digest.settled_after, digest.settled_until = after, until
-    found = _fill(session, digest, members(session, name, chosen, (after, until), now), even_empty=even_empty)
+    found = _fill(session, digest, [members(name, chosen, (after, until), now)], even_empty=even_empty)
     if found is None:
         tallies.put(session, _position(name), until)  # What does not match now is not looked at again.
     return found
@@ -208,22 +207,17 @@ def pending(
     settled = _last_settled(session, name), tallies.value(session, "settled")
     current = and_(Classification.ticket_id == Ticket.id, Classification.current)
     query = select(Ticket, Classification).outerjoin(Classification, current)
-    for condition in members(session, name, chosen, settled, now or clock.now()):
-        yield from _in_order(session, query.where(condition))
+    yield from _in_order(session, query.where(members(name, chosen, settled, now or clock.now())))
 
 
 def pending_counts(session: Session, name: str, chosen: Filter, now: datetime) -> Sequence[tuple[str | None, int, int]]:
     """What the digest `name` claimed now would hold: category, tickets, and how many of them to review."""
     settled = _last_settled(session, name), tallies.value(session, "settled")
-    found: Counter[str | None] = Counter()
-    reviews: Counter[str | None] = Counter()
-    to_review = func.sum(case((Ticket.status.in_([NEEDS_REVIEW, FAILED]), 1), else_=0))
-    for condition in members(session, name, chosen, settled, now):
-        query = select(Ticket.category, func.count(), to_review).where(condition).group_by(Ticket.category)
-        for category, count, unsure in session.execute(query):
-            found[category] += count
-            reviews[category] += unsure
-    return [(category, count, reviews[category]) for category, count in found.most_common()]
+    unsure = func.sum(case((Ticket.status.in_([NEEDS_REVIEW, FAILED]), 1), else_=0))
+    counted = func.count()
+    query = select(Ticket.category, counted, unsure).where(members(name, chosen, settled, now))
+    rows = session.execute(query.group_by(Ticket.category).order_by(counted.desc(), Ticket.category))
+    return [(category, count, to_review) for category, count, to_review in rows]
 
 
 def previous(session: Session, digest: Digest) -> Digest | None:

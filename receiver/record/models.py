@@ -129,7 +129,7 @@ class Ticket(Base):
         _index("ix_tickets_request_type_id", "request_type", "id", where="request_type IS NOT NULL"),
         _index("ix_tickets_lease", "lease", where="lease IS NOT NULL"),
         _index("ix_tickets_settled", "settled", where="settled IS NOT NULL"),
-        _index("ix_tickets_due_at", "due_at", where="due_at IS NOT NULL"),
+        _index("ix_tickets_due_at", "due_at", "at_risk_at", where="due_at IS NOT NULL"),
     )
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True)
@@ -155,6 +155,7 @@ class Ticket(Base):
     error: Mapped[str | None]
     settled: Mapped[int | None] = mapped_column(BigInteger)
     arrived_sha256: Mapped[str | None]
+    at_risk_at: Mapped[datetime | None]
 
 
 class Classification(Base):

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from receiver.catalog import Catalog, RequestType
 from receiver.record import classifications, examples, tallies
 from receiver.record.models import CLASSIFIED, NEEDS_REVIEW, REVIEWED, Classification, Ticket
+from receiver.sla import Hours
 
 PERSON = "person"
 _ATTRIBUTED = (CLASSIFIED, NEEDS_REVIEW, REVIEWED)
@@ -41,12 +42,14 @@ def review(
     reviewer: str,
     now: datetime,
     writes: Mapping[str, bool] | None = None,
+    hours: Hours | None = None,
 ) -> Review | None:
     """Make the ticket `reviewed`, as `choice` (category, request type) or, without one, as it is attributed.
 
     The catalog is the one in force. Whoever classifies the ticket meanwhile loses the lease. A ticket whose attribution
     a digest may have told already, and which stays what it is, keeps its `settled`; any other will be told of again.
-    The helpdesk is told of it where its source is among `writes`, see `classifications.save`.
+    The helpdesk is told of it where its source is among `writes`, see `classifications.save`. `hours` are those of the
+    SLA clock.
     None where there is no such ticket. Raises NothingToConfirmError and UnknownEntryError.
     """
     # The lock of this number comes before a ticket's everywhere, or two writers could wait for each other.
@@ -58,7 +61,7 @@ def review(
     kind = _chosen(catalog, choice) if choice else _confirmed(catalog, ticket, before)
     if not _stays(ticket, before, kind):
         ticket.settled = settled
-    _settle(ticket, kind)
+    _settle(ticket, kind, hours)
     _unlearn_answers(session, ticket_id, kind)
     decision = _decision(ticket, before, kind, catalog.version, reviewer, now)
     classifications.replace_current(session, ticket.source, decision, writes)
@@ -105,9 +108,9 @@ def _stays(ticket: Ticket, before: Classification | None, kind: RequestType) -> 
     return ticket.status in _ATTRIBUTED and known == (kind.category, kind.name)
 
 
-def _settle(ticket: Ticket, kind: RequestType) -> None:
+def _settle(ticket: Ticket, kind: RequestType, hours: Hours | None) -> None:
     ticket.status, ticket.category, ticket.request_type = REVIEWED, kind.category, kind.name
-    ticket.due_at = ticket.received_at + kind.sla.duration
+    ticket.at_risk_at, ticket.due_at = kind.sla.promise(ticket.received_at, hours)
     ticket.lease, ticket.error, ticket.crashes = None, None, 0
 
 

@@ -12,7 +12,7 @@ from receiver.record import alarms, classifications, outages, tickets
 from receiver.record.database import Record
 from receiver.record.models import Classification, Ticket, TimetableEntry
 from receiver.settings import Settings
-from tests.factories import classification, deliver, due_ticket, incoming
+from tests.factories import classification, deliver, due_ticket, incoming, promise
 from tests.peers import llm
 from tests.peers.http import Answer, Peer, Request
 
@@ -45,7 +45,7 @@ def stand_in(record: Record, ticket_id: int, **fields: Any) -> None:
     with record.write() as session:
         session.execute(update(Ticket).where(Ticket.id == ticket_id).values(lease="l"))
         marks = {"fallback": True, "stood_in": True, "review_reason": "the local engine stood in: down"} | fields
-        assert classifications.save(session, "l", classification(ticket_id, **marks), now())
+        assert classifications.save(session, "l", classification(ticket_id, **marks), promise())
 
 
 def pass_slot(record: Record) -> None:
@@ -138,9 +138,9 @@ def test_one_that_a_person_reviewed_or_its_source_changed_is_left_alone(record: 
     with record.write() as session:
         session.execute(update(Ticket).values(status="reviewed"))
         assert not again.is_due(session)
-        assert not classifications.replace(session, old.id, better, now())
+        assert not classifications.replace(session, old.id, better, promise())
         session.execute(update(Ticket).values(status="received"))
-        assert not classifications.replace(session, old.id, better, now())
+        assert not classifications.replace(session, old.id, better, promise())
     assert rows(record, ticket_id)[1].id == old.id
 
 

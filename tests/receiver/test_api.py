@@ -26,7 +26,7 @@ from tests.factories import arrival, deliver, due_ticket, incoming, settle
 
 TICKET_KEYS = {
     "id", "source", "external_id", "short_description", "long_description", "requester_email", "status", "received_at",
-    "due_at", "classification", "attempts", "error",
+    "due_at", "sla_state", "classification", "attempts", "error",
 }  # fmt: skip
 CLASSIFICATION_KEYS = {
     "category", "request_type", "sla", "confidence", "reasoning", "engine", "model", "fallback", "mended",
@@ -98,6 +98,7 @@ def test_a_classified_ticket_reads_as_promised(api: FlaskClient, record: Record)
     assert (read["id"], read["source"], read["external_id"]) == (ticket, "standard", "INC-1")
     assert (read["status"], read["attempts"], read["error"]) == ("classified", 1, None)
     assert (datetime.fromisoformat(read["received_at"]), datetime.fromisoformat(read["due_at"])) == (received, due)
+    assert read["sla_state"] == "on_track"
     found = read["classification"]
     assert set(found) >= CLASSIFICATION_KEYS
     assert found["sla"] | {"is_default": False} == found["sla"]

@@ -27,7 +27,7 @@ from receiver.record.database import Record
 from receiver.record.models import Errand, Ticket
 from receiver.settings import Settings
 from receiver.sources import Source, profiles, writing_back
-from tests.factories import classification, due_ticket, source_named
+from tests.factories import classification, due_ticket, promise, source_named
 from tests.peers import http
 from tests.peers.helpdesks import APIS, TOKEN, USER, Helpdesk, Known, serving
 from tests.peers.http import Answer, Peer, Request
@@ -60,7 +60,7 @@ def classify(record: Record, target: Source, external_id: str = "4711", **fields
         leases.claim(session, "test", 1000, now())
         saved = classification(ticket_id, **fields)
         writes = writing_back({target.name: target})
-        assert classifications.save(session, "test", saved, now(), writes)
+        assert classifications.save(session, "test", saved, promise(), writes)
     return ticket_id
 
 

@@ -9,7 +9,7 @@ from receiver.clock import now
 from receiver.record import classifications, leases, tallies, tickets
 from receiver.record.database import Record
 from receiver.record.models import CLASSIFIED, NEEDS_REVIEW, Classification, Ticket
-from tests.factories import classification, due_ticket, settle
+from tests.factories import classification, due_ticket, promise, settle
 
 
 def _again(record: Record, ticket_id: int, **fields: object) -> None:
@@ -44,9 +44,9 @@ def test_a_settled_ticket_has_exactly_one_current_decision_whatever_happened(rec
             elif step.startswith("save"):
                 for _ in step.split():
                     new = classification(ticket, reasoning=str(number))
-                    saved += classifications.save(session, "mine", new, now())
+                    saved += classifications.save(session, "mine", new, promise())
             elif step == "lose":
-                assert not classifications.save(session, "other", classification(ticket), now())
+                assert not classifications.save(session, "other", classification(ticket), promise())
             elif step == "change":
                 tickets.make_due(session, ticket, now())
             else:
@@ -81,6 +81,6 @@ def test_tokens_are_added_up_once_for_each_decision_that_was_saved(record: Recor
     settle(record, ticket, prompt_tokens=900, completion_tokens=40)
     _again(record, ticket, prompt_tokens=100, completion_tokens=2)
     with record.write() as session:
-        classifications.save(session, "lost", classification(ticket, prompt_tokens=5), now())
+        classifications.save(session, "lost", classification(ticket, prompt_tokens=5), promise())
     with record.read() as session:
         assert (tallies.value(session, "tokens.prompt"), tallies.value(session, "tokens.completion")) == (1000, 42)

@@ -10,7 +10,7 @@ import pytest
 from receiver.record import classifications, leases, tickets
 from receiver.record.database import Record
 from receiver.record.models import CLASSIFIED, FAILED, RECEIVED, Classification, Ticket
-from tests.factories import classification, deliver, due_ticket, incoming
+from tests.factories import classification, deliver, due_ticket, incoming, promise
 
 NOON = datetime(2025, 12, 5, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -34,7 +34,7 @@ def _expire(record: Record, at: datetime) -> int:
 
 def _save(record: Record, lease: str, ticket_id: int) -> bool:
     with record.write() as session:
-        return classifications.save(session, lease, classification(ticket_id), NOON)
+        return classifications.save(session, lease, classification(ticket_id), promise(NOON))
 
 
 def _ticket(record: Record, ticket_id: int) -> Ticket:

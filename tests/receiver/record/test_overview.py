@@ -23,7 +23,7 @@ from receiver.record.models import (
     DigestTicket,
     Ticket,
 )
-from tests.factories import arrival, classification, deliver, due_ticket, incoming, settle
+from tests.factories import arrival, classification, deliver, due_ticket, incoming, promise, settle
 
 
 def _deliver(session: Session, number: int) -> None:
@@ -48,7 +48,7 @@ def _claim(session: Session, number: int) -> None:
 def _save(session: Session, number: int) -> None:
     for ticket in session.scalars(select(Ticket).where(Ticket.lease == f"lease-{number}")).all():
         new = classification(ticket.id, review_reason="look" if ticket.id % 2 else None, prompt_tokens=number)
-        classifications.save(session, f"lease-{number}", new, now())
+        classifications.save(session, f"lease-{number}", new, promise())
 
 
 def _expire(session: Session, _number: int) -> None:

@@ -21,7 +21,7 @@ from receiver.record import classifications, database, deliveries, digests, leas
 from receiver.record.database import Record
 from receiver.record.models import CLASSIFIED, Ticket, TimetableEntry
 from receiver.settings import Settings
-from tests.factories import classification, deliver, incoming, signed, ticket_json
+from tests.factories import classification, deliver, incoming, promise, signed, ticket_json
 from tests.peers.http import Peer
 
 ENVELOPE = digests.Envelope((), "localhost")
@@ -141,7 +141,7 @@ def test_the_digest_job_reads_no_whole_table(record: Record, config: Settings) -
     def work() -> None:
         with record.write() as session:
             for ticket in leases.claim(session, "mine", 5, now()):
-                classifications.save(session, "mine", classification(ticket.id), now())
+                classifications.save(session, "mine", classification(ticket.id), promise())
         digest.preview(record, config)
         digest.send_due()
 
@@ -233,7 +233,7 @@ def _steps(record: Record, work: Callable[[Session], object]) -> int:
 
 def _digest_of_few(session: Session) -> None:
     for ticket in leases.claim(session, "mine", 5, now()):
-        classifications.save(session, "mine", classification(ticket.id), now())
+        classifications.save(session, "mine", classification(ticket.id), promise())
     assert digests.claim(session, "today", ENVELOPE, now())
 
 

@@ -9,7 +9,7 @@ from receiver.clock import now
 from receiver.record import classifications, digests, leases, reviews, tickets
 from receiver.record.database import Record
 from receiver.record.models import REVIEWED, Classification, Ticket
-from tests.factories import classification, due_ticket, review, settle
+from tests.factories import classification, due_ticket, promise, review, settle
 
 VPN = ("Network & Connectivity", "VPN Connection Issue")
 ENVELOPE = digests.Envelope(("boss@example.com",), "example.com")
@@ -41,7 +41,7 @@ def test_a_correction_counts_and_what_the_engine_said_stays_as_history(
     review(record, ticket_id, shipped, *other)
     ticket, [new, old] = _ticket(record, ticket_id), _history(record, ticket_id)
     assert (ticket.status, ticket.category, ticket.request_type) == (REVIEWED, *other)
-    assert ticket.due_at == ticket.received_at + kind.sla.duration
+    assert (ticket.at_risk_at, ticket.due_at) == kind.sla.promise(ticket.received_at, None)
     assert (new.current, new.engine, new.model, new.confidence, new.reviewer) == (True, "person", "", 1.0, "Ada")
     assert (new.category, new.request_type, new.catalog_version) == (*other, shipped.version)
     assert (new.sla_value, new.sla_unit, new.sla_is_default) == (kind.sla.value, kind.sla.unit, kind.sla.is_default)
@@ -75,7 +75,7 @@ def test_the_late_answer_of_an_engine_does_not_overrule_the_person(
         leases.claim(session, "engine", 1, now())
     review(record, ticket_id, shipped, *other)
     with record.write() as session:
-        assert not classifications.save(session, "engine", classification(ticket_id), now())
+        assert not classifications.save(session, "engine", classification(ticket_id), promise())
         leases.release(session, [ticket_id], "engine", now(), "too late")
         leases.fail(session, ticket_id, "too late", "engine")
         leases.expire(session, now() + 2 * leases.LEASE)
