@@ -148,14 +148,14 @@ def _leave_read_only(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def migrate(record: Record) -> None:
-    """Bring the database to the newest schema; several processes may ask for it at once."""
+def migrate(record: Record, revision: str = "head") -> None:
+    """Bring the database to the newest schema, or to an earlier one; several processes may ask for it at once."""
     if record.path:
         record.path.parent.mkdir(parents=True, exist_ok=True)
     with record.turn(), record.engine.execution_options(write_until=float("inf")).begin() as connection:
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def is_at_head(record: Record) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import OperationalError
 
 from receiver.record.database import Record, is_at_head, migrate, opened
@@ -101,6 +102,28 @@ def test_threads_that_migrate_at_once_all_succeed(empty: Record) -> None:
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda _: migrate(empty), range(6)))
     assert is_at_head(empty)
+
+
+_OLD_TICKETS = """
+    INSERT INTO deliveries (id, source, "key", received_at, status, headers, body_sha256, accepted, updated, duplicates,
+        rejected, conflict) VALUES (1, 's', 'k', '2026-02-28 23:59:59', 'accepted', '{}', '', 2, 0, 0, '[]', 0);
+    INSERT INTO tickets (id, source, external_id, delivery_id, short_description, long_description, received_at, status,
+        due_at, claimable_at, attempts, crashes) VALUES
+        (1, 's', 'a', 1, '', '', '2026-02-28 23:59:59.250000', 'classified', '2026-03-01 03:59:59.250000', '', 1, 0),
+        (2, 's', 'b', 1, '', '', '2026-02-28 23:59:59.250000', 'received', NULL, '2026-02-28 23:59:59', 0, 0)
+"""
+
+
+def test_tickets_from_before_the_sla_clock_are_at_risk_from_three_quarters_of_their_time(empty: Record) -> None:
+    migrate(empty, "0009")
+    with empty.write() as session:
+        for statement in _OLD_TICKETS.split(";"):
+            session.execute(text(statement))
+    migrate(empty)
+    with empty.read() as session:
+        [at_risk_at, unsettled] = session.scalars(select(Ticket.at_risk_at).order_by(Ticket.id)).all()
+    assert at_risk_at == datetime(2026, 3, 1, 2, 59, 59, 250_000, tzinfo=UTC)
+    assert unsettled is None
 
 
 def _migrate(url: str, start: Barrier) -> None:

@@ -19,12 +19,14 @@ from receiver import secrets
 from receiver.clock import now
 from receiver.record import classifications, database, deliveries, digests, leases, sign_in, tallies, tickets
 from receiver.record.database import Record
+from receiver.record.memberships import Filter
 from receiver.record.models import CLASSIFIED, Ticket, TimetableEntry
 from receiver.settings import Settings
 from tests.factories import classification, deliver, incoming, promise, signed, ticket_json
 from tests.peers.http import Peer
 
 ENVELOPE = digests.Envelope((), "localhost")
+RISKY = Filter(source=("standard",), status=("classified",), at_risk=True)
 SETTLED, DUE, CRASHED = 1500, 60, 20
 WHOLE_TABLE = re.compile(r"SCAN (tickets|deliveries|classifications|digest_tickets)\b")
 # The first page of a list takes the newest rows in the order of their ids, and a search no more than the newest.
@@ -46,6 +48,7 @@ def _fill(record: Record, settled: int) -> None:
         for ticket in leases.claim(session, "past", settled, at):
             ticket.status, ticket.lease, ticket.settled = CLASSIFIED, None, last
             ticket.category, ticket.request_type = "Network & Connectivity", "VPN Connection Issue"
+            ticket.at_risk_at, ticket.due_at = at + timedelta(hours=3), at + timedelta(hours=4)
             session.add(classification(ticket.id))
             last -= 1
         session.flush()
@@ -248,6 +251,7 @@ WORK: dict[str, Callable[[Session], object]] = {
     "any due": lambda session: leases.any_due(session, now()),
     "next claimable": lambda session: tickets.next_claimable(session, "standard"),
     "digest": _digest_of_few,
+    "at risk": lambda session: digests.claim(session, "late", ENVELOPE, now(), name="risk", chosen=RISKY),
     "newest tickets": lambda session: tickets.page(session, {}, 20),
     "classified tickets": lambda session: tickets.page(session, {"status": "classified"}, 20),
     "tickets of a source": lambda session: tickets.page(session, {"source": "standard"}, 20, before=200),
