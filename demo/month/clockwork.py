@@ -184,7 +184,7 @@ class Month:
             )
             found.created_at = begins + timedelta(milliseconds=found.latency_ms)
             kind = answers.known(self._catalog, (found.category, found.request_type))
-            classifications.save(session, "month", found, at + kind.sla.duration)
+            classifications.save(session, "month", found, kind.sla.promise(at, self._config.hours))
             _spend(session, found)
             self._plan_review(ticket, found)
 
