@@ -53,6 +53,8 @@ def create_app(config: Settings | None = None) -> Flask:
     app.extensions["api_token"] = secrets.api_token(config)
     app.extensions["record"] = Record(config.database_url, patience=_PATIENCE_SECONDS)
     app.extensions["redis"] = queue.connect(config.redis_url, timeout=0.05)
+    # Looking at many jobs takes longer than asking whether Redis answers.
+    app.extensions["jobs_redis"] = queue.connect(config.redis_url, timeout=0.25)
     app.extensions["waker"] = queue.Waker(config.redis_url, enough=config.workers)
     auth.init_app(app)
     _register(app)

@@ -1,5 +1,5 @@
 """The pages: one module and one blueprint each, named after the page, behind the guard that app.py sets above them."""
 
-from receiver.dashboard import overview
+from receiver.dashboard import jobs, overview
 
-BLUEPRINTS = (overview.blueprint,)
+BLUEPRINTS = (overview.blueprint, jobs.blueprint)

@@ -71,7 +71,7 @@ def test_an_empty_record_says_what_will_be_seen(person: FlaskClient) -> None:
     assert page.xpath("//table") == []
 
 
-def _no_way_in(page: Any) -> None:
+def no_way_in(page: Any) -> None:
     assert page.xpath("//iframe | //object | //style | //base | //@style") == []
     loaded = page.xpath("//script/@src | //img/@src")
     assert len(loaded) == len(page.xpath("//script | //img"))
@@ -92,7 +92,7 @@ def test_hostile_text_stays_text_wherever_it_comes_from(person: FlaskClient, rec
         assert digest
         digests.mark(session, digest.id, "failed", now(), error=HOSTILE)
     page = _page(person)
-    _no_way_in(page)
+    no_way_in(page)
     shown = " ".join(HOSTILE.split())
     assert page.text_content().count(HOSTILE) == 6
     assert page.xpath("//td/@title") == [HOSTILE]

@@ -1,0 +1,48 @@
+"""Jobs as a person has it before them."""
+
+import pytest
+from playwright.sync_api import Dialog, Page, expect
+
+from jobs import schedule
+from receiver import queue
+from receiver.record.database import Record
+from receiver.settings import Settings
+from tests.browser.conftest import PHONE
+from tests.browser.test_frame import Check
+from tests.receiver.test_jobs_seen import enqueued, failed
+
+
+@pytest.fixture
+def busy(config: Settings, record: Record) -> None:
+    """Something of every kind."""
+    schedule.announce(record)
+    with queue.connect(config.redis_url) as connection:
+        failed(connection)
+        for _ in range(3):
+            enqueued(connection)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.usefixtures("busy")
+def test_jobs_keeps_nobody_out_and_fits_a_phone(page: Page, accessible: Check, fits: Check, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.goto("/jobs")
+    page.locator("summary", has_text="nothing_of_this_name").click()
+    accessible(page)
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    fits(page)
+
+
+@pytest.mark.usefixtures("busy")
+def test_a_queue_is_emptied_by_keyboard_once_the_question_is_answered(page: Page) -> None:
+    page.keyboard.press("g")
+    page.keyboard.press("j")
+    page.on("dialog", _accept)
+    page.get_by_role("row", name="training").get_by_role("button", name="Empty").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status").filter(has_text="3 jobs are thrown away")).to_be_visible()
+
+
+def _accept(dialog: Dialog) -> None:
+    assert "the 3 waiting jobs of training" in dialog.message
+    dialog.accept()
