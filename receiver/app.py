@@ -42,6 +42,8 @@ def create_app(config: Settings | None = None) -> Flask:
     app = Flask(
         __name__, static_folder="dashboard/static", template_folder="dashboard/templates", static_url_path="/static"
     )
+    # Else an address pasted with a doubled slash would be answered with a redirect, and what was pushed be lost.
+    app.url_map.merge_slashes = False
     app.config.update(
         MAX_CONTENT_LENGTH=config.max_body_mb * 1024 * 1024,
         SESSION_COOKIE_SAMESITE="Lax",

@@ -127,6 +127,8 @@ def _row(name: str, path: FieldPath) -> str:
 
 
 _MORE = """\
+[What is tested with each of them](../helpdesks-tested.md), case by case.
+
 ## What a source may say
 
 ```yaml

@@ -37,6 +37,7 @@ def _refused(
     return caught.value
 
 
+@pytest.mark.shows("vector", of="standard")
 def test_the_published_example_is_what_we_sign_and_what_we_accept() -> None:
     assert len(BODY) == 69
     assert sign_standard(SECRET, ID, AT, BODY) == _headers()

@@ -88,6 +88,7 @@ def _is_taken(case: Case, message: Message, secret: str | None = None, now: floa
     return True
 
 
+@pytest.mark.shows("vector")
 @pytest.mark.parametrize("case", VECTORS, ids=IDS)
 def test_a_vector_passes_and_nothing_near_it_does(case: Case) -> None:
     good = _message(case)

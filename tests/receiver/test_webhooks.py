@@ -424,6 +424,12 @@ def test_only_post_is_a_delivery(client: FlaskClient, path: str, method: str) ->
     assert "POST" in answer.headers["Allow"]
 
 
+@pytest.mark.parametrize("path", ["//webhooks/standard", "/webhooks//standard", "/webhooks/standard//"])
+def test_no_delivery_is_redirected(client: FlaskClient, secret: str, path: str) -> None:
+    answer = client.post(path, **signed(secret, ticket_json()))
+    assert (answer.status_code, answer.headers.get("Location")) == (404, None)
+
+
 @pytest.mark.parametrize("name", ["nobody", "nobody/", "Standard", "standard%20", "..", "%00", "%FF", "ü"])
 def test_an_unknown_source_is_not_found_signed_or_not(
     client: FlaskClient, record: Record, secret: str, name: str

@@ -117,6 +117,7 @@ TEMPLATES = {
 }
 
 
+@pytest.mark.shows("write-back")
 @pytest.mark.parametrize(("profile", "fields", "written", "labels"), WRITTEN)
 def test_every_helpdesk_is_told_as_its_api_wants_it(
     record: Record, config: Settings, stack: ExitStack, profile: str,

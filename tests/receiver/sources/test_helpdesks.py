@@ -16,6 +16,7 @@ from receiver.app import create_app
 from receiver.record.database import Record
 from receiver.record.models import Delivery, Ticket
 from receiver.settings import Settings
+from receiver.signatures import Message, SignatureError
 from receiver.signatures.static import Credential
 from tests.receiver.sources import desks
 from tests.receiver.sources.desks import AT, NAMES, Desk, desk
@@ -53,6 +54,7 @@ def _all(record: Record, kind: type[Any] = Ticket) -> list[Any]:
         return session.query(kind).order_by(kind.id).all()
 
 
+@pytest.mark.shows("ticket")
 def test_a_delivery_becomes_its_ticket(client: FlaskClient, record: Record, any_desk: Desk) -> None:
     assert _told(_post(client, any_desk)) == (200, "accepted", 1, 0, 0)
     (ticket,) = _all(record)
@@ -63,6 +65,7 @@ def test_a_delivery_becomes_its_ticket(client: FlaskClient, record: Record, any_
         assert ticket.source_created_at.replace(microsecond=0) == datetime(2026, 1, 1, 9, tzinfo=UTC)
 
 
+@pytest.mark.shows("forged")
 def test_without_its_proof_a_delivery_is_refused_and_nothing_is_kept(
     client: FlaskClient, record: Record, any_desk: Desk
 ) -> None:
@@ -77,6 +80,7 @@ def test_without_its_proof_a_delivery_is_refused_and_nothing_is_kept(
     assert _all(record, Delivery) == []
 
 
+@pytest.mark.shows("forged")
 @pytest.mark.parametrize("name", SIGNING)
 def test_a_body_that_was_changed_is_refused(client: FlaskClient, record: Record, config: Settings, name: str) -> None:
     sender = desk(config, name)
@@ -88,6 +92,18 @@ def test_a_body_that_was_changed_is_refused(client: FlaskClient, record: Record,
     assert _all(record, Delivery) == []
 
 
+@pytest.mark.shows("vector")
+@pytest.mark.parametrize("name", desks._TOKENS)
+def test_a_credential_passes_its_vector_and_nothing_near_it_does(config: Settings, name: str) -> None:
+    source, right = desk(config, name).source, "Basic dGlja2V0czpzM2NyM3QtZm9yLXRlc3RzLTAwMDE="
+    source.verify(Message({"authorization": right}, b""), AT)
+    for place in range(len(right)):
+        wrong = right[:place] + chr(ord(right[place]) ^ 1) + right[place + 1 :]
+        with pytest.raises(SignatureError):
+            source.verify(Message({"authorization": wrong}, b""), AT)
+
+
+@pytest.mark.shows("duplicate")
 def test_a_resent_delivery_is_a_duplicate(client: FlaskClient, record: Record, any_desk: Desk) -> None:
     assert _told(_post(client, any_desk))[1] == "accepted"
     assert _told(_post(client, any_desk)) == (200, "duplicate", 0, 0, 1)
@@ -113,6 +129,7 @@ def test_a_stripped_id_does_not_bring_an_old_text_back(client: FlaskClient, reco
     assert [row.status for row in _all(record, Delivery)] == ["accepted", "accepted", "duplicate", "duplicate"]
 
 
+@pytest.mark.shows("reorder")
 def test_the_newer_version_wins_in_any_order(client: FlaskClient, record: Record, any_desk: Desk) -> None:
     newer = any_desk.newer()
     assert _told(_post(client, newer))[1] == "accepted"
@@ -134,6 +151,7 @@ def test_an_update_is_taken_once(client: FlaskClient, record: Record, any_desk: 
 BROKEN = [b"", b'{"id": 1,', b"[]", b"null", b'"x"', b"[[[]]]", b"\xff\xfe", b"[null, 5]"]
 
 
+@pytest.mark.shows("broken")
 def test_a_broken_body_is_kept_and_not_asked_for_again(client: FlaskClient, record: Record, any_desk: Desk) -> None:
     # What Linear signs and can be read must name its time, or it may be old.
     nameless = BROKEN[2:6] + BROKEN[7:] if any_desk.source.name == "linear" else []
