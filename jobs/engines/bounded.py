@@ -95,10 +95,11 @@ class BoundedClient(httpx2.Client):
     """Ends what is sent within `call` when its time is over, and reads no answer above MAX_ANSWER.
 
     It connects where `rule` lets it, follows neither a redirect nor the environment's proxies, and raises
-    guarded.AddressRefusedError. `on_status` is told the status of every answer, also of those that are asked for again.
+    guarded.AddressRefusedError. `on_status` is told the status of every answer, also of those that are asked for again,
+    and None where there is no connection.
     """
 
-    def __init__(self, rule: guarded.Rule, on_status: Callable[[int], None] = lambda _: None, **options: Any) -> None:
+    def __init__(self, rule: guarded.Rule, on_status: Callable[[int | None], None], **options: Any) -> None:
         # The environment may still name certificates of one's own, by SSL_CERT_FILE.
         verify = httpx2.create_ssl_context()
         super().__init__(**options, verify=verify, trust_env=False, follow_redirects=False)
@@ -117,7 +118,11 @@ class BoundedClient(httpx2.Client):
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         self._deadline.left()
-        response = super().send(request, **options | {"stream": True})
+        try:
+            response = super().send(request, **options | {"stream": True})
+        except httpx2.TransportError:
+            self._on_status(None)
+            raise
         self._on_status(response.status_code)
         try:
             content = _plain(response.headers.get("content-encoding", ""), _limited(response.iter_raw(), MAX_ANSWER))

@@ -18,7 +18,7 @@ from receiver.clock import now
 from receiver.record import endpoints
 from receiver.record.database import Record
 from receiver.record.models import Endpoint
-from tests.peers import llm
+from tests.peers import http, llm
 from tests.peers.http import Answer, Peer, Request
 
 TICKET = TicketText("VPN", "the temperature in the server room is high, max_tokens and response_format too")
@@ -250,9 +250,8 @@ def test_the_second_model_answers_where_the_first_fails_and_its_answer_is_marked
     assert (proposal.label, proposal.model, proposal.stood_in) == (LABEL, "second", True)
 
 
-def test_an_endpoint_that_is_away_hears_of_ten_calls_however_many_threads_wait(model: Peer, shipped: Catalog) -> None:
-    model.respond = lambda _: Answer(503, b"{}", {"retry-after-ms": "1"})
-    engine = made(model, shipped)
+def asked_at_once(engine: LlmEngine, count: int) -> list[EngineError]:
+    """Ask about so many different tickets at the same time; the errors."""
     errors: list[EngineError] = []
 
     def ask(number: int) -> None:
@@ -261,29 +260,43 @@ def test_an_endpoint_that_is_away_hears_of_ten_calls_however_many_threads_wait(m
         except EngineError as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(64)]
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
+        assert not thread.is_alive()
+    return errors
+
+
+def test_an_endpoint_that_is_away_hears_of_ten_calls_however_many_threads_wait(model: Peer, shipped: Catalog) -> None:
+    model.respond = lambda _: Answer(503, b"{}", {"retry-after-ms": "1"})
+    errors = asked_at_once(made(model, shipped), 64)
     first = [request for request in model.requests if request.headers.get("x-stainless-retry-count") == "0"]
     assert len(errors) == 64
     assert len(first) <= 10
     assert sum(error.asked for error in errors) == len(first)
 
 
-def test_a_proven_endpoint_gets_all_calls_at_once(model: Peer, shipped: Catalog) -> None:
+def test_where_nobody_listens_ten_calls_are_tried(shipped: Catalog) -> None:
+    with http.serve(llm.endpoint()) as closed:
+        engine = made(closed, shipped)
+    errors = asked_at_once(engine, 64)
+    assert len(errors) == 64
+    assert sum(error.asked for error in errors) <= 10
+
+
+@pytest.mark.parametrize("is_proven", [True, False])
+def test_an_endpoint_that_answers_or_thinks_gets_all_calls_at_once(
+    model: Peer, shipped: Catalog, is_proven: bool
+) -> None:
     engine = made(model, shipped, llm_concurrency=32)
     model.respond = good
-    engine.propose(TICKET)
+    if is_proven:
+        engine.propose(TICKET)
     full = threading.Barrier(32)
-    model.respond = lambda request: good(request) if full.wait(30) >= 0 else Answer()
-    threads = [threading.Thread(target=engine.propose, args=(TicketText(f"{n}", ""),)) for n in range(32)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-        assert not thread.is_alive()
+    model.respond = lambda request: good(request) if full.wait(10) >= 0 else Answer()
+    assert asked_at_once(engine, 32) == []
 
 
 def test_too_many_requests_halve_what_is_in_flight_and_answers_raise_it_again(model: Peer, shipped: Catalog) -> None:

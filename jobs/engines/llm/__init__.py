@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as LateError
+from concurrent.futures import Future
 from typing import Any
 
 from jobs import steering
@@ -12,6 +11,7 @@ from jobs.engines import BudgetError, EngineError, Example, Proposal, TicketText
 from jobs.engines.llm.answer import confidence, storable
 from jobs.engines.llm.gate import Gate
 from jobs.engines.llm.model import Asked, Model, connect
+from jobs.engines.llm.opinions import Opinions
 from jobs.engines.llm.prompt import SHOWN_EXAMPLES, Prompt
 from jobs.engines.llm.purse import Purse
 from receiver.catalog import Catalog
@@ -21,7 +21,6 @@ from receiver.record.database import Record
 from receiver.record.models import Classification
 from receiver.settings import Settings
 
-_OPINION_SECONDS = 2.0
 _LONGEST_LABEL = 300
 
 log = logging.getLogger(__name__)
@@ -52,25 +51,21 @@ class LlmEngine:
         self._second = Model(fallback, sdk, http, self._purse, settings, record) if fallback else None
         self._has_examples = False
         self._harmless: dict[int, bool] = {}
-        # One thread: the local engine uses one core, and the model's answer takes longer than many of its opinions.
-        self._opinions = ThreadPoolExecutor(1, thread_name_prefix="opinion")
+        self._opinions = Opinions(catalog)
 
     def propose(self, ticket: TicketText) -> Proposal:
         """The model's answer, after LLM_TIMEOUT seconds at most, retries included, and as many for the second model.
 
         Raises EngineError when there is none that can be read.
         """
-        opinion = self._opinions.submit(lambda: local.for_catalog(self._catalog).propose(ticket))
-        try:
-            examples = self._nearest(ticket)
-            key = self._prompt.answer_key(ticket, examples, self.model)
-            known = self._known_answer(key)
-            if known:
-                return self._again(known, key)
-            asked, stood_in = self._ask(self._prompt.messages(ticket, examples))
-            return self._proposal(ticket, asked, opinion, key, stood_in=stood_in)
-        finally:
-            opinion.cancel()
+        examples = self._nearest(ticket)
+        key = self._prompt.answer_key(ticket, examples, self.model)
+        known = self._known_answer(key)
+        if known:
+            return self._again(known, key)
+        opinion = self._opinions.begin(ticket)
+        asked, stood_in = self._ask(self._prompt.messages(ticket, examples))
+        return self._proposal(ticket, asked, opinion, key, stood_in=stood_in)
 
     def learn(self, examples: Sequence[Example]) -> None:
         """These are all the examples there are; the local engine finds those that are like a ticket."""
@@ -144,15 +139,14 @@ class LlmEngine:
         )
 
     def _proposal(
-        self, ticket: TicketText, asked: Asked, opinion: Future[Proposal], key: str, *, stood_in: bool
+        self, ticket: TicketText, asked: Asked, opinion: Future[Proposal] | None, key: str, *, stood_in: bool
     ) -> Proposal:
         answer = asked.answer.read()
         label = self._written(answer)
         text = f"{ticket.short_description}\n{ticket.long_description}"
         named, sureness = steering.names_entry(text, label), confidence(answer.get("confidence"))
-        # Under load the opinion is still waiting for its turn; who is sure does without it then.
-        spared = sureness >= SURE and not named and opinion.cancel()
-        second = None if spared else _label(opinion)
+        # Whoever is sure, and was not told what to say, is right or wrong without it.
+        second = self._opinions.label(ticket, opinion, needed=named or sureness < SURE)
         # Who spells an entry's name out and gets it, against the local engine's opinion, may have ordered it.
         ordered = named and second is not None and label != second
         return Proposal(
@@ -181,14 +175,6 @@ class LlmEngine:
     def _known(self, alternatives: Any) -> tuple[str, ...]:
         found = alternatives if isinstance(alternatives, list) else []
         return tuple(label for label in found if isinstance(label, str) and label in self._catalog.labels)[:2]
-
-
-def _label(opinion: Future[Proposal]) -> str | None:
-    """The local engine's opinion; none where it is still at work, because nobody waits long for it."""
-    try:
-        return opinion.result(_OPINION_SECONDS).label
-    except LateError:
-        return None
 
 
 def _pause(error: EngineError) -> float:
