@@ -123,9 +123,15 @@ def build_workbook(record: Record, config: Settings, digest: Digest) -> Summary:
     """Write the workbook of a digest to its place; a copy shows how things stood at the time of the first."""
     with record.read() as session:
         first = session.get(Digest, digest.copy_of) if digest.copy_of else None
-        rows = digests.rows(session, digest.id)
-        path = digests.workbook_path(config.data_dir, digest.id)
-        return workbook.build(path, rows, (first or digest).created_at)
+        before = digests.counts(session, digests.previous(session, digest))
+        rows, path = digests.rows(session, digest.id), digests.workbook_path(config.data_dir, digest.id)
+        look = _look(config, digest.name, plans.of(config, digest.name))
+        return workbook.build(path, rows, (first or digest).created_at, look, before)
+
+
+def _look(config: Settings, name: str, plan: Plan) -> workbook.Look:
+    title = config.sender_name if name in (digests.SCHEDULED, digests.RUN) else f"{config.sender_name} ({name})"
+    return workbook.Look(title, plan.columns, plan.language, config.url if config.public_url else None)
 
 
 def _send_by_smtp(record: Record, config: Settings, digest: Digest, message: EmailMessage) -> None:
@@ -199,7 +205,9 @@ def preview(record: Record, config: Settings, plan: Plan | None = None) -> str:
     plan = plan or plans.named(config)
     path = config.data_dir / "digests" / "preview.xlsx"
     with record.read() as session:
-        summary = workbook.build(path, digests.pending(session, plan.name, plan.chosen, now()), now())
+        before = digests.counts(session, digests.latest(session, plan.name))
+        rows = digests.pending(session, plan.name, plan.chosen, now())
+        summary = workbook.build(path, rows, now(), _look(config, plan.name, plan), before)
     receivers = ", ".join(plan.recipients) or "the outbox"
     return (
         f"A digest sent now would go to {receivers} with {summary.total} tickets, {summary.needs_review} of them "

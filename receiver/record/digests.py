@@ -226,6 +226,26 @@ def previous(session: Session, digest: Digest) -> Digest | None:
     return session.scalar(query.where(Digest.copy_of.is_(None)).order_by(Digest.id.desc()).limit(1))
 
 
+def latest(session: Session, name: str) -> Digest | None:
+    """The newest digest of this name."""
+    query = select(Digest).where(Digest.name == name, Digest.copy_of.is_(None)).order_by(Digest.id.desc()).limit(1)
+    return session.scalar(query)
+
+
+def counts(session: Session, digest: Digest | None) -> dict[tuple[str | None, str | None], int] | None:
+    """A digest's tickets by category and request type, as they were classified then; None of no digest."""
+    if digest is None:
+        return None
+    query = (
+        select(Classification.category, Classification.request_type, func.count())
+        .select_from(DigestTicket)
+        .outerjoin(Classification, Classification.id == DigestTicket.classification_id)
+        .where(DigestTicket.digest_id == digest.id)
+        .group_by(Classification.category, Classification.request_type)
+    )
+    return {(category, request_type): count for category, request_type, count in session.execute(query)}
+
+
 def _last_settled(session: Session, name: str) -> int:
     """The number up to which digests of this name have covered what was settled.
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from jobs import mail
 from jobs.mail import Attachment, Content, MailError
-from jobs.workbook import Summary
+from jobs.workbook import Group, Summary
 from receiver import settings
 from receiver.record.models import Digest
 from receiver.settings import Settings
@@ -167,14 +167,14 @@ def test_the_workbook_is_attached_byte_for_byte(by_smtp: Settings, tmp_path: Pat
 
 
 def test_every_attempt_has_the_same_message_id_and_date(by_smtp: Settings, tmp_path: Path) -> None:
-    first, second = composed(by_smtp, tmp_path), composed(by_smtp, tmp_path, Summary(total=99))
+    first, second = composed(by_smtp, tmp_path), composed(by_smtp, tmp_path, Summary(all=Group(count=99)))
     assert first["Message-ID"] == second["Message-ID"] == "<digest.1@example.com>"
     assert first["Date"] == second["Date"]
 
 
 @pytest.mark.parametrize("text", ["x\r\nBcc: eve@example.com", "x\nBcc: eve@example.com\n\n<b>", "x\rBcc: eve@e.com"])
 def test_no_line_break_adds_a_header_or_a_recipient(by_smtp: Settings, tmp_path: Path, text: str) -> None:
-    summary = Summary(total=1)
+    summary = Summary()
     summary.add(ticket(), classification(1, category=text, engine=text, model=text), NOON)
     config = replace(by_smtp, sender_name=text, from_name=text, report_filename=text)
     message = received(composed(config, tmp_path, summary, name=text))
@@ -200,7 +200,7 @@ def test_no_name_whatever_adds_a_header_or_a_recipient(by_smtp: Settings, tmp_pa
 
 def test_nothing_becomes_markup_in_the_html_part(by_smtp: Settings, tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>\"'><img src=x>"
-    summary = Summary(total=1)
+    summary = Summary()
     summary.add(ticket(), classification(1, category=evil, engine=evil, model=evil), NOON)
     config = replace(by_smtp, sender_name=evil, codebase_link='https://e.com/"><script>alert(2)</script>')
     html = part(received(composed(config, tmp_path, summary)), "html")

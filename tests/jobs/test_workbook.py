@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from jobs import workbook
+from jobs.words import LANGUAGES, words
+from jobs.workbook import Look, sheets
 from receiver.record import digests
 from receiver.record.database import Record
 from receiver.record.models import Ticket
@@ -45,8 +47,8 @@ def pair(decided: dict[str, Any] | None = None, **fields: Any) -> Pair:
     return ticket(**fields), classification(1, **(decided or {}))
 
 
-def written(folder: Path, *rows: Pair, now: datetime = NOON) -> Any:
-    workbook.build(folder / "report.xlsx", rows, now)
+def written(folder: Path, *rows: Pair, now: datetime = NOON, before: Any = None, **look: Any) -> Any:
+    workbook.build(folder / "report.xlsx", rows, now, Look(**look), before)
     return load_workbook(folder / "report.xlsx")
 
 
@@ -70,7 +72,7 @@ def test_the_header_is_frozen_and_bold_on_a_fill(tmp_path: Path) -> None:
         assert cell.fill.fgColor.rgb not in ("00000000", "00FFFFFF", cell.font.color.rgb)
 
 
-@pytest.mark.parametrize(("sheet_name", "expected"), [("Tickets", "A1:L4"), ("Needs review", "A1:G3")])
+@pytest.mark.parametrize(("sheet_name", "expected"), [("Tickets", "A1:L4"), ("Needs review", "A1:H3")])
 def test_the_rows_are_banded_and_can_be_filtered(tmp_path: Path, sheet_name: str, expected: str) -> None:
     unsure = {"review_reason": "confidence is below the threshold"}
     sheet = written(tmp_path, pair(), pair(unsure), pair(unsure))[sheet_name]
@@ -203,7 +205,8 @@ def test_without_tickets_the_file_opens_and_says_so(tmp_path: Path) -> None:
     book = written(tmp_path)
     assert [cell.value for cell in book["Tickets"][1]] == COLUMNS
     assert book["Tickets"].max_row == 1
-    assert book["Summary"]["C1"].value == 0
+    assert book["Summary"]["A5"].value == 0
+    assert book["Summary"]._charts == []
 
 
 def test_a_ticket_that_could_not_be_classified_says_so(tmp_path: Path) -> None:
@@ -211,32 +214,146 @@ def test_a_ticket_that_could_not_be_classified_says_so(tmp_path: Path) -> None:
     row = dict(zip(COLUMNS, (cell.value for cell in book["Tickets"][2]), strict=True))
     assert row["Status"] == "failed"
     assert [row[name] for name in ("Category", "Request Type", "SLA Value", "Confidence", "Due")] == [None] * 5
-    assert book["Needs review"]["G2"].value == "the worker died"
+    assert book["Needs review"]["H2"].value == "the worker died"
+
+
+UNSURE = {"review_reason": "confidence is below the threshold", "confidence": 0.3}
+HARDWARE = {"category": "Hardware", "request_type": "Laptop", "prompt_version": "p7"}
+MIXED: list[Pair] = [
+    pair(),
+    pair(UNSURE, status="needs_review"),
+    pair(UNSURE, status="reviewed"),
+    pair(HARDWARE, received_at=NOON - timedelta(hours=9), due_at=NOON + timedelta(hours=1)),
+    pair(HARDWARE, received_at=NOON - timedelta(days=2), due_at=NOON),
+    (ticket(status="failed", due_at=None), None),
+]
+
+
+def table(sheet: Any, heading: str) -> list[tuple[Any, ...]]:
+    """The rows of a table of the summary, from the one under its head to the one before the next empty row."""
+    rows = list(sheet.iter_rows(values_only=True))
+    start = next(index for index, row in enumerate(rows) if row[0] == heading) + 2
+    end = next((index for index in range(start, len(rows)) if rows[index][0] is None), len(rows))
+    return rows[start:end]
 
 
 def test_the_summary_counts_what_the_sheet_shows(tmp_path: Path) -> None:
-    unsure = {"review_reason": "confidence is below the threshold", "confidence": 0.3}
-    hardware = {"category": "Hardware", "request_type": "Laptop"}
-    book = written(
-        tmp_path,
-        pair(),
-        pair(unsure, status="needs_review"),
-        pair(unsure, status="reviewed"),
-        pair(hardware, received_at=NOON - timedelta(hours=9), due_at=NOON + timedelta(hours=1)),
-        pair(hardware, received_at=NOON - timedelta(hours=5), due_at=NOON),
-        (ticket(status="failed", due_at=None), None),
-    )
-    rows = [row[:5] for row in book["Summary"].iter_rows(values_only=True)]
-    counts = {row[0]: row[2] for row in rows[:5]}
-    assert counts == {"Tickets": 6, "Needs review": 2, "Not classified": 1, "At risk": 1, "Breached": 1}
-    assert ("Engine", "local (use-multilingual-v3)", None, None, None) in rows
-    assert ("Hardware", None, 2, 0, 0.9) in rows
-    assert ("Hardware", "Laptop", 2, None, None) in rows
-    assert ("Network & Connectivity", None, 3, 1, pytest.approx(0.5)) in rows
-    assert len(book["Summary"]._charts) == 1
-    assert book["Needs review"].max_row == 3
+    before = {("Hardware", "Laptop"): 5, ("Gone", "Fax"): 2, (None, None): 1}
+    sheet = written(tmp_path, *MIXED, before=before, title="Service Desk")["Summary"]
+    assert [sheet["A1"].value, sheet["A2"].value] == ["Service Desk", "As of 2025-12-05 12:00 UTC"]
+    tiles = dict(zip((cell.value for cell in sheet[4]), (cell.value for cell in sheet[5]), strict=True))
+    assert tiles.pop("Mean confidence") == pytest.approx((0.9 * 3 + 0.3 * 2) / 5)
+    counts = {"Tickets": 6, "Needs review": 2, "Not classified": 1, "At risk": 1, "Breached": 1}
+    assert {name: count for name, count in tiles.items() if name} == counts
+    assert table(sheet, "Tickets by category") == [
+        ("Network & Connectivity", None, 3, 0.5, pytest.approx(0.5), 1, 0, 0, 0, 3),
+        ("Hardware", None, 2, pytest.approx(1 / 3), pytest.approx(0.9), 0, 1, 1, 5, -3),
+        ("Not classified", None, 1, pytest.approx(1 / 6), None, 1, 0, 0, 1, 0),
+        ("Gone", None, 0, 0, None, 0, 0, 0, 2, -2),
+        ("Total", None, 6, 1, pytest.approx(0.66), 2, 1, 1, 8, -2),
+    ]
+    assert [row[:3] + row[8:] for row in table(sheet, "Tickets by request type")] == [
+        ("Network & Connectivity", "VPN Connection Issue", 3, 0, 3), ("Hardware", "Laptop", 2, 5, -3),
+        ("Gone", "Fax", 0, 2, -2),
+    ]  # fmt: skip
+    assert [(row[0], row[2]) for row in table(sheet, "Tickets by SLA")] == [
+        ("On track", 3), ("At risk", 1), ("Breached", 1), ("No due date", 1),
+    ]  # fmt: skip
+    assert [row[:3] for row in table(sheet, "Made by")] == [
+        ("Engine", "local (use-multilingual-v3)", 5), ("Catalog version", "v1", 5), ("Prompt version", "p7", 2),
+    ]  # fmt: skip
+
+
+def test_every_day_of_the_last_thirty_is_counted_and_what_is_older_together(tmp_path: Path) -> None:
+    rows = [pair(received_at=NOON - timedelta(days=days)) for days in (0, 2, 2, 29, 30, 400)]
+    days = [(row[0], row[2]) for row in table(written(tmp_path, *rows)["Summary"], "Tickets by day received")]
+    assert days[0] == ("earlier", 2)
+    assert [day for day, _ in days[1:]] == [datetime(2025, 11, 6) + timedelta(days=number) for number in range(30)]
+    assert [count for _, count in days[1:]] == [1, *[0] * 26, 2, 0, 1]
+
+
+def test_without_a_period_before_no_change_is_claimed(tmp_path: Path) -> None:
+    found = written(tmp_path, *MIXED)["Summary"]
+    assert {row[8:] for row in table(found, "Tickets by category")} == {(None, None)}
+    assert written(tmp_path, *MIXED, before={})["Summary"]["A6"].value == "Previous: 0 (+6)"
+
+
+def test_three_charts_show_their_tables_and_lie_on_nothing(tmp_path: Path) -> None:
+    rows = [pair({"category": f"Category {number:02}"}) for number in range(14)]
+    sheet = written(tmp_path, *rows, *MIXED)["Summary"]
+    charts = sheet._charts
+    titles = [chart.title.tx.rich.p[0].r[0].t for chart in charts]
+    assert titles == ["Tickets by category", "Tickets by day received", "Tickets by SLA"]
+    right = 0
+    for chart, column, heading, shown in zip(charts, "FCC", titles, (10, 3, 4), strict=True):
+        place, values = chart.anchor, chart.ser[-1].val.numRef
+        assert place._from.col >= right
+        right = place.to.col
+        taken = sheet.iter_rows(place._from.row + 1, place.to.row, place._from.col + 1, right, values_only=True)
+        assert {value for row in taken for value in row} == {None}
+        cells = [cell.value for row in sheet[values.f.split("!")[1].replace("$", "")] for cell in row]
+        wanted = [row["ABCDEF".index(column)] for row in table(sheet, heading)][:shown]
+        assert [point.v for point in values.numCache.pt] == cells == wanted
+
+
+def test_a_plan_chooses_the_columns_and_their_order(tmp_path: Path) -> None:
+    sheet = written(tmp_path, pair(), columns=("Due", "Request ID", "Category"))["Tickets"]
+    assert [cell.value for cell in sheet[1]] == ["Due", "Request ID", "Category"]
+    assert [cell.value for cell in sheet[2]] == [datetime(2025, 12, 5, 16, 0, 30), "T-1", "Network & Connectivity"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_all_words_and_no_heading_twice(tmp_path: Path, language: str) -> None:
+    own, english = words(language), words("en")
+    assert {section: own[section].keys() for section in own} == {
+        section: english[section].keys() for section in english
+    }
+    book = written(tmp_path, *MIXED, language=language)
+    assert book.sheetnames == list(own["sheets"].values())
+    assert book.sheetnames[0] == "Tickets"
+    for title in (book.sheetnames[0], book.sheetnames[2]):
+        headings = [str(cell.value).lower() for cell in book[title][1]]
+        assert len(set(headings)) == len(headings)  # Excel repairs a table with a heading twice.
+    assert [cell.value for cell in book["Tickets"][1]] == [own["columns"][name] for name in COLUMNS]
+    assert [row[0].value for row in book["Tickets"]["J2":"J3"]] == [
+        own["statuses"][name] for name in ("classified", "needs_review")
+    ]
+
+
+def test_what_needs_review_names_the_next_best_the_reason_and_leads_to_the_dashboard(tmp_path: Path) -> None:
+    decided = UNSURE | {"alternatives": ["Hardware > Laptop", "Network > Wi-Fi"], "reasoning": "names a cable"}
+    found = pair(decided, id=42, external_id="=T-42")
+    sheet = written(tmp_path, found, address="https://tickets.example.com")["Needs review"]
+    row = [cell.value for cell in sheet[2]]
+    assert row[5:] == ["Hardware > Laptop", "Network > Wi-Fi", "confidence is below the threshold; names a cable"]
+    assert (row[0], sheet["A2"].data_type) == ("=T-42", "s")
+    assert sheet["A2"].hyperlink.target == "https://tickets.example.com/tickets/42"
+    assert written(tmp_path, found)["Needs review"]["A2"].hyperlink is None
+
+
+def test_a_sheet_that_is_full_goes_on_in_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sheets, "MAX_ROWS", 4)
+    monkeypatch.setattr(sheets, "MAX_LINKS", 2)
+    rows = [pair(UNSURE, external_id=f"T-{number}") for number in range(7)]
+    book = written(tmp_path, *rows, address="https://tickets.example.com")
+    full = ["Tickets", "Tickets 2", "Tickets 3", "Summary", "Needs review", "Needs review 2", "Needs review 3"]
+    assert book.sheetnames == full
+    for title in ("Tickets", "Needs review"):
+        parts = [book[name] for name in full if name.startswith(title)]
+        assert [part.max_row for part in parts] == [4, 4, 2]
+        assert {part["A1"].value for part in parts} == {"Request ID"}
+        assert [row[0] for part in parts for row in part.iter_rows(2, values_only=True)] == [f"T-{n}" for n in range(7)]
+    assert len({name for sheet in book.worksheets for name in sheet.tables}) == 6
+    assert [bool(cell.hyperlink) for cell in book["Needs review"]["A"]] == [False, True, True, False]
+
+
+def test_every_sheet_prints_one_page_wide_with_its_header_on_each(tmp_path: Path) -> None:
+    for sheet in written(tmp_path, *MIXED).worksheets:
+        assert sheet.sheet_properties.pageSetUpPr.fitToPage
+        assert (sheet.page_setup.fitToHeight, sheet.page_setup.paperSize) == (0, 9)
+        assert sheet.print_title_rows == (None if sheet.title == "Summary" else "$1:$1")
 
 
 def test_a_promise_of_no_time_at_all_is_breached(tmp_path: Path) -> None:
     book = written(tmp_path, pair(due_at=NOON), now=NOON)
-    assert book["Summary"]["C5"].value == 1
+    assert book["Summary"]["G5"].value == 1

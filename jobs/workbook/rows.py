@@ -1,0 +1,106 @@
+"""Tickets as rows of the sheets `Tickets` and `Needs review`."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from jobs.words import Words
+from jobs.workbook import cells
+from jobs.workbook.figures import AT_RISK, BREACHED, needs_review
+from jobs.workbook.sheets import Column, Linked, Toned
+from receiver.record.models import FAILED, NEEDS_REVIEW, Classification, Ticket
+
+REVIEW_COLUMNS = (
+    "Request ID", "Short Description", "Category", "Request Type", "Confidence", "Next Best", "Second Best", "Reason",
+)  # fmt: skip
+_FORMATS = {"SLA Value": cells.DECIMAL, "Confidence": cells.PERCENT, "Received": cells.TIME, "Due": cells.TIME}
+_ALIGNED = {"Confidence": "center", "Received": "left", "Due": "left"}
+_TONES = {AT_RISK: cells.WARN_TEXT, BREACHED: cells.BAD_TEXT}
+
+
+class Entry(NamedTuple):
+    """What a row is made of."""
+
+    ticket: Ticket
+    classification: Classification | None
+    state: str
+    words: Words
+    address: str | None
+
+
+def columns(names: tuple[str, ...], words: Words, *, wraps: bool = False) -> list[Column]:
+    """The columns of these English names, with headings in the language of `words`."""
+    return [Column(words["columns"][name], _FORMATS.get(name), _ALIGNED.get(name), wraps) for name in names]
+
+
+def row(entry: Entry, names: tuple[str, ...]) -> list[Any]:
+    """The values of these columns."""
+    return [_VALUES[name](entry) for name in names]
+
+
+def review_row(entry: Entry) -> list[Any]:
+    """The row of a ticket that a person should look at; its name leads to the dashboard where that has an address."""
+    found = row(entry, REVIEW_COLUMNS)
+    if entry.address:
+        found[0] = Linked(entry.ticket.external_id, f"{entry.address}/tickets/{entry.ticket.id}")
+    return found
+
+
+def _of_classification(name: str) -> Callable[[Entry], Any]:
+    return lambda entry: getattr(entry.classification, name) if entry.classification else None
+
+
+def _sla_value(entry: Entry) -> float | None:
+    value = entry.classification.sla_value if entry.classification else None
+    return int(value) if value is not None and value == int(value) else value
+
+
+def _status(entry: Entry) -> Any:
+    if entry.classification is None:
+        return Toned(entry.words["statuses"][FAILED], cells.BAD_TEXT)
+    if needs_review(entry.ticket, entry.classification):
+        return Toned(entry.words["statuses"][NEEDS_REVIEW], cells.WARN_TEXT)
+    return entry.words["statuses"][entry.ticket.status]
+
+
+def _due(entry: Entry) -> Any:
+    due = _plain_time(entry.ticket.due_at)
+    return Toned(due, _TONES[entry.state]) if entry.state in _TONES else due
+
+
+def _plain_time(moment: datetime | None) -> datetime | None:
+    """Excel knows no time zones; the cells are in UTC."""
+    return moment.astimezone(UTC).replace(tzinfo=None, microsecond=0) if moment else None
+
+
+def _next_best(place: int) -> Callable[[Entry], str | None]:
+    def found(entry: Entry) -> str | None:
+        alternatives = entry.classification.alternatives if entry.classification else []
+        return str(alternatives[place]) if len(alternatives) > place else None
+
+    return found
+
+
+def _reason(entry: Entry) -> str:
+    if entry.classification is None:
+        return entry.ticket.error or ""
+    return f"{entry.classification.review_reason}; {entry.classification.reasoning}"
+
+
+_VALUES: dict[str, Callable[[Entry], Any]] = {
+    "Request ID": lambda entry: entry.ticket.external_id,
+    "Short Description": lambda entry: entry.ticket.short_description,
+    "Long Description": lambda entry: entry.ticket.long_description,
+    "Requester Email": lambda entry: entry.ticket.requester_email,
+    "Category": _of_classification("category"),
+    "Request Type": _of_classification("request_type"),
+    "SLA Value": _sla_value,
+    "SLA Unit": _of_classification("sla_unit"),
+    "Confidence": _of_classification("confidence"),
+    "Status": _status,
+    "Received": lambda entry: _plain_time(entry.ticket.received_at),
+    "Due": _due,
+    "Next Best": _next_best(0),
+    "Second Best": _next_best(1),
+    "Reason": _reason,
+}
