@@ -10,11 +10,11 @@ from openpyxl import Workbook
 
 from jobs.words import words
 from jobs.workbook import cells, rows, sheets, summary
-from jobs.workbook.figures import Group, Summary, needs_review, sla_state
+from jobs.workbook.figures import Group, Summary, needs_review
 from receiver.plans import COLUMNS
 from receiver.record.tickets import Pair
 
-__all__ = ["COLUMNS", "Group", "Look", "Summary", "build", "needs_review", "sla_state"]
+__all__ = ["COLUMNS", "Group", "Look", "Summary", "build", "needs_review"]
 
 
 @dataclass(frozen=True)

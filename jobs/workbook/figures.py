@@ -4,11 +4,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from receiver.record.memberships import is_at_risk
+from receiver import sla
 from receiver.record.models import REVIEWED, Classification, Ticket
 
 NOT_CLASSIFIED = "Not classified"
-ON_TRACK, AT_RISK, BREACHED, NONE = STATES = ("on_track", "at_risk", "breached", "none")
 
 
 @dataclass
@@ -26,8 +25,8 @@ class Group:
         """Count one ticket."""
         self.count += 1
         self.needs_review += unsure
-        self.at_risk += state == AT_RISK
-        self.breached += state == BREACHED
+        self.at_risk += state == sla.AT_RISK
+        self.breached += state == sla.BREACHED
         if classification:
             self.classified += 1
             self.confidence += classification.confidence
@@ -53,7 +52,8 @@ class Summary:
 
     def add(self, ticket: Ticket, classification: Classification | None, now: datetime) -> str:
         """Count one ticket as things stand at `now`; returns its SLA state."""
-        state, unsure = sla_state(ticket, now), needs_review(ticket, classification)
+        state = sla.state(ticket.due_at, ticket.at_risk_at, now)
+        unsure = needs_review(ticket, classification)
         for group in self._groups(classification):
             group.add(classification, state, unsure=unsure)
         self.days[ticket.received_at.astimezone(UTC).date()] += 1
@@ -111,12 +111,3 @@ class Summary:
 def needs_review(ticket: Ticket, classification: Classification | None) -> bool:
     """Whether a person should look: by the classification that is shown, unless one has looked since."""
     return ticket.status != REVIEWED and (classification is None or classification.review_reason is not None)
-
-
-def sla_state(ticket: Ticket, now: datetime) -> str:
-    """How the promise to a ticket stands."""
-    if ticket.due_at is None:
-        return NONE
-    if ticket.due_at <= now:
-        return BREACHED
-    return AT_RISK if is_at_risk(ticket.received_at, ticket.due_at, now) else ON_TRACK

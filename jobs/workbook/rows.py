@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from jobs.words import Words
 from jobs.workbook import cells
-from jobs.workbook.figures import AT_RISK, BREACHED, needs_review
+from jobs.workbook.figures import needs_review
 from jobs.workbook.sheets import Column, Linked, Toned
+from receiver import sla
 from receiver.record.models import FAILED, NEEDS_REVIEW, Classification, Ticket
 
 REVIEW_COLUMNS = (
@@ -15,7 +16,7 @@ REVIEW_COLUMNS = (
 )  # fmt: skip
 _FORMATS = {"SLA Value": cells.DECIMAL, "Confidence": cells.PERCENT, "Received": cells.TIME, "Due": cells.TIME}
 _ALIGNED = {"Confidence": "center", "Received": "left", "Due": "left"}
-_TONES = {AT_RISK: cells.WARN_TEXT, BREACHED: cells.BAD_TEXT}
+_TONES = {sla.AT_RISK: cells.WARN_TEXT, sla.BREACHED: cells.BAD_TEXT}
 
 
 class Entry(NamedTuple):

@@ -12,7 +12,8 @@ from jobs.words import Words
 from jobs.workbook import cells, charts
 from jobs.workbook.cells import styled
 from jobs.workbook.charts import Series, Source
-from jobs.workbook.figures import NOT_CLASSIFIED, STATES, Group, Summary
+from jobs.workbook.figures import NOT_CLASSIFIED, Group, Summary
+from receiver import sla
 
 _NO_BREAK = "\N{NARROW NO-BREAK SPACE}"  # Between thousands, in every language.
 _Key = TypeVar("_Key", str, tuple[str, str])
@@ -46,7 +47,9 @@ def write(sheet: Any, summary: Summary, frame: Frame) -> None:
     categories = page.categories()
     page.request_types()
     page.made_by()
-    states = page.counts("by_sla", "sla_state", [(frame.words["sla"][name], summary.states[name]) for name in STATES])
+    states = page.counts(
+        "by_sla", "sla_state", [(frame.words["sla"][name], summary.states[name]) for name in sla.STATES]
+    )
     earlier, last = _last_days(summary.days)
     older = [(page.word("earlier"), earlier)] if earlier else []
     days = page.counts("by_day", "day", [*older, *last])
@@ -262,7 +265,7 @@ class _Page:
         counts = Series("C", tickets, [group.count for group in groups], [cells.BAR])
         reviews = Series("F", self.word("needs_review"), [group.needs_review for group in groups], [cells.WARN])
         by_day = Series("C", tickets, [found.days[day] for day in days.names if isinstance(day, date)], [cells.BAR])
-        by_state = Series("C", tickets, [found.states[name] for name in STATES], _STATE_COLORS)
+        by_state = Series("C", tickets, [found.states[name] for name in sla.STATES], _STATE_COLORS)
         for chart, left, right in (
             (charts.across(self.word("by_category"), categories, counts, reviews), 0, 2),
             (charts.upright(self.word("by_day"), days, by_day), 2, 6),

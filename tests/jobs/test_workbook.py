@@ -40,7 +40,9 @@ def ticket(**fields: Any) -> Ticket:
         "requester_email": "ada@example.com", "status": "classified", "received_at": NOON,
         "due_at": NOON + timedelta(hours=4),
     }  # fmt: skip
-    return Ticket(**(values | fields))
+    values |= fields
+    due_at, received_at = values["due_at"], values["received_at"]
+    return Ticket(**{"at_risk_at": due_at and due_at - (due_at - received_at) / 4} | values)
 
 
 def pair(decided: dict[str, Any] | None = None, **fields: Any) -> Pair:
