@@ -7,7 +7,7 @@ from pathlib import Path
 
 from demo import stack
 from receiver.clock import now
-from receiver.record import sign_in
+from receiver.record import people, sign_in
 from receiver.record.database import opened
 
 
@@ -21,7 +21,8 @@ def main(target: Path) -> None:
         stack.watch(config, len(samples))
         stack.send_digest(config)
         with opened(config.database_url) as record, record.write() as session:
-            token = sign_in.issue(session, now())
+            person = people.add(session, "ada@example.com", "Ada", people.ADMIN, now())
+            token = sign_in.issue(session, now(), person)
         _photograph(f"{config.url}/sign-in/{token}", target, folder / "browser")
     finally:
         stack.stop(process)

@@ -1,8 +1,9 @@
 """The command line: python -m jobs."""
 
-from jobs.commands import attribution, deliveries, digests, main, stack, upkeep
+from jobs.commands import attribution, deliveries, digests, main, people, stack, upkeep
 
-__all__ = ["attribution", "deliveries", "digests", "main", "stack", "upkeep"]  # Each registers its commands with main.
+# Each registers its commands with main.
+__all__ = ["attribution", "deliveries", "digests", "main", "people", "stack", "upkeep"]
 
 if __name__ == "__main__":
     main(prog_name="python -m jobs")

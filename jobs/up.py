@@ -20,7 +20,7 @@ from jobs.catalog_in_force import catalog_in_force
 from receiver import queue
 from receiver.catalog import CatalogError
 from receiver.clock import now
-from receiver.record import sign_in
+from receiver.record import people, sign_in
 from receiver.record.database import migrate, opened
 from receiver.settings import Settings, SettingsError
 
@@ -113,7 +113,7 @@ def up(config: Settings) -> None:
     with opened(config.database_url) as record:
         migrate(record)
         with record.write() as session:
-            link = None if sign_in.was_ever_issued(session) else sign_in.issue(session, now())
+            link = None if people.first_admin(session) else sign_in.issue(session, now())
         with suppress(CatalogError):  # Logged as an alarm; tickets are accepted all the same, and wait.
             catalog_in_force(record, config, asks=False)
     python = sys.executable
@@ -152,7 +152,7 @@ class _Announcement:
         self._done = True
         print(f"Ticket Attribution is ready: {self._config.url}/", flush=True)
         if self._link:
-            print(f"Sign in, once and within a day: {self._config.url}/sign-in/{self._link}", flush=True)
+            print(f"Make the first account, once and within a day: {self._config.url}/sign-in/{self._link}", flush=True)
 
     def _answers(self) -> bool:
         everywhere = self._config.host in ("0.0.0.0", "::")  # noqa: S104

@@ -1,35 +1,52 @@
-"""Who may come in, and who may do what: a bearer token for programs, a one-time link for people."""
+"""Who is let in, and who may do what: people by their session, programs by a bearer token."""
 
 import hmac
+import logging
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import Blueprint, Flask, abort, current_app, redirect, request, url_for
+from flask import Flask, Response, abort, current_app, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from flask_wtf.csrf import CSRFProtect
+from sqlalchemy.exc import SQLAlchemyError
 
-from receiver import secrets
+from receiver import pace, secrets
 from receiver.clock import now
-from receiver.record import sign_in
+from receiver.passwords import Passwords
+from receiver.record import api_tokens, browser_sessions
+from receiver.record.database import Record
+from receiver.record.models import Person
+from receiver.record.people import ADMIN, OPERATOR, REVIEWER, ROLES, VIEWER
 
-blueprint = Blueprint("auth", __name__)
+__all__ = ["ADMIN", "OPERATOR", "REVIEWER", "ROLES", "VIEWER"]
+
 csrf = CSRFProtect()
+log = logging.getLogger(__name__)
 
-VIEWER, REVIEWER, OPERATOR, ADMIN = ROLES = ("viewer", "reviewer", "operator", "admin")
-"""What a person is, the least first; each may do what those before it may."""
-
-_OPERATOR = "operator"
 _LOOKING = ("GET", "HEAD", "OPTIONS")
+_WANTED = "wanted"
 
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-class Operator(UserMixin):  # type: ignore[misc]
-    """The person who came in by the one-time link."""
+class SignedIn(UserMixin):  # type: ignore[misc]
+    """The person of a browser's session, as templates see them in `current_user`."""
 
-    id = _OPERATOR
-    role = ADMIN
+    def __init__(self, token: str, person: Person) -> None:
+        self.id, self.person_id = token, person.id
+        self.email, self.name, self.role = person.email, person.name, person.role
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent this request: an e-mail address, or the API token of the settings."""
+
+    who: str
+    role: str
+    read_only: bool = False
 
 
 def needs(role: str) -> Callable[[View], View]:
@@ -47,49 +64,103 @@ def needs(role: str) -> Callable[[View], View]:
 
 def may(role: str) -> bool:
     """Whether who was let in has this role or a higher one; templates ask it as `may("operator")`."""
-    return ROLES.index(_role()) >= ROLES.index(role)
+    return ROLES.index(_caller().role) >= ROLES.index(role)
 
 
-def _role() -> str:
-    """Whoever holds the API token may do everything."""
-    return str(current_user.role) if current_user.is_authenticated else ADMIN
+def caller() -> str:
+    """Who is let in by a guard, as the record names them."""
+    return _caller().who
+
+
+def _caller() -> Caller:
+    """By their token, else by their session; without either nobody, who may look at what is open."""
+    if "caller" in g:
+        found: Caller = g.caller
+        return found
+    if current_user.is_authenticated:
+        return Caller(current_user.email, current_user.role)
+    return Caller("nobody", VIEWER)
 
 
 def init_app(app: Flask) -> None:
-    """Give the app sessions, sign-in and the CSRF check."""
+    """Give the app sessions and the CSRF check."""
     app.secret_key = secrets.session_key(app.extensions["settings"])
+    app.extensions["passwords"] = Passwords()
     manager = LoginManager(app)
-    manager.login_view = "auth.sign_in_needed"
-    manager.login_message = None
     manager.session_protection = "strong"
-    manager.user_loader(lambda user_id: Operator() if user_id == _OPERATOR else None)
+    manager.user_loader(_signed_in)
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # The guards below check it where a session cookie is what lets in.
+    app.config["WTF_CSRF_TIME_LIMIT"] = None  # It ends with its session, however long a page stays open.
     csrf.init_app(app)
     app.jinja_env.globals["may"] = may
+
+
+def _signed_in(token: str) -> SignedIn | None:
+    """The person of a session that has not ended. A record that is away is noted for the guards."""
+    moment, record = now(), current_app.extensions["record"]
+    try:
+        with record.read() as reading:
+            found = browser_sessions.find(reading, token, moment)
+    except (SQLAlchemyError, OSError) as error:
+        g.record_away = error
+        return None
+    if found and browser_sessions.is_stale(found[0], moment):
+        with suppress(SQLAlchemyError, OSError), record.write() as writing:  # Reading goes on while nothing is written.
+            browser_sessions.touch(writing, token, moment)
+    return SignedIn(token, found[1]) if found else None
 
 
 def require_person() -> ResponseReturnValue | None:
     """A guard: only signed-in people; a change also needs the page's CSRF token."""
     if not current_user.is_authenticated:
-        return redirect(url_for("auth.sign_in_needed"))
+        _raise_if_away()
+        return _to_sign_in()
     csrf.protect()
     _require_role()
     return None
 
 
+def _to_sign_in() -> ResponseReturnValue:
+    """To the sign-in page, and from there to the page that was wanted; what was to be changed is not repeated."""
+    place = url_for("sign_in_pages.sign_in_page")
+    if "HX-Request" in request.headers:  # A part of a page; the whole of it goes.
+        return Response("", 401, {"HX-Redirect": place})
+    if request.method == "GET" and request.path != "/":
+        session[_WANTED] = request.script_root + request.full_path.rstrip("?")
+    return redirect(place)
+
+
 def require_token_or_person() -> None:
-    """A guard: the API token, or a signed-in person's session with its CSRF token."""
+    """A guard: the API token or a person's, or a signed-in person's session with its CSRF token."""
     # Not request.authorization: it takes a token with a "=" inside for a list of parameters.
     scheme, _, offered = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        expected: str = current_app.extensions["api_token"]
-        if hmac.compare_digest(offered.strip().encode("latin-1", "replace"), expected.encode()):
-            return
-        abort(401, "The bearer token is wrong; `python -m jobs token` prints the right one.")
-    if not current_user.is_authenticated:
-        abort(401, "Send Authorization: Bearer and the API token; `python -m jobs token` prints it.")
-    csrf.protect()
+        g.caller = _bearer(offered.strip())
+    elif not current_user.is_authenticated:
+        _raise_if_away()
+        abort(401, "Send Authorization: Bearer and a token: one of your account's page, or what `python -m jobs token` "
+                   "prints.")  # fmt: skip
+    else:
+        csrf.protect()
     _require_role()
+
+
+def _bearer(offered: str) -> Caller:
+    expected: str = current_app.extensions["api_token"]
+    if hmac.compare_digest(offered.encode("latin-1", "replace"), expected.encode()):
+        return Caller("API token", ADMIN)
+    moment, record = now(), current_app.extensions["record"]
+    with record.read() as reading:
+        found = api_tokens.find(reading, offered)
+    if found is None:
+        abort(401, "The bearer token is wrong or was revoked; `python -m jobs token` prints the right one.")
+    token, person = found
+    if token.expires_at <= moment:
+        abort(401, f"The token {token.name} has expired; make another on your account's page.")
+    if api_tokens.is_stale(token, moment):
+        with suppress(SQLAlchemyError, OSError), record.write() as writing:
+            api_tokens.touch(writing, token.id, moment)
+    return Caller(person.email, min(token.role, person.role, key=ROLES.index), token.read_only)
 
 
 def _require_role() -> None:
@@ -97,40 +168,39 @@ def _require_role() -> None:
     view = getattr(getattr(view, "view_class", None), request.method.lower(), view)
     role = getattr(view, "needs", VIEWER if request.method in _LOOKING else ADMIN)
     if not may(role):
-        abort(403, f"This needs the role {role}, and yours is {_role()}; an admin can change that on People.")
+        abort(403, f"This needs the role {role}, and yours is {_caller().role}; an admin can change that on People.")
+    if _caller().read_only and request.method not in _LOOKING:
+        abort(403, "This token may only read; make another on your account's page.")
 
 
-def caller() -> str:
-    """Who is let in by a guard, as the record names them."""
-    return str(current_user.get_id()) if current_user.is_authenticated else "API token"
+def _raise_if_away() -> None:
+    if "record_away" in g:
+        raise g.record_away
 
 
-@blueprint.get("/sign-in")
-def sign_in_needed() -> ResponseReturnValue:
-    """Say how to come in."""
-    return _sign_in_page(), 200
+def admit(person: Person, by: str) -> ResponseReturnValue:
+    """Sign this browser in as the person, and go to the page that was wanted. `by` says how they came in."""
+    record: Record = current_app.extensions["record"]
+    wanted = str(session.get(_WANTED) or "")
+    session.clear()  # Nothing that was planted in this browser before belongs to the person.
+    with record.write() as writing:
+        known = writing.get_one(Person, person.id)
+        token = browser_sessions.begin(writing, known, now())
+    login_user(SignedIn(token, known))
+    log.info("Person %d signed in by %s", known.id, by)
+    answer = redirect(wanted if _is_own(wanted) else url_for("overview_pages.overview_page"))
+    return pace.know(answer, known)
 
 
-@blueprint.get("/sign-in/<token>")
-def sign_in_with(token: str) -> ResponseReturnValue:
-    """Come in by a one-time link."""
-    if request.method == "HEAD":  # Mail scanners and chat programs look at links; that shall not spend one.
-        return "", 200
-    with current_app.extensions["record"].write() as session:
-        good = sign_in.use(session, token, now())
-    if not good:
-        return _sign_in_page("This link was used before, or is older than a day."), 403
-    login_user(Operator())
-    return redirect(url_for("overview_pages.overview_page"))
+def _is_own(path: str) -> bool:
+    """Whether a path leads to a page of ours; browsers take two slashes, either way round, for another host."""
+    return path.startswith("/") and not path.startswith(("//", "/\\"))
 
 
-@blueprint.post("/sign-out")
-def sign_out() -> ResponseReturnValue:
-    """End this browser's session."""
-    csrf.protect()
+def dismiss() -> None:
+    """End this browser's session, on both sides."""
+    if current_user.is_authenticated:
+        with current_app.extensions["record"].write() as writing:
+            browser_sessions.end(writing, current_user.id)
     logout_user()
-    return redirect(url_for("auth.sign_in_needed"))
-
-
-def _sign_in_page(problem: str | None = None) -> Any:
-    return current_app.jinja_env.get_template("sign_in.html").render(problem=problem)
+    session.clear()

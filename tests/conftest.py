@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from argon2 import PasswordHasher
 from dotenv import dotenv_values
 from flask import Flask
 from flask.testing import FlaskClient
@@ -17,7 +18,9 @@ from jobs import embedded_redis
 from receiver import catalog, settings
 from receiver.app import create_app
 from receiver.catalog import Catalog
-from receiver.record import database
+from receiver.clock import now
+from receiver.passwords import Passwords
+from receiver.record import database, people
 from receiver.record.database import Record
 from receiver.settings import Settings
 from tests.peers import http, llm, smtp
@@ -25,6 +28,8 @@ from tests.peers.http import Peer
 from tests.peers.smtp import MailServer
 
 ROOT = Path(__file__).parents[1]
+ADMIN, PASSWORD = "grace@example.com", "a long password of words"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture(autouse=True)
@@ -84,10 +89,12 @@ def config(redis_url: str) -> Settings:
 
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database made by the migrations."""
+    """A database made by the migrations, with one admin, as whom `sign_in.issue(session, now())` lets a browser in."""
     path = tmp_path_factory.mktemp("record") / "tickets.db"
     with database.opened(f"sqlite:///{path}") as record:
         database.migrate(record)
+        with record.write() as session:
+            people.add(session, ADMIN, "Grace Hopper", people.ADMIN, now(), password_hash=CHEAP.hash(PASSWORD))
         with record.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
@@ -95,7 +102,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def record(config: Settings, migrated: Path) -> Iterator[Record]:
-    """The record of this test's settings, empty."""
+    """The record of this test's settings, empty but for one admin."""
     config.data_dir.mkdir(parents=True)
     shutil.copy(migrated, config.data_dir / "tickets.db")
     with database.opened(config.database_url) as opened:
@@ -107,6 +114,7 @@ def app(config: Settings, record: Record) -> Flask:
     """The web application over this test's record."""
     made = create_app(config)
     made.testing = True
+    made.extensions["passwords"] = Passwords(CHEAP)
     return made
 
 

@@ -3,20 +3,22 @@
 import hashlib
 import itertools
 import json
+import re
 import time
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
 from receiver import signatures
 from receiver.catalog import Catalog
 from receiver.clock import now
-from receiver.record import catalogs, classifications, deliveries, leases, reviews
+from receiver.record import catalogs, classifications, deliveries, leases, people, reviews, sign_in
 from receiver.record.database import Record
 from receiver.record.deliveries import Arrival, Content
-from receiver.record.models import Classification, Delivery, Ticket
+from receiver.record.models import Classification, Delivery, Person, Ticket
 from receiver.record.tickets import IncomingTicket
 from receiver.signatures.message import Secret
 from receiver.signatures.standard import Standard
@@ -112,6 +114,29 @@ def review(
 
 def _claim_all(session: Session) -> None:
     leases.claim(session, "factory", 1000, now())
+
+
+def person(record: Record, role: str = people.VIEWER, **fields: Any) -> Person:
+    """Somebody of this role."""
+    email = fields.pop("email", f"{role}-{next(_numbers)}@example.com")
+    with record.write() as session:
+        return people.add(session, email, fields.pop("name", role.title()), role, now(), **fields)
+
+
+def sign_in_as(client: FlaskClient, record: Record, role: str = people.ADMIN, **fields: Any) -> Person:
+    """Sign a browser in as somebody new of this role."""
+    made = person(record, role, **fields)
+    with record.write() as session:
+        token = sign_in.issue(session, now(), made)
+    assert client.get(f"/sign-in/{token}").status_code == 302
+    return made
+
+
+def csrf(client: FlaskClient, path: str = "/") -> str:
+    """The CSRF token that a page gives its browser."""
+    found = re.search(r'name="csrf_token" value="([^"]+)"', client.get(path).text)
+    assert found
+    return found[1]
 
 
 def signed(secret: str, body: Any, delivery_id: str | None = None, at: float | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from receiver.record.database import Record
 from receiver.settings import Settings
 from tests.conftest import ROOT
 
-OPEN_BLUEPRINTS = {"webhooks", "health", "auth", "api-docs"}
+OPEN_BLUEPRINTS = {"webhooks", "health", "sign_in_pages", "api-docs"}
 SETTINGS = {field.name.upper() for field in fields(Settings)}
 
 

@@ -74,23 +74,3 @@ def migrate(config: Settings) -> None:
     with database.opened(config.database_url) as record:
         database.migrate(record)
     click.echo("The database has the newest schema.")
-
-
-@main.command()
-@click.option("--sign-in", is_flag=True, help="Print a new one-time sign-in link instead.")
-@configured
-def token(config: Settings, sign_in: bool) -> None:
-    """Print the API token."""
-    from receiver import secrets
-    from receiver.clock import now
-    from receiver.record import database
-    from receiver.record import sign_in as links
-
-    if not sign_in:
-        click.echo(secrets.api_token(config))
-        return
-    with database.opened(config.database_url) as record:
-        database.migrate(record)
-        with record.write() as session:
-            link = links.issue(session, now())
-    click.echo(f"{config.url}/sign-in/{link}")

@@ -126,7 +126,9 @@ def test_the_stack_starts_mends_itself_and_stops_without_a_trace(tmp_path: Path,
         wait_until(lambda: "/sign-in/" in stack.printed())
         [link] = re.findall(rf"{stack.url}/sign-in/\S+", stack.printed())
         with requests.Session() as browser:
-            assert browser.get(link, timeout=10).status_code == 200
+            [token] = re.findall(r'name="csrf_token" value="([^"]+)"', browser.get(link, timeout=10).text)
+            account = {"name": "Ada", "email": "ada@example.com", "password": "correct horse battery"}
+            assert browser.post(link, account | {"csrf_token": token}, timeout=10).status_code == 200
             assert browser.get(f"{stack.url}/", allow_redirects=False, timeout=10).status_code == 200
         assert requests.get(link, timeout=10).status_code == 403
 

@@ -17,7 +17,7 @@ from receiver import auth, queue
 from receiver.clock import now
 from receiver.record import audit, pauses, sign_in, timetable
 from receiver.record.database import Record
-from tests.factories import due_ticket
+from tests.factories import csrf, due_ticket, sign_in_as
 from tests.receiver.test_dashboard import HOSTILE, no_way_in
 from tests.receiver.test_jobs_seen import connection, enqueued, failed
 
@@ -154,13 +154,11 @@ def test_what_redis_holds_is_shown_as_text(person: FlaskClient, connection: Any)
     assert "left alone" in _press(person, "/jobs/cancel", job=HOSTILE)
 
 
-def test_a_viewer_looks_and_changes_nothing(
-    person: FlaskClient, connection: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_viewer_looks_and_changes_nothing(client: FlaskClient, record: Record, connection: Any) -> None:
     failed(connection)
-    token = next(form for form in _page(person).forms if form.action == "/jobs/pause").fields["csrf_token"]
-    monkeypatch.setattr(auth.Operator, "role", auth.VIEWER)
-    page = _page(person)
+    sign_in_as(client, record, auth.VIEWER)
+    token = csrf(client)
+    page = _page(client)
     assert [form.action for form in page.forms if str(form.action).startswith("/jobs")] == []
     for path in ("/jobs/pause", "/jobs/retry", "/jobs/queues/classify/empty"):
-        assert person.post(path, data={"csrf_token": token}).status_code == 403
+        assert client.post(path, data={"csrf_token": token}).status_code == 403

@@ -17,7 +17,7 @@ from receiver.record import catalogs, leases, sign_in
 from receiver.record.database import Record
 from receiver.record.models import Ticket
 from receiver.settings import Settings
-from tests.conftest import wait_until
+from tests.conftest import ADMIN, wait_until
 from tests.factories import due_ticket, settle
 
 VPN = {"category": "Network & Connectivity", "request_type": "VPN Connection Issue"}
@@ -68,7 +68,7 @@ def test_a_signed_in_person_is_named(client: FlaskClient, record: Record, ticket
     url = f"/api/tickets/{ticket}/review"
     assert client.post(url, json={}).status_code == 400
     body = _body(client.post(url, json={}, headers={"X-CSRFToken": found[1]}))
-    assert body["classification"]["reviewer"] == "operator"
+    assert body["classification"]["reviewer"] == ADMIN
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from receiver.record import sign_in
+from sqlalchemy import delete
+
+from receiver.record import people, sign_in
 from receiver.record.database import Record
-from receiver.record.models import SignInLink
+from receiver.record.models import Person, SignInLink
+from tests.factories import person
 
 NOON = datetime(2025, 12, 5, 12, tzinfo=UTC)
 
@@ -17,7 +20,7 @@ def _issue(record: Record) -> str:
 
 def _use(record: Record, token: str, at: datetime = NOON) -> bool:
     with record.write() as session:
-        return sign_in.use(session, token, at)
+        return sign_in.use(session, token, at) is not None
 
 
 def test_a_link_lets_in_once_and_leaves_the_others_good(record: Record) -> None:
@@ -53,9 +56,19 @@ def test_only_the_digest_of_a_token_is_kept(record: Record) -> None:
     assert not _use(record, kept.token_sha256)
 
 
-def test_the_first_link_is_known_to_be_the_first(record: Record) -> None:
-    with record.read() as session:
-        assert not sign_in.was_ever_issued(session)
-    _use(record, _issue(record))
-    with record.read() as session:
-        assert sign_in.was_ever_issued(session)
+def test_a_link_of_nobody_is_worthless_once_there_is_an_admin(record: Record) -> None:
+    with record.write() as session:
+        session.execute(delete(Person))
+    first, second = _issue(record), _issue(record)
+    assert _use(record, first)
+    with record.write() as session:
+        people.add(session, "ada@example.com", "Ada", people.ADMIN, NOON, password_hash="x")
+    assert not _use(record, second)
+
+
+def test_a_disabled_person_comes_in_by_no_link(record: Record) -> None:
+    someone = person(record)
+    with record.write() as session:
+        token = sign_in.issue(session, NOON, someone)
+        people.disable(session, session.get_one(Person, someone.id))
+    assert not _use(record, token)

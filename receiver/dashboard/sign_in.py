@@ -1,0 +1,148 @@
+"""Coming in, by e-mail and password or by a one-time link, and going out again."""
+
+from dataclasses import dataclass
+
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from receiver import auth, pace
+from receiver.clock import now
+from receiver.dashboard import forms
+from receiver.dashboard.formats import span
+from receiver.passwords import Passwords
+from receiver.record import audit, browser_sessions, people, sign_in, sign_in_tries
+from receiver.record.database import Record
+from receiver.record.models import Person
+
+blueprint = Blueprint("sign_in_pages", __name__)
+
+_SPENT = "This link was used before, or is older than a day. Whoever gave it to you can make another."
+_WRONG = "The e-mail address or the password is wrong, or the account is disabled."
+
+
+@blueprint.get("/sign-in")
+def sign_in_page() -> ResponseReturnValue:
+    """The form, or on a first start how to make the first account."""
+    if current_user.is_authenticated:
+        return redirect(url_for("overview_pages.overview_page"))
+    return _page()
+
+
+def _page(problem: str | None = None, status: int = 200) -> tuple[str, int]:
+    with _record().read() as session:
+        is_first = people.first_admin(session) is None
+    email = request.form.get("email", "")[:254]
+    return render_template("sign_in.html", problem=problem, is_first=is_first, email=email), status
+
+
+@blueprint.post("/sign-in")
+def sign_in_with_password() -> ResponseReturnValue:
+    """Come in by e-mail and password; after a few wrong tries each further one waits."""
+    auth.csrf.protect()
+    email, password = request.form.get("email", "")[:254], request.form.get("password", "")
+    with _record().read() as session:
+        person = people.by_email(session, email)
+        keys = pace.keys(email, person)
+        left = sign_in_tries.wait(session, keys, now())
+    if not left:  # Who has to wait takes no turn of those who write.
+        with _record().write() as session:
+            left = sign_in_tries.begin(session, keys, now())
+    if left:
+        words = f"There were too many tries; wait {span(left.total_seconds() + 1)}, or ask an admin for a link."
+        return *_page(words, 429), {"Retry-After": str(int(left.total_seconds()) + 1)}
+    if not _passwords().fits(password, person.password_hash if person else None) or not person or not person.active:
+        return _page(_WRONG, 403)
+    _welcome(person, password, keys)
+    return auth.admit(person, "password")
+
+
+def _welcome(person: Person, password: str, keys: list[sign_in_tries.Key]) -> None:
+    """Forget the tries of whoever knew the password, and keep it by today's parameters."""
+    outdated = _passwords().is_outdated(person.password_hash or "")
+    fresh = _passwords().hash(password) if outdated else person.password_hash
+    with _record().write() as session:
+        sign_in_tries.forgive(session, keys[:1])
+        for key in keys[1:]:  # An address is that of others too: only this one try was a good one.
+            sign_in_tries.take_back(session, key)
+        session.get_one(Person, person.id).password_hash = fresh
+
+
+@blueprint.get("/sign-in/<token>")
+def sign_in_with(token: str) -> ResponseReturnValue:
+    """Come in by a one-time link, or see what it asks for."""
+    if request.method == "HEAD":  # Mail scanners and chat programs look at links; that shall not spend one.
+        return "", 200
+    with _record().read() as session:
+        found = sign_in.opened(session, token, now())
+    if found is None:
+        return _page(_SPENT, 403)
+    link, person = found
+    if person is None or link.sets_password:
+        return _ask(token, person)
+    with _record().write() as session:
+        spent = sign_in.use(session, token, now())
+    return auth.admit(person, "link") if spent else _page(_SPENT, 403)
+
+
+@blueprint.post("/sign-in/<token>")
+def set_up_account(token: str) -> ResponseReturnValue:
+    """Make the first account, or set the name and the password of an invited person, and come in."""
+    auth.csrf.protect()
+    with _record().read() as session:
+        found = sign_in.opened(session, token, now())
+    if found is None:
+        return _page(_SPENT, 403)
+    _, person = found
+    values, errors = forms.read(forms.NewAccount() if person is None else forms.Password())
+    errors |= forms.password_problems(values, person.email if person else values.get("email", ""))
+    if errors:
+        return _ask(token, person, errors)
+    kept = _passwords().hash(values.pop("password"))
+    admitted = _set_up(token, _Account(**values), kept)
+    return auth.admit(admitted, "link") if admitted else _page(_SPENT, 403)
+
+
+@dataclass(frozen=True)
+class _Account:
+    name: str
+    email: str = ""
+
+
+def _set_up(token: str, account: _Account, password_hash: str) -> Person | None:
+    """Spend the link for an account with this password; the person's other links and sessions end."""
+    moment = now()
+    with _record().write() as session:
+        spent = sign_in.use(session, token, moment)
+        if spent is None:
+            return None
+        person = spent[1] or people.add(session, account.email, account.name, people.ADMIN, moment)
+        action = "set password" if spent[1] else "create account"
+        person.name, person.password_hash = account.name, password_hash
+        sign_in.void(session, person, moment)
+        browser_sessions.end_all(session, person.id)
+        audit.note(session, person.email, action, f"person {person.id}", moment, {"by": "link", "role": person.role})
+    return person
+
+
+def _ask(token: str, person: Person | None, errors: dict[str, str] | None = None) -> tuple[str, int]:
+    shown = render_template("set_up.html", token=token, person=person, errors=errors or {}, form=request.form)
+    return shown, 422 if errors else 200
+
+
+@blueprint.post("/sign-out")
+def sign_out() -> ResponseReturnValue:
+    """End this browser's session."""
+    auth.csrf.protect()
+    auth.dismiss()
+    return redirect(url_for("sign_in_pages.sign_in_page"))
+
+
+def _record() -> Record:
+    record: Record = current_app.extensions["record"]
+    return record
+
+
+def _passwords() -> Passwords:
+    passwords: Passwords = current_app.extensions["passwords"]
+    return passwords
