@@ -8,10 +8,10 @@ from marshmallow.validate import Length, OneOf
 
 from receiver import auth, queue, sla, sources
 from receiver.api.errors import Blueprint
-from receiver.api.pages import ID, PageQuery, columns, page, page_of
+from receiver.api.pages import ID, PageQuery, columns, page_of
 from receiver.catalog import CatalogError, in_force
 from receiver.clock import now
-from receiver.record import classifications, reviews, tickets
+from receiver.record import classifications, lists, reviews, tickets
 from receiver.record.models import TICKET_STATES, Classification, Ticket
 from receiver.schemas import PlainText
 
@@ -76,7 +76,7 @@ class TicketQuery(PageQuery):
     category = PlainText(metadata={"description": "The category's whole name."})
     request_type = PlainText(metadata={"description": "The request type's whole name."})
     source = PlainText()
-    q = PlainText(validate=Length(1, 200), metadata={"description": "A text that the ticket contains."})
+    q = PlainText(validate=Length(1, 200), metadata={"description": "Words that the ticket contains, in any order."})
 
 
 class ReviewIn(Schema):
@@ -107,11 +107,11 @@ class ReviewOut(TicketOut):
 @blueprint.arguments(TicketQuery, location="query")
 @blueprint.response(200, page_of(TicketOut, "TicketPage"))
 def list_tickets(query: dict[str, Any]) -> dict[str, Any]:
-    """Tickets, newest first."""
+    """Tickets, newest first. A page may hold fewer than `limit` and still have a `next` one."""
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
     with current_app.extensions["record"].read() as session:
-        rows = tickets.page(session, query, limit + 1, cursor)
-    return page([_ticket(ticket, classification) for ticket, classification in rows], limit)
+        found = lists.page(session, lists.Wanted(**query), limit, now(), cursor)
+    return {"items": [_ticket(*pair) for pair in found.pairs], "next": found.after}
 
 
 @blueprint.get(f"/tickets/<{ID}:ticket_id>")

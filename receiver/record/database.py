@@ -63,12 +63,17 @@ class Record:
         return _file_lock(self.path.with_name(self.path.name + ".lock")) if self.path else nullcontext()
 
     def compact(self) -> None:
-        """Rewrite the database without free pages, and empty the write-ahead log: nothing that was deleted is left."""
+        """Rewrite the database without free pages, and empty the write-ahead log: nothing that was deleted is left.
+
+        The words of deleted tickets stay in the index of words until its parts are merged, which is done here too.
+        """
         if self.path is None:
             with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
                 connection.exec_driver_sql("VACUUM FULL")
             return
         with self.turn(), closing(sqlite3.connect(self.path, timeout=PATIENCE_SECONDS)) as connection:
+            connection.execute("INSERT INTO ticket_words (ticket_words) VALUES ('optimize')")
+            connection.commit()
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 

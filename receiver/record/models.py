@@ -130,6 +130,9 @@ class Ticket(Base):
         _index("ix_tickets_lease", "lease", where="lease IS NOT NULL"),
         _index("ix_tickets_settled", "settled", where="settled IS NOT NULL"),
         _index("ix_tickets_due_at", "due_at", "at_risk_at", where="due_at IS NOT NULL"),
+        Index("ix_tickets_received_at", "received_at"),
+        _index("ix_tickets_requester_email_id", "requester_email", "id", where="requester_email IS NOT NULL"),
+        _index("ix_tickets_review", "due_at", "id", where="status = 'needs_review'"),
     )
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True)
@@ -205,6 +208,8 @@ class Classification(Base):
     answer_key: Mapped[str | None]
     cost_micros: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     reviewer: Mapped[str | None]
+    example_ids: Mapped[list[Any] | None]
+    before: Mapped[dict[str, Any] | None]
 
 
 class Errand(Base):

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import Row, and_, bindparam, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from receiver.record import examples, tombstones
+from receiver.record import examples, tombstones, words
 from receiver.record.database import PARAMETERS
 from receiver.record.models import RECEIVED, REVIEWED, Classification, Ticket, table_of
 
 TEXT_FIELDS = ("short_description", "long_description", "requester_email", "priority", "url")
-SEARCHED = 20_000
 
 # The partial index of received tickets is used only where the query spells out the same constant.
 is_received = Ticket.status == literal(RECEIVED, literal_execute=True)
@@ -192,7 +191,9 @@ def record(session: Session, source: str, delivery_id: int, merged: Merge, now: 
     if merged.new:
         arrival = {"source": source, "delivery_id": delivery_id, "received_at": now}
         due = {"status": RECEIVED, "claimable_at": now, "attempts": 0, "crashes": 0}
+        newest = words.newest(session)
         session.connection().execute(_INSERT, [_columns(t) | arrival | due for t in merged.new.values()])
+        words.add_after(session, newest)
     for ticket_id, updated_at in merged.confirmed.items():
         session.execute(update(Ticket).where(Ticket.id == ticket_id).values(source_updated_at=updated_at))
     if merged.changed:
@@ -229,34 +230,26 @@ def make_due(session: Session, ticket_id: int, now: datetime) -> bool:
 
 def with_classification(session: Session, ticket_id: int) -> Pair | None:
     """A ticket and its current classification."""
-    row = session.execute(_joined().where(Ticket.id == ticket_id)).first()
+    row = session.execute(joined().where(Ticket.id == ticket_id)).first()
     return (row[0], row[1]) if row else None
 
 
 def page(session: Session, filters: dict[str, str], limit: int, before: int | None = None) -> list[Pair]:
     """Up to `limit` pairs of ticket and current classification, newest first, with ids below `before`.
 
-    `filters` may name status, category, request_type, source (exact) and q (text, searched in the newest
-    20,000 tickets that are left).
+    `filters` name values of columns; `lists` has what else a list can be of.
     """
-    query = _joined().order_by(Ticket.id.desc()).limit(limit)
-    exact = [getattr(Ticket, name) == value for name, value in filters.items() if name != "q"]
+    query = joined().order_by(Ticket.id.desc()).limit(limit)
+    exact = [getattr(Ticket, name) == value for name, value in filters.items()]
     if before is not None:
         exact.append(Ticket.id < before)
-    if "q" in filters:
-        newest = select(Ticket.id).where(*exact).order_by(Ticket.id.desc()).limit(SEARCHED).subquery()
-        exact = [Ticket.id.in_(select(newest.c.id)), _matches(filters["q"])]
     return [(ticket, classification) for ticket, classification in session.execute(query.where(*exact))]
 
 
-def _joined() -> Any:
+def joined() -> Any:
+    """Tickets with their current classifications."""
     current = and_(Classification.ticket_id == Ticket.id, Classification.current)
     return select(Ticket, Classification).outerjoin(Classification, current)
-
-
-def _matches(words: str) -> Any:
-    columns = (Ticket.external_id, Ticket.short_description, Ticket.long_description, Ticket.requester_email)
-    return or_(*(column.icontains(words, autoescape=True) for column in columns))
 
 
 def due(session: Session) -> tuple[int, datetime | None]:

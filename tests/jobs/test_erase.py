@@ -59,6 +59,16 @@ def test_nothing_of_the_person_is_left_and_others_stay(record: Record, config: S
         assert session.get_one(Digest, reported.id).tickets == 3
 
 
+def test_not_even_the_words_of_an_erased_ticket_are_left_in_the_index(record: Record, config: Settings) -> None:
+    deliver(record, incoming(requester_email=ADDRESS, short_description="Quetzalcoatl"), incoming())
+    path = config.data_dir / "tickets.db"
+    with record.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert b"etzalcoatl" in path.read_bytes()  # Lower case: as the index has it.
+    erase.erase(record, config, ADDRESS)
+    assert b"etzalcoatl" not in path.read_bytes()
+
+
 def test_copies_of_the_report_elsewhere_are_deleted_too(record: Record, config: Settings, reported: Digest) -> None:
     config.output_dir.mkdir(parents=True)
     copy = config.output_dir / config.report_filename

@@ -12,7 +12,7 @@ from jobs.engines import Example, Proposal, TicketText, local
 from jobs.engines.linear import Linear
 from receiver.catalog import Catalog, parse
 from receiver.clock import now
-from receiver.record import catalogs, linear_models, tickets
+from receiver.record import catalogs, linear_models, lists
 from receiver.record.database import Record
 from receiver.record.models import LinearModel
 from receiver.settings import Settings
@@ -136,7 +136,7 @@ def test_a_review_helps_the_very_next_ticket_of_the_same_run(record: Record, con
     deliver(record, incoming(short_description="first"))
     Drain(record, Parrot(during), PETS, config).run(budget=20)
     with record.read() as session:
-        late = tickets.page(session, {"q": "late"}, 1)[0][0]
+        late = lists.page(session, lists.Wanted(q="late"), 1, now()).pairs[0][0]
     assert (late.status, late.request_type) == ("classified", "Birds")
 
 

@@ -31,13 +31,20 @@ def _sql(record: Record, kind: str) -> dict[str, str]:
         return {name: sql for name, sql in rows if sql and name != "alembic_version"}
 
 
+def _is_modelled(_object: Any, name: str, kind: str, *_: Any) -> bool:
+    """The index of words and its parts are SQLite's own, and no model's."""
+    return not (kind == "table" and name.startswith("ticket_words"))
+
+
 def _by_name(keys: list[Any]) -> list[Any]:
     return sorted(keys, key=lambda key: str(key["name"]))
 
 
 def test_the_migrations_lead_to_the_schema_of_the_models(record: Record) -> None:
     with record.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True, "include_object": _is_modelled}
+        )
         assert compare_metadata(context, Base.metadata) == []
 
 

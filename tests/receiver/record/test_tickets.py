@@ -150,34 +150,6 @@ def test_a_delivery_of_more_tickets_than_one_statement_takes_is_merged_whole(rec
         assert len(tickets.ids(session, "standard", [ticket.external_id for ticket in batch])) == len(batch)
 
 
-def _found(record: Record, words: str, **filters: str) -> list[str]:
-    with record.read() as session:
-        return [ticket.external_id for ticket, _ in tickets.page(session, {"q": words, **filters}, 50)]
-
-
-@pytest.mark.parametrize("words", ["100 %", "a_b", "\\", "ünï", "PRINTER", "inc-9", "ada@"])
-def test_a_search_finds_the_words_themselves_in_any_case(record: Record, words: str) -> None:
-    deliver(record, incoming(external_id="plain", short_description="100 percent of ab, un"))
-    deliver(
-        record,
-        incoming(
-            external_id="INC-9",
-            short_description="100 % of A_B \\",
-            long_description="the printer ÜNÏCORN",
-            requester_email="Ada@example.com",
-        ),
-    )
-    assert _found(record, words) == ["INC-9"]
-
-
-def test_a_search_keeps_to_the_other_filters(record: Record) -> None:
-    deliver(record, incoming(external_id="A"), source="one")
-    deliver(record, incoming(external_id="B"), source="two")
-    assert _found(record, "vpn") == ["B", "A"]
-    assert _found(record, "vpn", source="one") == ["A"]
-    assert _found(record, "vpn", source="one", status="failed") == []
-
-
 def test_what_waits_is_counted_with_the_moment_since_when(record: Record) -> None:
     with record.read() as session:
         assert tickets.due(session) == (0, None)

@@ -1,0 +1,153 @@
+"""Lists of tickets: filters, a search and an order. However many there are, a page looks at a bounded number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, literal, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from receiver import sla
+from receiver.record import tickets, words
+from receiver.record.models import NEEDS_REVIEW, Ticket
+from receiver.record.tickets import Pair
+
+NEWEST, OLDEST, DUE = ORDERS = ("newest", "oldest", "due")
+LOOKED_AT = 10_000
+_AT_ONCE = 500
+
+# Each has an index; the one named first, the most telling, is walked along, and the others are compared on the way.
+_EXACT = ("requester_email", "request_type", "category", "status", "source")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which tickets, in which order; what is empty does not matter."""
+
+    q: str = ""
+    status: str = ""
+    category: str = ""
+    request_type: str = ""
+    source: str = ""
+    requester_email: str = ""
+    sla: str = ""
+    since: datetime | None = None
+    order: str = NEWEST
+
+    @property
+    def exact(self) -> dict[str, str]:
+        """The filters that name a column's value, the most telling first."""
+        return {name: getattr(self, name) for name in _EXACT if getattr(self, name)}
+
+
+@dataclass(frozen=True)
+class Page:
+    """Up to so many tickets with their classifications; `after` is where the next page begins, None on the last.
+
+    A page that is not full and has a next one has looked at LOOKED_AT tickets, and more may match beyond.
+    """
+
+    pairs: list[Pair]
+    after: int | None
+
+
+def page(session: Session, wanted: Wanted, limit: int, now: datetime, after: int | None = None) -> Page:
+    """The `limit` tickets that come behind the ticket `after`, or the first ones."""
+    candidates, rest = _plan(session, wanted, now, after)
+    found: list[int] = []
+    looked_at, last = 0, None
+    query = candidates.limit(LOOKED_AT if rest else limit + 1).execution_options(yield_per=_AT_ONCE)
+    with session.scalars(query) as ids:
+        for chunk in ids.partitions():
+            found += _kept(session, chunk, rest)
+            looked_at, last = looked_at + len(chunk), chunk[-1]
+            if len(found) > limit:
+                return Page(_pairs(session, found[:limit]), found[limit - 1])
+    return Page(_pairs(session, found), last if looked_at == LOOKED_AT else None)
+
+
+def _kept(session: Session, ids: Sequence[int], rest: Sequence[ColumnElement[bool]]) -> Sequence[int]:
+    """Those of the tickets to which the rest of the conditions applies too, in their order."""
+    if not rest:
+        return ids
+    kept = set(session.scalars(select(Ticket.id).where(Ticket.id.in_(ids), *rest)))
+    return [ticket_id for ticket_id in ids if ticket_id in kept]
+
+
+def _pairs(session: Session, ids: Sequence[int]) -> list[Pair]:
+    rows = session.execute(tickets.joined().where(Ticket.id.in_(ids)))
+    pairs = {ticket.id: (ticket, classification) for ticket, classification in rows}
+    return [pairs[ticket_id] for ticket_id in ids if ticket_id in pairs]
+
+
+def _plan(
+    session: Session, wanted: Wanted, now: datetime, after: int | None
+) -> tuple[Select[int], list[ColumnElement[bool]]]:
+    """The ids along one index, in order, and what else must hold of them."""
+    exact = wanted.exact
+    rest = _promised(wanted.sla, now)
+    asked = words.question(wanted.q) if words.can_search(session) else None
+    if wanted.q and asked is None:
+        rest.append(_contains(words.plain(wanted.q)))
+    if wanted.order == DUE and asked is None:
+        return _by_due(session, wanted, now, after), [*rest, *_equal(exact), *_since(wanted.since)]
+    where: list[ColumnElement[bool]] = []
+    key: Any = Ticket.id
+    if asked:
+        key = words.INDEX.c.rowid
+        where = [words.INDEX.c.ticket_words.op("MATCH")(asked)]
+    elif exact:
+        name = next(iter(exact))
+        where = _equal({name: exact.pop(name)})
+    where += _beyond(session, key, wanted, after)
+    return select(key).where(*where).order_by(key if wanted.order == OLDEST else key.desc()), [*rest, *_equal(exact)]
+
+
+def _beyond(session: Session, key: Any, wanted: Wanted, after: int | None) -> list[ColumnElement[bool]]:
+    """From where to where along the ids, which are given out in the order in which tickets are received."""
+    found: list[ColumnElement[bool]] = []
+    if after is not None:
+        found.append(key > after if wanted.order == OLDEST else key < after)
+    if wanted.since:
+        first = select(Ticket.id).where(Ticket.received_at >= wanted.since).order_by(Ticket.received_at).limit(1)
+        ticket_id = session.scalar(first)
+        found.append(key >= ticket_id if ticket_id is not None else literal(value=False))
+    return found
+
+
+def _by_due(session: Session, wanted: Wanted, now: datetime, after: int | None) -> Select[int]:
+    """What is due next; of what is breached, the latest first."""
+    late = wanted.sla == sla.BREACHED
+    query = select(Ticket.id).where(Ticket.due_at <= now if late else Ticket.due_at > now)
+    if wanted.status == NEEDS_REVIEW:
+        query = query.where(needs_review)
+    if after is not None:
+        due_at = session.scalar(select(Ticket.due_at).where(Ticket.id == after)) or now
+        place, behind = tuple_(Ticket.due_at, Ticket.id), tuple_(literal(due_at, Ticket.due_at.type), literal(after))
+        query = query.where(place < behind if late else place > behind)
+    order = (Ticket.due_at.desc(), Ticket.id.desc()) if late else (Ticket.due_at, Ticket.id)
+    return query.order_by(*order)
+
+
+# The partial index of what waits for review is used only where the query spells out the same constant.
+needs_review = Ticket.status == literal(NEEDS_REVIEW, literal_execute=True)
+
+
+def _promised(promised: str, now: datetime) -> list[ColumnElement[bool]]:
+    if promised == sla.BREACHED:
+        return [Ticket.due_at <= now]
+    return [Ticket.at_risk_at <= now, Ticket.due_at > now] if promised == sla.AT_RISK else []
+
+
+def _since(moment: datetime | None) -> list[ColumnElement[bool]]:
+    return [Ticket.received_at >= moment] if moment else []
+
+
+def _equal(exact: dict[str, str]) -> list[ColumnElement[bool]]:
+    return [getattr(Ticket, name) == value for name, value in exact.items()]
+
+
+def _contains(text: str) -> ColumnElement[bool]:
+    columns = (Ticket.external_id, Ticket.short_description, Ticket.long_description, Ticket.requester_email)
+    return or_(*(column.icontains(text, autoescape=True) for column in columns))

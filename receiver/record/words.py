@@ -1,0 +1,54 @@
+"""The index of words: what a person typed, as a question to it that can mean nothing else."""
+
+import re
+
+from sqlalchemy import column, func, select, table, text
+from sqlalchemy.orm import Session
+
+from receiver.record.models import Ticket
+
+INDEX = table("ticket_words", column("rowid"), column("ticket_words"))
+MOST = 200  # Characters of a search that are looked at.
+_ADD = text(
+    "INSERT INTO ticket_words (rowid, short_description, long_description, requester_email, external_id)"
+    " SELECT id, short_description, long_description, requester_email, external_id FROM tickets WHERE id > :after"
+)
+_SHORTEST_BEGINNING = 3
+_PARTS = re.compile(r'"([^"]*)"|(\S+)')
+
+
+def can_search(session: Session) -> bool:
+    """Whether this database has such an index; SQLite does."""
+    return session.get_bind().dialect.name == "sqlite"
+
+
+def newest(session: Session) -> int:
+    """The id of the newest ticket, 0 without any; what comes behind it, `add_after` adds."""
+    return session.scalar(select(func.max(Ticket.id))) or 0
+
+
+def add_after(session: Session, ticket_id: int) -> None:
+    """Add the words of every ticket behind this one; each must be added once, and before it changes."""
+    if can_search(session):
+        session.execute(_ADD, {"after": ticket_id})
+
+
+def question(typed: str) -> str | None:
+    """All of these words, each as it is, the last one as a beginning where it has three letters; "in quotes", in a row.
+
+    None where there is no letter and no digit to look for.
+    """
+    typed = plain(typed)
+    parts = [phrase or word for phrase, word in _PARTS.findall(typed)]
+    parts = [part for part in parts if any(map(str.isalnum, part))]
+    if not parts:
+        return None
+    quoted = ['"' + part.replace('"', " ") + '"' for part in parts]
+    letters = sum(map(str.isalnum, parts[-1]))
+    is_open = letters >= _SHORTEST_BEGINNING and not typed.rstrip().endswith('"')
+    return " ".join(quoted) + ("*" if is_open else "")
+
+
+def plain(typed: str) -> str:
+    """What is looked for: no more than MOST characters, and none that a database cannot hold."""
+    return re.sub("[\x00\ud800-\udfff]", " ", typed[:MOST]).strip()
