@@ -1,6 +1,7 @@
 """Claim the period, build the workbook, compose and send the mail, mark it."""
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 
@@ -15,7 +16,7 @@ from receiver.log import configure
 from receiver.plans import Plan
 from receiver.record import alarms, digests
 from receiver.record.database import Record, opened
-from receiver.record.memberships import soonest_due
+from receiver.record.memberships import at_risk, in_digest, soonest_due
 from receiver.record.models import Digest
 from receiver.settings import Settings
 
@@ -39,6 +40,19 @@ def send_due() -> None:
             waiting = digests.waiting(session, now())
         for digest_id in waiting:
             send(record, config, digest_id)
+
+
+def alert() -> None:
+    """The job that tells ALERT_RECIPIENTS what is about to breach. Safe to run twice: each ticket is told of once."""
+    config = settings.load()
+    configure(config.log_level)
+    if not config.alert_recipients:
+        return
+    with opened(config.database_url) as record:
+        with record.write() as session:
+            claimed = digests.claim_alert(session, replace(config.envelope, recipients=config.alert_recipients), now())
+        if claimed:
+            send(record, config, claimed.id)
 
 
 def claim_slot(record: Record, config: Settings, plan: Plan, moment: datetime) -> Digest | None:
@@ -73,7 +87,7 @@ def _settle_unknown(session: Session, config: Settings, digest_id: int, error: s
         digests.mark(session, digest_id, "claimed", now(), claimable_at=now(), error=error)
         return
     digests.mark(session, digest_id, "held", now(), error=error)
-    alarms.sound(session, _alarm(digest), f"digest {digest_id} is held: {error}", now())
+    alarms.sound(session, digests.alarm_name(digest.name), f"digest {digest_id} is held: {error}", now())
     log.error("Digest %d is held: %s", digest_id, error)
 
 
@@ -91,6 +105,7 @@ def send(record: Record, config: Settings, digest_id: int, built: Summary | None
             _give_up(session, digest, f"not built or sent in {MAX_ATTEMPTS} attempts; see the worker's log")
         return digest
     message = _composed(record, config, digest, built)
+    mail.keep(mail.without_attachments(message), digests.mail_path(config.data_dir, digest.id))
     if config.smtp_host:
         _send_by_smtp(record, config, digest, message)
     else:
@@ -103,7 +118,7 @@ def send(record: Record, config: Settings, digest_id: int, built: Summary | None
 def _composed(record: Record, config: Settings, digest: Digest, built: Summary | None) -> EmailMessage:
     if digest.name == digests.ALERT:
         with record.read() as session:
-            soonest = soonest_due(session, digest.id, digest.created_at, _NAMED_IN_ALERT)
+            soonest = soonest_due(session, in_digest(digest.id), _NAMED_IN_ALERT)
         return mail.compose_alert(config, digest, soonest)
     summary = built or build_workbook(record, config, digest)
     path = digests.workbook_path(config.data_dir, digest.id)
@@ -115,7 +130,7 @@ def _content(record: Record, digest: Digest, summary: Summary) -> Content:
         before = digests.previous(session, digest)
         first = session.get(Digest, digest.copy_of) if digest.copy_of else None
         moment = (first or digest).created_at
-        soonest = soonest_due(session, digest.id, moment, _NAMED_IN_DIGEST)
+        soonest = soonest_due(session, in_digest(digest.id) & at_risk(moment), _NAMED_IN_DIGEST)
     return Content(summary, soonest, before.tickets if before else None, first)
 
 
@@ -151,7 +166,7 @@ def _mark_sent(record: Record, digest: Digest, refused: dict[str, str]) -> None:
     problem = f"refused by the mail server: {', '.join(refused)}" if refused else None
     with record.write() as session:
         digests.mark(session, digest.id, "sent", now(), sent_at=now(), error=problem)
-        alarms.clear(session, _alarm(digest))
+        alarms.clear(session, digests.alarm_name(digest.name))
     log.info("Digest %d of %d tickets is sent", digest.id, digest.tickets)
 
 
@@ -167,14 +182,9 @@ def _set_back(session: Session, config: Settings, digest: Digest, error: MailErr
         log.warning("Digest %d is tried again at %s: %s", digest.id, again.isoformat(timespec="seconds"), error)
 
 
-def _alarm(digest: Digest) -> str:
-    """One alarm for each digest, or the success of one would hide the failure of another."""
-    return digest.name if digest.name == digests.SCHEDULED else f"digest:{digest.name}"
-
-
 def _give_up(session: Session, digest: Digest, error: str) -> None:
     digests.mark(session, digest.id, "failed", now(), error=error)
-    alarms.sound(session, _alarm(digest), f"digest {digest.id} failed: {error}", now())
+    alarms.sound(session, digests.alarm_name(digest.name), f"digest {digest.id} failed: {error}", now())
     log.error("Digest %d failed: %s", digest.id, error)
 
 
@@ -201,15 +211,33 @@ def resend(record: Record, config: Settings, digest_id: int) -> Digest | None:
 
 
 def preview(record: Record, config: Settings, plan: Plan | None = None) -> str:
-    """Build the workbook that a digest claimed now would have, claim nothing, and say what is in it."""
-    plan = plan or plans.named(config)
-    path = config.data_dir / "digests" / "preview.xlsx"
+    """Build the workbook and the mail that a digest claimed now would have, claim nothing, and say what is in them."""
+    plan, moment = plan or plans.named(config), now()
+    path = digests.preview_path(config.data_dir, plan.name, ".xlsx")
     with record.read() as session:
-        before = digests.counts(session, digests.latest(session, plan.name))
-        rows = digests.pending(session, plan.name, plan.chosen, now())
-        summary = workbook.build(path, rows, now(), _look(config, plan.name, plan), before)
+        before = digests.latest(session, plan.name)
+        rows = digests.pending(session, plan.name, plan.chosen, moment)
+        summary = workbook.build(path, rows, moment, _look(config, plan.name, plan), digests.counts(session, before))
+        soonest = digests.pending_soonest(session, plan.name, plan.chosen, moment, _NAMED_IN_DIGEST)
+    content = Content(summary, soonest, before.tickets if before else None)
+    message = mail.compose(config, _sketch(config, plan, moment), content, Attachment(path, config.report_filename))
+    mail.keep(mail.without_attachments(message), digests.preview_path(config.data_dir, plan.name, ".eml"))
     receivers = ", ".join(plan.recipients) or "the outbox"
     return (
         f"A digest sent now would go to {receivers} with {summary.total} tickets, {summary.needs_review} of them "
         f"to review.\nIts workbook is {path}; nothing is sent."
     )
+
+
+def _sketch(config: Settings, plan: Plan, moment: datetime) -> Digest:
+    """A digest that is nowhere in the record."""
+    recipients, message_id = list(plan.recipients), f"<preview@{config.envelope.domain}>"
+    return Digest(id=0, name=plan.name, created_at=moment, recipients=recipients, message_id=message_id)
+
+
+def preview_job(name: str) -> None:
+    """The job that previews the digest `name` for its page. Safe to run twice: it claims and sends nothing."""
+    config = settings.load()
+    configure(config.log_level)
+    with opened(config.database_url) as record:
+        preview(record, config, plans.named(config, name))

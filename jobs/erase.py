@@ -10,7 +10,7 @@ from pathlib import Path
 
 from receiver.record import erasure, traces
 from receiver.record.database import Record
-from receiver.record.digests import workbook_path
+from receiver.record.digests import mail_path, workbook_path
 from receiver.settings import Settings
 
 
@@ -49,6 +49,7 @@ def erase(record: Record, config: Settings, requester: str) -> Erased:
 
 def _files_of(config: Settings, digest_id: int) -> Iterator[Path]:
     yield workbook_path(config.data_dir, digest_id)
+    yield mail_path(config.data_dir, digest_id)
     yield config.data_dir / "outbox" / f"digest-{digest_id}.eml"
 
 

@@ -33,6 +33,7 @@ TIMETABLE = (
     Timed(maintenance.retain, queue.MAINTENANCE, seconds=3600),
     Timed(reconcile.reconcile_due, queue.OUTGOING, seconds=60),
     Timed(digest.send_due, queue.DIGEST, seconds=30),
+    Timed(digest.alert, queue.DIGEST, seconds=60),
     # Not among the maintenance, where a slow source would keep the sweep waiting.
     Timed(catalog_in_force.reload_catalog, queue.DIGEST, seconds=300),
     Timed(training.train, queue.TRAINING, seconds=86_400),

@@ -76,12 +76,12 @@ def scheduled(settings: Settings) -> Plan:
 
 
 def named(settings: Settings, name: str | None = None) -> Plan:
-    """The digest of this name, or without one the first there is. Raises KeyError with the names there are."""
+    """The digest of this name, or without one the first there is. Raises SettingsError with the names there are."""
     found = configured(settings)
     if name is None:
         return next(iter(found.values()))
     if name not in found:
-        raise KeyError(", ".join(found))
+        raise SettingsError(f"There is no digest of this name; there are {', '.join(found)}.")
     return found[name]
 
 

@@ -9,25 +9,38 @@ import click
 
 from jobs.commands import FAILED, configured, main, recorded
 from receiver.record.database import Record
-from receiver.settings import Settings
+from receiver.record.models import Digest
+from receiver.settings import Settings, SettingsError
 
 log = logging.getLogger("jobs")
 
 
 @main.command()
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
+@click.option("--name", help="Which digest of DIGESTS_FILE; by default the first.")
+@click.option("--resend", "resent", type=int, metavar="ID", help="Send digest ID again, marked as a copy.")
 @recorded
-def digest(config: Settings, record: Record, dry_run: bool) -> None:
+def digest(config: Settings, record: Record, dry_run: bool, name: str | None, resent: int | None) -> None:
     """Build and send the digest of everything settled since the last one."""
     from jobs import digest as digests
+    from receiver import plans
 
-    if dry_run:
-        click.echo(digests.preview(record, config))
+    if resent is not None:
+        if (copied := digests.resend(record, config, resent)) is None:
+            raise SettingsError(f"--resend: there is no digest {resent}, or it is on its way itself.")
+        _told(copied)
         return
-    sent = digests.send_now(record, config)
-    if sent is None:
+    plan = plans.named(config, name)
+    if dry_run:
+        click.echo(digests.preview(record, config, plan))
+    elif sent := digests.send_now(record, config, plan):
+        _told(sent)
+    else:
         click.echo("Nothing was settled since the last digest; nothing is sent.")
-    elif sent.status == "sent":
+
+
+def _told(sent: Digest) -> None:
+    if sent.status == "sent":
         click.echo(f"Digest {sent.id} of {sent.tickets} tickets is sent.")
     else:
         click.echo(f"Digest {sent.id} is {sent.status}: {sent.error}", err=True)

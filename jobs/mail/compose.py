@@ -1,6 +1,7 @@
 """Digests and alerts as mails, the same however often they are composed."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -140,6 +141,14 @@ def _address(name: str, address: str) -> Address:
 def outbox_path(config: Settings, digest: Digest) -> Path:
     """Where the mail of a digest is kept when there is no SMTP server."""
     return config.data_dir / "outbox" / f"digest-{digest.id}.eml"
+
+
+def without_attachments(message: EmailMessage) -> EmailMessage:
+    """The same mail, but for what is attached."""
+    kept = copy(message)
+    if message.get_content_type() == "multipart/mixed":
+        kept.set_payload([part for part in message.iter_parts() if not part.is_attachment()])
+    return kept
 
 
 def keep(message: EmailMessage, path: Path) -> None:

@@ -6,18 +6,23 @@ from typing import Any
 
 from flask import Response, abort, current_app, send_file
 from flask.views import MethodView
-from marshmallow import Schema, fields
+from marshmallow import RAISE, Schema, fields
+from marshmallow.validate import Length
+from sqlalchemy.orm import Session
 
 from receiver import auth, queue
 from receiver.api.errors import Blueprint
 from receiver.api.pages import ID, PageQuery, columns, page, page_of
 from receiver.clock import now
-from receiver.record import digests
+from receiver.plans import Plan
+from receiver.record import audit, digests
 from receiver.record.models import Digest
+from receiver.schemas import PlainText
 
 blueprint = Blueprint("digests", __name__, url_prefix="/api", description="What was mailed, and sending a digest now")
 
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_MAIL = "message/rfc822"
 _FILE = {"type": "string", "format": "binary"}
 
 
@@ -37,6 +42,37 @@ class DigestOut(Schema):
     message_id = fields.String(metadata={"description": "The Message-ID of every attempt to send it."})
     attempts = fields.Integer()
     error = fields.String(allow_none=True, metadata={"description": "Why the last attempt failed."})
+    copy_of = fields.Integer(allow_none=True, metadata={"description": "The digest whose content was sent again."})
+
+
+class DigestIn(Schema):
+    """Which digest."""
+
+    class Meta:
+        """marshmallow's options."""
+
+        unknown = RAISE
+
+    name = PlainText(validate=Length(1, 40), metadata={"description": "One of DIGESTS_FILE; else the first there is."})
+
+
+class CountOut(Schema):
+    """A category in a digest that is not sent yet."""
+
+    category = fields.String(allow_none=True)
+    tickets = fields.Integer()
+    needs_review = fields.Integer()
+
+
+class PreviewOut(Schema):
+    """What a digest sent now would tell, and when it is sent by itself."""
+
+    name = fields.String()
+    next_at = fields.AwareDateTime()
+    recipients = fields.List(fields.String())
+    tickets = fields.Integer()
+    needs_review = fields.Integer()
+    categories = fields.List(fields.Nested(CountOut))
 
 
 @blueprint.route("/digests")
@@ -51,29 +87,109 @@ class Digests(MethodView):
             rows = digests.page(session, query["limit"] + 1, query.get("cursor"))
         return page([columns(row) for row in rows], query["limit"])
 
-    @blueprint.response(202, DigestOut, description="It is on its way")
-    @blueprint.refuses(409, "Nothing was settled since the last digest.")
     @auth.needs(auth.OPERATOR)
-    def post(self) -> Digest:
-        """Claim everything settled since the last digest and have it sent now."""
-        return claim_digest_now(now()) or abort(409, "Nothing was settled since the last digest.")
+    @blueprint.takes(DigestIn)
+    @blueprint.response(202, DigestOut, description="It is on its way")
+    @blueprint.refuses(404, "There is no digest of this name.")
+    @blueprint.refuses(409, "Nothing was settled since the last digest.")
+    def post(self, body: dict[str, Any]) -> Digest:
+        """Claim everything settled since the last digest of this name and have it sent now."""
+        return claim_digest_now(now(), plan_named(body.get("name"))) or abort(409, NOTHING_NEW)
 
 
-def claim_digest_now(moment: datetime) -> Digest | None:
+NOTHING_NEW = "Nothing was settled since the last digest."
+
+
+def plan_named(name: str | None) -> Plan:
+    """The digest of this name, or without one the first there is; 404 where there is none."""
+    found: dict[str, Plan] = current_app.extensions["plans"]
+    if name is None:
+        return next(iter(found.values()))
+    return found.get(name) or abort(404, f"There is no digest of this name; there are {', '.join(found)}.")
+
+
+def claim_digest_now(moment: datetime, plan: Plan | None = None) -> Digest | None:
     """The digest of everything settled since the last one, on its way; None where there is nothing to send."""
-    settings = current_app.extensions["settings"]
+    plan, period = plan or plan_named(None), f"now-{moment.isoformat()}"
+    envelope = plan.envelope(current_app.extensions["settings"])
     with current_app.extensions["record"].write() as session:
-        period = f"now-{moment.isoformat()}"
-        digest: Digest | None = digests.claim(session, period, settings.envelope, moment)
+        digest: Digest | None = digests.claim(session, period, envelope, moment, name=plan.name, chosen=plan.chosen)
+        if digest is not None:
+            _note(session, "send", digest.id, name=plan.name)
     if digest is not None:
         current_app.extensions["waker"].wake(queue.DIGEST)
     return digest
+
+
+def _note(session: Session, action: str, digest_id: int, **details: Any) -> None:
+    audit.note(session, auth.caller(), action, f"digest {digest_id}", now(), details)
+
+
+def copy_digest(digest_id: int) -> Digest:
+    """A copy of a digest, on its way to the same people; 409 where there is none to be copied."""
+    with current_app.extensions["record"].write() as session:
+        made: Digest | None = digests.copy(session, digest_id, now())
+        if made is None:
+            abort(409, "It is on its way itself; a copy can be sent when it has arrived.")
+        _note(session, "resend", digest_id, copy=made.id)
+    current_app.extensions["waker"].wake(queue.DIGEST)
+    return made
+
+
+def redrive_digest(digest_id: int) -> Digest:
+    """A digest that failed or is held, on its way after all; 409 where it is neither."""
+    with current_app.extensions["record"].write() as session:
+        if not digests.redrive(session, digest_id, now()):
+            abort(409, "It has neither failed nor is it held, so there is nothing to try again.")
+        _note(session, "redrive", digest_id)
+        found: Digest = session.get_one(Digest, digest_id)
+    current_app.extensions["waker"].wake(queue.DIGEST)
+    return found
+
+
+def accept_digest(digest_id: int) -> Digest:
+    """A held digest that counts as sent from now on; 409 where it is not held."""
+    with current_app.extensions["record"].write() as session:
+        if not digests.accept(session, digest_id, now()):
+            abort(409, "It is not held, so there is nothing to decide.")
+        _note(session, "mark as sent", digest_id)
+        found: Digest = session.get_one(Digest, digest_id)
+    return found
+
+
+def pending(plan: Plan, moment: datetime) -> dict[str, Any]:
+    """What this digest would tell if it were sent now."""
+    with current_app.extensions["record"].read() as session:
+        rows = digests.pending_counts(session, plan.name, plan.chosen, moment)
+    return {
+        "name": plan.name,
+        "next_at": plan.next_slot(moment),
+        "recipients": plan.recipients,
+        "tickets": sum(count for _, count, _ in rows),
+        "needs_review": sum(unsure for _, _, unsure in rows),
+        "categories": [{"category": name, "tickets": n, "needs_review": unsure} for name, n, unsure in rows],
+    }
+
+
+@blueprint.post("/digests/preview")
+@auth.needs(auth.VIEWER)
+@blueprint.takes(DigestIn)
+@blueprint.response(200, PreviewOut)
+@blueprint.refuses(404, "There is no digest of this name.")
+def preview_digest(body: dict[str, Any]) -> dict[str, Any]:
+    """What a digest sent now would tell; nothing is claimed or sent."""
+    return pending(plan_named(body.get("name")), now())
 
 
 @blueprint.get(f"/digests/<{ID}:digest_id>")
 @blueprint.response(200, DigestOut)
 def get_digest(digest_id: int) -> Digest:
     """One digest."""
+    return get_digest_or_404(digest_id)
+
+
+def get_digest_or_404(digest_id: int) -> Digest:
+    """The digest with this id."""
     with current_app.extensions["record"].read() as session:
         found: Digest | None = session.get(Digest, digest_id)
     return found or abort(404, "There is no digest with this id.")
@@ -88,3 +204,44 @@ def get_workbook(digest_id: int) -> Response:
     if not path.exists():
         abort(404, "This digest has no workbook yet; it is built when the digest is sent.")
     return send_file(path, mimetype=_XLSX, as_attachment=True, download_name=path.name)
+
+
+@blueprint.get(f"/digests/<{ID}:digest_id>/mail")
+@blueprint.response(200, _FILE, content_type=_MAIL, description="A mail as RFC 5322 has it, without the workbook")
+@blueprint.refuses(404, "There is no digest with this id, or its mail is not written yet.")
+def get_mail(digest_id: int) -> Response:
+    """The mail of a digest as it was written, without the workbook."""
+    path: Path = digests.mail_path(current_app.extensions["settings"].data_dir, digest_id)
+    if not path.exists():
+        abort(404, "This digest has no mail yet; it is written when the digest is sent.")
+    return send_file(path, mimetype=_MAIL, as_attachment=True, download_name=path.name)
+
+
+@blueprint.post(f"/digests/<{ID}:digest_id>/resend")
+@auth.needs(auth.OPERATOR)
+@blueprint.response(202, DigestOut, description="The copy is on its way")
+@blueprint.refuses(409, "It is on its way itself.")
+def resend_digest(digest_id: int) -> Digest:
+    """Send a copy of a digest, marked as one, to the same people."""
+    get_digest_or_404(digest_id)
+    return copy_digest(digest_id)
+
+
+@blueprint.post(f"/digests/<{ID}:digest_id>/redrive")
+@auth.needs(auth.OPERATOR)
+@blueprint.response(202, DigestOut, description="It is on its way")
+@blueprint.refuses(409, "It has neither failed nor is it held.")
+def redrive(digest_id: int) -> Digest:
+    """Have a digest that failed or is held sent after all, under its own Message-ID."""
+    get_digest_or_404(digest_id)
+    return redrive_digest(digest_id)
+
+
+@blueprint.post(f"/digests/<{ID}:digest_id>/mark-sent")
+@auth.needs(auth.OPERATOR)
+@blueprint.response(200, DigestOut)
+@blueprint.refuses(409, "It is not held.")
+def mark_sent(digest_id: int) -> Digest:
+    """Say that a held digest did arrive."""
+    get_digest_or_404(digest_id)
+    return accept_digest(digest_id)

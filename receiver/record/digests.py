@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal,
 from sqlalchemy.orm import Session
 
 from receiver import clock
-from receiver.record import tallies
+from receiver.record import alarms, tallies
 from receiver.record.database import PARAMETERS
-from receiver.record.memberships import EVERYTHING, Filter, members
+from receiver.record.memberships import EVERYTHING, Filter, at_risk, members, soonest_due, untold_at_risk
 from receiver.record.models import (
     FAILED,
     NEEDS_REVIEW,
@@ -27,6 +27,7 @@ from receiver.record.models import (
 from receiver.record.tickets import Pair
 
 SENDING_LEASE = timedelta(seconds=120)
+ALERTS_APART = timedelta(minutes=10)
 SCHEDULED, RUN, ALERT = "digest", "run", "alert"
 
 
@@ -41,6 +42,16 @@ class Envelope:
 def workbook_path(data_dir: Path, digest_id: int) -> Path:
     """Where the workbook of a digest is kept."""
     return data_dir / "digests" / f"digest-{digest_id}.xlsx"
+
+
+def mail_path(data_dir: Path, digest_id: int) -> Path:
+    """Where the mail of a digest is kept, without its workbook."""
+    return data_dir / "digests" / f"digest-{digest_id}.eml"
+
+
+def preview_path(data_dir: Path, name: str, suffix: str) -> Path:
+    """Where the workbook (.xlsx) or the mail (.eml) is that the digest `name` would have had when somebody asked."""
+    return data_dir / "digests" / f"preview-{name}{suffix}"
 
 
 def claim(
@@ -75,6 +86,20 @@ def claim_batch(
     """The digest of one run of the pipeline, or an alert: these tickets and no others. No other digest is affected."""
     chunks = [ticket_ids[start : start + PARAMETERS] for start in range(0, len(ticket_ids), PARAMETERS)]
     return _fill(session, _new(name, now.isoformat(), envelope, now), [Ticket.id.in_(chunk) for chunk in chunks])
+
+
+def claim_alert(session: Session, envelope: Envelope, now: datetime) -> Digest | None:
+    """The alert about every ticket at risk that no alert has told of; None where none is, or the last was just now.
+
+    What has breached while it had to wait is in it too.
+    """
+    tallies.add(session, "settled", 0)  # Its lock keeps two claims from telling of the same tickets.
+    last = session.scalar(select(func.max(Digest.created_at)).where(Digest.name == ALERT))
+    if last and last <= now < last + ALERTS_APART:
+        return None
+    return _fill(
+        session, _new(ALERT, now.isoformat(), envelope, now), [untold_at_risk(ALERT, now, now - 2 * ALERTS_APART)]
+    )
 
 
 def copy(session: Session, digest_id: int, now: datetime) -> Digest | None:
@@ -164,6 +189,29 @@ def mark(session: Session, digest_id: int, status: str, now: datetime, **columns
     session.execute(update(Digest).where(Digest.id == digest_id).values(**values))
 
 
+def redrive(session: Session, digest_id: int, now: datetime) -> bool:
+    """Have a digest that failed or is held sent after all, under its own Message-ID; False where it is neither."""
+    return _settled_by_hand(session, digest_id, ["failed", "held"], status="claimed", attempts=0, claimable_at=now)
+
+
+def accept(session: Session, digest_id: int, now: datetime) -> bool:
+    """Take a held digest for sent, because somebody has seen the mail; False where it is not held."""
+    if not _settled_by_hand(session, digest_id, ["held"], status="sent", sent_at=now):
+        return False
+    alarms.clear(session, alarm_name(session.get_one(Digest, digest_id).name))
+    return True
+
+
+def _settled_by_hand(session: Session, digest_id: int, statuses: Sequence[str], **columns: Any) -> bool:
+    query = update(Digest).where(Digest.id == digest_id, Digest.status.in_(statuses)).values(error=None, **columns)
+    return session.scalar(query.returning(Digest.id), execution_options={"synchronize_session": False}) is not None
+
+
+def alarm_name(name: str) -> str:
+    """One alarm for each digest, or the success of one would hide the failure of another."""
+    return name if name == SCHEDULED else f"digest:{name}"
+
+
 def waiting(session: Session, now: datetime) -> Sequence[int]:
     """The ids of the digests that are claimed and can be taken, oldest first."""
     query = select(Digest.id).where(Digest.status == "claimed", Digest.claimable_at <= now).order_by(Digest.id)
@@ -218,6 +266,12 @@ def pending_counts(session: Session, name: str, chosen: Filter, now: datetime) -
     query = select(Ticket.category, counted, unsure).where(members(name, chosen, settled, now))
     rows = session.execute(query.group_by(Ticket.category).order_by(counted.desc(), Ticket.category))
     return [(category, count, to_review) for category, count, to_review in rows]
+
+
+def pending_soonest(session: Session, name: str, chosen: Filter, now: datetime, limit: int) -> Sequence[Ticket]:
+    """Up to `limit` of these that are at risk, the soonest due first."""
+    settled = _last_settled(session, name), tallies.value(session, "settled")
+    return soonest_due(session, members(name, chosen, settled, now) & at_risk(now), limit)
 
 
 def previous(session: Session, digest: Digest) -> Digest | None:

@@ -49,19 +49,22 @@ def members(name: str, chosen: Filter, settled: tuple[int, int], now: datetime) 
     return and_(Ticket.settled > after, Ticket.settled <= until, chosen.condition())
 
 
-def at_risk(now: datetime) -> ColumnElement[bool]:
-    """Three quarters of the ticket's promised time are used, and some of it is left."""
-    return and_(Ticket.due_at > now, Ticket.at_risk_at <= now, Ticket.status != RECEIVED)
+def at_risk(now: datetime, since: datetime | None = None) -> ColumnElement[bool]:
+    """Three quarters of the ticket's promised time are used, and some of it is left, or was `since`."""
+    return and_(Ticket.due_at > (since or now), Ticket.at_risk_at <= now, Ticket.status != RECEIVED)
 
 
-def untold_at_risk(name: str, now: datetime) -> ColumnElement[bool]:
+def untold_at_risk(name: str, now: datetime, since: datetime | None = None) -> ColumnElement[bool]:
     """The ticket is at risk, and no digest of this name has told of it."""
     told = select(DigestTicket.ticket_id).join(Digest, Digest.id == DigestTicket.digest_id)
-    return and_(at_risk(now), ~told.where(DigestTicket.ticket_id == Ticket.id, Digest.name == name).exists())
+    return and_(at_risk(now, since), ~told.where(DigestTicket.ticket_id == Ticket.id, Digest.name == name).exists())
 
 
-def soonest_due(session: Session, digest_id: int, now: datetime, limit: int) -> Sequence[Ticket]:
-    """Up to `limit` members of a digest that are at risk at `now`, the soonest due first."""
-    query = select(Ticket).join(DigestTicket, DigestTicket.ticket_id == Ticket.id)
-    query = query.where(DigestTicket.digest_id == digest_id, at_risk(now))
-    return session.scalars(query.order_by(Ticket.due_at, Ticket.id).limit(limit)).all()
+def in_digest(digest_id: int) -> ColumnElement[bool]:
+    """The ticket is a member of this digest."""
+    return Ticket.id.in_(select(DigestTicket.ticket_id).where(DigestTicket.digest_id == digest_id))
+
+
+def soonest_due(session: Session, which: ColumnElement[bool], limit: int) -> Sequence[Ticket]:
+    """Up to `limit` of these tickets, the soonest due first."""
+    return session.scalars(select(Ticket).where(which).order_by(Ticket.due_at, Ticket.id).limit(limit)).all()

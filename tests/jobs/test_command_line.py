@@ -19,6 +19,7 @@ from receiver.clock import now
 from receiver.record import database, sign_in
 from receiver.record.database import Record
 from receiver.record.models import Digest
+from receiver.settings import Settings
 from tests.factories import due_ticket, settle, ticket_json
 from tests.jobs.test_pipeline import environment_of
 from tests.peers import http
@@ -184,6 +185,16 @@ def test_a_digest_is_previewed_then_sent_and_then_there_is_nothing_left(record: 
     again = invoke("digest")
     assert again.code == 0
     assert "nothing is sent" in again.out
+
+
+def test_a_digest_is_named_and_sent_again_as_a_copy(record: Record, config: Settings) -> None:
+    settle(record, due_ticket(record))
+    wrong = invoke("digest", "--name", "weekly")
+    assert (wrong.code, wrong.err) == (2, "There is no digest of this name; there are digest.\n")
+    assert invoke("digest", "--name", "digest").code == 0
+    assert invoke("digest", "--resend", "1").out == "Digest 2 of 1 tickets is sent.\n"
+    assert b"Subject: Copy: IT Service Desk" in (config.data_dir / "outbox" / "digest-2.eml").read_bytes()
+    assert invoke("digest", "--resend", "9").code == 2
 
 
 def test_a_digest_that_cannot_be_sent_exits_with_one_and_is_kept(

@@ -9,7 +9,7 @@ from receiver.clock import now
 from receiver.record import digests
 from receiver.record.database import Record
 from receiver.record.digests import Envelope
-from receiver.record.memberships import EVERYTHING, Filter, soonest_due, untold_at_risk
+from receiver.record.memberships import EVERYTHING, Filter, at_risk, in_digest, soonest_due, untold_at_risk
 from receiver.record.models import Digest, Ticket
 from tests.factories import due_ticket, settle
 
@@ -120,7 +120,7 @@ def test_what_is_at_risk_is_told_of_when_it_is_and_once(record: Record) -> None:
         later = now() + 8 * HOUR
         for name in ("risk", "other"):
             assert session.scalars(select(Ticket.external_id).where(untold_at_risk(name, later))).all() == ["later"]
-        assert [found.external_id for found in soonest_due(session, 1, now(), 5)] == ["soon"]
+        assert [found.external_id for found in soonest_due(session, in_digest(1) & at_risk(now()), 5)] == ["soon"]
 
 
 def test_a_copy_has_the_members_of_the_first_and_claims_nothing(record: Record) -> None:
