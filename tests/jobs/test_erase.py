@@ -52,7 +52,7 @@ def test_nothing_of_the_person_is_left_and_others_stay(record: Record, config: S
     held = [path for path in config.data_dir.rglob("*") if path.is_file() and erase.holds(path, ADDRESS)]
     assert {path.suffix for path in held} >= {".xlsx", ".eml"}
     erased = erase.erase(record, config, ADDRESS)
-    assert (erased.tickets, erased.deliveries, len(erased.files)) == (2, 1, 2)
+    assert (erased.tickets, erased.deliveries, len(erased.files)) == (2, 1, 3)
     assert not [path for path in config.data_dir.rglob("*") if path.is_file() and erase.holds(path, ADDRESS)]
     with record.read() as session:
         assert [ticket.requester_email for ticket in session.query(Ticket)] == ["ada@example.com"]
