@@ -1,11 +1,11 @@
 """What an operator may see of a kept delivery: its text and headers without secrets, and where its fault is."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from receiver.record.models import Delivery
-from receiver.sources import bodies
+from receiver.sources import Source, bodies
 
 _AROUND = 60  # Characters on each side of a fault.
 _POSITION = re.compile(r"\bline (\d{1,9}) column (\d{1,9})\b")
@@ -16,12 +16,12 @@ _CREDENTIAL = re.compile(r"\b(Bearer|Basic)( +)([A-Za-z0-9+/=._~-]{8,})")
 _SHORTEST_SECRET = 4
 
 
-def shown(delivery: Delivery, secrets: Iterable[str], max_bytes: int) -> dict[str, Any]:
+def shown(delivery: Delivery, source: Source | None, max_bytes: int) -> dict[str, Any]:
     """The headers and the body of a delivery whose bytes are kept; whatever is secret in them is asterisks.
 
     `fault` is the place that the delivery's error names, with the text around it; None where it names none.
     """
-    known = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+    known = [secret.value for secret in source.secrets if len(secret.value) >= _SHORTEST_SECRET] if source else []
     text = _masked(_text(delivery, max_bytes), known)
     return {
         "delivery": delivery.id,

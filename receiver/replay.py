@@ -7,13 +7,16 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from receiver.clock import now
-from receiver.record import deliveries
+from receiver.record import audit, deliveries
 from receiver.record.database import Record
 from receiver.record.deliveries import Content
 from receiver.record.models import Delivery
 from receiver.settings import Settings
 from receiver.sources import Source, standard
 from receiver.sources.bodies import parse_json
+
+COMMAND_LINE = "command line"
+_COUNTS = ("status", "accepted", "updated", "duplicates")
 
 
 class ReplayError(Exception):
@@ -39,7 +42,9 @@ class Replay:
         return bool(self.after and (self.after["accepted"] or self.after["updated"]))
 
 
-def replay(record: Record, sources: Mapping[str, Source], delivery_id: int, settings: Settings) -> Replay:
+def replay(
+    record: Record, sources: Mapping[str, Source], delivery_id: int, settings: Settings, who: str = COMMAND_LINE
+) -> Replay:
     """Read a delivery's kept bytes again and write what is in them, in one transaction. Raises ReplayError.
 
     Nothing doubles, however often and by however many at once: tickets go through the same merge as when they arrive.
@@ -51,16 +56,27 @@ def replay(record: Record, sources: Mapping[str, Source], delivery_id: int, sett
     with record.write() as session:
         delivery = _kept(session, delivery_id, lock=True)  # Retention or an erasure may have emptied it meanwhile.
         before = deliveries.outcome(delivery)
-        return Replay(delivery_id, before, deliveries.replay(session, delivery, content, now()))
+        done = Replay(delivery_id, before, deliveries.replay(session, delivery, content, now()))
+        audit.note(session, who, "replay", f"delivery {delivery_id}", now(), _noted(done))
+    return done
+
+
+def _noted(done: Replay) -> dict[str, Any]:
+    """What an entry of the audit, which cannot be erased, may say of a replay: numbers, and nothing of a body."""
+    return {when: _counted(outcome) for when, outcome in (("before", done.before), ("after", done.after)) if outcome}
+
+
+def _counted(outcome: dict[str, Any]) -> dict[str, Any]:
+    return {name: outcome[name] for name in _COUNTS} | {"rejected": len(outcome["rejected"])}
 
 
 def replay_each(
-    record: Record, sources: Mapping[str, Source], ids: Sequence[int], settings: Settings
+    record: Record, sources: Mapping[str, Source], ids: Sequence[int], settings: Settings, who: str = COMMAND_LINE
 ) -> Iterator[Replay]:
     """Replay deliveries in the order of `ids`, each by itself; one that cannot be replayed says why."""
     for delivery_id in ids:
         try:
-            yield replay(record, sources, delivery_id, settings)
+            yield replay(record, sources, delivery_id, settings, who)
         except ReplayError as error:
             yield Replay(delivery_id, error=str(error))
 

@@ -110,7 +110,7 @@ class ReplayOut(Schema):
 def list_deliveries(query: dict[str, Any]) -> dict[str, Any]:
     """Deliveries, newest first."""
     with current_app.extensions["record"].read() as session:
-        rows = deliveries.page(session, query.get("status"), query["limit"] + 1, query.get("cursor"))
+        rows = deliveries.page(session, query["limit"] + 1, query.get("cursor"), status=query.get("status"))
     return page([columns(row) for row in rows], query["limit"])
 
 
@@ -130,10 +130,8 @@ def get_raw(delivery_id: int) -> dict[str, Any]:
     if delivery.body is None:
         original = f" It repeats delivery {delivery.original_id}." if delivery.original_id else ""
         abort(410, f"The raw bytes of this delivery are not kept.{original}")
-    settings = current_app.extensions["settings"]
-    source = current_app.extensions["sources"].get(delivery.source)
-    secrets = [secret.value for secret in source.secrets] if source else []
-    return raw.shown(delivery, secrets, settings.max_body_mb * 2**20)
+    settings, sources = current_app.extensions["settings"], current_app.extensions["sources"]
+    return raw.shown(delivery, sources.get(delivery.source), settings.max_body_mb * 2**20)
 
 
 def _delivery(delivery_id: int) -> Delivery:
@@ -151,7 +149,9 @@ def replay_delivery(delivery_id: int) -> Replay:
     """Read one delivery again with today's mapping of its source."""
     extensions = current_app.extensions
     try:
-        done = replay.replay(extensions["record"], extensions["sources"], delivery_id, extensions["settings"])
+        done = replay.replay(
+            extensions["record"], extensions["sources"], delivery_id, extensions["settings"], auth.caller()
+        )
     except ReplayError as error:
         abort(error.status, str(error))
     _wake([done])
@@ -169,7 +169,9 @@ def replay_selection(selection: dict[str, Any]) -> dict[str, Any]:
     """
     extensions = current_app.extensions
     ids, cursor = (selection["ids"], None) if "ids" in selection else _since(selection)
-    done = list(replay.replay_each(extensions["record"], extensions["sources"], ids, extensions["settings"]))
+    done = list(
+        replay.replay_each(extensions["record"], extensions["sources"], ids, extensions["settings"], auth.caller())
+    )
     _wake(done)
     return {"items": done, "next": cursor}
 

@@ -1,5 +1,5 @@
 """The pages: one module and one blueprint each, named after the page, behind the guard that app.py sets above them."""
 
-from receiver.dashboard import jobs, overview
+from receiver.dashboard import deliveries, jobs, overview
 
-BLUEPRINTS = (overview.blueprint, jobs.blueprint)
+BLUEPRINTS = (overview.blueprint, jobs.blueprint, deliveries.blueprint)

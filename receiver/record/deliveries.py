@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import Select, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session, defer
 
 from receiver.record import errands, tickets
@@ -208,11 +208,30 @@ def empty_before(session: Session, moment: datetime, limit: int) -> int:
     return len(emptied.all())
 
 
-def page(session: Session, status: str | None, limit: int, before: int | None = None) -> Sequence[Delivery]:
+def page(
+    session: Session,
+    limit: int,
+    before: int | None = None,
+    *,
+    source: str | None = None,
+    status: str | None = None,
+    conflict: bool = False,
+) -> Sequence[Delivery]:
     """Up to `limit` deliveries without their bodies, newest first, with ids below `before`."""
-    query = select(Delivery).options(defer(Delivery.body, raiseload=True)).order_by(Delivery.id.desc()).limit(limit)
+    query = _newest().limit(limit)
+    if source:
+        query = query.where(Delivery.source == source)
     if status:
         query = query.where(Delivery.status == status)
-    if before is not None:
-        query = query.where(Delivery.id < before)
-    return session.scalars(query).all()
+    if conflict:
+        query = query.where(Delivery.conflict)
+    return session.scalars(query if before is None else query.where(Delivery.id < before)).all()
+
+
+def redeliveries(session: Session, delivery_id: int, limit: int) -> Sequence[Delivery]:
+    """The latest of those that repeat a delivery, without their bodies."""
+    return session.scalars(_newest().where(Delivery.original_id == delivery_id).limit(limit)).all()
+
+
+def _newest() -> Select[Delivery]:
+    return select(Delivery).options(defer(Delivery.body, raiseload=True)).order_by(Delivery.id.desc())

@@ -258,6 +258,13 @@ def due(session: Session) -> tuple[int, datetime | None]:
     return row[0], row[1]
 
 
+def of_delivery(session: Session, delivery_id: int, limit: int) -> Sequence[Ticket]:
+    """Up to `limit` of the tickets whose present text came with this delivery."""
+    return session.scalars(
+        select(Ticket).where(Ticket.delivery_id == delivery_id).order_by(Ticket.id).limit(limit)
+    ).all()
+
+
 def ids(session: Session, source: str, external_ids: Sequence[str]) -> list[int]:
     """The ids of a source's tickets of these names."""
     return [row.id for row in _known(session, source, external_ids)]

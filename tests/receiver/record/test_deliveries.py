@@ -90,8 +90,8 @@ def test_the_same_key_with_another_body_is_a_conflict_whose_bytes_are_kept(recor
 def test_pages_go_back_in_time_without_gap_or_repeat(record: Record) -> None:
     ids = [deliver(record, incoming()).id for _ in range(5)]
     with record.read() as session:
-        newest = [row.id for row in deliveries.page(session, None, 2)]
-        older = [row.id for row in deliveries.page(session, None, 9, before=newest[-1])]
+        newest = [row.id for row in deliveries.page(session, 2)]
+        older = [row.id for row in deliveries.page(session, 9, before=newest[-1])]
     assert newest + older == ids[::-1]
 
 
@@ -99,7 +99,7 @@ def test_a_page_of_one_status_has_only_that(record: Record) -> None:
     deliver(record, incoming())
     broken = _record(record, arrival(), Content(error="no"))
     with record.read() as session:
-        assert [row.id for row in deliveries.page(session, "quarantined", 9)] == [broken.id]
+        assert [row.id for row in deliveries.page(session, 9, status="quarantined")] == [broken.id]
 
 
 def test_times_come_back_in_utc(record: Record) -> None:

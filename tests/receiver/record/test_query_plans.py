@@ -261,7 +261,7 @@ WORK: dict[str, Callable[[Session], object]] = {
     "search in a source": lambda session: lists.page(session, Wanted(q="vpn", source="standard"), 20, now()),
     "received since": lambda session: lists.page(session, Wanted(since=now() - timedelta(hours=1)), 20, now()),
     "what is due next": lambda session: lists.page(session, Wanted(order=lists.DUE), 20, now()),
-    "deliveries": lambda session: deliveries.page(session, "accepted", 20),
+    "deliveries": lambda session: deliveries.page(session, 20, status="accepted"),
 }
 
 

@@ -1,0 +1,148 @@
+"""Deliveries: what arrived, what became of it, and reading it again after a mapping or a template was mended."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from flask import Blueprint, abort, current_app, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from receiver import auth, queue, raw, replay
+from receiver.record import audit, deliveries, tickets
+from receiver.record.models import DELIVERY_STATES, QUARANTINED, Delivery
+from receiver.sources import Source
+
+blueprint = Blueprint("deliveries_pages", __name__, url_prefix="/deliveries")
+
+_ROWS, _RELATED, _AT_ONCE = 50, 50, 25
+_MOST_SHOWN = 100_000  # Characters of a body; the whole is at /api.
+_MAX_ID = 2**63 - 1
+
+
+@blueprint.get("")
+def deliveries_page() -> ResponseReturnValue:
+    """Deliveries, newest first, by the filters in the URL."""
+    chosen = {name: request.args[name] for name in ("source", "status") if request.args.get(name)}
+    conflict = "conflict" in request.args
+    if chosen.get("status", QUARANTINED) not in DELIVERY_STATES:
+        abort(400, f"There are the states {', '.join(DELIVERY_STATES)}.")
+    before = request.args.get("before", type=int)
+    with current_app.extensions["record"].read() as session:
+        rows = deliveries.page(session, _ROWS + 1, _id(before) if before else None, conflict=conflict, **chosen)
+    return render_template(
+        "deliveries.html",
+        rows=rows[:_ROWS],
+        older=_older(rows),
+        is_first=before is None,
+        filtered=bool(chosen) or conflict,
+        sources=sorted({*_sources(), *filter(None, [chosen.get("source")])}),
+        states=DELIVERY_STATES,
+    )
+
+
+def _older(rows: Sequence[Delivery]) -> str | None:
+    """The address of the next page, with the filters of this one."""
+    if len(rows) <= _ROWS:
+        return None
+    filters: dict[str, Any] = request.args.to_dict() | {"before": str(rows[_ROWS - 1].id)}
+    return url_for("deliveries_pages.deliveries_page", **filters)
+
+
+def _id(number: int) -> int:
+    return number if 0 < number <= _MAX_ID else abort(404)
+
+
+def _sources() -> Mapping[str, Source]:
+    found: Mapping[str, Source] = current_app.extensions["sources"]
+    return found
+
+
+@blueprint.get("/<int:delivery_id>")
+def delivery_page(delivery_id: int) -> ResponseReturnValue:
+    """One delivery: what it said, how it proved itself, what is wrong with it, and what came of it."""
+    with current_app.extensions["record"].read() as session:
+        delivery = session.get(Delivery, _id(delivery_id)) or abort(404, "There is no delivery with this id.")
+        related = _related(session, delivery)
+    source = _sources().get(delivery.source)
+    limit = current_app.extensions["settings"].max_body_mb * 2**20
+    shown = raw.shown(delivery, source, limit) if delivery.body is not None else None
+    return render_template(
+        "delivery.html", delivery=delivery, source=source, proof=_proof(delivery, source), shown=shown,
+        most_shown=_MOST_SHOWN, retention=current_app.extensions["settings"].raw_retention_days, **related,
+    )  # fmt: skip
+
+
+def _related(session: Session, delivery: Delivery) -> dict[str, Any]:
+    replays = [entry for entry in audit.about(session, f"delivery {delivery.id}") if entry.action == "replay"]
+    return {
+        "made": tickets.of_delivery(session, delivery.id, _RELATED + 1),
+        "again": deliveries.redeliveries(session, delivery.id, _RELATED + 1),
+        "replays": replays,
+        "related": _RELATED,
+    }
+
+
+def _proof(delivery: Delivery, source: Source | None) -> tuple[str, str]:
+    """How it was proved who sent it: a state and a sentence. What is not proved is refused, and never recorded."""
+    if "unsigned" in delivery.headers:
+        return "warn", f"unsigned: nothing but the address was checked ({delivery.headers['unsigned']})"
+    if delivery.key.startswith("reconcile-"):
+        return "good", "asked for by us, by reconcile"
+    if source is None:
+        return "good", "verified when it arrived; the source is gone from SOURCES_FILE"
+    return "good", "verified when it arrived"
+
+
+@blueprint.post("/replay")
+@auth.needs(auth.OPERATOR)
+def replay_selection() -> ResponseReturnValue:
+    """Read one delivery or a selection again, and show what each brought before and brings now."""
+    ids = [_id(number) for number in request.form.getlist("delivery", type=int)][:_ROWS]
+    return render_template("replayed.html", done=_replayed(ids or abort(400, "Choose a delivery first.")), more=None)
+
+
+class _Since(NamedTuple):
+    """Which deliveries of a source are read again: those since a time, after the one that was read last."""
+
+    source: str
+    since: datetime
+    status: str
+    after: int | None
+
+
+@blueprint.post("/replay-since")
+@auth.needs(auth.OPERATOR)
+def replay_since() -> ResponseReturnValue:
+    """Read a source's deliveries since a time again, so many in one request; the page itself asks for the rest."""
+    chosen = _since()
+    with current_app.extensions["record"].read() as session:
+        found = deliveries.kept_since(
+            session, chosen.source, chosen.since, chosen.status or None, _AT_ONCE + 1, chosen.after
+        )
+    more = {**request.form.to_dict(), "after": found[_AT_ONCE - 1]} if len(found) > _AT_ONCE else None
+    template = "replayed_rows.html" if "HX-Request" in request.headers else "replayed.html"
+    return render_template(template, done=_replayed(found[:_AT_ONCE]), more=more)
+
+
+def _since() -> _Since:
+    form = request.form
+    try:
+        since = datetime.fromisoformat(form.get("since", ""))
+    except ValueError:
+        abort(400, "Say since when, as a time such as 2026-01-31T10:00 (UTC).")
+    if form.get("source", "") not in _sources():
+        abort(400, "Choose a source; SOURCES_FILE lists them.")
+    if form.get("status", "") not in ("", *DELIVERY_STATES):
+        abort(400, f"There are the states {', '.join(DELIVERY_STATES)}.")
+    moment = since if since.tzinfo else since.replace(tzinfo=UTC)
+    return _Since(form["source"], moment, form.get("status", ""), form.get("after", type=int))
+
+
+def _replayed(ids: list[int]) -> list[replay.Replay]:
+    extensions = current_app.extensions
+    settings, who = extensions["settings"], auth.caller()
+    done = list(replay.replay_each(extensions["record"], extensions["sources"], ids, settings, who))
+    if any(each.made_due for each in done):
+        extensions["waker"].wake(queue.CLASSIFY)
+    return done
