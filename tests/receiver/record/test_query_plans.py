@@ -262,6 +262,10 @@ WORK: dict[str, Callable[[Session], object]] = {
     "received since": lambda session: lists.page(session, Wanted(since=now() - timedelta(hours=1)), 20, now()),
     "what is due next": lambda session: lists.page(session, Wanted(order=lists.DUE), 20, now()),
     "deliveries": lambda session: deliveries.page(session, 20, status="accepted"),
+    "deliveries of a source": lambda session: deliveries.page(session, 20, 30, source="standard", status="partial"),
+    "conflicts": lambda session: deliveries.page(session, 20, conflict=True),
+    "redeliveries": lambda session: deliveries.redeliveries(session, 9, 50),
+    "tickets of a delivery": lambda session: tickets.of_delivery(session, 9, 50),
 }
 
 

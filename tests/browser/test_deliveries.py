@@ -1,0 +1,58 @@
+"""Deliveries as an operator has them before them."""
+
+import pytest
+from flask import Flask
+from playwright.sync_api import Page, expect
+
+from receiver import secrets
+from receiver.settings import Settings
+from tests.browser.conftest import PHONE
+from tests.browser.test_frame import Check
+from tests.factories import signed, ticket_json
+
+
+@pytest.fixture
+def arrived(app: Flask, config: Settings) -> None:
+    """Something of every kind, the last of it broken."""
+    sender, secret = app.test_client(), secrets.webhook_secrets(config)[0]
+    long = ticket_json(id="A-very-long-name-" * 9, short_description="Donaudampfschifffahrtsgesellschaft" * 5)
+    batch = [ticket_json(), long, ticket_json(requester_email="nobody")]
+    for body, key in (
+        (batch, "msg_a"),
+        (batch, "msg_a"),
+        ([long], "msg_a"),
+        (b'{"id": 1, "text": "a "quote""}', "msg_b"),
+    ):
+        sender.post("/webhooks/standard", **signed(secret, body, key))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.usefixtures("arrived")
+def test_deliveries_keep_nobody_out_and_fit_a_phone(page: Page, accessible: Check, fits: Check, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    for path in ("/deliveries", "/deliveries/1", "/deliveries/4"):
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.goto(path)
+        accessible(page)
+        page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+        fits(page)
+
+
+@pytest.mark.usefixtures("arrived")
+def test_a_broken_delivery_is_found_chosen_and_replayed_by_keyboard(page: Page) -> None:
+    page.keyboard.press("g")
+    page.keyboard.press("d")
+    page.get_by_label("Status").first.select_option("quarantined")
+    expect(page).to_have_url("/deliveries?source=&status=quarantined")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.get_by_role("button", name="Clear")).to_be_visible()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Replay", exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Replayed")).to_be_visible()
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Delivery 4")).to_be_visible()
+    expect(page.get_by_role("heading", name="Replays")).to_be_visible()
