@@ -17,7 +17,7 @@ from receiver.record.database import Record
 from receiver.record.deliveries import Content
 from receiver.record.models import Delivery, Ticket
 from receiver.settings import Settings
-from tests.factories import arrival, signed, ticket_json
+from tests.factories import arrival, csrf, sign_in_as, signed, ticket_json
 from tests.receiver.test_dashboard import HOSTILE, no_way_in, person
 
 __all__ = ["person"]
@@ -181,19 +181,19 @@ def test_an_unclear_since_is_refused(person: FlaskClient, push: Push, wrong: dic
     assert person.post(form.action, data=data).status_code == 400
 
 
-def test_a_viewer_looks_and_replays_nothing(person: FlaskClient, push: Push, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_no_operator_looks_and_replays_nothing(client: FlaskClient, record: Record, push: Push) -> None:
     kept = push(ticket_json())
-    token = next(form for form in _page(person, "/deliveries").forms if form.fields.get("csrf_token")).fields[
-        "csrf_token"
-    ]
-    monkeypatch.setattr(auth.Operator, "role", auth.REVIEWER)
+    sign_in_as(client, record, auth.REVIEWER)
     for path in ("/deliveries", f"/deliveries/{kept}"):
-        assert [form.action for form in _page(person, path).forms if "replay" in (form.action or "")] == []
+        assert [form.action for form in _page(client, path).forms if "replay" in (form.action or "")] == []
+    token = csrf(client, "/deliveries")
     for action in ("replay", "replay-since"):
-        answer = person.post(f"/deliveries/{action}", data={"csrf_token": token, "delivery": kept})
+        answer = client.post(f"/deliveries/{action}", data={"csrf_token": token, "delivery": kept})
         assert answer.status_code == 403
-    monkeypatch.undo()
-    assert person.post("/deliveries/replay", data={"delivery": kept}).status_code == 400  # Without the token.
+    sign_in_as(client, record, auth.OPERATOR)
+    assert client.post("/deliveries/replay", data={"delivery": kept}).status_code == 400  # Without the token.
+    token = csrf(client, "/deliveries")
+    assert client.post("/deliveries/replay", data={"csrf_token": token, "delivery": kept}).status_code == 200
 
 
 def test_hostile_text_is_text(person: FlaskClient, record: Record, push: Push) -> None:
