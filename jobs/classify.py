@@ -265,13 +265,15 @@ class Drain:
 
     def _save(self, finished: list[tuple[Ticket, Future[_Answer]]]) -> None:
         results = [(ticket, self._outcome(ticket, future)) for ticket, future in finished]
+        saved: list[tuple[Ticket, Classification]] = []
         with self._record.write() as session:
             for ticket, result in results:
                 is_outage = result.error is not None and self._note_failure(session, result.error)
-                if isinstance(result, _Settlement):
-                    classifications.save(session, self._lease, result.classification, result.promise, self._writes)
-                else:
+                if isinstance(result, _Setback):
                     self._set_back(session, ticket, result, is_outage)
+                elif classifications.save(session, self._lease, result.classification, result.promise, self._writes):
+                    saved.append((ticket, result.classification))
+            outcome.note_latencies(session, saved)
             for proposal in self._by_engine(results)[-1:]:
                 outcome.note_answer(session, proposal)
                 self._probes = False

@@ -7,7 +7,7 @@ from jobs import again
 from receiver import queue, settings
 from receiver.clock import now
 from receiver.log import configure
-from receiver.record import deliveries, digests, errands, leases, pauses
+from receiver.record import deliveries, digests, errands, latencies, leases, pauses
 from receiver.record.database import opened
 
 _AT_ONCE = 500
@@ -41,7 +41,7 @@ def sweep() -> None:
 
 
 def retain() -> None:
-    """The job that drops the raw bytes of old deliveries. Safe to run twice: what is gone is gone."""
+    """The job that drops old deliveries' raw bytes and merges old latencies. Safe to run twice: gone is gone."""
     config = settings.load()
     configure(config.log_level)
     before = now() - timedelta(days=config.raw_retention_days)
@@ -50,3 +50,5 @@ def retain() -> None:
         while emptied == _AT_ONCE:
             with record.write() as session:
                 emptied = deliveries.empty_before(session, before, _AT_ONCE)
+        with record.write() as session:
+            latencies.merge(session, now())

@@ -1,5 +1,7 @@
 """From a decision to the row that is kept, and what an engine's failure means for all tickets."""
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
@@ -8,8 +10,8 @@ from jobs.decide import Decision
 from jobs.engines import BudgetError, EngineError, Proposal
 from receiver.catalog import Catalog
 from receiver.clock import now
-from receiver.record import alarms, outages
-from receiver.record.models import Classification
+from receiver.record import alarms, latencies, outages
+from receiver.record.models import Classification, Ticket
 
 BUDGET_ALARM = "budget"
 
@@ -49,6 +51,22 @@ def classification(
         answer_key=proposal.answer_key,
         cost_micros=proposal.cost_micros,
     )
+
+
+def note_latencies(session: Session, saved: Sequence[tuple[Ticket, Classification]]) -> None:
+    """Count how long the engine took, and for a ticket that is classified for the first time its whole way."""
+    moment = now()
+    keys = [
+        latencies.key(latencies.MODEL, row.latency_ms, moment)
+        for _, row in saved
+        if not row.repeated and (row.latency_ms or not row.fallback)  # A stand-in takes no time.
+    ]
+    keys += [
+        latencies.key(latencies.WHOLE, (moment - ticket.received_at) / timedelta(milliseconds=1), moment)
+        for ticket, _ in saved
+        if ticket.category is None
+    ]
+    latencies.add(session, Counter(keys))
 
 
 def note_answer(session: Session, proposal: Proposal) -> None:

@@ -7,6 +7,7 @@ lacks is recorded; so nothing doubles, however often and by however many this ru
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +19,7 @@ from jobs.pull import PullError
 from receiver import queue, settings, sources
 from receiver.clock import now
 from receiver.log import configure
-from receiver.record import alarms, deliveries, tickets, timetable
+from receiver.record import alarms, deliveries, latencies, tickets, timetable
 from receiver.record.database import Record, opened
 from receiver.record.deliveries import Arrival, Content
 from receiver.record.tickets import IncomingTicket
@@ -136,6 +137,7 @@ def _with(url: str, name: str, value: str) -> str:
 
 def bring_in(record: Record, source: Source, items: Sequence[Any]) -> int:
     """Record those of the items that the record lacks, as one delivery; returns how many tickets that were."""
+    began = time.perf_counter()
     read = [_read(source, item) for item in items]
     usable = [(document, ticket) for document, content in read for ticket in content.tickets]
     if unusable := sum(not content.tickets for _, content in read):
@@ -148,6 +150,8 @@ def bring_in(record: Record, source: Source, items: Sequence[Any]) -> int:
             return 0
         content = source.completing(Content(_newest([ticket for _, ticket in lacking])))
         delivery = deliveries.record(session, arrival, content)
+        took = (time.perf_counter() - began) * 1000
+        latencies.note(session, latencies.ACCEPT, [took] * delivery.accepted, now())
     return delivery.accepted + delivery.updated
 
 

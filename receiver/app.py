@@ -24,6 +24,7 @@ from receiver.dashboard import error_page, formats, frame, sign_in
 from receiver.log import configure
 from receiver.record.database import Record
 from receiver.settings import Settings
+from receiver.stopwatch import Stopwatch
 
 _RETRY_AFTER_SECONDS = 10
 # The most impatient of the helpdesks we know waits five seconds for an answer, and shall hear why there is none.
@@ -54,6 +55,7 @@ def create_app(config: Settings | None = None) -> Flask:
     app.extensions["plans"] = plans.configured(config)
     app.extensions["api_token"] = secrets.api_token(config)
     app.extensions["record"] = Record(config.database_url, patience=_PATIENCE_SECONDS)
+    app.extensions["stopwatch"] = Stopwatch(app.extensions["record"])
     app.extensions["redis"] = queue.connect(config.redis_url, timeout=0.05)
     # Looking at many jobs takes longer than asking whether Redis answers.
     app.extensions["jobs_redis"] = queue.connect(config.redis_url, timeout=0.25)

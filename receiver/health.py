@@ -1,19 +1,20 @@
 """For supervisors and monitoring: is the process up, can it work, and its numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import redis
 from flask import Blueprint, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from receiver import queue
 from receiver.clock import now
-from receiver.record import overview
+from receiver.record import latencies, overview
 from receiver.record.database import Record, is_at_head
 
 blueprint = Blueprint("health", __name__)
@@ -57,6 +58,7 @@ class _Numbers(Collector):
     def collect(self) -> Iterator[Metric]:
         with self._record.read() as session:
             counts = overview.counts(session, now())
+            stages = latencies.of_all_time(session)
         for noun in ("tickets", "deliveries"):
             family = GaugeMetricFamily(f"ticket_attribution_{noun}", f"{noun} by status", labels=["status"])
             for status, count in counts[noun].items():
@@ -68,3 +70,17 @@ class _Numbers(Collector):
             "ticket_attribution_oldest_due_seconds", "how long the first of them waits", value=due["oldest_seconds"]
         )
         yield GaugeMetricFamily("ticket_attribution_alarms", "alarms that are up", value=len(counts["alarms"]))
+        times = HistogramMetricFamily("ticket_attribution_stage_seconds", "how long a stage takes", labels=["stage"])
+        for stage in latencies.STAGES:
+            times.add_metric([stage], **_cumulative(stages.get(stage, {})))
+        yield times
+
+
+def _cumulative(histogram: Mapping[int, int]) -> dict[str, Any]:
+    """A histogram as Prometheus has it: of our many buckets every seventh, which is about twice the one before."""
+    bounds = {latencies.GROWTH**number / 1000: number for number in range(0, 200, 7)}
+    buckets = [
+        (f"{bound:.6g}", sum(many for at, many in histogram.items() if at < number)) for bound, number in bounds.items()
+    ]
+    total = sum(many * latencies.middle(number) / 1000 for number, many in histogram.items())
+    return {"buckets": [*buckets, ("+Inf", sum(histogram.values()))], "sum_value": total}

@@ -1,6 +1,7 @@
 """POST /webhooks/<source>: verify, parse, record, wake, acknowledge, and stop."""
 
 import hmac
+import time
 from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, jsonify, request
@@ -8,7 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from receiver import intake, queue, samples
 from receiver.clock import now
-from receiver.record import deliveries
+from receiver.record import deliveries, latencies
 from receiver.record.deliveries import Arrival, Content
 from receiver.record.models import QUARANTINED, Delivery
 from receiver.signatures import Message, SignatureError, glpi
@@ -23,13 +24,15 @@ _ENCODINGS = ("", "identity", "gzip")
 @blueprint.post("/<source_name>", strict_slashes=False)
 def receive(source_name: str) -> ResponseReturnValue:
     """Take one delivery in; what is answered with 200 is stored durably."""
-    source = _source(source_name)
+    source, began = _source(source_name), time.perf_counter()
     arrival, content = _arrival(source)
     if samples.HEADER in request.headers:
         return _rehearse(source, arrival, content)
     delivery, first = _record(source, arrival, content)
     if first is None and delivery.accepted + delivery.updated:
         current_app.extensions["waker"].wake(queue.CLASSIFY)
+        took = (time.perf_counter() - began) * 1000
+        current_app.extensions["stopwatch"].note(latencies.ACCEPT, took, delivery.accepted)
     return _acknowledge(source, delivery, first)
 
 

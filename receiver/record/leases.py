@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, literal, select, true, update
 from sqlalchemy.orm import Session
 
-from receiver.record import tallies
+from receiver.record import latencies, tallies
 from receiver.record.models import FAILED, Ticket
 from receiver.record.tickets import is_received
 
@@ -39,17 +39,19 @@ def claim_suspects(
 def _claim(
     session: Session, lease: str, crashes: int, limit: int, now: datetime, source: str | None
 ) -> Sequence[Ticket]:
-    due = (
-        select(Ticket.id)
+    due = session.execute(
+        select(Ticket.id, Ticket.claimable_at)
         .where(is_received, Ticket.claimable_at <= now, Ticket.lease.is_(None), Ticket.crashes == crashes)
         .where(_of(source))
         .order_by(Ticket.claimable_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
-    )
+    ).all()
+    waits = ((now - since) / timedelta(milliseconds=1) for _, since in due)
+    latencies.note(session, latencies.WAIT, waits, now)
     return session.scalars(
         update(Ticket)
-        .where(Ticket.id.in_(due.scalar_subquery()))
+        .where(Ticket.id.in_([ticket_id for ticket_id, _ in due]))
         .values(lease=lease, claimable_at=now + LEASE, attempts=Ticket.attempts + 1)
         .returning(Ticket),
         execution_options={"synchronize_session": False},

@@ -272,6 +272,18 @@ class Spending(Base):
     cost_micros: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
+class Latency(Base):
+    """How often a stage took as long as a bucket says, in the slot of time that begins `at` (seconds since 1970)."""
+
+    __tablename__ = "latencies"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    at: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    bucket: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    count: Mapped[int] = mapped_column(BigInteger)
+
+
 class Endpoint(Base):
     """What was learned of a model at an endpoint, such as that it takes no strict schema."""
 

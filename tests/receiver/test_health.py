@@ -1,5 +1,7 @@
 """What supervisors and monitoring are told."""
 
+import math
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,7 @@ from sqlalchemy import text
 from receiver import secrets
 from receiver.app import create_app
 from receiver.clock import now
-from receiver.record import alarms, leases, overview
+from receiver.record import alarms, latencies, leases, overview
 from receiver.record.database import Record, migrate, opened
 from receiver.settings import Settings
 from tests.factories import deliver, due_ticket, incoming, settle
@@ -143,7 +145,8 @@ def test_the_numbers_are_those_of_the_record(monitor: FlaskClient, record: Recor
         for status, count in counts[noun].items():
             assert numbers.pop(f"ticket_attribution_{noun}{status}") == count
     assert numbers.pop("ticket_attribution_oldest_due_seconds") >= 0
-    assert numbers == {"ticket_attribution_due_tickets": 6, "ticket_attribution_alarms": 1}
+    others = {name: value for name, value in numbers.items() if "_stage_seconds_" not in name}
+    assert others == {"ticket_attribution_due_tickets": 6, "ticket_attribution_alarms": 1}
 
 
 def test_every_state_has_a_number_even_in_an_empty_record(monitor: FlaskClient) -> None:
@@ -164,3 +167,16 @@ def test_numbers_that_cannot_be_read_are_refused_in_the_one_shape_of_errors(conf
         assert (answer.status_code, answer.content_type) == (503, "application/json")
         assert int(answer.headers["Retry-After"]) > 0
         assert str(tmp_path) not in answer.text
+
+
+def test_the_stages_are_histograms_whose_buckets_hold_what_was_noted(monitor: FlaskClient, record: Record) -> None:
+    with record.write() as session:
+        latencies.note(session, "wait", [5, 5, 2000], now())
+    bucket = re.compile(r"ticket_attribution_stage_seconds_bucket(.+)wait")
+    found = {
+        float(name[1]): value for key, value in _metrics(monitor).items() if (name := bucket.fullmatch(key)) is not None
+    }
+    assert found[math.inf] == 3
+    assert {value for bound, value in found.items() if bound < 0.0045} == {0}
+    assert {value for bound, value in found.items() if 0.01 < bound < 1.9} == {2}
+    assert {value for bound, value in found.items() if bound > 4.2} == {3}
