@@ -1,5 +1,5 @@
 """The pages: one module and one blueprint each, named after the page, behind the guard that app.py sets above them."""
 
-from receiver.dashboard import deliveries, jobs, overview
+from receiver.dashboard import account, deliveries, jobs, overview, people
 
-BLUEPRINTS = (overview.blueprint, jobs.blueprint, deliveries.blueprint)
+BLUEPRINTS = (overview.blueprint, jobs.blueprint, deliveries.blueprint, people.blueprint, account.blueprint)

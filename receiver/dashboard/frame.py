@@ -9,14 +9,16 @@ from flask import Flask, current_app, request
 from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
+from receiver import auth
 from receiver.record import alarms, tallies, tickets
+from receiver.record.people import ADMIN, OPERATOR, VIEWER
 
 _FRESH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
 class Place:
-    """A page the rail leads to; its blueprint is `<name>_pages`, `key` follows `g`."""
+    """A page the rail leads to, for people of this `role`; its blueprint is `<name>_pages`, `key` follows `g`."""
 
     name: str
     label: str
@@ -24,6 +26,7 @@ class Place:
     key: str | None = None
     below: bool = False
     pocket: bool = False
+    role: str = VIEWER
 
 
 PLACES = (
@@ -36,8 +39,8 @@ PLACES = (
     Place("quality", "Quality", "/quality"),
     Place("catalog", "Catalog", "/catalog"),
     Place("sources", "Sources", "/sources"),
-    Place("people", "People", "/people", below=True),
-    Place("audit", "Audit", "/audit", below=True),
+    Place("people", "People", "/people", below=True, role=ADMIN),
+    Place("audit", "Audit", "/audit", below=True, role=OPERATOR),
 )
 
 
@@ -62,7 +65,7 @@ def _around() -> dict[str, Any]:
         return {"places": (), "pulse": None}
     known = current_app.blueprints
     return {
-        "places": [place for place in PLACES if f"{place.name}_pages" in known],
+        "places": [place for place in PLACES if f"{place.name}_pages" in known and auth.may(place.role)],
         "at_place": _at_place(),
         "pulse": current_app.extensions["pulse"](),
     }

@@ -15,7 +15,7 @@ _USED_EVERY = timedelta(minutes=1)
 
 
 def issue(
-    session: Session, person_id: int, name: str, role: str, read_only: bool, days: int, now: datetime
+    session: Session, person_id: int, name: str, role: str, read_only: bool, days: int, moment: datetime
 ) -> tuple[ApiToken, str]:
     """A new token of a person, and its text, which nobody can be told again."""
     text = PREFIX + secrets.token_urlsafe(32)
@@ -25,8 +25,8 @@ def issue(
         name=name,
         role=role,
         read_only=read_only,
-        created_at=now,
-        expires_at=now + timedelta(days=days),
+        created_at=moment,
+        expires_at=moment + timedelta(days=days),
     )
     session.add(token)
     session.flush()

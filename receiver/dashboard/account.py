@@ -1,0 +1,127 @@
+"""Your account: name, password, where you are signed in, and your API tokens."""
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from receiver import auth, pace, passwords
+from receiver.api.pages import ID
+from receiver.clock import now
+from receiver.dashboard import forms
+from receiver.record import api_tokens, audit, browser_sessions, sign_in_tries
+from receiver.record.database import Record
+from receiver.record.models import Person
+
+blueprint = Blueprint("account_pages", __name__, url_prefix="/account")
+
+_MOST_TOKENS = 50
+
+
+@blueprint.get("")
+@auth.needs(auth.VIEWER)
+def account_page() -> ResponseReturnValue:
+    """What you may change about yourself."""
+    return _page()
+
+
+def _page(errors: dict[str, str] | None = None, fresh: str | None = None) -> ResponseReturnValue:
+    moment, person_id = now(), current_user.person_id
+    with _record().read() as session:
+        person = session.get_one(Person, person_id)
+        tokens, browsers = api_tokens.of(session, person_id), browser_sessions.count(session, person_id, moment)
+    roles = auth.ROLES[: auth.ROLES.index(person.role) + 1]
+    shown = render_template(
+        "account.html", person=person, tokens=tokens, browsers=browsers, roles=roles, moment=moment, fresh=fresh,
+        errors=errors or {}, form=request.form,
+    )  # fmt: skip
+    return shown, 422 if errors else 200
+
+
+@blueprint.post("/name")
+@auth.needs(auth.VIEWER)
+def change_name() -> ResponseReturnValue:
+    """Be called otherwise."""
+    values, errors = forms.read(forms.Name())
+    if errors:
+        return _page(errors)
+    with _record().write() as session:
+        person = session.get_one(Person, current_user.person_id)
+        person.name = values["name"]
+        audit.note(session, auth.caller(), "change name", f"person {person.id}", now())
+    return _back("Your name is changed.")
+
+
+@blueprint.post("/password")
+@auth.needs(auth.VIEWER)
+def change_password() -> ResponseReturnValue:
+    """Set a new password, for whoever knows the one of today; every other session ends."""
+    with _record().read() as session:
+        person = session.get_one(Person, current_user.person_id)
+    wrong = passwords.problem(request.form.get("password", ""), person.email)
+    if wrong:
+        return _page({"password": wrong})
+    known: passwords.Passwords = current_app.extensions["passwords"]
+    keys = pace.keys(person.email, person)
+    with _record().write() as session:
+        waits = sign_in_tries.begin(session, keys, now())
+    if waits or not known.fits(request.form.get("current", ""), person.password_hash):
+        told = "There were too many tries; wait a quarter of an hour." if waits else "This is not your password."
+        return _page({"current": told})
+    kept = known.hash(request.form["password"])
+    with _record().write() as session:
+        session.get_one(Person, person.id).password_hash = kept
+        browser_sessions.end_all(session, person.id, but=current_user.id)
+        sign_in_tries.forgive(session, keys[:1])
+        audit.note(session, auth.caller(), "change password", f"person {person.id}", now())
+    return _back("The password is changed, and every other browser signed out.")
+
+
+@blueprint.post("/sign-out-everywhere")
+@auth.needs(auth.VIEWER)
+def sign_out_everywhere() -> ResponseReturnValue:
+    """End every session but this one."""
+    with _record().write() as session:
+        browser_sessions.end_all(session, current_user.person_id, but=current_user.id)
+        audit.note(session, auth.caller(), "sign out everywhere", f"person {current_user.person_id}", now())
+    return _back("Every other browser is signed out.")
+
+
+@blueprint.post("/tokens")
+@auth.needs(auth.VIEWER)
+def make_token() -> ResponseReturnValue:
+    """Make an API token, which is shown once; it may never do more than its person."""
+    values, errors = forms.read(forms.Token())
+    if not errors and not auth.may(values["role"]):
+        errors = {"role": f"Not above your own role, {current_user.role}."}
+    if errors:
+        return _page({f"token-{name}": told for name, told in errors.items()})
+    moment, person_id = now(), current_user.person_id
+    with _record().write() as session:
+        if len(api_tokens.of(session, person_id)) >= _MOST_TOKENS:
+            abort(409, f"You have {_MOST_TOKENS} tokens; revoke some first.")
+        token, text = api_tokens.issue(session, person_id, moment=moment, **values)
+        details = {"token": token.name, "role": token.role, "read_only": token.read_only}
+        audit.note(session, auth.caller(), "make token", f"person {person_id}", moment, details)
+    return _page(fresh=text)
+
+
+@blueprint.post(f"/tokens/<{ID}:token_id>/revoke")
+@auth.needs(auth.VIEWER)
+def revoke_token(token_id: int) -> ResponseReturnValue:
+    """Make one of your tokens worthless."""
+    with _record().write() as session:
+        token = api_tokens.revoke(session, current_user.person_id, token_id) or abort(404)
+        audit.note(
+            session, auth.caller(), "revoke token", f"person {current_user.person_id}", now(), {"token": token.name}
+        )
+    return _back(f"The token {token.name} is revoked.")
+
+
+def _back(words: str) -> ResponseReturnValue:
+    flash(words)
+    return redirect(url_for("account_pages.account_page"))
+
+
+def _record() -> Record:
+    record: Record = current_app.extensions["record"]
+    return record

@@ -1,0 +1,269 @@
+"""People and their accounts: inviting, roles, disabling, and tokens that never do more than their person."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+from lxml import html as markup  # type: ignore[import-untyped]
+from werkzeug.test import TestResponse
+
+from receiver.clock import now
+from receiver.record import api_tokens, audit, people
+from receiver.record.database import Record
+from receiver.record.models import ApiToken, Person
+from tests.conftest import ADMIN, PASSWORD
+from tests.factories import csrf, due_ticket, person, settle, sign_in_as
+from tests.receiver.test_dashboard import HOSTILE, no_way_in
+
+
+@pytest.fixture
+def admin(client: FlaskClient, record: Record) -> FlaskClient:
+    sign_in_as(client, record, people.ADMIN, email="ada@example.com", name="Ada", password_hash="x")
+    return client
+
+
+def _send(client: FlaskClient, path: str, **form: Any) -> TestResponse:
+    return client.post(path, data={"csrf_token": csrf(client), **form}, follow_redirects=True)
+
+
+def _said(answer: TestResponse) -> str:
+    return " ".join(markup.fromstring(answer.text).find_class("toasts")[0].text_content().split())
+
+
+def _once(answer: TestResponse) -> str:
+    """What a page shows this once."""
+    return str(markup.fromstring(answer.text).find_class("once")[0].text_content())
+
+
+def _now(record: Record, found: Person) -> Person:
+    with record.read() as session:
+        return session.get_one(Person, found.id)
+
+
+def _actions(record: Record) -> list[tuple[str, str, str]]:
+    with record.read() as session:
+        return [(entry.who, entry.action, entry.subject) for entry in reversed(audit.page(session, 50))]
+
+
+def test_who_is_invited_comes_in_by_the_link_and_is_what_they_were_invited_as(
+    app: Flask, admin: FlaskClient, record: Record
+) -> None:
+    shown = _once(_send(admin, "/people", name="Lin", email=" Lin@Example.com", role="reviewer"))
+    link = re.sub(r"^http://[^/]+", "", shown)
+    assert shown.startswith("http://127.0.0.1:8000/sign-in/")
+    assert link not in admin.get("/people").text
+    other = app.test_client()
+    form = {"csrf_token": csrf(other, link), "name": "Lin Q", "password": "a long password here"}
+    assert other.post(link, data=form).status_code == 302
+    assert "lin@example.com · reviewer" in other.get("/").text
+    assert [other.get(path).status_code for path in ("/people", "/account")] == [403, 200]
+    assert [action for _, action, _ in _actions(record)] == ["invite", "set password"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"email": ADMIN.upper()}, "already somebody"),
+        ({"email": "nobody"}, "Not a valid email"),
+        ({"email": ""}, "about-email"),
+        ({"name": ""}, "Between 1 and 100"),
+        ({"role": "owner"}, "One of viewer"),
+    ],
+)
+def test_a_wrong_invitation_is_explained(admin: FlaskClient, wrong: dict[str, str], told: str) -> None:
+    answer = _send(admin, "/people", **{"name": "Lin", "email": "lin@example.com", "role": "viewer"} | wrong)
+    assert answer.status_code == 422
+    assert told in answer.text
+
+
+def test_a_role_holds_from_the_next_click_on(app: Flask, admin: FlaskClient, record: Record) -> None:
+    other = app.test_client()
+    lin = sign_in_as(other, record, people.OPERATOR, name="Lin")
+    assert "Lin is viewer now" in _said(_send(admin, f"/people/{lin.id}/role", role="viewer"))
+    assert other.post("/digests", data={"csrf_token": csrf(other)}).status_code == 403
+    assert _actions(record) == [("ada@example.com", "change role", f"person {lin.id}")]
+
+
+def test_who_is_disabled_is_out_at_once_with_every_token(app: Flask, admin: FlaskClient, record: Record) -> None:
+    other = app.test_client()
+    lin = sign_in_as(other, record, people.OPERATOR, name="Lin")
+    bearer = _bearer(_token(other))
+    assert app.test_client().get("/api/stats", headers=bearer).status_code == 200
+    assert "signed out everywhere" in _said(_send(admin, f"/people/{lin.id}/disable"))
+    assert other.get("/").status_code == 302
+    assert app.test_client().get("/api/stats", headers=bearer).status_code == 401
+    assert _send(admin, f"/people/{lin.id}/link").status_code == 409
+    assert "may sign in again" in _said(_send(admin, f"/people/{lin.id}/enable"))
+    assert other.get("/").status_code == 302
+    assert "/sign-in/" in _once(_send(admin, f"/people/{lin.id}/link"))
+
+
+@pytest.mark.parametrize(("action", "form"), [("disable", {}), ("role", {"role": "operator"})])
+def test_the_last_admin_who_can_come_in_stays(
+    admin: FlaskClient, record: Record, action: str, form: dict[str, str]
+) -> None:
+    with record.write() as session:
+        grace = people.by_email(session, ADMIN)
+        assert grace
+        people.disable(session, grace)
+    ada = next(found for found in _everybody(record) if found.name == "Ada")
+    person(record, people.ADMIN, name="Invited, and has never answered")
+    assert "last active admin" in _said(_send(admin, f"/people/{ada.id}/{action}", **form))
+    assert (_now(record, ada).active, _now(record, ada).role) == (True, "admin")
+
+
+def _everybody(record: Record) -> list[Person]:
+    with record.read() as session:
+        return list(people.everybody(session, 50))
+
+
+def test_a_new_link_voids_the_one_before(app: Flask, admin: FlaskClient, record: Record) -> None:
+    lin = person(record, name="Lin")
+    first, second = (_once(_send(admin, f"/people/{lin.id}/link")).rpartition("/")[2] for _ in "12")
+    assert [app.test_client().get(f"/sign-in/{token}").status_code for token in (first, second)] == [403, 200]
+
+
+def test_hostile_names_stay_text(admin: FlaskClient, record: Record) -> None:
+    lin = person(record, name=HOSTILE, email=HOSTILE)
+    _send(admin, f"/people/{lin.id}/role", role="reviewer")
+    for path in ("/people", f"/people/{lin.id}"):
+        page = markup.fromstring(admin.get(path).text)
+        no_way_in(page)
+        assert HOSTILE in page.text_content()
+
+
+def _token(client: FlaskClient, **form: Any) -> str:
+    answer = _send(client, "/account/tokens", **{"name": "nightly", "role": "viewer", "days": "90"} | form)
+    assert answer.status_code == 200, answer.text
+    return _once(answer)
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_a_token_is_shown_once_and_names_its_person(app: Flask, client: FlaskClient, record: Record) -> None:
+    lin = sign_in_as(client, record, people.REVIEWER)
+    token = _token(client, role="reviewer")
+    assert token.startswith(api_tokens.PREFIX)
+    assert token not in client.get("/account").text
+    with record.read() as session:
+        assert token not in str(vars(session.query(ApiToken).one()))
+    ticket = due_ticket(record)
+    settle(record, ticket)
+    answer = app.test_client().post(f"/api/tickets/{ticket}/review", json={}, headers=_bearer(token))
+    assert answer.get_json()["classification"]["reviewer"] == lin.email
+
+
+def test_a_token_may_what_its_role_may_and_its_person_still_may(
+    app: Flask, client: FlaskClient, record: Record
+) -> None:
+    lin = sign_in_as(client, record, people.OPERATOR)
+    looks, acts, reads = _token(client), _token(client, role="operator"), _token(client, role="operator", read_only="1")
+
+    def code(token: str, method: str = "POST") -> int:
+        return app.test_client().open("/api/digests", method=method, headers=_bearer(token)).status_code
+
+    assert [code(token, "GET") for token in (looks, acts, reads)] == [200, 200, 200]
+    assert [code(token) for token in (looks, acts, reads)] == [403, 409, 403]
+    with record.write() as session:
+        session.get_one(Person, lin.id).role = people.VIEWER
+    assert code(acts) == 403
+    assert code(acts + "x", "GET") == 401
+    assert app.test_client().get("/", headers=_bearer(acts)).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"role": "operator"}, {"role": "admin"}, {"days": "367"}, {"days": "x"}, {"name": ""}]
+)
+def test_nobody_makes_a_token_above_themselves_or_without_an_end(
+    client: FlaskClient, record: Record, wrong: dict[str, str]
+) -> None:
+    sign_in_as(client, record, people.REVIEWER)
+    form = {"name": "mine", "role": "viewer", "days": "30"} | wrong
+    assert _send(client, "/account/tokens", **form).status_code == 422
+    with record.read() as session:
+        assert session.query(ApiToken).count() == 0
+
+
+def test_a_token_expires_and_its_use_is_written_down_once_a_minute(
+    app: Flask, client: FlaskClient, record: Record
+) -> None:
+    sign_in_as(client, record)
+
+    def used() -> Any:
+        assert app.test_client().get("/api/stats", headers=_bearer(token)).status_code == 200
+        with record.read() as session:
+            return session.query(ApiToken).one().last_used_at
+
+    with time_machine.travel(now(), tick=False) as clock:
+        token = _token(client, days="1")
+        first = used()
+        clock.shift(timedelta(seconds=59))
+        assert used() == first
+        clock.shift(timedelta(seconds=1))
+        assert used() == now()
+        clock.shift(timedelta(days=1))
+        refused = app.test_client().get("/api/stats", headers=_bearer(token))
+    assert refused.status_code == 401
+    assert "has expired" in refused.text
+
+
+def test_a_token_is_revoked_by_its_person_or_an_admin_and_by_nobody_else(
+    app: Flask, admin: FlaskClient, record: Record
+) -> None:
+    lin, eve = app.test_client(), app.test_client()
+    who = sign_in_as(lin, record, people.REVIEWER)
+    sign_in_as(eve, record, people.OPERATOR)
+    tokens = [_token(lin), _token(lin)]
+    assert _send(eve, "/account/tokens/1/revoke").status_code == 404
+    assert _send(eve, f"/people/{who.id}/tokens/1/revoke").status_code == 403
+    assert "is revoked" in _said(_send(lin, "/account/tokens/1/revoke"))
+    assert "is revoked" in _said(_send(admin, f"/people/{who.id}/tokens/2/revoke"))
+    assert [app.test_client().get("/api/stats", headers=_bearer(token)).status_code for token in tokens] == [401, 401]
+
+
+def _signed_in(app: Flask) -> FlaskClient:
+    client = app.test_client()
+    form = {"csrf_token": csrf(client, "/sign-in"), "email": ADMIN, "password": PASSWORD}
+    assert client.post("/sign-in", data=form).status_code == 302
+    return client
+
+
+def test_a_new_password_needs_the_old_one_and_ends_every_other_session(app: Flask, record: Record) -> None:
+    here, there = _signed_in(app), _signed_in(app)
+    path, good = "/account/password", {"current": PASSWORD, "password": "another long password"}
+    assert _send(here, path, **good | {"current": "a guess"}).status_code == 422
+    assert _send(here, path, **good | {"password": "short"}).status_code == 422
+    assert _send(here, path, **good | {"password": ADMIN}).status_code == 422
+    assert there.get("/").status_code == 200
+    assert "is changed" in _said(_send(here, path, **good))
+    assert (here.get("/").status_code, there.get("/").status_code) == (200, 302)
+    codes = {_send(here, path, current="a guess", password="another long password").status_code for _ in range(12)}
+    assert codes == {422}
+    assert "too many tries" in _send(here, path, **good | {"current": "another long password"}).text
+
+
+def test_signing_out_everywhere_leaves_this_browser(app: Flask, record: Record) -> None:
+    here, there = _signed_in(app), _signed_in(app)
+    assert "in 2 browsers" in here.get("/account").text
+    _send(here, "/account/sign-out-everywhere")
+    assert (here.get("/").status_code, there.get("/").status_code) == (200, 302)
+    assert "in this browser only" in here.get("/account").text
+
+
+def test_a_changed_name_is_shown(client: FlaskClient, record: Record) -> None:
+    sign_in_as(client, record)
+    assert "Lin Q" in _send(client, "/account/name", name=" Lin Q ").text
+    assert _send(client, "/account/name", name="").status_code == 422
+
+
+def test_the_rail_shows_what_a_role_may_open(app: Flask, record: Record) -> None:
+    for role, shown in ((people.VIEWER, False), (people.ADMIN, True)):
+        client = app.test_client()
+        sign_in_as(client, record, role)
+        assert ('href="/people"' in client.get("/").text) == shown
