@@ -73,7 +73,7 @@ def test_a_sample_asks_no_helpdesk_and_wakes_nobody(
     config: Settings, record: Record, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file, body = tmp_path / "sources.yaml", tmp_path / "mine.json"
-    entry = f"profile: zendesk, secrets: [{desks.SECRET}], api: {{url: 'http://127.0.0.1:9', token: t}}"
+    entry = f"profile: zendesk, secrets: [{desks.SECRET}], api: {{url: 'http://127.0.0.1:9', user: u, token: t}}"
     file.write_text(f"sources: {{thin: {{{entry}, write_back: {{labels: [x]}}}}}}")
     body.write_text('{"id": 7, "short_description": "VPN down"}')
     environment.setenv("SOURCES_FILE", str(file))
