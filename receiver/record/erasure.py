@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from receiver.record import linear_models, tombstones, traces
-from receiver.record.models import Classification, Delivery, DigestTicket, Errand, ExampleRow, Ticket
+from receiver.record.models import Classification, Delivery, DigestTicket, Errand, ExampleRow, Ticket, Verdict
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def erase_requester(session: Session, requester: str) -> Erasure:
     session.execute(delete(ExampleRow).where(ExampleRow.ticket_id.in_(ticket_ids)))
     session.execute(delete(DigestTicket).where(DigestTicket.ticket_id.in_(ticket_ids)))
     session.execute(delete(Errand).where(Errand.ticket_id.in_(ticket_ids)))
+    session.execute(delete(Verdict).where(Verdict.ticket_id.in_(ticket_ids)))
     session.execute(delete(Classification).where(Classification.ticket_id.in_(ticket_ids)))
     erased = session.execute(
         delete(Ticket).where(func.lower(Ticket.requester_email) == address).returning(Ticket.id),

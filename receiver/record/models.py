@@ -212,6 +212,38 @@ class Classification(Base):
     before: Mapped[dict[str, Any] | None]
 
 
+class Verdict(Base):
+    """What the last review of an engine's answer says of it: the entry that was found, and the one a person chose.
+
+    It repeats what it needs of both classifications, so that figures over months are read from one small table. `day`
+    is the review's, in UTC.
+    """
+
+    __tablename__ = "verdicts"
+    __table_args__ = (
+        Index("ix_verdicts_ticket_id", "ticket_id"),
+        Index("ix_verdicts_day", "day"),
+        Index("ix_verdicts_source_day", "source", "day"),
+    )
+
+    judged_id: Mapped[int] = mapped_column(
+        _Id, ForeignKey("classifications.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("tickets.id"))
+    day: Mapped[str]
+    source: Mapped[str]
+    engine: Mapped[str]
+    model: Mapped[str]
+    prompt_version: Mapped[str | None]
+    catalog_version: Mapped[str]
+    confidence: Mapped[float]
+    flagged: Mapped[bool]
+    found_category: Mapped[str]
+    found_type: Mapped[str]
+    chosen_category: Mapped[str]
+    chosen_type: Mapped[str]
+
+
 class Errand(Base):
     """What a helpdesk is to be asked or told about a ticket: its missing fields, or one of its classifications.
 

@@ -9,7 +9,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from receiver.catalog import Catalog, RequestType
-from receiver.record import classifications, examples, tallies
+from receiver.record import classifications, examples, tallies, verdicts
 from receiver.record.models import CLASSIFIED, NEEDS_REVIEW, REVIEWED, Classification, Ticket
 from receiver.sla import Hours
 
@@ -65,6 +65,7 @@ def review(
     _unlearn_answers(session, ticket_id, kind)
     decision = _decision(ticket, before, kind, catalog.version, reviewer, now)
     classifications.replace_current(session, ticket.source, decision, writes)
+    verdicts.settle(session, ticket)
     if decision.steers:
         examples.forget(session, ticket_id)
     else:

@@ -11,9 +11,10 @@ from jobs.__main__ import main
 from jobs.decide import Decision
 from jobs.engines import Engine, Proposal, TicketText
 from jobs.engines.local import LocalEngine
-from jobs.evaluate.figures import Labelled, Outcome, calibration_error, coverage, measure, wilson
+from jobs.evaluate.figures import Labelled, Outcome, measure
 from jobs.evaluate.report import describe
 from receiver import catalog as catalogs
+from receiver import figures
 from tests.peers import llm
 from tests.peers.http import Answer, Peer, Request
 
@@ -124,24 +125,8 @@ def test_a_name_of_two_categories_counts_among_the_three_under_its_label() -> No
     assert twice.is_in_top_3
 
 
-def test_coverage_stops_where_errors_pass_the_budget() -> None:
-    right = [outcome(number, "VPN", "VPN", 1 - number / 100) for number in range(20)]
-    wrong = outcome(50, "VPN", "Mouse", 0.5)
-    assert coverage([*right, wrong], 0.05) == 1.0
-    assert coverage([*right, wrong], 0.02) == 20 / 21
-    assert coverage([outcome(1, "VPN", "Mouse", 0.9)], 0.05) == 0
-
-
-def test_equal_confidences_do_not_flatter_the_coverage() -> None:
-    assert coverage([outcome(1, "VPN", "VPN", 0.9), outcome(2, "VPN", "Mouse", 0.9)], 0.05) == 0
-
-
-def test_the_calibration_error_is_the_mean_gap() -> None:
-    assert calibration_error([outcome(1, "VPN", "VPN", 0.95), outcome(2, "VPN", "Mouse", 0.95)]) == pytest.approx(0.45)
-
-
 def test_the_interval_narrows_with_tickets_not_with_rounds(engine: Engine) -> None:
-    low, high = wilson(0.5, 10)
+    low, high = figures.wilson(0.5, 10)
     assert (round(low, 3), round(high, 3)) == (0.237, 0.763)
     repeated = [outcome(number % 10, "VPN", "VPN" if number % 2 else "Mouse", 0.5) for number in range(100)]
     assert measure(repeated, engine)["request_type"]["interval_95"] == pytest.approx([low, high])
