@@ -18,7 +18,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-screenshot: .venv/installed
+screenshot: .venv/installed-dev
 	$(BIN)/python -m demo.screenshot docs/overview.png
 
 bench: .venv/installed-dev

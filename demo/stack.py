@@ -35,9 +35,10 @@ def samples() -> list[dict[str, Any]]:
     return [json.loads(line) for line in SAMPLES.read_text(encoding="utf-8").splitlines()]
 
 
-def configure(folder: Path) -> Settings:
-    """The embedded defaults, with their data in `folder` and the web server on a free port."""
-    return settings.load({"DATA_DIR": str(folder), "PORT": str(_free_port()), "RECIPIENT_EMAIL": "manager@example.com"})
+def configure(folder: Path, **more: str) -> Settings:
+    """The embedded defaults, with their data in `folder` and the web server on a free port; `more` goes before them."""
+    usual = {"DATA_DIR": str(folder), "PORT": str(_free_port()), "RECIPIENT_EMAIL": "manager@example.com"}
+    return settings.load(usual | more)
 
 
 def _free_port() -> int:
@@ -46,14 +47,15 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(folder: Path, config: Settings) -> subprocess.Popen[bytes]:
-    """The stack, on the embedded defaults whatever this shell's environment and .env say, once it is ready."""
+def start(folder: Path, config: Settings, **more: str) -> subprocess.Popen[bytes]:
+    """The stack on the embedded defaults and `more`, whatever this shell and .env say, once it is ready."""
     ours = {field.name.upper() for field in fields(Settings)} | {"OPENAI_API_BASE"}
     environment = {name: value for name, value in os.environ.items() if name not in ours} | {
         "DATA_DIR": str(config.data_dir),
         "PORT": str(config.port),
         "RECIPIENT_EMAIL": ",".join(config.recipient_email),
         "PYTHONPATH": str(ROOT),
+        **more,
     }
     with (folder / "stack.log").open("wb") as log:
         command = [sys.executable, "-m", "jobs", "up"]

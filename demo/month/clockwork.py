@@ -18,7 +18,7 @@ from demo.month.writing import INJECTION, Writer, Written
 from jobs import digest as digest_job
 from receiver import intake, plans, samples, sources
 from receiver.catalog import Catalog
-from receiver.record import audit, classifications, deliveries, digests, leases, reviews, spending
+from receiver.record import audit, classifications, deliveries, digests, leases, people, reviews, spending
 from receiver.record import catalogs as catalog_rows
 from receiver.record.database import Record
 from receiver.record.models import Classification, Delivery, Digest, Spending, Ticket
@@ -28,6 +28,7 @@ from receiver.signatures import Message
 
 DAYS = 30
 PEOPLE = ("mara.lindholm@example.com", "tobias.keller@example.com", "ana.ribeiro@example.com")
+_ROLES = (people.ADMIN, people.OPERATOR, people.REVIEWER)
 _BUSY_DAY, _WEEKEND = 168, 17
 _HOURS = {7: 4, 8: 12, 9: 15, 10: 13, 11: 11, 12: 6, 13: 10, 14: 11, 15: 9, 16: 7, 17: 4, 18: 2, 20: 1, 22: 1, 3: 1}
 _LOCATION = "the shipped catalog"
@@ -67,6 +68,10 @@ class Month:
     def run(self) -> None:
         """Let the month pass; what belongs to one day, up to its digest, is one transaction."""
         self._plan_month()
+        with self._record.write() as session:
+            for who, role in zip(PEOPLE, _ROLES, strict=True):
+                name = who.partition("@")[0].replace(".", " ").title()
+                people.add(session, who, name, role, self._begin, password_hash="!")  # No password is right.  # noqa: S106
         while self._events:
             until = self._next_cut(self._events[0][0])
             with self._record.write() as session:
@@ -191,7 +196,7 @@ class Month:
     # Reviews.
 
     def _plan_review(self, ticket: Known, found: Classification) -> None:
-        wanted = 0.95 if found.review_reason else 0.06
+        wanted = 0.95 if found.review_reason else 0.08
         if self._chance.random() < wanted:
             later = found.created_at + timedelta(hours=self._chance.expovariate(1 / 11))
             self._at(self._at_work(later), self._reviews(ticket, self._chance.choices(PEOPLE, (5, 3, 2))[0]))

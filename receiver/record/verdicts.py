@@ -58,7 +58,7 @@ class Day(NamedTuple):
     """How many answers were judged on a day, and how many were right in request type and in category."""
 
     day: str
-    count: int
+    judged: int
     right: int
     right_category: int
 

@@ -13,8 +13,6 @@ names = st.sampled_from(["VPN", "Wi-Fi", "Printer", "Mouse"])
 pairs = st.lists(st.tuples(names, names), min_size=1, max_size=60)
 sureness = st.sampled_from([0.0, 0.1, 0.55, 0.9, 0.95, 1.0]) | st.floats(0, 1)
 scored = st.lists(st.tuples(sureness, st.booleans()), min_size=1)
-    st.tuples(st.sampled_from([0.0, 0.1, 0.55, 0.9, 0.95, 1.0]) | st.floats(0, 1), st.booleans()), min_size=1
-)
 
 
 @given(n=st.integers(1, 5000), data=st.data())

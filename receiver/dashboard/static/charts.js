@@ -17,6 +17,8 @@
     return days ? text.slice(0, 10) : `${text.slice(0, 10)} ${text.slice(11, 16)} UTC`;
   };
 
+  const dayOf = (seconds) => new Date(seconds * 1000).toLocaleDateString("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+
   // A line's name stands at its end, in its colour; two names that would touch make room for each other.
   const endLabels = (plot, chart) => {
     const ends = chart.series.map((line, index) => {
@@ -49,8 +51,12 @@
     if (index == null) return;
     const at = chart.kind === "number" ? written("")(plot.data[0][index]) : moment(plot.data[0][index], chart.kind === "day");
     const said = chart.series.map((line, number) => `${line.label} ${written(chart.unit)(plot.data[number + 1][index])}`);
+    if (chart.band) said.push(`${written(chart.unit)(chart.band.low[index])} to ${written(chart.unit)(chart.band.high[index])}`);
+    if (chart.counts) said.push(`of ${written("")(chart.counts[index])}`);
     tip.textContent = [at, ...said].join(" · ");
   };
+
+  const edge = { width: 0, stroke: "transparent", points: { show: false } };  // Of a band, which is its filling.
 
   const options = (chart, width, tip) => {
     const axis = { stroke: colour("--soft"), font: "11px system-ui, sans-serif", grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
@@ -60,11 +66,12 @@
       cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
       scales: { x: { time: chart.kind !== "number" }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), chart.top ?? (high > 0 ? high * 1.08 : 1)] } },
-      axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 56, values: (_, ticks) => ticks.map(written(chart.unit)) }],
+      axes: [{ ...axis, grid: { show: false }, ...(chart.kind === "day" ? { values: (_, ticks) => ticks.map(dayOf), incrs: [1, 2, 3, 7, 14, 28, 91, 364].map((days) => days * 86400) } : {}) }, { ...axis, size: 56, values: (_, ticks) => ticks.map(written(chart.unit)) }],
       series: [{}, ...chart.series.map((line, index) => ({
-        label: line.label, stroke: colour(LINES[index]), width: 2, points: { show: chart.x.length < 3 },
-        fill: index === 0 && chart.series.length === 1 ? `color-mix(in srgb, ${colour(LINES[0])} 12%, transparent)` : undefined,
-      }))],
+        label: line.label, stroke: colour(LINES[index]), width: 2, points: { show: chart.x.length < 3 || Boolean(chart.band) },
+        fill: index === 0 && chart.series.length === 1 && !chart.band ? `color-mix(in srgb, ${colour(LINES[0])} 12%, transparent)` : undefined,
+      })), ...(chart.band ? [edge, edge] : [])],
+      bands: chart.band ? [{ series: [chart.series.length + 2, chart.series.length + 1], fill: `color-mix(in srgb, ${colour(LINES[0])} 16%, transparent)` }] : [],
       hooks: { draw: [(plot) => { if (chart.series.length > 1 || chart.named) endLabels(plot, chart); }], setCursor: [(plot) => hover(plot, chart, tip)] },
     };
   };
@@ -75,7 +82,7 @@
     const place = figure.querySelector(".canvas");
     const tip = figure.querySelector(".tip");
     if (!chart.x.length) return;
-    drawn.set(figure, new uPlot(options(chart, place.clientWidth, tip), [chart.x, ...chart.series.map((line) => line.values)], place));
+    drawn.set(figure, new uPlot(options(chart, place.clientWidth, tip), [chart.x, ...chart.series.map((line) => line.values), ...(chart.band ? [chart.band.low, chart.band.high] : [])], place));
   };
 
   const drawAll = () => {
