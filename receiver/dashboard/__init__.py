@@ -2,4 +2,4 @@
 
 from receiver.dashboard import account, deliveries, jobs, overview, people, quality
 
-BLUEPRINTS = (overview.blueprint, jobs.blueprint, deliveries.blueprint, people.blueprint, account.blueprint, quality.blueprint)
+BLUEPRINTS = tuple(page.blueprint for page in (overview, jobs, deliveries, people, account, quality))

@@ -92,13 +92,12 @@ def test_window_source_and_version_are_in_the_url(person: FlaskClient, record: R
     _reviewed(record, shipped, at=now() - timedelta(days=20))
     _reviewed(record, shipped, at=now() - timedelta(days=80))
     reviewed = {
-        "days=7": "1 answers", "": "2 answers", "days=90": "3 answers", "days=8": "2 answers",
-        "source=desk": "1 answers", "model=m-1": "1 answers", "prompt_version=p-1&days=90": "1 answers", "catalog_version=no": "0 answers",
-        "endpoint=x&_external=1&_scheme=javascript&category=none": "2 answers",
+        "": 2, "days=7": 1, "days=90": 3, "days=8": 2, "source=desk": 1, "model=m-1": 1, "catalog_version=no": 0,
+        "prompt_version=p-1&days=90": 1, "endpoint=x&_external=1&_scheme=javascript&category=none": 2,
     }  # fmt: skip
     for query, expected in reviewed.items():
         [count] = _page(person, query).find_class("count")
-        assert count.text_content().startswith(expected), query
+        assert count.text_content() == f"{expected} answers reviewed", query
     assert "remove" in _page(person, "source=desk").find_class("chips")[0].text_content()
 
 

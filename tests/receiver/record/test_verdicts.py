@@ -109,7 +109,7 @@ def test_the_migration_finds_in_histories_what_settling_writes(record: Record, h
         rows = table_of(Verdict).select().order_by(Verdict.judged_id)
         settled = session.execute(rows).all()
         session.query(Verdict).delete()
-        migration = ScriptDirectory(str(database.MIGRATIONS)).get_revision("0012").module
+        migration = ScriptDirectory(str(database.MIGRATIONS)).get_revision("0014").module
         with Operations.context(MigrationContext.configure(session.connection())):
             migration.op.execute(migration._past())
         assert session.execute(rows).all() == settled
