@@ -80,8 +80,8 @@ def test_a_scope_takes_a_window_a_source_and_versions(record: Record, shipped: C
     assert _judged(record, Scope(since, catalog_version="other")) == []
     with record.read() as session:
         assert len(verdicts.newest(session, ALL, limit=2)) == 2
-        days = verdicts.by_day(session, Scope(since, model="a"))
-    assert days == [Day("2026-03-02", 1, 1, 1), Day("2026-03-11", 1, 1, 1)]
+        by_day = verdicts.by_day(session, Scope(since, model="a"))
+    assert by_day == [Day("2026-03-02", 1, 1, 1), Day("2026-03-11", 1, 1, 1)]
 
 
 def test_an_erased_ticket_leaves_no_verdict(record: Record, config: Settings, shipped: Catalog) -> None:
