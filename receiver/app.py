@@ -32,7 +32,7 @@ _PATIENCE_SECONDS = 3.0
 _WRONG_FIELDS = "What was sent is wrong in the places that `errors` names; mend them and send it again."
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 

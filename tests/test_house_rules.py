@@ -87,7 +87,7 @@ def test_every_queue_is_served_by_the_procfile() -> None:
     assert {timed.queue for timed in schedule.TIMETABLE} <= served
 
 
-@pytest.mark.parametrize("path", [queue.CLASSIFY_JOB, queue.DIGEST_JOB])
+@pytest.mark.parametrize("path", [queue.CLASSIFY_JOB, queue.DIGEST_JOB, queue.PREVIEW_JOB])
 def test_every_dotted_job_path_resolves(path: str) -> None:
     module, _, function = path.rpartition(".")
     assert callable(getattr(import_module(module), function))

@@ -1,10 +1,8 @@
 """The overview: counts, the latest tickets and digests."""
 
-from flask import Blueprint, current_app, flash, redirect, render_template, url_for
+from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
 
-from receiver import auth
-from receiver.api.digests import claim_digest_now
 from receiver.api.stats import redis_state
 from receiver.clock import now
 from receiver.record import digests, overview, tickets
@@ -23,12 +21,3 @@ def overview_page() -> ResponseReturnValue:
         latest = tickets.page(session, {}, _LATEST)
         sent = digests.page(session, _LATEST)
     return render_template("overview.html", counts=counts, tickets=latest, digests=sent, redis=redis_state())
-
-
-@blueprint.post("/digests")
-@auth.needs(auth.OPERATOR)
-def send_digest() -> ResponseReturnValue:
-    """Send a digest now."""
-    digest = claim_digest_now(now())
-    flash(f"Digest {digest.id} is on its way." if digest else "Nothing was settled since the last digest.")
-    return redirect(url_for("overview_pages.overview_page"))

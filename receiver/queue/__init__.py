@@ -14,6 +14,7 @@ QUEUES = (CLASSIFY, DIGEST, MAINTENANCE, OUTGOING, TRAINING)
 
 CLASSIFY_JOB = "jobs.classify.classify_due"
 DIGEST_JOB = "jobs.digest.send_due"
+PREVIEW_JOB = "jobs.digest.preview_job"
 OUTGOING_JOB = "jobs.outgoing.errands.run_due"
 
 # A classify job stops claiming after its budget and then waits for what is in flight.

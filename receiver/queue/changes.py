@@ -117,6 +117,6 @@ def _is_retried(connection: "redis.Redis", job_id: str) -> bool:
     return True
 
 
-def run_now(connection: "redis.Redis", name: str, job: str) -> None:
-    """Enqueue a job of the timetable by its dotted path, before its time. Raises redis.RedisError."""
-    queue(name, connection).enqueue(job, result_ttl=SHORT_TTL, failure_ttl=7 * 86400, description=job)
+def run_now(connection: "redis.Redis", name: str, job: str, *words: str) -> None:
+    """Enqueue a job by its dotted path, with these words for it. Raises redis.RedisError."""
+    queue(name, connection).enqueue(job, *words, result_ttl=SHORT_TTL, failure_ttl=7 * 86400, description=job)

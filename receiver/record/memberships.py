@@ -20,6 +20,14 @@ class Filter:
     status: tuple[str, ...] = ()
     at_risk: bool = False
 
+    @property
+    def lines(self) -> Sequence[str]:
+        """What it asks for, a line each, as a person reads it."""
+        asked = [("category", self.category), ("request type", self.request_type), ("source", self.source)]
+        asked.append(("status", tuple(name.replace("_", " ") for name in self.status)))
+        lines = [f"{name} {' or '.join(names)}" for name, names in asked if names]
+        return [*lines, "at risk"] if self.at_risk else lines
+
     def condition(self) -> ColumnElement[bool]:
         """What SQL can say of it; the case of letters does not matter.
 

@@ -1,0 +1,115 @@
+"""The page Digests: who sees what, who may change what, and that a mail on it can do nothing."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from lxml import html as markup  # type: ignore[import-untyped]
+
+from jobs import digest as digest_job
+from receiver import queue
+from receiver.clock import now
+from receiver.dashboard import digests as page_module
+from receiver.record import digests, people
+from receiver.record.database import Record
+from receiver.record.digests import Envelope
+from receiver.settings import Settings
+from tests.factories import csrf, due_ticket, settle, sign_in_as
+from tests.receiver.test_dashboard import HOSTILE, no_way_in
+
+PAGES = ("/digests", "/digests/1", "/digests/preview/digest")
+
+
+@pytest.fixture
+def hostile(record: Record, config: Settings) -> None:
+    """A digest that was sent, of a ticket and with a fate that attack whoever looks at them."""
+    settle(record, due_ticket(record, short_description=HOSTILE), category=HOSTILE, request_type=HOSTILE)
+    sent = digest_job.send_now(record, config)
+    assert sent
+    with record.write() as session:
+        digests.mark(session, sent.id, "held", now(), error=HOSTILE, recipients=[HOSTILE], period=HOSTILE)
+
+
+def pages(client: FlaskClient) -> list[Any]:
+    answers = [client.get(path) for path in PAGES]
+    assert [answer.status_code for answer in answers] == [200] * len(PAGES)
+    return [markup.fromstring(answer.text) for answer in answers]
+
+
+@pytest.mark.usefixtures("hostile")
+def test_hostile_text_stays_text(client: FlaskClient, record: Record, config: Settings) -> None:
+    sign_in_as(client, record)
+    digest_job.preview(record, config)
+    for page in pages(client):
+        for frame in page.xpath("//iframe"):
+            assert (frame.get("sandbox"), frame.get("src").startswith("/digests/")) == ("", True)
+            frame.drop_tree()
+        no_way_in(page)
+
+
+@pytest.mark.usefixtures("hostile")
+def test_a_mail_is_framed_where_nothing_can_run(client: FlaskClient, record: Record, config: Settings) -> None:
+    sign_in_as(client, record)
+    digest_job.preview(record, config)
+    for path in ("/digests/1/mail", "/digests/preview/digest/mail"):
+        answer = client.get(path)
+        policy = answer.headers["Content-Security-Policy"].split("; ")
+        assert {"sandbox", "default-src 'none'", "frame-ancestors 'self'"} <= set(policy)
+        assert not any(rule.startswith(("script-src", "connect-src", "form-action")) for rule in policy)
+        shown = markup.fromstring(answer.text)
+        assert shown.xpath("//script | //iframe | //object | //form | //link") == []
+        assert all(source.startswith("data:image/png;base64,") for source in shown.xpath("//img/@src"))
+
+
+@pytest.mark.usefixtures("hostile")
+@pytest.mark.parametrize(("role", "may"), [(people.VIEWER, False), (people.REVIEWER, False), (people.OPERATOR, True)])
+def test_operators_change_and_others_look(client: FlaskClient, record: Record, role: str, may: bool) -> None:
+    sign_in_as(client, record, role)
+    offered = {form.action for page in pages(client) for form in page.forms}
+    changes = {"/digests", "/digests/1/resend", "/digests/1/redrive", "/digests/1/mark-sent"}
+    assert (offered & changes == changes) if may else not offered & changes
+    assert "/digests/preview" in offered
+    for path in sorted(changes):
+        answer = client.post(path, data={"csrf_token": csrf(client), "name": "digest"})
+        assert (answer.status_code == 403) is not may
+    with record.read() as session:
+        assert [found.id for found in digests.page(session, 9)] == ([2, 1] if may else [1])
+
+
+def test_a_preview_is_asked_for_by_name(client: FlaskClient, record: Record, app: Flask, config: Settings) -> None:
+    sign_in_as(client, record, people.VIEWER)
+    settle(record, due_ticket(record))
+    form = {"csrf_token": csrf(client), "name": "digest"}
+    assert client.post("/digests/preview", data=form | {"name": "weekly"}).status_code == 404
+    waits = client.post("/digests/preview", data=form, follow_redirects=True)
+    assert "A worker builds it" in waits.text
+    assert client.get("/digests/preview/digest/mail").status_code == 404
+    assert client.get("/digests/preview/..%2F..%2Fsecret/mail").status_code == 404
+    waiting = queue.queue(queue.DIGEST, app.extensions["redis"]).get_jobs()
+    job = next(job for job in waiting if job.func_name == queue.PREVIEW_JOB)
+    job.perform()
+    built = client.get(waits.request.full_path)
+    assert "As it would be sent" in built.text
+    assert client.get("/digests/preview/digest/workbook").data[:2] == b"PK"
+    with record.read() as session:
+        assert digests.page(session, 9) == []
+
+
+def test_old_history_is_a_page_away(
+    client: FlaskClient, record: Record, monkeypatch: pytest.MonkeyPatch, config: Settings
+) -> None:
+    sign_in_as(client, record)
+    monkeypatch.setattr(page_module, "_AT_ONCE", 2)
+    settle(record, due_ticket(record))
+    with record.write() as session:
+        for number in range(5):
+            period = f"2026-03-0{number + 1}T08:00:00+00:00"
+            assert digests.claim(session, period, Envelope((), "x"), now(), even_empty=True)
+    found, path = [], "/digests"
+    while path:
+        page = markup.fromstring(client.get(path).text)
+        found += [row.text_content().split()[1] for row in page.xpath("//tr[@data-row]")]
+        path = next(iter(page.xpath("//nav[@class='pages']//a[text()='Older']/@href")), "")
+    assert found == ["5", "4", "3", "2", "1"]
+    assert "2026-03-05 08:00" in client.get("/digests").text
