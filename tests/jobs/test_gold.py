@@ -28,8 +28,8 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 def test_categories_and_request_types_are_found(figures: dict[str, Any]) -> None:
     assert figures["n"] == figures["tickets"] == 110
-    assert figures["request_type"]["accuracy"] >= 0.75
-    assert figures["category"]["accuracy"] >= 0.83
+    assert figures["request_type"]["accuracy"] >= 0.78
+    assert figures["category"]["accuracy"] >= 0.84
     assert figures["request_type"]["top_3_accuracy"] >= 0.93
 
 
@@ -40,5 +40,5 @@ def test_no_request_type_is_lost_altogether(figures: dict[str, Any]) -> None:
 
 
 def test_the_confidence_means_what_it_says(figures: dict[str, Any]) -> None:
-    assert figures["ece"] <= 0.12
+    assert figures["ece"] <= 0.1
     assert figures["coverage_at_5_percent_error"] >= 0.2

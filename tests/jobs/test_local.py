@@ -181,12 +181,26 @@ def test_ordinary_text_is_read_whole(text: str) -> None:
 
 def test_the_scale_follows_the_catalog_and_single_rows_are_no_reason_to_trust_it() -> None:
     clear, vague = np.eye(3) * 0.5, np.eye(3) * 0.05
-    none, few = fitted(np.empty((0, 3)), []), fitted(clear, [0, 1, 2])
-    many = fitted(np.tile(clear, (100, 1)), [0, 1, 2] * 100)
+    none, few = fitted(np.empty((0, 3)), [], 0), fitted(clear, [0, 1, 2], 1)
+    many = fitted(np.tile(clear, (100, 1)), [0, 1, 2] * 100, 100)
     assert none.temperature > few.temperature > many.temperature
-    assert none.described == 0 < few.described < many.described < 1
+    assert none.confidence(vague[0]) < few.confidence(vague[0]) < many.confidence(vague[0])
     assert many.confidence(clear[0]) > many.confidence(vague[0])
     assert many.confidence(clear[0] - 10) == 0
+
+
+def test_a_script_that_the_catalog_does_not_use_is_no_noise(engine: LocalEngine) -> None:
+    asked = TicketText(
+        "パスワードを忘れました", "パソコンにログインするためのパスワードを思い出せません。再設定をお願いします。"
+    )
+    assert engine.propose(asked).label == "Reset forgotten password"
+    assert engine.propose(asked).confidence > 0.6
+
+
+def test_a_subject_is_heard_beside_a_long_text(engine: LocalEngine) -> None:
+    chat = "Hello everybody, I hope you are well. I am Ada, at the desk by the window. It began after lunch today. " * 4
+    assert engine.propose(TicketText("VPN drops", chat)).label == "VPN Connection Issue"
+    assert engine.propose(TicketText("  ", "VPN drops")).label == "VPN Connection Issue"
 
 
 @pytest.mark.parametrize("name", ["?", "a" * 200, "(*"])

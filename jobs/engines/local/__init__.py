@@ -52,7 +52,7 @@ class LocalEngine:
         self._places = {(entry.kind.category, entry.kind.name): place for place, entry in enumerate(self._entries)}
         self._fallback = self._places[catalog.fallback.category, catalog.fallback.name]
         self._likeness = Likeness(self._entries)
-        self._scale = fitted(*self._likeness.rehearse())
+        self._scale = fitted(*self._likeness.rehearse(), self._likeness.examples)
         self._learning = threading.Lock()
         self._memory = Memory()
         self._linear: Linear | None = None
@@ -61,8 +61,8 @@ class LocalEngine:
         """The most similar entry, or that of a reviewed ticket which this one repeats, or the linear model's."""
         memory = self._memory
         text = reading.evidence(ticket)
-        vector = encode([text])[0]
-        scores = self._likeness.scores(text, vector) + memory.support(vector, self._places)
+        vector, subject = encode([text, reading.subject(ticket)])
+        scores = self._likeness.scores(text, vector, subject) + memory.support(vector, self._places)
         if reading.is_empty(text):
             return self._proposal(self._fallback, 0.0, scores, "the ticket says nothing")
         if repeated := self._repeated(memory, vector):
@@ -72,7 +72,7 @@ class LocalEngine:
         place = int(np.argmax(scores))
         if learnt := self._by_linear(ticket, place):
             return self._proposal(*learnt, scores, "the words of reviewed tickets of this kind")
-        limit = _SAYS_LITTLE if reading.says_little(text) else 1.0
+        limit = _SAYS_LITTLE if reading.says_little(text) or self._likeness.is_noise(text) else 1.0
         confidence = min(self._scale.confidence(scores), limit)
         return self._proposal(place, confidence, scores, self._reason(place, text, vector))
 

@@ -1,8 +1,9 @@
 """From scores to a confidence that means what it says, for any catalog.
 
-How far scores lie apart depends on how richly a catalog is written, so the scale is taken from the catalog itself:
-its own examples are scored as if they were tickets, and the temperature is that under which the right entries are
-most likely (temperature scaling, https://arxiv.org/abs/1706.04599).
+What tells right from wrong is how far the best entry is ahead of the second. How much a distance means depends on how
+the catalog is written, so its unit is taken from the catalog itself: its own examples are scored as if they were
+tickets, and the temperature is that under which the right entries are most likely (temperature scaling,
+https://arxiv.org/abs/1706.04599). Tickets are more misleading than such examples, by an amount that was measured.
 """
 
 from collections.abc import Sequence
@@ -13,48 +14,49 @@ import numpy as np
 from jobs.engines.local.ngrams import Scores
 
 _TEMPERATURES = np.geomspace(0.01, 0.3, 60)
-# A ticket is more misleading than a catalog's examples: what they make odds of a hundred to one is six to one. Platt's
-# slope and offset (https://doi.org/10.7551/mitpress/1113.003.0008), fitted on 264 tickets by two hands that knew
-# nothing but the names of two catalogs.
-_SLOPE, _OFFSET = 0.36, 0.36
-# What holds for a catalog of bare names, and counts as much as so many examples do.
-_BARE_TEMPERATURE, _BARE_FAMILIAR, _BARE_SLOPE, _BARE_WEIGHT = 0.08, 0.15, 0.8, 20
+# Platt's slope and offset (https://doi.org/10.7551/mitpress/1113.003.0008) of the log-odds of the best entry against
+# the second: for bare names, and for endless examples. Between them, the more examples an entry has, the nearer to the
+# latter; _HALFWAY is where it is half way. Fitted on 206 tickets by two hands, under ten catalogs from names alone to
+# 26 examples an entry, and rounded.
+_BARE, _RICH, _HALFWAY = np.array([0.8, -1.3]), np.array([0.4, 0.7]), 5
+# What holds where there are no examples, and counts as much as so many do.
+_BARE_TEMPERATURE, _BARE_FAMILIAR, _BARE_WEIGHT = 0.08, 0.15, 20
 # Of the weakest tenth of a catalog's own examples; a ticket below that says nothing the catalog knows.
 _FAMILIAR = 0.8
-_LIMITS = (1e-6, 1 - 1e-6)
+_NOTHING = -1.0  # The score of what has nothing in common with a ticket.
 
 
 @dataclass(frozen=True)
 class Scale:
     """`temperature` turns differences of scores into odds; a best score below `familiar` is no evidence.
 
-    `described` is 0 for a catalog of bare names, and nears 1 the more examples there are.
+    `slope` and `offset` make what is true of tickets out of what is true of the catalog's examples.
     """
 
     temperature: float
     familiar: float
-    described: float
-
-    def shares(self, scores: Scores) -> Scores:
-        """How likely each entry is; they add up to one."""
-        return _softmax(scores, self.temperature)
+    slope: float
+    offset: float
 
     def confidence(self, scores: Scores) -> float:
         """How likely the best entry is to be the right one, between 0 and 1."""
-        share = np.clip(self.shares(scores).max(), *_LIMITS)
-        log_odds = np.log(share / (1 - share))
-        bare = _sigmoid(_BARE_SLOPE * log_odds)
-        right = self.described * _sigmoid(_SLOPE * log_odds + _OFFSET) + (1 - self.described) * bare
-        return float(right * np.clip(scores.max() / self.familiar, 0, 1))
+        second, best = np.sort(scores)[-2:] if len(scores) > 1 else (_NOTHING, scores[0])
+        right = _sigmoid(self.slope * (best - second) / self.temperature + self.offset)
+        return float(right * np.clip(best / self.familiar, 0, 1))
 
 
-def fitted(scores: Scores, truths: Sequence[int]) -> Scale:
-    """The scale under which each row's `scores` best tell its truth; nearer that of bare names the fewer there are."""
+def fitted(scores: Scores, truths: Sequence[int], examples: float) -> Scale:
+    """The scale under which each row's `scores` best tell its truth; nearer that of bare names the fewer there are.
+
+    `examples` is how many there are of an entry, on average.
+    """
     bare = np.array([np.log(_BARE_TEMPERATURE), _BARE_FAMILIAR])
     count = len(truths) if scores.shape[1] > 1 else 0
-    described = count / (count + _BARE_WEIGHT)
-    temperature, familiar = described * (_own(scores, truths) if count else bare) + (1 - described) * bare
-    return Scale(float(np.exp(temperature)), max(float(familiar), _BARE_FAMILIAR), described)
+    own = count / (count + _BARE_WEIGHT)
+    temperature, familiar = own * (_own(scores, truths) if count else bare) + (1 - own) * bare
+    rich = examples / (examples + _HALFWAY)
+    slope, offset = rich * _RICH + (1 - rich) * _BARE
+    return Scale(float(np.exp(temperature)), max(float(familiar), _BARE_FAMILIAR), float(slope), float(offset))
 
 
 def _own(scores: Scores, truths: Sequence[int]) -> Scores:

@@ -21,6 +21,7 @@ class NgramIndex:
         spread = Counter(gram for counts in self._counts for gram in counts)
         self._rarity = {gram: float(np.log(1 + self._size / count)) for gram, count in spread.items()}
         self._places: dict[str, list[tuple[int, float]]] = {gram: [] for gram in spread}
+        self._alphabet = set("".join(spread))
         for place, counts in enumerate(self._counts):
             for gram, weight in self._weighted(counts).items():
                 self._places[gram].append((place, weight))
@@ -37,6 +38,12 @@ class NgramIndex:
         """What the text would share with a document that it is part of, were it not."""
         rest = self._weighted(self._counts[place] - Counter(ngrams(text)))
         return sum(weight * rest.get(gram, 0.0) for gram, weight in self._weighted(Counter(ngrams(text))).items())
+
+    def is_noise(self, text: str) -> bool:
+        """Whether the text is written in the documents' letters, and yet shares not one run of them."""
+        grams = ngrams(text)
+        letters = {letter for gram in grams for letter in gram if letter.isalpha()}
+        return letters <= self._alphabet and not any(gram in self._places for gram in grams)
 
     def _weighted(self, counts: Counter[str]) -> dict[str, float]:
         weights = {gram: count * self._rarity[gram] for gram, count in counts.items() if gram in self._rarity}

@@ -31,6 +31,12 @@ def evidence(ticket: TicketText) -> str:
     return f"{subject}. {body}"[:MAX_TEXT].strip()
 
 
+def subject(ticket: TicketText) -> str:
+    """The subject alone; the whole text where it says nothing."""
+    found = without_commands(ticket.short_description[:MAX_TEXT])
+    return evidence(ticket) if is_empty(found) else found
+
+
 def without_commands(text: str) -> str:
     """The text without what tells a classifier what to answer; all of it where nothing else is said."""
     kept = "".join(part for part in _PARTS.findall(text) if not _COMMANDS.search(part)).strip()
