@@ -50,6 +50,7 @@ def classification(
         repeated=proposal.repeated,
         answer_key=proposal.answer_key,
         cost_micros=proposal.cost_micros,
+        example_ids=list(proposal.example_ids) or None,
     )
 
 

@@ -33,7 +33,8 @@ class Proposal:
 
     `second_opinion` is what the local engine would have said, `steers` whether the text tries to command the model.
     `stood_in` says that another model should have answered, `answer_key` by what an identical ticket finds this answer;
-    `repeated` is an answer that was found so, which had been `mended` then. `cost_micros` is in millionths.
+    `repeated` is an answer that was found so, which had been `mended` then. `cost_micros` is in millionths, and
+    `example_ids` are of the reviewed tickets that the model was shown.
     """
 
     label: str
@@ -52,6 +53,7 @@ class Proposal:
     answer_key: str | None = None
     repeated: bool = False
     mended: bool = False
+    example_ids: tuple[int, ...] = ()
 
 
 class EngineError(Exception):

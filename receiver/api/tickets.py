@@ -6,10 +6,10 @@ from flask import abort, current_app
 from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf
 
-from receiver import auth, queue, sla, sources
+from receiver import auth, reviewing, sla
 from receiver.api.errors import Blueprint
 from receiver.api.pages import ID, PageQuery, columns, page_of
-from receiver.catalog import CatalogError, in_force
+from receiver.catalog import CatalogError
 from receiver.clock import now
 from receiver.record import classifications, lists, reviews, tickets
 from receiver.record.models import TICKET_STATES, Classification, Ticket
@@ -134,19 +134,14 @@ def get_ticket(ticket_id: int) -> dict[str, Any]:
 def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
     """Confirm what a ticket is attributed to ({}), or correct it; from then on no engine changes it."""
     choice = (body["category"], body["request_type"]) if body else None
-    settings = current_app.extensions["settings"]
     try:
-        entries = in_force.in_force(current_app.extensions["record"], settings, asks=False)
+        found = reviewing.review(ticket_id, choice)
     except CatalogError as error:
         abort(409, f"There is nothing to choose from: {error}")
-    writes = sources.writing_back(current_app.extensions["sources"])
-    with current_app.extensions["record"].write() as session:
-        try:
-            found = reviews.review(session, ticket_id, choice, entries, auth.caller(), now(), writes, settings.hours)
-        except reviews.UnknownEntryError as error:
-            abort(422, str(error))
-        except reviews.NothingToConfirmError as error:
-            abort(409, str(error))
+    except reviews.UnknownEntryError as error:
+        abort(422, str(error))
+    except reviews.NothingToConfirmError as error:
+        abort(409, str(error))
     if found is None:
         abort(404, "There is no ticket with this id.")
     return _ticket(found.ticket, found.classification) | {"learned": found.learned}
@@ -158,12 +153,11 @@ def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
 @auth.needs(auth.REVIEWER)
 def redrive_ticket(ticket_id: int) -> dict[str, Any]:
     """Have a ticket classified again, whatever became of it, unless a person has reviewed it."""
-    with current_app.extensions["record"].write() as session:
-        done = tickets.make_due(session, ticket_id, now())
+    done = reviewing.redrive([ticket_id])
+    with current_app.extensions["record"].read() as session:
         found = tickets.with_classification(session, ticket_id) or abort(404, "There is no ticket with this id.")
     if not done:
         abort(409, "A person has reviewed this ticket, and no engine overrules a person; review it again instead.")
-    current_app.extensions["waker"].wake(queue.CLASSIFY)
     return _ticket(*found)
 
 

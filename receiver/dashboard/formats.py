@@ -5,14 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 
+from receiver import sla
 from receiver.clock import now
+from receiver.record.models import Ticket
 
 _STEPS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def init_app(app: Flask) -> None:
     """Give the app's templates these filters."""
-    for name in (ago_text, moment, count, percent, duration, span, money, words, clock_text, in_unit):
+    for name in (ago_text, moment, count, percent, duration, span, money, words, clock_text, in_unit, sla_state, rough):
         app.jinja_env.filters[name.__name__] = name
 
 
@@ -62,6 +64,13 @@ def span(length: float | timedelta) -> str:
     return " ".join(filter(None, parts[:2])) or "0 s"
 
 
+def rough(length: timedelta) -> str:
+    """A longer time at a glance: `3 d`, `21 h`, `40 min`; up to two days in hours."""
+    seconds = abs(length.total_seconds())
+    size, unit = next((step for step in _STEPS if seconds >= step[0] * (2 if step[1] == "d" else 1)), (1, "s"))
+    return f"{math.floor(seconds / size)} {unit}"
+
+
 def money(amount: float) -> str:
     """An amount of the price table's currency; four digits below a cent."""
     return f"{amount:.4f}" if 0 < abs(amount) < 0.01 else f"{amount:,.2f}"
@@ -83,3 +92,8 @@ def in_unit(value: float | None, unit: str) -> str:
         return ""
     written = {"percent": percent, "ms": duration, "money": money}.get(unit)
     return written(value) if written else f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def sla_state(ticket: Ticket, at: datetime) -> str:
+    """How a ticket's promise stands: on_track, at_risk, breached, or none."""
+    return sla.state(ticket.due_at, ticket.at_risk_at, at)

@@ -48,6 +48,26 @@ def plan_write_back(
         _insert(session, [row], source, now)
 
 
+def take_back(session: Session, classification_id: int, earlier_id: int | None, now: datetime) -> bool:
+    """A classification is no longer meant; whether its helpdesk may have been told of it.
+
+    Where it was, or where this one was planned in the place of the `earlier` one, that is told (again).
+    """
+    errand = session.scalar(select(Errand).where(Errand.classification_id == classification_id))
+    if errand is None:
+        return False
+    attempted = errand.attempts > 0
+    if attempted:
+        errand.status = SUPERSEDED
+    else:
+        session.delete(errand)
+    session.flush()
+    again = (Errand.classification_id == earlier_id, *(() if attempted else (Errand.status == SUPERSEDED,)))
+    values = {"status": PENDING, "steps": 0, "attempts": 0, "claimable_at": now, "error": None}
+    session.execute(update(Errand).where(*again).values(**values))
+    return attempted
+
+
 def plan_completing(session: Session, source: str, written: Sequence[int], named: Sequence[str], now: datetime) -> None:
     """Have those of the tickets that a delivery has `written` without a requester completed before they are classified.
 
@@ -188,6 +208,12 @@ def failed(session: Session, limit: int) -> Sequence[Errand]:
     """The newest dead letters."""
     is_failed = Errand.status == literal(FAILED, literal_execute=True)
     return session.scalars(select(Errand).where(is_failed).order_by(Errand.id.desc()).limit(limit)).all()
+
+
+def about(session: Session, ticket_id: int, limit: int = 50) -> Sequence[Errand]:
+    """What a ticket's helpdesk was to be asked or told, newest first."""
+    query = select(Errand).where(Errand.ticket_id == ticket_id).order_by(Errand.id.desc()).limit(limit)
+    return session.scalars(query).all()
 
 
 def any_failed(session: Session, source: str, error: str | None = None) -> bool:

@@ -45,6 +45,13 @@ def forget_unlike(session: Session, texts: Mapping[int, Texts]) -> None:
                 forget(session, row.id)
 
 
+def among(session: Session, ids: Collection[int]) -> Sequence[tuple[int, str, str, str]]:
+    """Those of the examples that still are: the ticket, its short description, category and request type."""
+    columns = (ExampleRow.ticket_id, Ticket.short_description, ExampleRow.category, ExampleRow.request_type)
+    query = select(*columns).join(Ticket).where(ExampleRow.id.in_(list(ids)[:PARAMETERS]))
+    return [(row[0], row[1], row[2], row[3]) for row in session.execute(query.order_by(ExampleRow.id))]
+
+
 def extent(session: Session) -> tuple[int, int]:
     """How many examples there are and the newest one's id, 0 without any; it changes with every change of them."""
     count, newest = session.execute(select(func.count(), func.max(ExampleRow.id))).one()

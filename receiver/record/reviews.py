@@ -9,7 +9,7 @@ from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from receiver.catalog import Catalog, RequestType
-from receiver.record import classifications, examples, tallies, verdicts
+from receiver.record import classifications, examples, tallies, undoing, verdicts
 from receiver.record.models import CLASSIFIED, NEEDS_REVIEW, REVIEWED, Classification, Ticket
 from receiver.sla import Hours
 
@@ -25,13 +25,18 @@ class UnknownEntryError(Exception):
     """What the person chose is not in the catalog; the text names what is near."""
 
 
+class ChangedMeanwhileError(Exception):
+    """The ticket is not what the person saw when they decided; the text says what it is now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Review:
-    """A ticket as a person left it; `learned` says whether it became an example."""
+    """A ticket as a person left it; `learned` says whether it became an example, `before` what it was taken for."""
 
     ticket: Ticket
     classification: Classification
     learned: bool
+    before: tuple[str, str] | None
 
 
 def review(
@@ -43,14 +48,15 @@ def review(
     now: datetime,
     writes: Mapping[str, bool] | None = None,
     hours: Hours | None = None,
+    seen: int | None = None,
 ) -> Review | None:
     """Make the ticket `reviewed`, as `choice` (category, request type) or, without one, as it is attributed.
 
     The catalog is the one in force. Whoever classifies the ticket meanwhile loses the lease. A ticket whose attribution
     a digest may have told already, and which stays what it is, keeps its `settled`; any other will be told of again.
     The helpdesk is told of it where its source is among `writes`, see `classifications.save`. `hours` are those of the
-    SLA clock.
-    None where there is no such ticket. Raises NothingToConfirmError and UnknownEntryError.
+    SLA clock, and `seen` is the classification that the person had before them, 0 for none.
+    None where there is no such ticket. Raises NothingToConfirmError, UnknownEntryError and ChangedMeanwhileError.
     """
     # The lock of this number comes before a ticket's everywhere, or two writers could wait for each other.
     settled = tallies.add(session, "settled", 1)
@@ -58,19 +64,24 @@ def review(
     if ticket is None:
         return None
     before = classifications.current(session, ticket_id)
+    if seen is not None and seen != (before.id if before else 0):
+        raise ChangedMeanwhileError(_now_it_is(before))
     kind = _chosen(catalog, choice) if choice else _confirmed(catalog, ticket, before)
+    kept = undoing.kept(session, ticket, before)
     if not _stays(ticket, before, kind):
         ticket.settled = settled
     _settle(ticket, kind, hours)
-    _unlearn_answers(session, ticket_id, kind)
+    kept["answers"] = _unlearn_answers(session, ticket_id, kind)
     decision = _decision(ticket, before, kind, catalog.version, reviewer, now)
+    decision.before = kept
     classifications.replace_current(session, ticket.source, decision, writes)
     verdicts.settle(session, ticket)
     if decision.steers:
         examples.forget(session, ticket_id)
     else:
         examples.remember(session, ticket_id, kind.category, kind.name, now)
-    return Review(ticket, decision, learned=not decision.steers)
+    was = (before.category, before.request_type) if before else None
+    return Review(ticket, decision, learned=not decision.steers, before=was)
 
 
 def _chosen(catalog: Catalog, choice: tuple[str, str]) -> RequestType:
@@ -115,18 +126,26 @@ def _settle(ticket: Ticket, kind: RequestType, hours: Hours | None) -> None:
     ticket.lease, ticket.error, ticket.crashes = None, None, 0
 
 
-def _unlearn_answers(session: Session, ticket_id: int, kind: RequestType) -> None:
-    """An answer that a person found wrong is not given again to identical tickets."""
+def _unlearn_answers(session: Session, ticket_id: int, kind: RequestType) -> list[tuple[int, str | None]]:
+    """An answer that a person found wrong is not given again to identical tickets; returns what was unlearned."""
     wrong = or_(Classification.category != kind.category, Classification.request_type != kind.name)
-    keys = select(Classification.answer_key).where(
-        Classification.ticket_id == ticket_id, Classification.answer_key.is_not(None), wrong
+    mine = (Classification.ticket_id == ticket_id, Classification.answer_key.is_not(None), wrong)
+    keys = set(session.scalars(select(Classification.answer_key).where(*mine)))
+    found = Classification.answer_key.in_(keys)
+    rows = session.execute(select(Classification.id, Classification.answer_key).where(found)).all() if keys else []
+    if rows:
+        unlearn = update(Classification).where(found).values(answer_key=None)
+        session.execute(unlearn.execution_options(synchronize_session=False))
+    return [(row.id, row.answer_key) for row in rows]
+
+
+def _now_it_is(found: Classification | None) -> str:
+    if found is None:
+        return "This ticket waits to be classified again."
+    who = (
+        f"{found.reviewer} has reviewed this ticket meanwhile" if found.reviewer else "This ticket was classified again"
     )
-    session.execute(
-        update(Classification)
-        .where(Classification.answer_key.in_(keys.scalar_subquery()))
-        .values(answer_key=None)
-        .execution_options(synchronize_session=False)
-    )
+    return f"{who}: it is {found.category} / {found.request_type}."
 
 
 def _decision(

@@ -68,6 +68,8 @@ def settle(session: Session, ticket: Ticket) -> None:
     session.execute(delete(Verdict).where(Verdict.ticket_id == ticket.id))
     answer = review = None
     for row in reversed(classifications.history(session, ticket.id)):
+        if row.undone:
+            continue
         if row.reviewer is not None:
             review = row
             continue

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
 from jobs import steering
@@ -62,10 +63,12 @@ class LlmEngine:
         key = self._prompt.answer_key(ticket, examples, self.model)
         known = self._known_answer(key)
         if known:
-            return self._again(known, key)
-        opinion = self._opinions.begin(ticket)
-        asked, stood_in = self._ask(self._prompt.messages(ticket, examples))
-        return self._proposal(ticket, asked, opinion, key, stood_in=stood_in)
+            proposal = self._again(known, key)
+        else:
+            opinion = self._opinions.begin(ticket)
+            asked, stood_in = self._ask(self._prompt.messages(ticket, examples))
+            proposal = self._proposal(ticket, asked, opinion, key, stood_in=stood_in)
+        return replace(proposal, example_ids=tuple(example.id for example in examples))
 
     def learn(self, examples: Sequence[Example]) -> None:
         """These are all the examples there are; the local engine finds those that are like a ticket."""

@@ -1,0 +1,165 @@
+"""Tickets: the list, its filters in the URL, and what is done to several of them at once."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from receiver import auth, reviewing, sla
+from receiver.catalog import CatalogError, RequestType
+from receiver.clock import now
+from receiver.dashboard import export
+from receiver.dashboard.formats import words
+from receiver.record import lists, tallies
+from receiver.record.lists import Wanted
+from receiver.record.models import TICKET_STATES
+
+blueprint = Blueprint("tickets_pages", __name__, url_prefix="/tickets")
+
+PAGE = 50
+MOST_SELECTED = 200
+_TEXTS = ("q", "category", "request_type", "source", "requester_email")
+SINCE = {"1d": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days"}
+SORTED = {lists.NEWEST: "newest first", lists.OLDEST: "oldest first", lists.DUE: "due soonest"}
+PROMISES = {sla.AT_RISK: "at risk", sla.BREACHED: "breached"}
+
+
+@blueprint.get("")
+def tickets_page() -> ResponseReturnValue:
+    """One page of the tickets that the URL asks for."""
+    moment = now()
+    wanted, entries = wanted_of_url(moment), kinds()
+    with current_app.extensions["record"].read() as session:
+        found = lists.page(session, wanted, PAGE, moment, _whole(request.args.get("after", "")))
+        total = _total(session, wanted)
+    return render_template(
+        "tickets.html",
+        found=found,
+        wanted=wanted,
+        total=total,
+        moment=moment,
+        kinds=entries,
+        options=_options(entries),
+        threshold=current_app.extensions["settings"].review_threshold,
+        link=_link,
+        looked_at=lists.LOOKED_AT,
+        full=PAGE,
+        export_limit=export.LIMIT,
+    )
+
+
+def _options(entries: dict[str, list[RequestType]]) -> dict[str, list[tuple[str, str]]]:
+    """What each filter may be set to, and in which words."""
+    return {
+        "status": [(state, words(state)) for state in TICKET_STATES],
+        "category": [(name, name) for name in entries],
+        "source": [(name, name) for name in sorted(current_app.extensions["sources"])],
+        "since": list(SINCE.items()),
+        "order": list(SORTED.items()),
+        "sla": list(PROMISES.items()),
+    }
+
+
+@blueprint.get("/export.csv")
+def export_csv() -> Response:
+    """The list as CSV."""
+    moment = now()
+    return export.csv_of(wanted_of_url(moment), moment)
+
+
+@blueprint.get("/export.xlsx")
+def export_xlsx() -> Response:
+    """The list as a workbook."""
+    moment = now()
+    return export.xlsx_of(wanted_of_url(moment), moment)
+
+
+def wanted_of_url(moment: datetime) -> Wanted:
+    """What the URL asks for; what it cannot mean is left out."""
+    texts = {name: request.args.get(name, "").replace("\0", "").strip()[:320] for name in _TEXTS}
+    days = {name: int(name.removesuffix("d")) for name in SINCE}.get(request.args.get("since", ""))
+    return Wanted(
+        **texts,
+        status=_one_of(TICKET_STATES, "status"),
+        sla=_one_of(tuple(PROMISES), "sla"),
+        order=_one_of(lists.ORDERS, "order") or lists.NEWEST,
+        since=moment - timedelta(days=days) if days else None,
+    )
+
+
+def _one_of(known: Sequence[str], name: str) -> str:
+    value = request.args.get(name, "")
+    return value if value in known else ""
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
+def _total(session: Session, wanted: Wanted) -> int | None:
+    """How many there are, where a tally says so."""
+    if wanted.exact.keys() - {"status"} or wanted.q or wanted.sla or wanted.since or wanted.order == lists.DUE:
+        return None
+    counts = tallies.starting(session, "ticket.")
+    return counts.get(wanted.status, 0) if wanted.status else sum(counts.get(state, 0) for state in TICKET_STATES)
+
+
+def kinds() -> dict[str, list[RequestType]]:
+    """The catalog's entries by category; none where it cannot be had."""
+    found: dict[str, list[RequestType]] = {}
+    try:
+        for kind in reviewing.catalog().request_types:
+            found.setdefault(kind.category, []).append(kind)
+    except CatalogError:
+        return {}
+    return found
+
+
+def _link(**changes: Any) -> str:
+    """The same list with other filters, from its first page on."""
+    asked = request.args.to_dict() | {"after": ""} | changes
+    return "?" + urlencode({name: value for name, value in asked.items() if value})
+
+
+@blueprint.post("/confirm")
+@auth.needs(auth.REVIEWER)
+def confirm_selected() -> ResponseReturnValue:
+    """Confirm what the selected tickets are attributed to."""
+    selected = _selected()
+    try:
+        done = reviewing.confirm(selected)
+    except CatalogError as error:
+        return _back(f"There is nothing to confirm: {error}", "error")
+    rest = f" {_many(len(selected) - done)} had no answer that could be confirmed." if done < len(selected) else ""
+    return _back(f"Confirmed {_many(done)}.{rest}")
+
+
+@blueprint.post("/redrive")
+@auth.needs(auth.REVIEWER)
+def redrive_selected() -> ResponseReturnValue:
+    """Have the selected tickets classified again."""
+    selected = _selected()
+    done = len(reviewing.redrive(selected))
+    rest = (
+        f" {_many(len(selected) - done)} a person has reviewed, and stay as they are." if done < len(selected) else ""
+    )
+    return _back(f"{_many(done)} will be classified again.{rest}")
+
+
+def _selected() -> list[int]:
+    found = [_whole(value) for value in request.form.getlist("ticket")[:MOST_SELECTED]]
+    return [ticket_id for ticket_id in found if ticket_id]
+
+
+def _many(count: int) -> str:
+    return "1 ticket" if count == 1 else f"{count} tickets"
+
+
+def _back(words: str, kind: str = "") -> ResponseReturnValue:
+    flash(words, kind)
+    asked = request.form.get("list", "")
+    return redirect(url_for("tickets_pages.tickets_page") + (asked if asked.startswith("?") else ""))
