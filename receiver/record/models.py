@@ -210,6 +210,7 @@ class Classification(Base):
     reviewer: Mapped[str | None]
     example_ids: Mapped[list[Any] | None]
     before: Mapped[dict[str, Any] | None]
+    undone: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Verdict(Base):
