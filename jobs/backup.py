@@ -5,8 +5,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from jobs import shell
 from receiver.clock import now
-from receiver.record import database
+from receiver.record import audit, database
 from receiver.record.database import Record
 
 
@@ -44,6 +45,8 @@ def restore(record: Record, origin: Path, kept: Path) -> None:
     with record.turn(), closing(sqlite3.connect(origin)) as source, closing(sqlite3.connect(path)) as live:
         source.backup(live, pages=-1)
     database.migrate(record)
+    with record.write() as session:
+        audit.note(session, shell.who(), "restore", f"backup {origin.name}", now())
 
 
 def check(path: Path) -> None:

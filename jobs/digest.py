@@ -7,14 +7,14 @@ from email.message import EmailMessage
 
 from sqlalchemy.orm import Session
 
-from jobs import mail, workbook
+from jobs import mail, shell, workbook
 from jobs.mail import Attachment, Content, MailError
 from jobs.workbook import Summary
 from receiver import plans, settings
 from receiver.clock import now
 from receiver.log import configure
 from receiver.plans import Plan
-from receiver.record import alarms, digests
+from receiver.record import alarms, audit, digests
 from receiver.record.database import Record, opened
 from receiver.record.memberships import at_risk, in_digest, soonest_due
 from receiver.record.models import Digest
@@ -200,6 +200,8 @@ def send_now(record: Record, config: Settings, plan: Plan | None = None) -> Dige
             name=plan.name,
             chosen=plan.chosen,
         )
+        if digest:
+            audit.note(session, shell.who(), "send", f"digest {digest.id}", moment, {"name": plan.name})
     return send(record, config, digest.id) if digest else None
 
 
@@ -207,6 +209,8 @@ def resend(record: Record, config: Settings, digest_id: int) -> Digest | None:
     """Send a copy of a digest to the same people; None where there is no such digest, or it is on its way itself."""
     with record.write() as session:
         copied = digests.copy(session, digest_id, now())
+        if copied:
+            audit.note(session, shell.who(), "resend", f"digest {digest_id}", now(), {"copy": copied.id})
     return send(record, config, copied.id) if copied else None
 
 

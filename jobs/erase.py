@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from receiver.record import erasure, traces
+from jobs import shell
+from receiver.clock import now
+from receiver.record import audit, erasure, people, traces
 from receiver.record.database import Record
 from receiver.record.digests import mail_path, workbook_path
 from receiver.settings import Settings
@@ -32,6 +34,10 @@ def erase(record: Record, config: Settings, requester: str) -> Erased:
     """Remove everything that holds the address `requester`, and prove it. Raises EraseError where something is left."""
     with record.write() as session:
         found = erasure.erase_requester(session, requester)
+        known = people.by_email(session, requester)
+        # Neither the address nor anything made of it: no entry of the audit can be erased.
+        details = {"tickets": found.tickets, "deliveries": found.deliveries}
+        audit.note(session, shell.who(), "erase", "a requester", now(), details)
     files = {path for digest_id in found.digest_ids for path in _files_of(config, digest_id) if path.exists()}
     files |= {path for path in _reports(config) if holds(path, requester)}
     for path in files:
@@ -42,6 +48,8 @@ def erase(record: Record, config: Settings, requester: str) -> Erased:
     still = [str(path) for path in left if backups not in path.parents]
     with record.read() as session:  # What is compressed in the database, a search of its file does not find.
         still += [f"delivery {delivery_id}" for delivery_id in erasure.holding(session, requester)]
+    if still and known:
+        raise EraseError("the tickets are erased, but the address has an account too, which People and the audit name")
     if still:
         raise EraseError(f"the address is still in {', '.join(still)}; erase again when nothing else writes")
     return Erased(found.tickets, found.deliveries, tuple(sorted(files)), tuple(left))

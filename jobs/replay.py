@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from jobs import shell
 from receiver import queue, sources
 from receiver.record import deliveries
 from receiver.record.database import Record
@@ -50,7 +51,7 @@ def _numbers(ids: str) -> list[int]:
 def replay(record: Record, config: Settings, ids: Sequence[int]) -> Iterator[Replay]:
     """Replay the deliveries one by one, and have what is due then classified."""
     due = False
-    for done in replay_each(record, sources.configured(config), ids, config):
+    for done in replay_each(record, sources.configured(config), ids, config, shell.who()):
         due = due or done.made_due
         yield done
     if due:

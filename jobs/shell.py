@@ -1,7 +1,8 @@
-"""Who uses the command line, as the audit names them, and the way from there into the pages."""
+"""Who uses the command line, as the audit names them, what it shows of the audit, and the way into the pages."""
 
 import os
 import pwd
+from collections.abc import Iterator
 
 from receiver.clock import now
 from receiver.record import audit, people, sign_in
@@ -10,6 +11,10 @@ from receiver.record.database import Record
 
 class NobodyError(Exception):
     """There is nobody whom a link could let in; the text says what to do."""
+
+
+class TamperedError(Exception):
+    """The audit is not as it was written; the text names the first bad entry."""
 
 
 def who() -> str:
@@ -32,3 +37,25 @@ def sign_in_link(record: Record, email: str | None) -> str:
         subject = f"person {person.id}" if person else "the first account"
         audit.note(session, who(), "make link", subject, now())
         return sign_in.issue(session, now(), person)
+
+
+def verified(record: Record, anchor: str | None) -> str:
+    """What to say of an audit that is as it was written. Raises TamperedError."""
+    with record.read() as session:
+        wrong = audit.verify(session, anchor)
+        if wrong:
+            raise TamperedError(f"The audit was tampered with: {wrong}.")
+        size, head = audit.size(session), audit.head(session)
+    return (
+        f"{size:,} entries are as they were written. Whoever can write into the database could write all of them anew;"
+        f" keep the last one elsewhere, and give it to --anchor next time:\n{head}"
+    )
+
+
+def changes(record: Record, limit: int, filters: dict[str, str]) -> Iterator[str]:
+    """A line for each of the latest entries of the audit, the newest last."""
+    with record.read() as session:
+        found = audit.page(session, limit, filters=filters)
+    for entry in reversed(found):
+        details = "; ".join(f"{name}: {value}" for name, value in entry.details.items())
+        yield f"{entry.number}  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.who}  {entry.action}  {entry.subject}  {details}"

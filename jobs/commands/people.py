@@ -1,8 +1,9 @@
-"""Who may come in."""
+"""Who may come in, and what people have changed."""
 
 import click
 
-from jobs.commands import configured, main, or_fail
+from jobs.commands import configured, main, or_fail, recorded
+from receiver.record.database import Record
 from receiver.settings import Settings
 
 
@@ -23,3 +24,22 @@ def token(config: Settings, sign_in: bool, email: str | None) -> None:
         database.migrate(record)
         link = or_fail(lambda: shell.sign_in_link(record, email), shell.NobodyError)
     click.echo(f"{config.url}/sign-in/{link}")
+
+
+@main.command()
+@click.option("--who", help="Only what this person or program did.")
+@click.option("--action", help="Only this action, such as review.")
+@click.option("--subject", help="Only what was done to this, such as 'ticket 7'.")
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="How many, the newest.")
+@click.option("--verify", is_flag=True, help="Check that every entry is as it was written.")
+@click.option("--anchor", help="Check also that the audit still leads to this entry; --verify prints one to keep.")
+@recorded
+def audit(_: Settings, record: Record, limit: int, verify: bool, anchor: str | None, **filters: str | None) -> None:
+    """List what people and programs changed, or verify that nobody has changed the list."""
+    from jobs import shell
+
+    if verify or anchor:
+        click.echo(or_fail(lambda: shell.verified(record, anchor), shell.TamperedError))
+        return
+    for line in shell.changes(record, limit, {name: value for name, value in filters.items() if value}):
+        click.echo(line)

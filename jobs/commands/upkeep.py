@@ -15,12 +15,17 @@ from receiver.settings import Settings
 @recorded
 def errands(_: Settings, record: Record, source: str | None, redrive: bool) -> None:
     """List what helpdesks could not be asked or told."""
+    from jobs import shell
     from receiver.clock import now
+    from receiver.record import audit
     from receiver.record import errands as queries
 
     if redrive:
         with record.write() as session:
-            click.echo(f"{queries.redrive(session, source, now())} errands are due again.")
+            many = queries.redrive(session, source, now())
+            subject = f"errands of {source or 'every source'}"
+            audit.note(session, shell.who(), "redrive", subject, now(), {"errands": many})
+        click.echo(f"{many} errands are due again.")
         return
     with record.read() as session:
         found = [errand for errand in queries.failed(session, 100) if source in (None, errand.source)]

@@ -79,7 +79,7 @@ def reload_catalog() -> dict[str, Any]:
     """Look at the catalog's location now; what is good there is in force for every ticket classified from now on."""
     record, settings = current_app.extensions["record"], current_app.extensions["settings"]
     try:
-        found = in_force.reload(record, settings, min(settings.request_timeout, _RELOAD_SECONDS))
+        found = in_force.reload(record, settings, min(settings.request_timeout, _RELOAD_SECONDS), auth.caller())
     except CatalogError as error:
         mistakes = [{"line": fault.line, "message": fault.message} for fault in error.faults]
         refuse(422, message=str(error), messages={"catalog": mistakes or [{"line": None, "message": str(error)}]})

@@ -13,7 +13,7 @@ from receiver.catalog.entries import Catalog, CatalogError
 from receiver.catalog.fetching import Found, fetch, is_url, public
 from receiver.catalog.parsing import parse
 from receiver.clock import now
-from receiver.record import alarms, catalogs
+from receiver.record import alarms, audit, catalogs
 from receiver.record.database import Record
 from receiver.record.models import CatalogVersion
 from receiver.settings import Settings
@@ -52,10 +52,11 @@ def in_force(record: Record, config: Settings, asks: bool = True) -> Catalog:
     return parsed(last.text)
 
 
-def reload(record: Record, config: Settings, seconds: float | None = None) -> Catalog:
+def reload(record: Record, config: Settings, seconds: float | None = None, who: str | None = None) -> Catalog:
     """Look at the location now; what is good there comes into force.
 
-    It takes at most `seconds`, or REQUEST_TIMEOUT. Raises CatalogError; what was in force then stays so.
+    It takes at most `seconds`, or REQUEST_TIMEOUT; the audit names `who` asked for it. Raises CatalogError, and
+    what was in force stays so.
     """
     last = kept(record, config)
     validators = (last.etag, last.modified) if last else ()
@@ -68,7 +69,7 @@ def reload(record: Record, config: Settings, seconds: float | None = None) -> Ca
     except CatalogError as error:
         _sound(record, error, config, last)
         raise
-    _remember(record, config, catalog, found)
+    _remember(record, config, catalog, found, who)
     if last is None or last.version != catalog.version:
         log.info("The catalog %s is in force", catalog.version)
     return catalog
@@ -80,11 +81,13 @@ def trouble(record: Record) -> str | None:
         return alarms.message(session, ALARM)
 
 
-def _remember(record: Record, config: Settings, catalog: Catalog, found: Found) -> None:
+def _remember(record: Record, config: Settings, catalog: Catalog, found: Found, who: str | None) -> None:
     where = public(config.service_catalog_url)
     with record.write() as session:
         catalogs.remember(session, catalog.version, catalog.text, now(), where, found.etag, found.modified)
         alarms.clear(session, ALARM)
+        if who:
+            audit.note(session, who, "reload", f"catalog {catalog.version}", now())
 
 
 def _sound(record: Record, error: CatalogError, config: Settings, last: CatalogVersion | None) -> None:

@@ -2,18 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from receiver.record import tallies
-from receiver.record.models import AuditEntry
+from receiver.record.models import AuditEntry, table_of
 
 _TALLY = "audit"
 _ONCE = 1000
+_LARGEST = 2**63 - 1
 
 
 def note(
@@ -32,9 +33,37 @@ def note(
     return entry
 
 
-def verify(session: Session) -> str | None:
-    """What is wrong with the first entry that is not as it was written; None where all of them are."""
-    number, before = 0, ""
+def verify(session: Session, anchor: str | None = None) -> str | None:
+    """What is wrong with the first entry that is not as it was written; None where all of them are.
+
+    Whoever may write into the database can recompute the whole chain. An `anchor`, what `head` gave earlier and was
+    kept elsewhere, shows that too.
+    """
+    last = tallies.value(session, _TALLY)
+    return _broken(session, 0, "") or _lost(session, last) or (_moved(session, anchor) if anchor else None)
+
+
+def verify_latest(session: Session, many: int) -> str | None:
+    """As `verify`, of the latest `many` entries only, whatever was before them."""
+    last = tallies.value(session, _TALLY)
+    start = max(0, last - many)
+    before = session.scalar(select(AuditEntry.hash).where(AuditEntry.number == start))
+    return _broken(session, start, before or "") or _lost(session, last)
+
+
+def head(session: Session) -> str:
+    """The last entry's number and hash, to be kept elsewhere: `verify` tells whether the chain still leads there."""
+    last = session.scalars(select(AuditEntry).order_by(AuditEntry.number.desc()).limit(1)).first()
+    return f"{last.number}:{last.hash}" if last else "0:"
+
+
+def size(session: Session) -> int:
+    """How many entries there are."""
+    return tallies.value(session, _TALLY)
+
+
+def _broken(session: Session, number: int, before: str) -> str | None:
+    """What is wrong first after entry `number`, whose hash is `before`."""
     while found := _after(session, number):
         for entry in found:
             number += 1
@@ -43,15 +72,31 @@ def verify(session: Session) -> str | None:
             if entry.hash != _link(entry, before):
                 return f"entry {number} was edited, or the one before it was cut out or put in"
             before = entry.hash
-    last = tallies.value(session, _TALLY)
+    return None
+
+
+def _lost(session: Session, last: int) -> str | None:
+    """Whether entries were cut off at the end, or added past the count."""
+    number = session.scalar(select(func.max(AuditEntry.number))) or 0
     if number == last:
         return None
     return f"entry {number + 1} is missing" if number < last else f"entry {last + 1} was added"
 
 
-def page(session: Session, limit: int, before: int | None = None) -> Sequence[AuditEntry]:
-    """Up to `limit` entries, newest first, with numbers below `before`."""
-    query = select(AuditEntry).order_by(AuditEntry.number.desc()).limit(limit)
+def _moved(session: Session, anchor: str) -> str | None:
+    number, _, known = anchor.partition(":")
+    at = int(number) if number.isdecimal() and number.isascii() else -1
+    found = session.scalar(select(AuditEntry.hash).where(AuditEntry.number == min(at, _LARGEST)))
+    if found == known or anchor == "0:":
+        return None
+    return f"entry {number} is not the one of the anchor: the chain was written anew, up to there or from before it"
+
+
+def page(
+    session: Session, limit: int, before: int | None = None, filters: Mapping[str, str] | None = None
+) -> Sequence[AuditEntry]:
+    """Up to `limit` entries, newest first, with numbers below `before`, of this `who`, `action` or `subject`."""
+    query = select(AuditEntry).filter_by(**filters or {}).order_by(AuditEntry.number.desc()).limit(limit)
     return session.scalars(query.where(AuditEntry.number < before) if before is not None else query).all()
 
 
@@ -61,12 +106,13 @@ def about(session: Session, subject: str, limit: int = 50) -> Sequence[AuditEntr
     return session.scalars(query.order_by(AuditEntry.number.desc()).limit(limit)).all()
 
 
-def _after(session: Session, number: int) -> Sequence[AuditEntry]:
-    query = select(AuditEntry).where(AuditEntry.number > number).order_by(AuditEntry.number).limit(_ONCE)
-    return session.scalars(query).all()
+def _after(session: Session, number: int) -> Sequence[Any]:
+    """Some entries after `number`, as plain rows: a chain may be long."""
+    query = select(*table_of(AuditEntry).columns).where(AuditEntry.number > number).order_by(AuditEntry.number)
+    return session.execute(query.limit(_ONCE)).all()
 
 
-def _link(entry: AuditEntry, before: str) -> str:
+def _link(entry: Any, before: str) -> str:
     at = entry.at.astimezone(UTC).isoformat()
     said = [before, entry.number, at, entry.who, entry.action, entry.subject, entry.details]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()

@@ -459,7 +459,11 @@ class AuditEntry(Base):
     """
 
     __tablename__ = "audit"
-    __table_args__ = (Index("ix_audit_subject", "subject"), Index("ix_audit_who", "who"))
+    __table_args__ = (
+        Index("ix_audit_subject", "subject"),
+        Index("ix_audit_who", "who"),
+        Index("ix_audit_action", "action"),
+    )
 
     number: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=False)
     at: Mapped[datetime]

@@ -1,10 +1,12 @@
 """The audit shows every edit and every cut, and cannot be changed by the way."""
 
 from datetime import UTC, datetime
+from random import Random
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.orm import Session
 
 from receiver.record import audit
 from receiver.record.database import Record
@@ -63,3 +65,69 @@ def test_a_change_that_is_undone_leaves_no_entry(written: Record) -> None:
         audit.note(session, "ada", "review", "ticket 9", MOMENT)
         raise KeyError
     assert _verdict(written) == "good"
+
+
+def _cut(session: Session, random: Random, entries: int) -> str:
+    """Change what stands in one entry, take one out, put one in, or let two change places."""
+    number, other = random.sample(range(1, entries + 1), 2)
+    column = random.choice(["at", "who", "action", "subject", "details", "hash"])
+    value = {"at": "'2026-03-01 08:00:00.123457'", "details": "'{\"to\": []}'"}.get(column, f"{column} || 'x'")
+    kinds = {
+        "edited": [f"UPDATE audit SET {column} = {value} WHERE number = {number}"],
+        "cut out": [f"DELETE FROM audit WHERE number = {number}"],
+        "put in": [f"INSERT INTO audit SELECT {entries + 1}, at, who, action, subject, details, hash FROM audit"
+                   f" WHERE number = {number}"],
+        "closed up": [f"DELETE FROM audit WHERE number = {number}",
+                      f"UPDATE audit SET number = -(number - 1) WHERE number > {number}",
+                      "UPDATE audit SET number = -number WHERE number < 0"],
+        "swapped": [f"UPDATE audit SET number = 0 WHERE number = {number}",
+                    f"UPDATE audit SET number = {number} WHERE number = {other}",
+                    f"UPDATE audit SET number = {other} WHERE number = 0"],
+    }  # fmt: skip
+    kind = random.choice(sorted(kinds))
+    for statement in kinds[kind]:
+        session.execute(text(statement))
+    return f"{kind}: {kinds[kind]}"
+
+
+def test_a_thousand_edits_are_all_found(record: Record) -> None:
+    random = Random(19)
+    with record.write() as session:
+        for number in range(12):
+            audit.note(session, f"person {number % 3}", "review", f"ticket {number}", MOMENT, {"to": number})
+        session.execute(text("DROP TRIGGER audit_no_update"))
+        session.execute(text("DROP TRIGGER audit_no_delete"))
+    with record.write() as session:
+        assert audit.verify(session) is None
+        for _ in range(1000):
+            with session.begin_nested() as edit:
+                done = _cut(session, random, 12)
+                found = audit.verify(session)
+                edit.rollback()
+            assert found and found.startswith("entry "), done
+        assert audit.verify(session) is None
+
+
+def test_the_latest_entries_are_checked_without_all_the_others(written: Record) -> None:
+    with written.write() as session:
+        session.execute(text("DROP TRIGGER audit_no_update"))
+        session.execute(text("UPDATE audit SET who = 'eve' WHERE number = 1"))
+        assert audit.verify_latest(session, 2) is None
+        assert (audit.verify_latest(session, 3) or "").startswith("entry 1 was edited")
+        session.execute(text("UPDATE audit SET who = 'eve' WHERE number = 3"))
+        assert (audit.verify_latest(session, 2) or "").startswith("entry 3 was edited")
+
+
+def test_a_chain_that_was_written_anew_does_not_lead_to_the_anchor(written: Record) -> None:
+    with written.write() as session:
+        anchor = audit.head(session)
+        audit.note(session, "ada", "review", "ticket 4", MOMENT)
+        assert audit.verify(session, anchor) is None
+        session.execute(text("DROP TRIGGER audit_no_delete"))
+        session.execute(text("DELETE FROM audit"))
+        session.execute(text("DELETE FROM tallies"))
+        for number in range(4):
+            audit.note(session, "eve", "review", f"ticket {number}", MOMENT)
+        assert audit.verify(session) is None
+        assert (audit.verify(session, anchor) or "").startswith("entry 3 is not the one of the anchor")
+        assert audit.verify(session, "nonsense") is not None

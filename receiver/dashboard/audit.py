@@ -1,0 +1,46 @@
+"""The audit: who changed what, and whether every entry is still as it was written."""
+
+from typing import Any
+
+from flask import Blueprint, current_app, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from receiver import auth
+from receiver.record import audit
+
+blueprint = Blueprint("audit_pages", __name__, url_prefix="/audit")
+
+_ROWS = 50
+_CHECKED, _MOST_CHECKED = 1_000, 50_000
+_FILTERS = ("who", "action", "subject")
+_MAX_ID = 2**63 - 1
+
+
+@blueprint.get("")
+@auth.needs(auth.OPERATOR)
+def audit_page() -> ResponseReturnValue:
+    """Entries, newest first, by the filters in the URL."""
+    chosen = {name: request.args[name].strip()[:400] for name in _FILTERS if request.args.get(name, "").strip()}
+    before = request.args.get("before", type=int)
+    with current_app.extensions["record"].read() as session:
+        rows = audit.page(session, _ROWS + 1, min(before, _MAX_ID) if before is not None else None, chosen)
+        state = _state(session)
+    more: dict[str, Any] | None = {**chosen, "before": rows[_ROWS - 1].number} if len(rows) > _ROWS else None
+    return render_template(
+        "audit.html", rows=rows[:_ROWS], chosen=chosen, is_first=before is None, **state,
+        older=url_for("audit_pages.audit_page", **more) if more else None,
+    )  # fmt: skip
+
+
+def _state(session: Session) -> dict[str, Any]:
+    """What a check finds: of the latest entries on every visit, of all of them where they were asked for."""
+    size, everything = audit.size(session), "check" in request.args
+    many = min(size, _MOST_CHECKED if everything else _CHECKED)
+    return {
+        "size": size,
+        "checked": many,
+        "most": _MOST_CHECKED,
+        "wrong": audit.verify(session) if many == size else audit.verify_latest(session, many),
+        "head": audit.head(session),
+    }
