@@ -80,6 +80,7 @@ class Month:
                     action(session, at)
             self._send_digest(until)
         with self._record.write() as session:
+            latencies.merge(session, self._until)
             note(session, digests.SCHEDULED, self._plan.latest_slot(self._until))
 
     def _next_cut(self, at: datetime) -> datetime:
@@ -153,6 +154,7 @@ class Month:
         first = deliveries.original(session, arrival.source, arrival.key)
         if first:
             return deliveries.record_redelivery(session, arrival, first)
+        latencies.note(session, latencies.ACCEPT, [self._chance.lognormvariate(1.6, 0.5)] * len(content.tickets), at)
         return deliveries.record(session, arrival, content)
 
     def _delivers_again(self, delivery_id: int, body: bytes) -> Action:
@@ -191,6 +193,9 @@ class Month:
             kind = answers.known(self._catalog, (found.category, found.request_type))
             classifications.save(session, "month", found, kind.sla.promise(at, self._config.hours))
             _spend(session, found)
+            latencies.note(session, latencies.MODEL, [found.latency_ms], found.created_at)
+            whole = (found.created_at - at) / timedelta(milliseconds=1)
+            latencies.note(session, latencies.WHOLE, [whole], found.created_at)
             self._plan_review(ticket, found)
 
     # Reviews.

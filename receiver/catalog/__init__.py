@@ -4,7 +4,7 @@ from receiver.catalog.document import MAX_BYTES
 from receiver.catalog.entries import DEFAULT_SLA, Catalog, CatalogError, Fault, RequestType, Sla
 from receiver.catalog.fetching import load
 from receiver.catalog.parsing import MAX_REQUEST_TYPES, SHIPPED, parse, shipped
-from receiver.catalog.quality import counts, quality
+from receiver.catalog.quality import counts, gaps, quality
 
 __all__ = [
     "DEFAULT_SLA",
@@ -17,6 +17,7 @@ __all__ = [
     "RequestType",
     "Sla",
     "counts",
+    "gaps",
     "load",
     "parse",
     "quality",

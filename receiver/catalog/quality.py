@@ -16,7 +16,7 @@ _COST = (
 def quality(catalog: Catalog) -> list[str]:
     """Warnings, the most important first; none where nothing is missing."""
     own = [(label, kind) for label, kind in catalog.labels.items() if not _is_lent(catalog, kind)]
-    thin = [f"{label}: {', '.join(gaps)}" for label, gaps in ((label, _gaps(kind)) for label, kind in own) if gaps]
+    thin = [f"{label}: {', '.join(unsaid)}" for label, unsaid in ((label, gaps(kind)) for label, kind in own) if unsaid]
     cost = [f"{len(thin)} of {len(own)} request types say too little. {_COST}"] if thin else []
     unpromised = [f"{label}: no SLA, so 24 hours are assumed" for label, kind in own if kind.sla.is_default]
     return [*cost, *_fallback(catalog), *_alike(catalog), *_twice(catalog), *thin, *unpromised]
@@ -39,15 +39,16 @@ def _is_lent(catalog: Catalog, kind: RequestType) -> bool:
     return catalog.lends_fallback and kind is catalog.fallback
 
 
-def _gaps(kind: RequestType) -> list[str]:
+def gaps(kind: RequestType) -> list[str]:
+    """What an entry leaves unsaid that engines would know it by."""
     has = len(kind.examples)
-    gaps = {
+    possible = {
         "no description": not kind.description,
         "no examples": not has,
         f"only {has} of {ENOUGH_EXAMPLES} examples": 0 < has < ENOUGH_EXAMPLES,
         "no keywords": not kind.keywords,
     }
-    return [gap for gap, holds in gaps.items() if holds]
+    return [gap for gap, holds in possible.items() if holds]
 
 
 def _fallback(catalog: Catalog) -> Iterator[str]:

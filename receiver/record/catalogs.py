@@ -1,9 +1,10 @@
 """Catalog versions: every catalog that was in force, word for word, so that a classification can name its own."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from receiver.record.models import CatalogVersion
 
@@ -25,10 +26,16 @@ def remember(
     if session.get(CatalogVersion, version):
         session.execute(update(CatalogVersion).where(CatalogVersion.version == version).values(known))
     else:
-        session.add(CatalogVersion(version=version, text=text, **known))
+        session.add(CatalogVersion(version=version, text=text, since=now, **known))
 
 
 def latest(session: Session, location: str | None = None) -> CatalogVersion | None:
     """The version that came into force last, of those that `location` gave where one is named."""
     query = select(CatalogVersion).order_by(CatalogVersion.loaded_at.desc()).limit(1)
     return session.scalar(query.where(CatalogVersion.location == location) if location else query)
+
+
+def history(session: Session, limit: int) -> Sequence[CatalogVersion]:
+    """Up to `limit` versions without their text, the one confirmed last first."""
+    query = select(CatalogVersion).options(defer(CatalogVersion.text, raiseload=True))
+    return session.scalars(query.order_by(CatalogVersion.loaded_at.desc()).limit(limit)).all()

@@ -282,6 +282,7 @@ class ExampleRow(Base):
     __tablename__ = "examples"
     __table_args__ = (
         Index("uq_examples_ticket_id", "ticket_id", unique=True),
+        Index("ix_examples_category_request_type", "category", "request_type"),
         {"sqlite_autoincrement": True},
     )
 
@@ -290,6 +291,16 @@ class ExampleRow(Base):
     category: Mapped[str]
     request_type: Mapped[str]
     created_at: Mapped[datetime]
+
+
+class EntryTally(Base):
+    """How many tickets are attributed to an entry of some catalog; triggers keep it."""
+
+    __tablename__ = "entry_tallies"
+
+    category: Mapped[str] = mapped_column(primary_key=True)
+    request_type: Mapped[str] = mapped_column(primary_key=True)
+    tickets: Mapped[int] = mapped_column(BigInteger)
 
 
 class Spending(Base):
@@ -389,8 +400,8 @@ class DigestTicket(Base):
 class CatalogVersion(Base):
     """A catalog that classified tickets, or could have, word for word.
 
-    `loaded_at` is when it was last confirmed, `location` where (what may be secret left out), and `etag` and `modified`
-    are the validators that came with it.
+    `since` is when it came into the record, `loaded_at` when it was last confirmed, `location` where (what may be
+    secret left out), and `etag` and `modified` are the validators that came with it.
     """
 
     __tablename__ = "catalogs"
@@ -401,6 +412,7 @@ class CatalogVersion(Base):
     location: Mapped[str | None]
     etag: Mapped[str | None]
     modified: Mapped[str | None]
+    since: Mapped[datetime | None]
 
 
 class Tombstone(Base):
