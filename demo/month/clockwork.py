@@ -18,7 +18,7 @@ from demo.month.writing import INJECTION, Writer, Written
 from jobs import digest as digest_job
 from receiver import intake, plans, samples, sources
 from receiver.catalog import Catalog
-from receiver.record import audit, classifications, deliveries, digests, leases, people, reviews, spending
+from receiver.record import audit, classifications, deliveries, digests, latencies, leases, people, reviews, spending
 from receiver.record import catalogs as catalog_rows
 from receiver.record.database import Record
 from receiver.record.models import Classification, Delivery, Digest, Spending, Ticket
