@@ -1,6 +1,6 @@
 """What is different between two catalogs: entries added and removed, and of those that stayed what was said anew."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from receiver.catalog.entries import Catalog, RequestType, Sla
@@ -41,9 +41,9 @@ class EntryChange:
 class Changes:
     """Everything that is different from one catalog to the other."""
 
-    added: Sequence[RequestType] = ()
-    removed: Sequence[RequestType] = ()
-    changed: Sequence[EntryChange] = ()
+    added: tuple[RequestType, ...] = ()
+    removed: tuple[RequestType, ...] = ()
+    changed: tuple[EntryChange, ...] = ()
     rules: ListChange = field(default_factory=ListChange)
     fallback: TextChange | None = None
 
@@ -57,9 +57,9 @@ def compare(before: Catalog, after: Catalog) -> Changes:
     new = {(kind.category, kind.name): kind for kind in after.request_types}
     both = [(old[entry], kind) for entry, kind in new.items() if entry in old]
     return Changes(
-        added=[kind for entry, kind in new.items() if entry not in old],
-        removed=[kind for entry, kind in old.items() if entry not in new],
-        changed=[change for change in (_entry(*pair) for pair in both) if change],
+        added=tuple(kind for entry, kind in new.items() if entry not in old),
+        removed=tuple(kind for entry, kind in old.items() if entry not in new),
+        changed=tuple(change for change in (_entry(*pair) for pair in both) if change),
         rules=_texts(before.rules, after.rules),
         fallback=_text(_label(before.fallback), _label(after.fallback)),
     )

@@ -1,0 +1,45 @@
+"""Catalog as a person has it before them."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from receiver.clock import now
+from receiver.record import catalogs
+from receiver.record.database import Record
+from tests.browser.conftest import PHONE
+from tests.browser.test_frame import Check
+
+OLD = "categories: [{name: Access Management, requests: [{name: Account Unlock}, {name: Token Ring}]}]"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_catalog_keeps_nobody_out_and_fits_a_phone(
+    page: Page, record: Record, accessible: Check, fits: Check, scheme: str
+) -> None:
+    with record.write() as session:
+        catalogs.remember(session, "old", OLD, now())
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.goto("/catalog")
+    page.get_by_text("Reset forgotten password", exact=True).click()
+    accessible(page)
+    page.get_by_role("link", name="What changed").click()
+    expect(page.get_by_role("heading", name="Removed")).to_be_visible()
+    accessible(page)
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    fits(page)
+    page.goto("/catalog")
+    fits(page)
+    accessible(page)
+
+
+def test_an_entry_is_found_and_opened_by_keyboard(page: Page) -> None:
+    page.goto("/catalog")
+    page.keyboard.press("f")
+    page.keyboard.type("yubikey")
+    expect(page.locator("[data-row]")).to_have_count(1)
+    expect(page).to_have_url("/catalog?q=yubikey")
+    expect(page.get_by_text("Users write")).to_be_visible()  # The only one there is opens by itself.
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Users write")).to_be_hidden()
