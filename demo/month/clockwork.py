@@ -103,7 +103,7 @@ class Month:
     def _comes_into_force(self, version: Catalog) -> Action:
         def act(session: Session, at: datetime) -> None:
             catalog_rows.remember(session, version.version, version.text, at, _LOCATION)
-            audit.note(session, PEOPLE[0], "reload", "catalog", at, {"version": version.version})
+            audit.note(session, PEOPLE[0], "reload", f"catalog {version.version}", at)
             self._catalog = version
 
         return act

@@ -1,6 +1,18 @@
 """The pages: one module and one blueprint each, named after the page, behind the guard that app.py sets above them."""
 
-from receiver.dashboard import account, audit, catalog, deliveries, digests, jobs, overview, people, quality, ticket, tickets
+from receiver.dashboard import (
+    account,
+    audit,
+    catalog,
+    deliveries,
+    digests,
+    jobs,
+    overview,
+    people,
+    quality,
+    ticket,
+    tickets,
+)
 
 _PAGES = (overview, tickets, ticket, jobs, deliveries, digests, people, account, audit, quality, catalog)
 

@@ -1,6 +1,6 @@
 """Catalog: what tickets are attributed to, what each entry is known by, its versions, and reading it anew."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
@@ -34,7 +34,7 @@ def _page(refused: CatalogError | None = None) -> str:
         found, missing = None, error
     with record.read() as session:
         versions = catalogs.history(session, _VERSIONS)
-        readers = _readers(audit.about(session, in_force.SUBJECT))
+        readers = audit.first_about(session, [f"catalog {version.version}" for version in versions])
         tickets, learned = entries.tickets(session), entries.learned(session)
     return render_template(
         "catalog.html",
@@ -52,11 +52,6 @@ def _page(refused: CatalogError | None = None) -> str:
         left=_left(found, tickets) if found else [],
         shown_examples=_SHOWN_EXAMPLES,
     )
-
-
-def _readers(noted: Iterable[Any]) -> dict[str, str]:
-    """Who first had a version read, where a person did; the timetable names nobody."""
-    return {str(entry.details.get("version")): entry.who for entry in noted}  # The oldest comes last, and stays.
 
 
 def _tree(

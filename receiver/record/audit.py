@@ -106,6 +106,13 @@ def about(session: Session, subject: str, limit: int = 50) -> Sequence[AuditEntr
     return session.scalars(query.order_by(AuditEntry.number.desc()).limit(limit)).all()
 
 
+def first_about(session: Session, subjects: Sequence[str]) -> dict[str, str]:
+    """Who did the first thing that was done to each of these subjects; those without any are left out."""
+    first = select(func.min(AuditEntry.number)).where(AuditEntry.subject.in_(subjects)).group_by(AuditEntry.subject)
+    rows = session.execute(select(AuditEntry.subject, AuditEntry.who).where(AuditEntry.number.in_(first)))
+    return {row.subject: row.who for row in rows}
+
+
 def _after(session: Session, number: int) -> Sequence[Any]:
     """Some entries after `number`, as plain rows: a chain may be long."""
     query = select(*table_of(AuditEntry).columns).where(AuditEntry.number > number).order_by(AuditEntry.number)

@@ -120,8 +120,7 @@ def test_a_reload_brings_what_is_new_and_says_who_asked(operator: FlaskClient, r
         (f"{new.version} in force", "olga@example.com"), (old.version, "the timetable"),
     ]  # fmt: skip
     with record.read() as session:
-        [*_, first] = audit.about(session, "catalog")
-    assert (first.who, first.action, first.details) == ("olga@example.com", "reload", {"version": new.version})
+        assert audit.first_about(session, [f"catalog {new.version}"]) == {f"catalog {new.version}": "olga@example.com"}
     [link] = _page(operator).xpath("//a[starts-with(., 'What changed')]/@href")
     text = " ".join(_page(operator, link).text_content().split())
     assert "1added 1removed 1with another SLA" in text
