@@ -33,26 +33,35 @@ def send_due() -> None:
     config = settings.load()
     configure(config.log_level)
     with opened(config.database_url) as record:
-        for plan in plans.configured(config).values():
-            claim_slot(record, config, plan, now())
-        settle_interrupted(record, config)
-        with record.read() as session:
-            waiting = digests.waiting(session, now())
-        for digest_id in waiting:
-            send(record, config, digest_id)
+        send_what_is_due(record, config)
+
+
+def send_what_is_due(record: Record, config: Settings) -> None:
+    """Claim every slot whose time has come, and send what is claimed and can be taken."""
+    for plan in plans.configured(config).values():
+        claim_slot(record, config, plan, now())
+    settle_interrupted(record, config)
+    with record.read() as session:
+        waiting = digests.waiting(session, now())
+    for digest_id in waiting:
+        send(record, config, digest_id)
 
 
 def alert() -> None:
     """The job that tells ALERT_RECIPIENTS what is about to breach. Safe to run twice: each ticket is told of once."""
     config = settings.load()
     configure(config.log_level)
-    if not config.alert_recipients:
-        return
-    with opened(config.database_url) as record:
-        with record.write() as session:
-            claimed = digests.claim_alert(session, replace(config.envelope, recipients=config.alert_recipients), now())
-        if claimed:
-            send(record, config, claimed.id)
+    if config.alert_recipients:
+        with opened(config.database_url) as record:
+            send_alert(record, config)
+
+
+def send_alert(record: Record, config: Settings) -> None:
+    """Claim and send the alert, where there is something to tell."""
+    with record.write() as session:
+        claimed = digests.claim_alert(session, replace(config.envelope, recipients=config.alert_recipients), now())
+    if claimed:
+        send(record, config, claimed.id)
 
 
 def claim_slot(record: Record, config: Settings, plan: Plan, moment: datetime) -> Digest | None:

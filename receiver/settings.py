@@ -215,7 +215,7 @@ class Settings:
     from_name: str = _text("Ticket Attribution")
     recipient_email: tuple[str, ...] = _setting(_Emails(load_default=()))
     reply_to: tuple[str, ...] = _setting(_Emails(load_default=()))
-    max_attachment_mb: int = _whole(20, 1, 1000)
+    max_attachment_mb: int = _whole(15, 1, 1000)
     sender_name: str = _text("IT Service Desk")
     codebase_link: str | None = _url()
     digest_cron: str = _text("0 8 * * 1-5", validate=_cron)

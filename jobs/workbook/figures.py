@@ -59,7 +59,8 @@ class Summary:
         self.days[ticket.received_at.astimezone(UTC).date()] += 1
         self.states[state] += 1
         if classification:
-            self.engines[f"{classification.engine} ({classification.model})"] += 1
+            model = f" ({classification.model})" if classification.model else ""
+            self.engines[f"{classification.engine}{model}"] += 1
             self.catalog_versions[classification.catalog_version] += 1
             if classification.prompt_version:
                 self.prompt_versions[classification.prompt_version] += 1
