@@ -20,7 +20,7 @@ from receiver import (
 from receiver.api import docs
 from receiver.api.description import describe, describe_webhooks
 from receiver.api.errors import require_json
-from receiver.dashboard import error_page, formats, frame, sign_in
+from receiver.dashboard import error_page, formats, frame, oidc, sign_in
 from receiver.log import configure
 from receiver.record.database import Record
 from receiver.settings import Settings
@@ -77,6 +77,7 @@ def _register(app: Flask) -> None:
     app.register_blueprint(health.blueprint)
     # Open: how to come in.
     app.register_blueprint(sign_in.blueprint)
+    oidc.init_app(app)
     app.before_request_funcs[health.metrics_blueprint.name] = [auth.require_token_or_person]
     app.register_blueprint(health.metrics_blueprint)
     for blueprint in api.BLUEPRINTS:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import ArgumentError
 
 from receiver import signatures, sla
 from receiver.record.digests import Envelope
+from receiver.record.people import ROLES
 
 
 class SettingsError(ValueError):
@@ -206,6 +207,10 @@ class Settings:
     webhook_secret: tuple[str, ...] = _setting(_List(load_default=(), validate=_webhook_secrets))
     sources_file: str | None = _text()
     api_token: str | None = _text(validate=Length(min=16, error="Shorter than 16 characters is too easy to guess."))
+    oidc_issuer: str | None = _url()
+    oidc_client_id: str | None = _text()
+    oidc_client_secret: str | None = _text()
+    oidc_default_role: str | None = _text(validate=OneOf(ROLES))
     smtp_host: str | None = _text()
     smtp_port: int = _whole(587, 1, 65535)
     smtp_username: str | None = _text()
@@ -300,6 +305,8 @@ def _contradictions(values: dict[str, Any]) -> dict[str, str]:
         problems["from_email"] = "SMTP_HOST is set, so say which address the digest comes from."
     if bool(values["smtp_username"]) != bool(values["smtp_password"]):
         problems["smtp_password"] = "SMTP_USERNAME and SMTP_PASSWORD go together; set both or neither."
+    if values["oidc_issuer"] and not (values["oidc_client_id"] and values["oidc_client_secret"]):
+        problems["oidc_client_id"] = "OIDC_ISSUER is set, so set OIDC_CLIENT_ID and OIDC_CLIENT_SECRET too."
     models = {values["llm_model"], values["llm_fallback_model"]} - {None}
     if values["llm_daily_budget"] is not None and (dear := models - set(values["llm_prices"] or {})):
         problems["llm_prices"] = f"LLM_DAILY_BUDGET is set, so say what {', '.join(sorted(dear))} costs."

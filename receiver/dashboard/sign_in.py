@@ -29,11 +29,17 @@ def sign_in_page() -> ResponseReturnValue:
     return _page()
 
 
+def refuse(problem: str, status: int) -> ResponseReturnValue:
+    """The form again, with what is wrong."""
+    return _page(problem, status)
+
+
 def _page(problem: str | None = None, status: int = 200) -> tuple[str, int]:
     with _record().read() as session:
         is_first = people.first_admin(session) is None
     email = request.form.get("email", "")[:254]
-    return render_template("sign_in.html", problem=problem, is_first=is_first, email=email), status
+    oidc = "oidc" in current_app.extensions
+    return render_template("sign_in.html", problem=problem, is_first=is_first, email=email, oidc=oidc), status
 
 
 @blueprint.post("/sign-in")
