@@ -313,14 +313,20 @@ def test_a_password_that_smtp_cannot_carry_is_refused_in_words(by_smtp: Settings
     assert "schlüssel" not in str(error)
 
 
-@pytest.fixture
-def tls_server(tmp_path: Path) -> Iterator[MailServer]:
+@pytest.fixture(params=["STARTTLS", "TLS from the start"])
+def tls_server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MailServer]:
     (tmp_path / "key.pem").write_text(KEY)
     (tmp_path / "certificate.pem").write_text(CERTIFICATE)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
-    with smtp.serve(MailServer(), tls_context=context, require_starttls=True) as server:
-        yield server
+    server = MailServer()
+    if request.param == "STARTTLS":
+        with smtp.serve(server, tls_context=context, require_starttls=True):
+            yield server
+    else:
+        with smtp.serve(server, ssl_context=context):
+            monkeypatch.setattr("jobs.mail.smtp.IMPLICIT_TLS_PORT", server.port)  # Nobody but root may listen at 465.
+            yield server
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(
@@ -337,6 +343,15 @@ def test_with_a_trusted_certificate_the_mail_goes_out_encrypted(
     environment.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
     mail.send(replace(by_smtp, smtp_port=tls_server.port, smtp_use_tls=True), composed(by_smtp, tmp_path))
     assert len(tls_server.messages) == 1
+
+
+def test_a_certificate_of_another_host_is_refused(
+    by_smtp: Settings, tmp_path: Path, tls_server: MailServer, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    config = replace(by_smtp, smtp_host="127.1", smtp_port=tls_server.port, smtp_use_tls=True)
+    assert "certificate" in str(refusal(config, tmp_path))
+    assert tls_server.messages == []
 
 
 def test_a_server_without_tls_gets_neither_password_nor_mail(by_smtp: Settings, tmp_path: Path) -> None:

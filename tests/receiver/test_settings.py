@@ -37,6 +37,7 @@ def test_every_wrong_setting_is_named_in_one_message() -> None:
         "API_TOKEN": "short",
         "SMTP_USE_TLS": "perhaps", "FROM_EMAIL": "nobody", "RECIPIENT_EMAIL": "a@example.com, nobody",
         "DIGEST_CRON": "every morning", "DIGEST_TIMEZONE": "Mars/Olympus", "DIGEST_AFTER_UNKNOWN": "pray",
+        "BUSINESS_HOURS": "9 to 5", "BUSINESS_TIMEZONE": "Mars/Olympus", "HOLIDAYS": "tomorrow",
         "LOG_LEVEL": "chatty", "REVIEW_THRESHOLD": "1.5", "MAX_BODY_MB": "0", "MAX_BATCH": "many",
         "DATABASE_URL": "mysql://localhost/tickets", "REDIS_URL": "http://localhost:6379",
     }  # fmt: skip
