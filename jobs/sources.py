@@ -15,8 +15,7 @@ from receiver.record import deliveries
 from receiver.record.database import Record
 from receiver.samples import SampleError, Trial
 from receiver.settings import Settings
-from receiver.signatures.static import Credential
-from receiver.sources import Source, pages, profiles
+from receiver.sources import pages, profiles
 
 _OWN_PATHS = (
     "The sample is written as the profile expects, and SOURCES_FILE looks for items or fields elsewhere.\n"
@@ -55,24 +54,10 @@ def listed(record: Record, config: Settings) -> Iterator[str]:
         for source in sources.configured(config).values():
             last = deliveries.latest(session, source.name)
             came = f"{last.received_at:%Y-%m-%d %H:%M} UTC {last.status}" if last else "none yet"
-            rows.append((source.name, source.profile.name, proof(source), address(config, source), came))
+            rows.append((source.name, source.profile.name, source.proof(time.time()), config.url + source.path, came))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-
-
-def proof(source: Source) -> str:
-    """How a source proves itself, in a word or two."""
-    if not source.is_signed:
-        return "UNSIGNED"
-    ends = [secret.is_live(time.time()) for secret in source.secrets]
-    kind = "credential" if isinstance(source.signing, Credential) else "signed"
-    return kind if any(ends) else f"{kind}, but every secret has ended"
-
-
-def address(config: Settings, source: Source) -> str:
-    """What is pasted into the helpdesk."""
-    return f"{config.url}{samples.path(source)}"
 
 
 def send_sample(config: Settings, name: str, own: Path | None = None) -> Reply:
@@ -84,7 +69,7 @@ def send_sample(config: Settings, name: str, own: Path | None = None) -> Reply:
     body, headers = samples.compose(source, config, time.time(), _read(own) if own else None)
     headers[samples.HEADER] = samples.proof(config, name, body)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104 - not listening, calling
-    url = f"http://{f'[{host}]' if ':' in host else host}:{config.port}{samples.path(source)}"
+    url = f"http://{f'[{host}]' if ':' in host else host}:{config.port}{source.path}"
     try:
         answer = requests.post(url, body, headers=headers, timeout=config.request_timeout, allow_redirects=False)
     except requests.RequestException as error:

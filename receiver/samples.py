@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from string import Template
 from typing import Any
-from urllib.parse import quote
 
 from receiver import intake, secrets
 from receiver.clock import now
@@ -103,13 +102,8 @@ def _filled(at: float) -> dict[str, str]:
     }
 
 
-def path(source: Source) -> str:
-    """Where this source's deliveries go."""
-    return f"/webhooks/{quote(source.name, safe='')}"
-
-
 def _signed_url(config: Settings, source: Source) -> str:
-    return f"{(config.public_url or '').rstrip('/')}{path(source)}"
+    return f"{(config.public_url or '').rstrip('/')}{source.path}"
 
 
 def _peer(source: Source) -> str:

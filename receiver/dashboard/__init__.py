@@ -10,10 +10,11 @@ from receiver.dashboard import (
     overview,
     people,
     quality,
+    sources,
     ticket,
     tickets,
 )
 
-_PAGES = (overview, tickets, ticket, jobs, deliveries, digests, people, account, audit, quality, catalog)
+_PAGES = (overview, tickets, ticket, jobs, deliveries, digests, sources, people, account, audit, quality, catalog)
 
 BLUEPRINTS = tuple(page.blueprint for page in _PAGES)

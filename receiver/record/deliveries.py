@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session, defer
 
-from receiver.record import errands, tickets
+from receiver.record import errands, source_days, tickets
 from receiver.record.models import ACCEPTED, DUPLICATE, PARTIAL, QUARANTINED, REPLAYED, Delivery, table_of
 from receiver.record.tickets import IncomingTicket
 
@@ -108,6 +108,7 @@ def _insert(session: Session, arrival: Arrival, **values: Any) -> Delivery:
     """The row of an arrival, as it stands in the record now."""
     columns = {name: getattr(arrival, name) for name in ("source", "key", "received_at", "headers", "body_sha256")}
     values |= columns
+    source_days.add(session, arrival.source, arrival.received_at, values["accepted"], values["status"])
     return Delivery(id=session.connection().execute(_INSERT, values).scalar_one(), **values)
 
 

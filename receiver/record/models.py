@@ -303,6 +303,18 @@ class EntryTally(Base):
     tickets: Mapped[int] = mapped_column(BigInteger)
 
 
+class SourceDay(Base):
+    """What a source sent on one day (UTC): deliveries, how many new tickets they brought, how many were quarantined."""
+
+    __tablename__ = "source_days"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[str] = mapped_column(primary_key=True)
+    deliveries: Mapped[int] = mapped_column(BigInteger, default=0)
+    tickets: Mapped[int] = mapped_column(BigInteger, default=0)
+    quarantined: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
 class Spending(Base):
     """What the calls of one model on one day (UTC) cost, in millionths of the price table's currency."""
 

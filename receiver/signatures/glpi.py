@@ -5,6 +5,7 @@ Source: `validateCRAChallenge` in https://github.com/glpi-project/glpi/blob/main
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 
 from receiver.signatures.message import Secret
 
@@ -16,7 +17,7 @@ def token(secret: str) -> str:
     return _digest(secret, _ASKED)
 
 
-def answer(secrets: tuple[Secret, ...], crc_token: str, now: float) -> str | None:
+def answer(secrets: Sequence[Secret], crc_token: str, now: float) -> str | None:
     """The body that GLPI expects, or None for any token that it would not send; `now` in unix seconds.
 
     The challenge uses the key and the function of the signatures, so answering a token of somebody's choice would sign

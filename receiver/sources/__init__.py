@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from receiver import secrets
 from receiver.settings import Settings, SettingsError
-from receiver.signatures.message import Secret
 from receiver.signatures.standard import Standard
 from receiver.sources import file, profiles
 from receiver.sources.shape import Shape
@@ -21,8 +20,7 @@ def writing_back(sources: Mapping[str, Source]) -> dict[str, bool]:
 def configured(settings: Settings) -> dict[str, Source]:
     """Every source by name: `standard`, and those of SOURCES_FILE. Raises SettingsError naming every mistake."""
     profile = profiles.shipped()["standard"]
-    live = tuple(Secret(value) for value in secrets.webhook_secrets(settings))
-    own = Source("standard", profile, live, Standard(), Shape.of(profile))
+    own = Source("standard", profile, secrets.standard(settings), Standard(), Shape.of(profile))
     others = file.load(settings) if settings.sources_file else []
     if any(source.name == own.name for source in others):
         raise SettingsError("SOURCES_FILE: `standard` is the source of WEBHOOK_SECRET; give yours another name")

@@ -31,12 +31,7 @@ def page(profile: Profile) -> str:
         f"```yaml\nsources:\n  {profile.name}-desk:\n    profile: {profile.name}\n    {_proof(profile)}\n```",
         "Restart; `python -m jobs sources` prints the URL to paste. [What else can be said here](README.md).",
         "## In the helpdesk",
-        profile.setup.strip(),
-    ]
-    if profile.template:
-        parts.append(f"```\n{profile.template.strip()}\n```")
-    parts += [profile.notes.strip()] if profile.notes else []
-    parts += [
+        in_the_helpdesk(profile),
         "## Try it",
         f"`python -m jobs sources test {profile.name}-desk` tries it with a sample, of which nothing is kept.",
     ]
@@ -46,6 +41,14 @@ def page(profile: Profile) -> str:
     if profile.facts:
         parts.append("Sources: " + ", ".join(f"<{fact}>" for fact in profile.facts))
     return "\n\n".join(parts) + "\n"
+
+
+def in_the_helpdesk(profile: Profile) -> str:
+    """What a person does there, what to paste, and what to know, in Markdown."""
+    parts = [profile.setup.strip()]
+    if profile.template:
+        parts.append(f"```\n{profile.template.strip()}\n```")
+    return "\n\n".join(parts + ([profile.notes.strip()] if profile.notes else []))
 
 
 def _proof(profile: Profile) -> str:

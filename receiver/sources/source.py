@@ -1,13 +1,14 @@
 """One source: how its messages are verified and read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import quote
 
 from receiver.record.deliveries import Content
 from receiver.signatures import Message
 from receiver.signatures.message import Secret
-from receiver.signatures.static import Unsigned
+from receiver.signatures.static import Credential, Unsigned
 from receiver.sources import mapping
 from receiver.sources.profile import Profile, Signing
 from receiver.sources.shape import Shape
@@ -24,7 +25,7 @@ class Source:
 
     name: str
     profile: Profile
-    secrets: tuple[Secret, ...]
+    secrets: Sequence[Secret]
     signing: Signing
     shape: Shape
     api: Mapping[str, Any] | None = None
@@ -37,13 +38,25 @@ class Source:
         return not isinstance(self.signing, Unsigned)
 
     @property
+    def path(self) -> str:
+        """Where its deliveries go."""
+        return f"/webhooks/{quote(self.name, safe='')}"
+
+    def proof(self, now: float) -> str:
+        """How it proves itself, in a word or two; `now` in unix seconds."""
+        if not self.is_signed:
+            return "UNSIGNED"
+        kind = "credential" if isinstance(self.signing, Credential) else "signed"
+        return kind if any(secret.is_live(now) for secret in self.secrets) else f"{kind}, but every secret has ended"
+
+    @property
     def completes(self) -> bool:
         """Whether what arrives thin is completed from the helpdesk's API."""
         return self.api is not None and self.profile.completes
 
     def verify(self, message: Message, now: float) -> str | None:
         """The delivery id of a genuine message where it is signed; `now` in unix seconds. Raises SignatureError."""
-        return self.signing.verify(self.secrets, message, now)
+        return self.signing.verify(tuple(self.secrets), message, now)
 
     def kept(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Of a message's headers, in lower case, those that are recorded: none that proves who sent it."""

@@ -111,3 +111,22 @@ def test_a_secret_put_there_by_hand_is_used(config: Settings) -> None:
     (config.data_dir / "webhook_secret").write_text(f"{by_hand}\n")
     client = create_app(replace(config)).test_client()
     assert client.post("/webhooks/standard", **signed(by_hand, ticket_json())).status_code == 200
+
+
+def test_secrets_on_several_lines_end_at_their_times_and_a_mistake_is_told(config: Settings) -> None:
+    path = config.data_dir / "webhook_secret"
+    new, old = secrets.new_webhook_secret(), secrets.new_webhook_secret()
+    secrets.webhook_secrets(config)
+    path.write_text(f"{new}\n{old} until 2999-01-01T00:00:00Z\n")
+    assert secrets.webhook_secrets(config) == (new, old)
+    kept = secrets.standard(config)
+    path.write_text(f"{new}\n{old} until 2001-01-01\n")
+    assert secrets.webhook_secrets(config) == (new,)
+    path.write_text(f"{new}\n{old} until soon\n")
+    with pytest.raises(SettingsError, match="until") as caught:
+        secrets.webhook_secrets(config)
+    assert old not in str(caught.value)
+    # What runs goes on with what it knew.
+    assert [secret.value for secret in kept] == [new, old]
+    path.unlink()
+    assert kept[0].value == new
