@@ -71,9 +71,7 @@ def test_every_source_is_listed_with_what_it_sent(
     page = _page(person, "/sources")
     rows = {row.xpath("string(td[1])").strip(): _text(row) for row in page.xpath("//tbody/tr")}
     assert set(rows) == set(sources.configured(config))
-    assert re.search(
-        r"Standard Webhooks signed \d* ?\w+( ago)? 3 1 /webhooks/standard", rows["standard"]
-    )
+    assert re.search(r"Standard Webhooks signed \d* ?\w+( ago)? 3 1 /webhooks/standard", rows["standard"])
     assert "unsigned none yet 0 0" in rows["open-desk"]
     assert "credential" in rows["freshdesk"]
     assert [_text(problem) for problem in page.find_class("problem")] == ["the source zammad has sent nothing"]
@@ -84,7 +82,7 @@ def test_the_page_of_a_source_says_how_its_helpdesk_is_set_up_and_tries_it(perso
     for name in desks.NAMES:
         page = _page(person, f"/sources/{name}")
         assert desks.SECRET not in page.text_content()
-        steps = _text(page.find_class("prose")[0])
+        steps = _text(page.find_class("steps")[0])
         plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", profiles.shipped()[name].setup)
         assert [word for word in re.findall(r"\w{4,}", plain) if word not in steps] == []
         answer = person.post(f"/sources/{name}/test", data={"csrf_token": token})
