@@ -10,11 +10,26 @@ from receiver.dashboard import (
     overview,
     people,
     quality,
+    review,
     sources,
     ticket,
     tickets,
 )
 
-_PAGES = (overview, tickets, ticket, jobs, deliveries, digests, sources, people, account, audit, quality, catalog)
+_PAGES = (
+    overview,
+    review,
+    tickets,
+    ticket,
+    jobs,
+    deliveries,
+    digests,
+    sources,
+    people,
+    account,
+    audit,
+    quality,
+    catalog,
+)
 
 BLUEPRINTS = tuple(page.blueprint for page in _PAGES)

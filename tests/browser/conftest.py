@@ -72,7 +72,9 @@ def stranger(context: BrowserContext) -> Iterator[Page]:
 
 
 def _note(complaints: list[str], message: ConsoleMessage) -> None:
-    expected = re.search(r"status of 4\d\d", message.text)  # What a test provokes is the server's answer, not a fault.
+    expected = re.search(
+        r"(status of|Status Error Code) 4\d\d", message.text
+    )  # What a test provokes is the server's answer, not a fault.
     if message.type in ("error", "warning") and not expected:
         complaints.append(message.text)
 

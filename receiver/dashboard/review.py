@@ -1,0 +1,110 @@
+"""Review: one ticket at a time, the oldest due first, and the next one already there."""
+
+from typing import Any
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from receiver import auth, reviewing
+from receiver.api.pages import ID
+from receiver.catalog import CatalogError
+from receiver.clock import now
+from receiver.dashboard import holds
+from receiver.dashboard.ticket import choice, seen, shown
+from receiver.dashboard.tickets import kinds
+from receiver.record import review_queue, reviews, tickets, undoing
+
+blueprint = Blueprint("review_pages", __name__, url_prefix="/review")
+
+_AHEAD = 3  # Cards that are there at once: the one that is looked at, and what a quick reviewer needs next.
+_CANDIDATES = 50
+
+
+@blueprint.get("")
+def review_page() -> ResponseReturnValue:
+    """The first tickets of the queue."""
+    moment = now()
+    with current_app.extensions["record"].read() as session:
+        cards = _cards(session)
+        left = review_queue.left(session, moment)
+    return render_template(
+        "review.html",
+        cards=cards,
+        left=left,
+        moment=moment,
+        reasons=list(review_queue.REASONS),
+        categories=list(kinds()),
+        counted=review_queue.COUNTED,
+    )
+
+
+@blueprint.get("/next")
+def next_cards() -> ResponseReturnValue:
+    """The tickets behind the last one that a browser has."""
+    with current_app.extensions["record"].read() as session:
+        cards = _cards(session)
+    return render_template("review_cards.html", cards=cards, moment=now())
+
+
+def _cards(session: Session) -> list[dict[str, Any]]:
+    asked = request.args
+    ids = review_queue.waiting(
+        session, _CANDIDATES, _whole("after"), asked.get("reason", ""), asked.get("category", "")[:200]
+    )
+    mine = holds.take(current_app.extensions["redis"], ids, auth.caller(), _AHEAD)
+    found = (tickets.with_classification(session, ticket_id) for ticket_id in mine)
+    return [shown(session, *pair) for pair in found if pair]
+
+
+def _whole(name: str) -> int | None:
+    text = request.args.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 19 else None
+
+
+@blueprint.post(f"/<{ID}:ticket_id>")
+@auth.needs(auth.REVIEWER)
+def decide(ticket_id: int) -> ResponseReturnValue:
+    """Confirm or correct one ticket."""
+    try:
+        found = reviewing.review(ticket_id, choice(), seen())
+    except (reviews.UnknownEntryError, reviews.NothingToConfirmError, CatalogError) as error:
+        return _refused(422, str(error))
+    except reviews.ChangedMeanwhileError as error:
+        return _refused(409, f"{error} Here is the next one.")
+    if found is None:
+        return _refused(409, "This ticket was erased meanwhile. Here is the next one.")
+    holds.leave(current_app.extensions["redis"], ticket_id)
+    return _answer([])
+
+
+@blueprint.post(f"/<{ID}:ticket_id>/undo")
+@auth.needs(auth.REVIEWER)
+def undo(ticket_id: int) -> ResponseReturnValue:
+    """Undo one's review of a ticket, and have it before one again."""
+    try:
+        ticket = reviewing.undo(ticket_id)
+    except undoing.NothingToUndoError as error:
+        return _refused(409, str(error))
+    if ticket is None:
+        return _refused(409, "This ticket was erased meanwhile.")
+    with current_app.extensions["record"].read() as session:
+        pair = tickets.with_classification(session, ticket_id)
+        return _answer([shown(session, *pair)] if pair else [])
+
+
+def _answer(cards: list[dict[str, Any]]) -> ResponseReturnValue:
+    """Cards, and what is left; a browser without scripts gets the page."""
+    if "HX-Request" not in request.headers:
+        return redirect(url_for("review_pages.review_page"))
+    moment = now()
+    with current_app.extensions["record"].read() as session:
+        left = review_queue.left(session, moment)
+    return render_template("review_cards.html", cards=cards, moment=moment, left=left, counted=review_queue.COUNTED)
+
+
+def _refused(code: int, words: str) -> ResponseReturnValue:
+    if "HX-Request" in request.headers:
+        abort(code, words)
+    flash(words, "error")
+    return redirect(url_for("review_pages.review_page"))
