@@ -30,7 +30,7 @@ from receiver.settings import Settings
 log = logging.getLogger(__name__)
 
 _TIMED = {timed.name for timed in TIMETABLE}
-JOBS = {queue.CLASSIFY_JOB, queue.DIGEST_JOB, queue.OUTGOING_JOB, *_TIMED}
+JOBS = {queue.CLASSIFY_JOB, queue.DIGEST_JOB, queue.PREVIEW_JOB, queue.OUTGOING_JOB, *_TIMED}
 
 
 class OwnJob(Job):

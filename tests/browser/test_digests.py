@@ -12,6 +12,7 @@ from receiver.settings import Settings
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.factories import due_ticket, settle
+from tests.receiver.test_digests_page import build_preview
 
 
 @pytest.fixture
@@ -64,9 +65,7 @@ def test_a_preview_shows_itself_when_a_worker_has_built_it(page: Page, record: R
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_text("A worker builds it")).to_be_visible()
     with queue.connect(config.redis_url) as connection:
-        waiting = queue.queue(queue.DIGEST, connection).get_jobs()
-        job = next(job for job in waiting if job.func_name == queue.PREVIEW_JOB)
-        job.perform()
+        build_preview(connection)
     expect(page.frame_locator("iframe").get_by_role("heading", name="1 ticket, 0 need review")).to_be_visible()
     page.on("dialog", _accept)
     page.get_by_role("button", name="Send now").click()
