@@ -9,9 +9,11 @@ from receiver.sources import Source, bodies
 
 _AROUND = 60  # Characters on each side of a fault.
 _POSITION = re.compile(r"\bline (\d{1,9}) column (\d{1,9})\b")
-_NAMES = r"[\w-]*(?:password|passwd|secret|token|api_?key|authorization|cookie)[\w-]*"
-_SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
-_SECRET_FIELD = re.compile(rf'(["\'&]?{_NAMES}["\']?\s*[:=]\s*["\']?)([^"\'&,\s{{}}\[\]]++)', re.IGNORECASE)
+_WORDS = r"(?:password|passwd|secret|token|api_?key|authorization|cookie)"
+_SECRET_NAME = re.compile(rf"[\w-]*{_WORDS}[\w-]*", re.IGNORECASE)
+# What stands before the word is none of its concern, and what follows has an end: else a body without blanks, such as a
+# picture in base64, would be read once for each of its letters.
+_SECRET_FIELD = re.compile(rf'({_WORDS}[\w-]{{0,50}}+["\']?\s*+[:=]\s*+["\']?)([^"\'&,\s{{}}\[\]]++)', re.IGNORECASE)
 _CREDENTIAL = re.compile(r"\b(Bearer|Basic)( +)([A-Za-z0-9+/=._~-]{8,})")
 _SHORTEST_SECRET = 4
 

@@ -1,6 +1,7 @@
 """Replay: a kept delivery is read again with today's mapping, and nothing doubles, is lost or goes back in time."""
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -320,6 +321,14 @@ def test_secrets_in_a_body_or_its_headers_are_asterisks(api: FlaskClient, record
         assert secret not in answer.text
     assert len(answer.get_json()["body"]) == len(json.dumps(body))
     assert answer.get_json()["fault"] is None
+
+
+@pytest.mark.parametrize("piece", [b"a", b"token", b"password "])
+def test_a_body_is_shown_in_time_however_it_is_written(api: FlaskClient, record: Record, piece: bytes) -> None:
+    kept = _keep(record, piece * (1_000_000 // len(piece)))
+    started = time.monotonic()
+    assert api.get(f"/api/deliveries/{kept}/raw").status_code == 200
+    assert time.monotonic() - started < 5  # Reading it anew from each of its letters takes minutes.
 
 
 def test_a_body_that_is_no_longer_kept_says_so(api: FlaskClient, record: Record) -> None:

@@ -198,13 +198,21 @@ def test_no_list_of_the_api_reads_a_whole_table(record: Record, client: FlaskCli
         assert _whole_tables(plans) == [], url
 
 
-def test_the_overview_page_reads_no_whole_table(record: Record, client: FlaskClient) -> None:
+def test_no_page_reads_a_whole_table(record: Record, client: FlaskClient) -> None:
     with record.write() as session:
         link = sign_in.issue(session, now())
     assert _whole_tables(_plans(record, lambda: client.get(f"/sign-in/{link}"))) == []
     plans = _plans(record, _answers(lambda: client.get("/")))
     assert " FROM tickets " in " ".join(plans)
     assert _whole_tables(plans) == []
+    for url in (
+        "/deliveries",
+        "/deliveries?source=standard&status=partial",
+        "/deliveries/9",
+        "/sources",
+        "/sources/standard",
+    ):
+        assert _whole_tables(_plans(record, _answers(lambda url=url: client.get(url)))) == [], url  # type: ignore[misc]
 
 
 def test_a_query_that_does_read_a_whole_table_would_be_found(record: Record) -> None:
