@@ -7,6 +7,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
+from receiver.dashboard import live
+
 READING_SECONDS = 25.0
 
 
@@ -28,6 +30,7 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """
         super().set_accept_enabled(enabled)
         if not self.alive:
+            live.ending.set()
             for listener in self.sockets:
                 self._accept_all(listener)
                 listener.close()

@@ -1,7 +1,9 @@
 """What every test stands on: settings from .env.example, a migrated database, a real Redis, peers on loopback."""
 
+import logging
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
@@ -13,6 +15,7 @@ from argon2 import PasswordHasher
 from dotenv import dotenv_values
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.serving import make_server
 
 from jobs import embedded_redis
 from receiver import catalog, settings
@@ -116,6 +119,19 @@ def app(config: Settings, record: Record) -> Flask:
     made.testing = True
     made.extensions["passwords"] = Passwords(CHEAP)
     return made
+
+
+@pytest.fixture
+def site(app: Flask) -> Iterator[str]:
+    """The address of this test's application, served over HTTP."""
+    app.testing = False
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from receiver.dashboard import (
     deliveries,
     digests,
     jobs,
+    live,
     overview,
     people,
     quality,
@@ -30,6 +31,7 @@ _PAGES = (
     audit,
     quality,
     catalog,
+    live,
 )
 
 BLUEPRINTS = tuple(page.blueprint for page in _PAGES)

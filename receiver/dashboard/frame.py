@@ -13,7 +13,8 @@ from receiver import auth
 from receiver.record import alarms, tallies, tickets
 from receiver.record.people import ADMIN, OPERATOR, VIEWER
 
-_FRESH_SECONDS = 2.0
+_FRESH_SECONDS = 1.0
+_LIVE = ("overview_pages.overview_page", "jobs_pages.jobs_page")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def _around() -> dict[str, Any]:
     return {
         "places": [place for place in PLACES if f"{place.name}_pages" in known and auth.may(place.role)],
         "at_place": _at_place(),
+        "live": _at_place() if request.endpoint in _LIVE else "frame",
         "pulse": current_app.extensions["pulse"](),
     }
 

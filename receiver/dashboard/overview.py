@@ -1,23 +1,138 @@
-"""The overview: counts, the latest tickets and digests."""
+"""The overview: is all well, and what needs whom."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import redis
 from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
-from receiver.api.stats import redis_state
 from receiver.clock import now
-from receiver.record import digests, overview, tickets
+from receiver.dashboard import troubles
+from receiver.plans import Plan
+from receiver.queue import seen
+from receiver.record import alarms, digests, latencies, overview, tickets
+from receiver.record.latencies import ACCEPT, HOUR, MINUTE, WHOLE
 
 blueprint = Blueprint("overview_pages", __name__)
 
-_LATEST = 20
+_LATEST = 8
+_MINUTES, _HOURS = 60, 24
 
 
 @blueprint.get("/")
 def overview_page() -> ResponseReturnValue:
-    """Counts, the latest tickets and digests."""
-    moment = now()
+    """The state of the whole on one page."""
+    return render_template("overview.html", moment=now(), **found())
+
+
+def found() -> dict[str, Any]:
+    """Everything the page shows; two readings of an unchanged record are equal."""
+    config, moment = current_app.extensions["settings"], now()
+    plans: dict[str, Plan] = current_app.extensions["plans"]
     with current_app.extensions["record"].read() as session:
         counts = overview.counts(session, moment)
-        latest = tickets.page(session, {}, _LATEST)
-        sent = digests.page(session, _LATEST)
-    return render_template("overview.html", counts=counts, tickets=latest, digests=sent, redis=redis_state())
+        since = tickets.due(session)[1]
+        shown = {
+            "today": overview.received_since(session, _midnight(moment, config.digest_timezone)),
+            "troubles": [troubles.of(alarm) for alarm in alarms.current(session)],
+            "stages": _stages(session, moment),
+            "by_minute": _throughput(session, moment, MINUTE, _MINUTES),
+            "by_hour": _throughput(session, moment, HOUR, _HOURS),
+            "sources": overview.last_deliveries(session, list(current_app.extensions["sources"])),
+            "digests": [_order(session, plan, moment) for plan in plans.values()],
+            "latest": [_row(*pair) for pair in tickets.page(session, {}, _LATEST)],
+        }
+    return shown | {
+        "all": counts["tickets"],
+        "due": (counts["due"]["tickets"], since if since and since < moment else None),
+        "cost": counts["cost"]["today"],
+        "workers": _workers(),
+        "budget": config.llm_daily_budget,
+        "source_names": list(current_app.extensions["sources"]),
+    }
+
+
+def _midnight(moment: datetime, zone: str) -> datetime:
+    return moment.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _stages(session: Session, moment: datetime) -> tuple[str, dict[str, latencies.Quantiles | None]]:
+    """The quantiles of every stage in the last hour, or where nothing happened then in the last day."""
+    histograms, period = latencies.since(session, moment - timedelta(hours=1)), "last hour"
+    if not histograms:
+        histograms, period = latencies.since(session, moment - timedelta(days=1)), "last day"
+    return period, {stage: latencies.quantiles(histograms.get(stage, {})) for stage in latencies.STAGES}
+
+
+def _throughput(session: Session, moment: datetime, seconds: int, many: int) -> dict[str, Any]:
+    """How many tickets were received and classified in each of so many slots that have ended."""
+    ended = int(moment.timestamp()) // seconds * seconds
+    slots = range(ended - many * seconds, ended, seconds)
+    counts = latencies.throughput(session, datetime.fromtimestamp(slots.start, UTC), seconds)
+    lines = (("received", ACCEPT), ("classified", WHOLE))
+    series = [{"label": label, "values": [counts.get((at, stage), 0) for at in slots]} for label, stage in lines]
+    return {"x": list(slots), "series": series}
+
+
+class Order(NamedTuple):
+    """A digest that is ordered: when it goes out next and to how many, and how the last one went."""
+
+    name: str
+    at: datetime
+    recipients: int
+    last: tuple[str, datetime, int] | None
+
+
+def _order(session: Session, plan: Plan, moment: datetime) -> Order:
+    last = digests.latest(session, plan.name)
+    told = (last.status, last.sent_at or last.created_at, last.tickets) if last else None
+    return Order(plan.name, plan.next_slot(moment), len(plan.recipients), told)
+
+
+class Row(NamedTuple):
+    """A ticket in the list of the latest."""
+
+    id: int
+    external_id: str
+    subject: str
+    category: str
+    request_type: str
+    confidence: float | None
+    status: str
+    received_at: datetime
+
+
+def _row(ticket: Any, classification: Any) -> Row:
+    confidence = classification.confidence if classification else None
+    return Row(
+        ticket.id,
+        ticket.external_id,
+        ticket.short_description,
+        ticket.category or "",
+        ticket.request_type or "",
+        confidence,
+        ticket.status,
+        ticket.received_at,
+    )
+
+
+class Workers(NamedTuple):
+    """How many workers live and are silent, and how many jobs wait and have failed."""
+
+    alive: int
+    silent: int
+    waiting: int
+    failed: int
+
+
+def _workers() -> Workers | None:
+    try:
+        found = seen.look(current_app.extensions["jobs_redis"], now())
+    except (redis.RedisError, OSError):
+        return None
+    silent = sum(worker.silent for worker in found.workers)
+    waiting, failed = (sum(getattr(each, kind) for each in found.queues) for kind in ("waiting", "failed"))
+    return Workers(len(found.workers) - silent, silent, waiting, failed)

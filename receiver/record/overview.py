@@ -1,12 +1,16 @@
 """The state of the whole in a few bounded queries."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from receiver.record import alarms, spending, tallies, tickets
-from receiver.record.models import DELIVERY_STATES, TICKET_STATES
+from receiver.record.models import DELIVERY_STATES, TICKET_STATES, Delivery, Ticket
+
+COUNTED = 100_000
 
 
 def counts(session: Session, now: datetime) -> dict[str, Any]:
@@ -27,6 +31,26 @@ def counts(session: Session, now: datetime) -> dict[str, Any]:
             for alarm in alarms.current(session)
         ],
     }
+
+
+def received_since(session: Session, moment: datetime) -> dict[str, int]:
+    """The tickets that were received from this moment on, by status; of each no more than `COUNTED` are counted."""
+    first = tickets.first_since(session, moment)
+    numbers = {
+        status: select(func.count()).select_from(
+            select(Ticket.id).where(Ticket.status == status, Ticket.id >= first).limit(COUNTED).subquery()
+        )
+        for status in TICKET_STATES
+    }
+    row = session.execute(select(*(query.scalar_subquery().label(status) for status, query in numbers.items()))).one()
+    return dict(row._mapping)
+
+
+def last_deliveries(session: Session, sources: Sequence[str]) -> dict[str, tuple[datetime, str]]:
+    """When each of the sources sent its last delivery, and what became of that; those that never did are left out."""
+    newest = [select(func.max(Delivery.id)).where(Delivery.source == name).scalar_subquery() for name in sources]
+    query = select(Delivery.source, Delivery.received_at, Delivery.status).where(Delivery.id.in_(newest))
+    return {source: (at, status) for source, at, status in session.execute(query)}
 
 
 def _today(session: Session, now: datetime) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row, and_, bindparam, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from receiver.record import examples, tombstones, words
+from receiver.record import examples, tallies, tombstones, words
 from receiver.record.database import PARAMETERS
 from receiver.record.models import RECEIVED, REVIEWED, Classification, Ticket, table_of
 
@@ -254,8 +254,19 @@ def joined() -> Any:
 
 def due(session: Session) -> tuple[int, datetime | None]:
     """How many tickets wait to be classified, and since when the first of them has been due."""
-    row = session.execute(select(func.count(), func.min(Ticket.claimable_at)).where(is_received)).one()
-    return row[0], row[1]
+    return tallies.value(session, f"ticket.{RECEIVED}"), session.scalar(
+        select(func.min(Ticket.claimable_at)).where(is_received)
+    )
+
+
+def first_since(session: Session, moment: datetime) -> int:
+    """The id of the first ticket that was received at this moment or later: ids are given out as tickets arrive."""
+    low, high = 1, (session.scalar(select(func.max(Ticket.id))) or 0) + 1
+    while low < high:
+        middle = (low + high) // 2
+        at = session.scalar(select(Ticket.received_at).where(Ticket.id >= middle).order_by(Ticket.id).limit(1))
+        low, high = (middle + 1, high) if at is not None and at < moment else (low, middle)
+    return low
 
 
 def of_delivery(session: Session, delivery_id: int, limit: int) -> Sequence[Ticket]:

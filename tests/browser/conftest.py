@@ -1,16 +1,12 @@
 """Chromium in front of the real application: real HTTP, the real record, and nobody's console may complain."""
 
-import logging
 import re
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
-from werkzeug.serving import make_server
 
 from receiver.clock import now
 from receiver.record import sign_in
@@ -36,19 +32,6 @@ def browser() -> Iterator[Browser]:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield found
         found.close()
-
-
-@pytest.fixture
-def site(app: Flask) -> Iterator[str]:
-    """The address of this test's application, served over HTTP."""
-    app.testing = False
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 import html
 import re
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -13,16 +15,17 @@ from lxml import html as markup  # type: ignore[import-untyped]
 
 from receiver import queue
 from receiver.clock import now
-from receiver.record import alarms, digests, leases, sign_in
+from receiver.record import alarms, digests, latencies, leases, overview, sign_in
 from receiver.record.database import Record
 from receiver.record.digests import Envelope
 from receiver.record.models import Digest
-from tests.conftest import wait_until
 from tests.factories import deliver, due_ticket, incoming, settle
 
 HOSTILE = (
     "<script>alert(1)</script>\"><img src=x onerror=alert(2)>' onmouseover=alert(3) {{7*7}} {% raw %} </title>&amp;"
 )
+
+LATEST = "//section[@id='latest']//tbody/tr"
 
 
 @pytest.fixture
@@ -49,26 +52,26 @@ def _words(page: Any, css_class: str) -> list[str]:
 
 
 def test_the_counts_are_those_of_the_record(person: FlaskClient, record: Record) -> None:
+    deliver(record, incoming(), at=now() - timedelta(days=2))
     settle(record, due_ticket(record))
     settle(record, due_ticket(record), review_reason="low")
     failed = due_ticket(record)
     with record.write() as session:
         leases.fail(session, failed, "gave up")
     deliver(record, *(incoming() for _ in range(1200)))
-    tiles = _tiles(_page(person))
-    assert re.fullmatch(r"\d+ s", tiles.pop("oldest due ticket"))
-    assert tiles == {
-        "received": "1,200", "classified": "1", "needs review": "1", "failed": "1", "reviewed": "0", "deliveries": "4",
+    page = _page(person)
+    assert _tiles(page) == {
+        "today": "1,203", "waiting": "1,200", "classified": "1", "needs review": "1", "failed": "1", "reviewed": "0",
     }  # fmt: skip
+    assert [tile.findtext("small") for tile in page.find_class("tile")][:2] == ["1,204 in all", "1,201 in all"]
+    assert "1,201 tickets are on the way, the first due now. 1 needs review. 1 failed." in _words(page, "verdict")[0]
 
 
 def test_an_empty_record_says_what_will_be_seen(person: FlaskClient) -> None:
     page = _page(person)
-    assert set(_tiles(page).values()) == {"0", "0 s"}
-    tickets, digest = _words(page, "empty")
-    assert "/webhooks/standard" in tickets
-    assert "DIGEST_CRON" in digest
-    assert page.xpath("//table") == []
+    assert set(_tiles(page).values()) == {"0"}
+    assert "/webhooks/standard" in _words(page, "empty")[0]
+    assert _words(page, "verdict") == ["All is well No ticket waits to be attributed."]
 
 
 def no_way_in(page: Any) -> None:
@@ -94,9 +97,9 @@ def test_hostile_text_stays_text_wherever_it_comes_from(person: FlaskClient, rec
     page = _page(person)
     no_way_in(page)
     shown = " ".join(HOSTILE.split())
-    assert page.text_content().count(HOSTILE) == 6
-    assert page.xpath("//td/@title") == [HOSTILE]
-    assert shown in _words(page, "problem")
+    assert page.text_content().count(HOSTILE) == 5
+    assert page.xpath("//td/@title")[-2:] == [HOSTILE, f"{HOSTILE} › {HOSTILE}"]
+    assert shown in _words(page, "problem")[0]
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -105,42 +108,24 @@ def test_any_subject_is_shown_as_it_is(person: FlaskClient, record: Record, text
     due_ticket(record, short_description=text)
     answer = person.get("/")
     assert answer.status_code == 200
-    cells = re.findall(r'<td class="cut" title="([^"<>]*)"><strong>([^"<>]*)</strong>', answer.text)
-    assert len(cells) == answer.text.count('<td class="cut"')
+    latest = answer.text[answer.text.index('id="latest"') :]
+    cells = re.findall(r'<td class="cut" title="([^"<>]*)"><strong>(?:<a [^<>]*>)?([^"<>]*)<', latest)
+    assert len(cells) == latest.count("<strong>")
     assert [html.unescape(part) for part in cells[0]] == [text, text]
 
 
 def test_the_latest_tickets_come_first_with_what_was_decided(person: FlaskClient, record: Record) -> None:
     settle(record, due_ticket(record, external_id="INC-1"), confidence=0.876)
     due_ticket(record, external_id="INC-2")
-    rows = [[" ".join(cell.text_content().split()) for cell in row] for row in _page(person).xpath("//tbody/tr")]
+    rows = [[" ".join(cell.text_content().split()) for cell in row] for row in _page(person).xpath(LATEST)]
     assert [row[0] for row in rows] == ["INC-2", "INC-1"]
-    assert rows[0][2:6] == ["", "", "", "received"]
-    assert rows[1][2:6] == ["Network & Connectivity", "VPN Connection Issue", "87.6 %", "classified"]
+    assert rows[0][2:5] == ["", "", "received"]
+    assert rows[1][2:5] == ["Network & Connectivity › VPN Connection Issue", "87.6 %", "classified"]
 
 
-def test_a_page_shows_the_newest_twenty(person: FlaskClient, record: Record) -> None:
+def test_the_page_shows_the_newest_eight(person: FlaskClient, record: Record) -> None:
     deliver(record, *(incoming() for _ in range(30)))
-    assert len(_page(person).xpath("//tbody/tr")) == 20
-
-
-def test_a_digest_is_sent_by_the_button(person: FlaskClient, record: Record, app: Flask) -> None:
-    settle(record, due_ticket(record))
-    [form] = [form for form in _page(person).forms if form.action == "/digests"]
-    answer = person.post(form.action, data=dict(form.form_values()), follow_redirects=True)
-    page = markup.fromstring(answer.text)
-    assert _words(page, "toast") == ["Digest 1 is on its way."]
-    assert "claimed" in _words(page, "status")
-    wait_until(lambda: queue.depths(app.extensions["redis"])[queue.DIGEST] == 1)
-    assert _words(_page(person), "toast") == []
-
-
-def test_the_button_says_when_there_is_nothing_to_send(person: FlaskClient, record: Record) -> None:
-    [form] = [form for form in _page(person).forms if form.action == "/digests"]
-    answer = person.post(form.action, data=dict(form.form_values()), follow_redirects=True)
-    assert "Nothing was settled since the last digest." in answer.text
-    with record.read() as session:
-        assert session.query(Digest).count() == 0
+    assert len(_page(person).xpath(LATEST)) == 8
 
 
 def test_nothing_is_changed_by_following_links(person: FlaskClient, record: Record) -> None:
@@ -161,10 +146,50 @@ def test_every_file_a_page_names_is_there(person: FlaskClient) -> None:
 def test_an_alarm_is_seen_until_it_is_cleared(person: FlaskClient, record: Record) -> None:
     with record.write() as session:
         alarms.sound(session, "engine", "the key is wrong", now())
-    assert _words(_page(person), "problem") == ["the key is wrong"]
+    (told,) = _words(_page(person), "problem")
+    assert told.startswith("The engine is out The key is wrong. Check its key")
+    assert "One thing needs you" in _words(_page(person), "verdict")[0]
     with record.write() as session:
         alarms.clear(session, "engine")
     assert _words(_page(person), "problem") == []
+
+
+def test_without_redis_the_overview_is_calm(person: FlaskClient, app: Flask) -> None:
+    app.extensions["jobs_redis"] = queue.connect("redis://127.0.0.1:1", timeout=0.25)
+    page = _page(person)
+    assert "Redis is away Tickets wait safely in the record" in _words(page, "problem")[0]
+
+
+def test_the_stages_are_told_in_quantiles_and_the_tickets_by_the_minute(person: FlaskClient, record: Record) -> None:
+    with record.write() as session:
+        for minutes in range(1, 5):
+            at = now() - timedelta(minutes=minutes)
+            latencies.note(session, latencies.ACCEPT, [5] * minutes, at)
+            latencies.note(session, latencies.WHOLE, [100] * 49 + [2000], at)
+    page = _page(person)
+    rows = [[cell.text_content() for cell in row] for row in page.xpath("//section[@id='stages']//tbody/tr")]
+    assert rows[0][0] == "Accept"
+    assert rows[0][1] == rows[0][3]
+    assert rows[1][1:] == ["–", "–", "–"]
+    assert [rows[3][0], rows[3][1][:2], rows[3][3][-2:]] == ["End to end", "10", " s"]
+    minutes_told = [row[1].text for row in page.xpath("//section[@id='by-minute']//tbody/tr")]
+    assert minutes_told[-4:] == ["4", "3", "2", "1"]
+    assert len(minutes_told) == 60
+
+
+def test_every_digest_says_when_it_goes_out_next(person: FlaskClient) -> None:
+    text = _page(person).get_element_by_id("digest").text_content()
+    assert re.search(r"Goes out\s*in \d+ (h|d|min|s)\s+into the outbox", " ".join(text.split()))
+
+
+def test_today_begins_at_midnight_where_the_people_are(record: Record) -> None:
+    zone = ZoneInfo("Pacific/Kiritimati")
+    midnight = now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    for seconds in (-1, 0):
+        deliver(record, incoming(), at=midnight + timedelta(seconds=seconds))
+    with record.read() as session:
+        assert sum(overview.received_since(session, midnight).values()) == 1
+        assert sum(overview.received_since(session, now()).values()) == 0
 
 
 def test_the_sign_in_page_says_how_to_come_in(client: FlaskClient) -> None:

@@ -520,12 +520,12 @@ def server(redis_server: str, migrated: Path, tmp_path_factory: pytest.TempPathF
     command = [sys.executable, "-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", "receiver.app:create_app()"]
     with subprocess.Popen(command, env=environ, cwd=folder) as process:
         found = settings.load(environ)
-        wait_until(lambda: _listens(found.port), 60)
+        wait_until(lambda: listens(found.port), 60)
         yield found
         process.terminate()
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

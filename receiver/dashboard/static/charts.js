@@ -38,6 +38,7 @@
     pen.save();
     pen.font = `500 ${11 * ratio}px system-ui, sans-serif`;
     pen.textBaseline = "middle";
+    pen.textAlign = "left";
     for (const end of ends) {
       pen.fillStyle = colour(LINES[end.index] === "--warn-fill" ? "--warn" : "--accent");
       pen.fillText(end.label, plot.bbox.left + plot.bbox.width + 8 * ratio, end.y);
@@ -57,8 +58,12 @@
   };
 
   const edge = { width: 0, stroke: "transparent", points: { show: false } };  // Of a band, which is its filling.
+  // What stands under an axis of time, by the least step of its ticks; the date comes along where it changes.
+  const HOURS = [1, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1];
+  const COUNTS = [1, 2, 5].flatMap((step) => [0, 1, 2, 3, 4, 5, 6].map((power) => step * 10 ** power)).sort((a, b) => a - b);
 
   const options = (chart, width, tip) => {
+    const counts = !chart.unit && chart.series.every((line) => line.values.every((value) => value == null || Number.isInteger(value)));
     const axis = { stroke: colour("--soft"), font: "11px system-ui, sans-serif", grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
     const room = Math.max(0, ...chart.series.map((line) => line.label.length)) * 6.2 + 14;
     return {
@@ -66,7 +71,7 @@
       cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
       scales: { x: { time: chart.kind !== "number" }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), chart.top ?? (high > 0 ? high * 1.08 : 1)] } },
-      axes: [{ ...axis, grid: { show: false }, ...(chart.kind === "day" ? { values: (_, ticks) => ticks.map(dayOf), incrs: [1, 2, 3, 7, 14, 28, 91, 364].map((days) => days * 86400) } : {}) }, { ...axis, size: 56, values: (_, ticks) => ticks.map(written(chart.unit)) }],
+      axes: [{ ...axis, grid: { show: false }, ...(chart.kind === "day" ? { values: (_, ticks) => ticks.map(dayOf), incrs: [1, 2, 3, 7, 14, 28, 91, 364].map((days) => days * 86400) } : chart.kind === "time" ? { values: [HOURS] } : {}) }, { ...axis, size: 56, ...(counts ? { incrs: COUNTS } : {}), values: (_, ticks) => ticks.map(written(chart.unit)) }],
       series: [{}, ...chart.series.map((line, index) => ({
         label: line.label, stroke: colour(LINES[index]), width: 2, points: { show: chart.x.length < 3 || Boolean(chart.band) },
         fill: index === 0 && chart.series.length === 1 && !chart.band ? `color-mix(in srgb, ${colour(LINES[0])} 12%, transparent)` : undefined,
@@ -85,13 +90,19 @@
     drawn.set(figure, new uPlot(options(chart, place.clientWidth, tip), [chart.x, ...chart.series.map((line) => line.values), ...(chart.band ? [chart.band.low, chart.band.high] : [])], place));
   };
 
+  const forgetGone = () => { for (const figure of drawn.keys()) if (!figure.isConnected) { drawn.get(figure).destroy(); drawn.delete(figure); } };
   const drawAll = () => {
-    for (const figure of drawn.keys()) if (!figure.isConnected) { drawn.get(figure).destroy(); drawn.delete(figure); }
+    forgetGone();
     document.querySelectorAll("[data-plot]").forEach(draw);
+  };
+  const drawNew = () => {
+    forgetGone();
+    document.querySelectorAll("[data-plot]").forEach((figure) => { if (!drawn.has(figure)) draw(figure); });
   };
 
   document.addEventListener("DOMContentLoaded", drawAll);
   document.addEventListener("htmx:afterSettle", drawAll);
+  document.addEventListener("live:shown", drawNew);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   new MutationObserver(drawAll).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   let waiting = 0;

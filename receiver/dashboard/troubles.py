@@ -1,0 +1,69 @@
+"""Alarms as the overview tells of them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from receiver.record.models import Alarm
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """An alarm as a person needs it: what it is called, what it says, what to do and where."""
+
+    title: str
+    message: str
+    advice: str
+    place: str
+    since: datetime
+
+
+# By the first word of an alarm's name; the message says what is wrong, so this says what to do.
+_ADVICE = {
+    "engine": (
+        "The engine is out",
+        "Check its key, its address and its status page; tickets wait, and go on by themselves.",
+        "jobs",
+    ),
+    "budget": (
+        "Today's budget is spent",
+        "Raise LLM_DAILY_BUDGET, or wait until midnight UTC; the local engine stands in.",
+        "jobs",
+    ),
+    "catalog": (
+        "The catalog cannot be loaded",
+        "Mend what SERVICE_CATALOG_URL names and reload it; the last good one serves.",
+        "catalog",
+    ),
+    "backlog": (
+        "Tickets wait too long",
+        "See whether workers run; more WORKERS or LLM_CONCURRENCY make it faster.",
+        "jobs",
+    ),
+    "queue": ("A queue has no worker", "Start the worker that the message names.", "jobs"),
+    "disk": ("The disk is nearly full", "Free space, or keep raw bodies for fewer days (RAW_RETENTION_DAYS).", ""),
+    "paused": ("Classification is paused", "Resume it on Jobs when you are ready.", "jobs"),
+    "source": (
+        "A source is silent",
+        "Send a test from the helpdesk, and see whether its webhook is still on.",
+        "sources",
+    ),
+    "reconcile": (
+        "A helpdesk's API does not answer",
+        "Check its credential; tickets that are pushed arrive all the same.",
+        "sources",
+    ),
+    "outgoing": (
+        "A helpdesk could not be told",
+        "Mend the cause, then `python -m jobs errands --redrive` tries again.",
+        "sources",
+    ),
+    "digest": ("A digest did not go out", "Read its problem, then send it again.", "digests"),
+    "sla": ("A promise is about to be broken", "Open the tickets that are due first.", "tickets"),
+}
+
+
+def of(alarm: Alarm) -> Trouble:
+    """The alarm, with what to do about it."""
+    kind = alarm.name.partition(":")[0]
+    title, advice, place = _ADVICE.get(kind, (kind.capitalize(), "", ""))
+    return Trouble(title, alarm.message, advice, place, alarm.since)

@@ -1,0 +1,120 @@
+"""The streams behind open pages: what they bring, how many there may be, and that they end when they shall."""
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
+
+from receiver import auth
+from receiver.clock import now
+from receiver.dashboard import live, overview
+from receiver.record import sign_in
+from receiver.record.database import Record
+from tests.conftest import wait_until
+from tests.factories import due_ticket, person
+
+
+class Browser(requests.Session):
+    """Somebody who is signed in at a real server, for whom it has a thread of its own."""
+
+    def __init__(self, site: str) -> None:
+        super().__init__()
+        self.site = site
+
+    def ask(self, page: str = "overview", **options: Any) -> requests.Response:
+        return self.get(f"{self.site}/live/{page}", timeout=10, allow_redirects=False, **options)
+
+    def listen(self, page: str = "overview") -> requests.Response:
+        answer = self.ask(page, stream=True)
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+        return answer
+
+
+@pytest.fixture
+def browser(site: str, record: Record) -> Iterator[Browser]:
+    who = person(record, auth.VIEWER)
+    with record.write() as session:
+        token = sign_in.issue(session, now(), who)
+    with Browser(site) as made:
+        made.get(f"{site}/sign-in/{token}", timeout=10)
+        yield made
+
+
+def _events(answer: requests.Response) -> Iterator[str]:
+    """The HTML of one event after another; what only keeps the stream alive is left out."""
+    for line in answer.iter_lines(chunk_size=1):
+        if line.startswith(b"data: "):
+            yield json.loads(line.removeprefix(b"data: "))
+
+
+def test_a_stream_brings_what_changes_when_it_changes(
+    browser: Browser, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_EVERY_SECONDS", 0.02)
+    answer = browser.listen()
+    events = _events(answer)
+    assert "No ticket waits" in next(events)
+    due_ticket(record, short_description="the printer burns")
+    changed = next(events)
+    assert "1 ticket is on the way" in changed
+    assert "the printer burns" in changed
+    assert 'id="pulse"' in changed
+
+
+def test_however_many_pages_are_open_the_record_is_read_once(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    readings: list[int] = []
+
+    def found() -> dict[str, Any]:
+        readings.append(1)
+        return overview.found()
+
+    monkeypatch.setattr(live, "_EVERY_SECONDS", 60)
+    monkeypatch.setitem(live.PAGES, "overview", live.Page("overview_now.html", found))
+    for answer in [browser.listen() for _ in range(5)]:
+        next(_events(answer))
+    assert len(readings) == 1
+
+
+def test_who_finds_no_room_is_told_and_asks_for_the_same_now_and_then(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_free", threading.BoundedSemaphore(1))
+    first = browser.listen()
+    refused = browser.ask()
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "10")
+    assert 'id="today"' in browser.ask("overview?once").text
+    first.close()
+    wait_until(lambda: browser.ask(stream=True).status_code == 200)
+
+
+def test_a_process_that_ends_ends_its_streams(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "ending", threading.Event())
+    events = _events(browser.listen("jobs"))
+    assert "jobs-queues" in next(events)
+    live.ending.set()
+    assert list(events) == []
+
+
+def test_a_stream_outlives_a_record_that_is_away(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away() -> dict[str, Any]:
+        raise OperationalError("SELECT", {}, Exception())
+
+    monkeypatch.setitem(live.PAGES, "overview", live.Page("overview_now.html", away))
+    told = next(_events(browser.listen()))
+    assert 'id="pulse"' in told
+    assert 'id="today"' not in told
+
+
+def test_only_people_see_them(client: FlaskClient) -> None:
+    assert client.get("/live/overview").status_code == 302
+    assert client.get("/live/overview?once").status_code == 302
+
+
+def test_there_is_no_stream_of_another_name(browser: Browser) -> None:
+    assert browser.ask("passwords").status_code == 404
