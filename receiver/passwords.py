@@ -1,5 +1,6 @@
 """Passwords: what a good one is, and argon2id, which makes each guess dear."""
 
+import hmac
 import threading
 import unicodedata
 from functools import cached_property
@@ -15,7 +16,7 @@ def problem(password: str, email: str) -> str | None:
     """What is wrong with a new password; only its length counts, and that it is not the address."""
     if not SHORTEST <= len(password) <= LONGEST:
         return f"Between {SHORTEST} and {LONGEST} characters; a few words make a good one."
-    if password.strip().lower() == email.strip().lower():
+    if hmac.compare_digest(*(text.strip().lower().encode() for text in (password, email))):
         return "Not the e-mail address, which others know."
     return None
 

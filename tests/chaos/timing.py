@@ -42,10 +42,12 @@ def _is_secret(side: ast.expr) -> bool:
 
 
 def _is_harmless(side: ast.expr) -> bool:
-    """A constant of the code and a length are no secrets; a digest that is looked up tells nothing of what it is of."""
+    """A constant, a length and an id are no secrets; a digest that is looked up tells nothing of what it is of."""
     is_length = isinstance(side, ast.Call) and isinstance(side.func, ast.Name) and side.func.id == "len"
     is_digest = isinstance(side, ast.Attribute) and side.attr.endswith("_sha256")
-    return isinstance(side, ast.Constant) or is_length or is_digest
+    name = side.attr if isinstance(side, ast.Attribute) else side.id if isinstance(side, ast.Name) else ""
+    is_id = name == "id" or name.endswith("_id")
+    return isinstance(side, ast.Constant) or is_length or is_digest or is_id
 
 
 def _names(side: ast.expr) -> Iterator[str]:
