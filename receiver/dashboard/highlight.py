@@ -9,7 +9,7 @@ _LONGEST_REASON = 120  # Words; a reason is a sentence.
 _DULL_WORDS = (
     "about after again all also and another any are asks because been before being but can cannot could did does"
     " doing for from had has have her him his how into is issue it its just like more most need needs new not"
-    " nothing now of on only or other our out over problem reports request requester says she should so some such"
+    " nothing now of on only or other our out over problem reports request requester says she should since so some such"
     " than that the their them then there they this ticket to told too under user users very was wants were what"
     " when where which who will with without would you your names catalog's"
 )

@@ -119,9 +119,10 @@ class Ticket(Base):
 
     __tablename__ = "tickets"
     __table_args__ = (
-        # These two name the status again, or SQLite takes ix_tickets_status_id and reads everything that waits.
+        # These three name the status again, or SQLite takes ix_tickets_status_id and reads everything that waits.
         _index("ix_tickets_claimable", "status", "claimable_at", where="status = 'received'"),
         _index("ix_tickets_suspects", "status", "crashes", where="status = 'received' AND crashes > 0"),
+        _index("ix_tickets_review", "status", "due_at", "id", where="status = 'needs_review'"),
         Index("uq_tickets_source_external_id", "source", "external_id", unique=True),
         Index("ix_tickets_status_id", "status", "id"),
         Index("ix_tickets_source_id", "source", "id"),
@@ -132,7 +133,6 @@ class Ticket(Base):
         _index("ix_tickets_due_at", "due_at", "at_risk_at", where="due_at IS NOT NULL"),
         Index("ix_tickets_received_at", "received_at"),
         _index("ix_tickets_requester_email_id", "requester_email", "id", where="requester_email IS NOT NULL"),
-        _index("ix_tickets_review", "due_at", "id", where="status = 'needs_review'"),
     )
 
     id: Mapped[int] = mapped_column(_Id, primary_key=True)

@@ -13,7 +13,8 @@ _ADD = text(
     "INSERT INTO ticket_words (rowid, short_description, long_description, requester_email, external_id)"
     " SELECT id, short_description, long_description, requester_email, external_id FROM tickets WHERE id > :after"
 )
-_SHORTEST_BEGINNING = 3
+# A shorter one begins too many words: with a million tickets, "the" as a beginning takes 0.2 s.
+_SHORTEST_BEGINNING = 4
 _PARTS = re.compile(r'"([^"]*)"|(\S+)')
 
 
@@ -34,7 +35,7 @@ def add_after(session: Session, ticket_id: int) -> None:
 
 
 def question(typed: str) -> str | None:
-    """All of these words, each as it is, the last one as a beginning where it has three letters; "in quotes", in a row.
+    """All of these words, each as it is, the last one as a beginning where it has four letters; "in quotes", in a row.
 
     None where there is no letter and no digit to look for.
     """

@@ -17,7 +17,17 @@ from werkzeug.test import TestResponse
 from jobs import classify, digest, maintenance
 from receiver import secrets
 from receiver.clock import now
-from receiver.record import classifications, database, deliveries, digests, leases, lists, sign_in, tallies, tickets
+from receiver.record import (
+    classifications,
+    database,
+    deliveries,
+    digests,
+    leases,
+    lists,
+    sign_in,
+    tallies,
+    tickets,
+)
 from receiver.record.database import Record
 from receiver.record.lists import Wanted
 from receiver.record.memberships import Filter
