@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import accepts, batches, fan_out, one_shot
+from benchmarks import accepts, batches, fan_out, one_shot, pages
 from benchmarks.stack import ROUNDS, BenchmarkError, Line, stop_on_sigterm
 
 BENCHMARKS: dict[str, Callable[[], list[Line]]] = {
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, Callable[[], list[Line]]] = {
     "batches": batches.run,
     "fan-out": fan_out.run,
     "one-shot": one_shot.run,
+    "pages": pages.run,
 }
 
 

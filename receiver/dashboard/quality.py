@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from math import sqrt
-from statistics import fmean
 from typing import Any
 
 from flask import Blueprint, current_app, render_template, request
@@ -13,7 +12,7 @@ from receiver import figures
 from receiver.clock import now
 from receiver.figures import Pair
 from receiver.record import verdicts
-from receiver.record.verdicts import Day, Judged, Scope
+from receiver.record.verdicts import Confusion, Day, Scope, Sureness
 
 blueprint = Blueprint("quality_pages", __name__)
 
@@ -34,7 +33,8 @@ def quality_page() -> str:
     since = now().date() - timedelta(days=days - 1)
     with current_app.extensions["record"].read() as session:
         scope = Scope(since, **chosen)
-        judged, by_day = verdicts.newest(session, scope), verdicts.by_day(session, scope)
+        confusions, sureness = verdicts.confusions(session, scope), verdicts.sureness(session, scope)
+        by_day = verdicts.by_day(session, scope)
     category = request.args.get("category")
     return render_template(
         "quality.html",
@@ -46,7 +46,7 @@ def quality_page() -> str:
         reviews=sum(day.judged for day in by_day),
         limit=verdicts.NEWEST,
         trend=trend(by_day, since, WINDOWS[days]),
-        found=_figures(judged, category) if judged else None,
+        found=_figures(confusions, sureness, category) if confusions else None,
         threshold=current_app.extensions["settings"].review_threshold,
     )
 
@@ -90,28 +90,32 @@ def _share(right: int, count: int) -> dict[str, float] | None:
     return {"share": right / count, "low": low, "high": high, "count": count}
 
 
-def _share_of(judged: Sequence[Judged]) -> dict[str, float] | None:
-    return _share(sum(one.is_right for one in judged), len(judged))
+def _share_of(rows: Iterable[Confusion | Sureness]) -> dict[str, float] | None:
+    right: Counter[bool] = Counter()
+    for row in rows:
+        right[row.is_right] += row.answers
+    return _share(right[True], right.total())
 
 
-def _figures(judged: Sequence[Judged], category: str | None) -> dict[str, Any]:
-    scored = [(one.confidence, one.is_right) for one in judged]
+def _figures(confusions: Sequence[Confusion], sureness: Sequence[Sureness], category: str | None) -> dict[str, Any]:
+    scored = [(row.confidence, row.is_right) for row in sureness for _ in range(row.answers)]
     bins = figures.reliability(scored)
-    names = {one.chosen_category for one in judged} | {one.found_category for one in judged}
+    names = {row.chosen_category for row in confusions} | {row.found_category for row in confusions}
     category = category if category in names else None
+    in_category = sum(row.answers for row in confusions if row.chosen_category == row.found_category)
     return {
-        "right": _share_of(judged),
-        "right_category": _share(sum(one.chosen_category == one.found_category for one in judged), len(judged)),
-        "flagged": _share_of([one for one in judged if one.flagged]),
-        "unflagged": _share_of([one for one in judged if not one.flagged]),
+        "right": _share_of(confusions),
+        "right_category": _share(in_category, len(scored)),
+        "flagged": _share_of(row for row in sureness if row.flagged),
+        "unflagged": _share_of(row for row in sureness if not row.flagged),
         "coverage": [(budget, figures.coverage(scored, budget)) for budget in BUDGETS],
         "error": figures.calibration_error(bins),
         "bins": [_dot(one) for one in bins],
         "category": category,
-        "matrix": _matrix(judged, category),
-        "mixed_up": _mixed_up(judged, category),
-        "types": _types(judged),
-        "versions": _versions(judged),
+        "matrix": _matrix(confusions, category),
+        "mixed_up": _mixed_up(confusions, category),
+        "types": _types(confusions),
+        "versions": _versions(sureness),
     }
 
 
@@ -127,26 +131,23 @@ def _dot(one: figures.Bin) -> dict[str, float]:
     }
 
 
-def _matrix(judged: Sequence[Judged], category: str | None) -> list[dict[str, Any]]:
+def _matrix(confusions: Sequence[Confusion], category: str | None) -> list[dict[str, Any]]:
     """The rows of the confusion: categories, or the request types of one, against what the engine answered instead."""
-    pairs = (
-        [(one.chosen_category, one.found_category) for one in judged] if category is None else _within(judged, category)
-    )
-    counts = figures.confusion(pairs)
-    names = sorted({name for pair in pairs for name in pair}, key=lambda name: (name == _ELSEWHERE, name))
-    return [_row(name, names, counts.get(name, {})) for name in names]
+    counts: Counter[Pair] = Counter()
+    for row in confusions:
+        whole = (row.chosen_category, row.found_category)
+        if category is None or category in whole:
+            counts[_within(row, category) if category else whole] += row.answers
+    names = sorted({name for pair in counts for name in pair}, key=lambda name: (name == _ELSEWHERE, name))
+    return [_row(name, names, {found: n for (chosen, found), n in counts.items() if chosen == name}) for name in names]
 
 
-def _within(judged: Sequence[Judged], category: str) -> list[Pair]:
+def _within(row: Confusion, category: str) -> Pair:
     """Chosen and found request types of a category; those of other categories are elsewhere."""
-    return [
-        (
-            one.chosen_type if one.chosen_category == category else _ELSEWHERE,
-            one.found_type if one.found_category == category else _ELSEWHERE,
-        )
-        for one in judged
-        if category in (one.chosen_category, one.found_category)
-    ]
+    return (
+        row.chosen_type if row.chosen_category == category else _ELSEWHERE,
+        row.found_type if row.found_category == category else _ELSEWHERE,
+    )
 
 
 def _row(name: str, names: Sequence[str], counts: dict[str, int]) -> dict[str, Any]:
@@ -167,21 +168,22 @@ def _shade(count: int, total: int) -> int:
     return -int(-_SHADES * sqrt(count / total) // 1) if count else 0
 
 
-def _mixed_up(judged: Sequence[Judged], category: str | None) -> list[tuple[str, str, int]]:
+def _mixed_up(confusions: Iterable[Confusion], category: str | None) -> list[tuple[str, str, int]]:
     """What people chose, what the engine had said, and how often; the most frequent first."""
-    wrong = Counter(
-        (one.chosen_type, one.found_type)
-        for one in judged
-        if not one.is_right and category in (None, one.chosen_category, one.found_category)
-    )
+    wrong: Counter[Pair] = Counter()
+    for row in confusions:
+        if not row.is_right and category in (None, row.chosen_category, row.found_category):
+            wrong[row.chosen_type, row.found_type] += row.answers
     return [(chosen, found, count) for (chosen, found), count in wrong.most_common(_MIXED_UP)]
 
 
-def _types(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+def _types(confusions: Iterable[Confusion]) -> list[dict[str, Any]]:
     """Every request type that was chosen or answered, the most frequent first."""
-    pairs = [((one.chosen_category, one.chosen_type), (one.found_category, one.found_type)) for one in judged]
-    chosen, found = Counter(truth for truth, _ in pairs), Counter(answer for _, answer in pairs)
-    hits = Counter(truth for truth, answer in pairs if truth == answer)
+    chosen, found, hits = Counter[Pair](), Counter[Pair](), Counter[Pair]()
+    for row in confusions:
+        chosen[row.chosen_category, row.chosen_type] += row.answers
+        found[row.found_category, row.found_type] += row.answers
+        hits[row.chosen_category, row.chosen_type] += row.answers if row.is_right else 0
     return [
         {
             "category": entry[0],
@@ -194,21 +196,25 @@ def _types(judged: Sequence[Judged]) -> list[dict[str, Any]]:
     ]
 
 
-def _versions(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+_KINDS: tuple[tuple[str, str, Callable[[Sureness], tuple[str, str | None]]], ...] = (
+    ("Engine and model", "model", lambda row: (f"{row.engine}: {row.model}", row.model)),
+    ("Prompt", "prompt_version", lambda row: (row.prompt_version or "none (local engine)", row.prompt_version)),
+    ("Catalog", "catalog_version", lambda row: (row.catalog_version, row.catalog_version)),
+)
+
+
+def _versions(sureness: Iterable[Sureness]) -> list[dict[str, Any]]:
     """The same by engine and model, by prompt and by catalog: what one can compare, and choose by a link."""
-    kinds: tuple[tuple[str, str, Callable[[Judged], tuple[str, str | None]]], ...] = (
-        ("Engine and model", "model", lambda one: (f"{one.engine}: {one.model}", one.model)),
-        ("Prompt", "prompt_version", lambda one: (one.prompt_version or "none (local engine)", one.prompt_version)),
-        ("Catalog", "catalog_version", lambda one: (one.catalog_version, one.catalog_version)),
-    )
-    found = []
-    for title, name, key in kinds:
-        groups: dict[tuple[str, str | None], list[Judged]] = {}
-        for one in judged:
-            groups.setdefault(key(one), []).append(one)
-        rows = [
-            {"label": label, "value": value, "right": _share_of(members), "sure": fmean(m.confidence for m in members)}
-            for (label, value), members in groups.items()
-        ]
-        found.append({"title": title, "name": name, "rows": rows})
-    return found
+    groups: dict[str, dict[tuple[str, str | None], list[Sureness]]] = {name: {} for _, name, _ in _KINDS}
+    for row in sureness:
+        for _, name, key in _KINDS:
+            groups[name].setdefault(key(row), []).append(row)
+    return [
+        {"title": title, "name": name, "rows": [_version(*version, rows) for version, rows in groups[name].items()]}
+        for title, name, _ in _KINDS
+    ]
+
+
+def _version(label: str, value: str | None, rows: Sequence[Sureness]) -> dict[str, Any]:
+    sure = sum(row.confidence * row.answers for row in rows) / sum(row.answers for row in rows)
+    return {"label": label, "value": value, "right": _share_of(rows), "sure": sure}

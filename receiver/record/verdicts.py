@@ -6,15 +6,15 @@ The last review of an answer counts: who confirms it finds it right, who chooses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, cast, delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Integer, Select, and_, cast, delete, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from receiver.record import classifications
 from receiver.record.models import Classification, Ticket, Verdict
 
-NEWEST = 10_000
+NEWEST = 5_000  # As many as can be counted in a few hundredths of a second.
 
 
 @dataclass(frozen=True)
@@ -34,24 +34,35 @@ class Scope:
         return [Verdict.day >= self.since.isoformat(), *(column == value for column, value in wanted if value)]
 
 
-class Judged(NamedTuple):
-    """One answer of an engine and what a person chose; `flagged` says that it had gone to review."""
+class Confusion(NamedTuple):
+    """How many answers were of one entry where people chose one, the same or another."""
 
-    found_category: str
-    found_type: str
     chosen_category: str
     chosen_type: str
-    confidence: float
-    flagged: bool
+    found_category: str
+    found_type: str
+    answers: int
+
+    @property
+    def is_right(self) -> bool:
+        """Whether people chose what had been answered."""
+        return (self.chosen_category, self.chosen_type) == (self.found_category, self.found_type)
+
+
+class Sureness(NamedTuple):
+    """How many answers of one version were so sure, to the hundredth, and right or wrong.
+
+    `flagged` says that they had gone to review.
+    """
+
     engine: str
     model: str
     prompt_version: str | None
     catalog_version: str
-
-    @property
-    def is_right(self) -> bool:
-        """Whether the person chose what the engine had answered."""
-        return self.found_type == self.chosen_type and self.found_category == self.chosen_category
+    flagged: bool
+    confidence: float
+    is_right: bool
+    answers: int
 
 
 class Day(NamedTuple):
@@ -101,16 +112,30 @@ def _add(session: Session, ticket: Ticket, answer: Classification | None, review
     )
 
 
-_COLUMNS = [getattr(Verdict, name) for name in Judged._fields]
+_ENTRIES = (Verdict.chosen_category, Verdict.chosen_type, Verdict.found_category, Verdict.found_type)
+_VERSION = (Verdict.engine, Verdict.model, Verdict.prompt_version, Verdict.catalog_version)
 _RIGHT_CATEGORY = Verdict.found_category == Verdict.chosen_category
-_RIGHT = _RIGHT_CATEGORY & (Verdict.found_type == Verdict.chosen_type)
+_RIGHT = and_(_RIGHT_CATEGORY, Verdict.found_type == Verdict.chosen_type)
 
 
-def newest(session: Session, scope: Scope, limit: int = NEWEST) -> list[Judged]:
-    """Up to `limit` verdicts, the latest first."""
-    query = select(*_COLUMNS).where(*scope.condition())
-    rows = session.execute(query.order_by(Verdict.day.desc(), Verdict.judged_id.desc()).limit(limit))
-    return [Judged._make(row) for row in rows]
+def confusions(session: Session, scope: Scope, limit: int = NEWEST) -> list[Confusion]:
+    """What was chosen and what had been answered, of the newest `limit` verdicts."""
+    return [Confusion._make(row) for row in session.execute(_counted(scope, limit, *_ENTRIES))]
+
+
+def sureness(session: Session, scope: Scope, limit: int = NEWEST) -> list[Sureness]:
+    """How sure the answers were and whether they were right, of the newest `limit` verdicts."""
+    hundredths = func.round(Verdict.confidence * 100)
+    rows = session.execute(_counted(scope, limit, *_VERSION, Verdict.flagged, hundredths, _RIGHT))
+    return [Sureness._make((*row[:5], float(row[5]) / 100, bool(row[6]), row[7])) for row in rows]
+
+
+def _counted(scope: Scope, limit: int, *columns: ColumnElement[Any] | InstrumentedAttribute[Any]) -> Select[Any]:
+    """Every combination of the columns' values among the newest `limit` verdicts, and how often it occurs."""
+    named = [column.label(f"value_{place}") for place, column in enumerate(columns)]
+    newest = select(*named).where(*scope.condition()).order_by(Verdict.day.desc(), Verdict.judged_id.desc())
+    table = newest.limit(limit).subquery()
+    return select(*table.columns, func.count()).group_by(*table.columns)
 
 
 def by_day(session: Session, scope: Scope) -> Sequence[Day]:

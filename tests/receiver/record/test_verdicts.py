@@ -8,6 +8,7 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from jobs import erase
 from receiver.catalog import Catalog
@@ -15,7 +16,7 @@ from receiver.clock import now
 from receiver.record import database, reviews, tickets, verdicts
 from receiver.record.database import Record
 from receiver.record.models import Ticket, Verdict, table_of
-from receiver.record.verdicts import Day, Judged, Scope
+from receiver.record.verdicts import Day, Scope
 from receiver.settings import Settings
 from tests.factories import classification, due_ticket, review, settle
 
@@ -24,9 +25,15 @@ CATEGORY = "Network & Connectivity"
 ALL = Scope(date(2000, 1, 1))
 
 
-def _judged(record: Record, scope: Scope = ALL) -> list[Judged]:
+def _judged(record: Record, scope: Scope = ALL) -> list[Verdict]:
+    """The verdicts, the newest first."""
+    query = select(Verdict).where(*scope.condition()).order_by(Verdict.day.desc(), Verdict.judged_id.desc())
     with record.read() as session:
-        return verdicts.newest(session, scope)
+        return list(session.scalars(query))
+
+
+def _is_right(verdict: Verdict) -> bool:
+    return verdict.found_type == verdict.chosen_type
 
 
 def test_a_confirmed_answer_is_right_and_a_corrected_one_wrong(record: Record, shipped: Catalog) -> None:
@@ -36,8 +43,8 @@ def test_a_confirmed_answer_is_right_and_a_corrected_one_wrong(record: Record, s
     review(record, first, shipped)
     review(record, second, shipped, CATEGORY, TYPES[1])
     wrong, right = _judged(record)
-    assert (right.is_right, right.flagged, right.confidence, right.model) == (True, True, 0.7, "use-multilingual-v3")
-    assert (wrong.is_right, wrong.found_type, wrong.chosen_type) == (False, *TYPES)
+    assert (_is_right(right), right.flagged, right.confidence, right.model) == (True, True, 0.7, "use-multilingual-v3")
+    assert (_is_right(wrong), wrong.found_type, wrong.chosen_type) == (False, *TYPES)
 
 
 def test_the_last_review_counts_and_not_against_the_person_before(record: Record, shipped: Catalog) -> None:
@@ -45,7 +52,7 @@ def test_the_last_review_counts_and_not_against_the_person_before(record: Record
     settle(record, ticket)
     review(record, ticket, shipped, CATEGORY, TYPES[1])
     review(record, ticket, shipped, CATEGORY, TYPES[0])
-    assert [one.is_right for one in _judged(record)] == [True]
+    assert [_is_right(one) for one in _judged(record)] == [True]
 
 
 def test_a_new_answer_after_a_review_is_judged_by_itself(record: Record, shipped: Catalog) -> None:
@@ -56,9 +63,9 @@ def test_a_new_answer_after_a_review_is_judged_by_itself(record: Record, shipped
         session.get_one(Ticket, ticket).status = "classified"
         assert tickets.make_due(session, ticket, now())
     settle(record, ticket, request_type=TYPES[1])
-    assert [one.is_right for one in _judged(record)] == [False]
+    assert [_is_right(one) for one in _judged(record)] == [False]
     review(record, ticket, shipped)
-    assert [one.is_right for one in _judged(record)] == [True, False]
+    assert [_is_right(one) for one in _judged(record)] == [True, False]
 
 
 def test_what_nobody_answered_says_nothing(record: Record, shipped: Catalog) -> None:
@@ -79,8 +86,12 @@ def test_a_scope_takes_a_window_a_source_and_versions(record: Record, shipped: C
     assert [one.model for one in _judged(record, Scope(since, source="desk", model="b", prompt_version="b"))] == ["b"]
     assert _judged(record, Scope(since, catalog_version="other")) == []
     with record.read() as session:
-        assert len(verdicts.newest(session, ALL, limit=2)) == 2
+        assert [row.answers for row in verdicts.confusions(session, ALL, limit=2)] == [2]
+        surest = verdicts.sureness(session, ALL, limit=2)
         by_day = verdicts.by_day(session, Scope(since, model="a"))
+    assert {row.model: (row.confidence, row.is_right, row.answers) for row in surest} == {
+        "a": (0.9, True, 1), "b": (0.9, True, 1),
+    }  # fmt: skip
     assert by_day == [Day("2026-03-02", 1, 1, 1), Day("2026-03-11", 1, 1, 1)]
 
 
