@@ -1,7 +1,7 @@
 """Every page over a million tickets: the server's time for a GET, of twenty each, against a tenth of a second.
 
-Where other processes want the processor, waiting for it counts into the time that passes; so what the GET itself takes of
-it is measured too, and the goal is for that: the record is in memory, nothing waits for a disk.
+Where other processes want the processor, waiting for it counts into the time that passes; so what the GET itself takes
+of it is measured too, and the goal is for that: the record is in memory, nothing waits for a disk.
 """
 
 import time
