@@ -213,7 +213,26 @@ def test_an_answer_that_is_always_cut_off_is_a_passing_fault_and_teaches_nothing
     for _ in range(2):
         with pytest.raises(EngineError, match="length"):
             engine.propose(TICKET)
-    assert [request.json["max_completion_tokens"] for request in model.requests] == [500, 2000, 500, 2000]
+    assert [request.json["max_completion_tokens"] for request in model.requests] == [500, 500, 2000] * 2
+
+
+@pytest.mark.parametrize("knows_bounds", [True, False])
+def test_a_model_that_finds_no_end_is_kept_to_a_short_reasoning(
+    model: Peer, shipped: Catalog, record: Record, knows_bounds: bool
+) -> None:
+    def respond(request: Request) -> Answer:
+        properties = request.json["response_format"]["json_schema"]["schema"]["properties"]
+        bounded = "maxLength" in properties["reasoning"]
+        if bounded and not knows_bounds:
+            return llm.refusal("Invalid schema for response_format: 'maxLength' is not permitted.")
+        enough = bounded or request.json["max_tokens"] >= 2000
+        return good(request) if enough else llm.completion('{"reasoning": "and so on', finish_reason="length")
+
+    model.respond = respond
+    assert made(model, shipped, record).propose(TICKET).label == LABEL
+    asked = len(model.requests)
+    assert made(model, shipped, record).propose(TicketText("next", "")).label == LABEL
+    assert len(model.requests) == asked + 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What a model at an endpoint can do, and what to leave out when it refuses a request. Pure."""
 
+import copy
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 _FORMATS = ("json_schema", "json_object", "text")
 _OFFICIAL = ("openai.com", "azure.com")
 _MOST_ROOM = 4
+_BRIEF = 300
 # What is said of the ticket, and not of the endpoint: OpenAI, Azure, vLLM, llama.cpp, in that order.
 _ABOUT_TICKET = re.compile(
     r"context_length_exceeded|maximum context length|content_policy|invalid_prompt|content_filter|moderation|safety"
@@ -24,19 +26,22 @@ class Abilities:
     """How to ask: the answer's `format`, whether a temperature is taken, how the answer's length is limited.
 
     `limit` is the parameter's name, "both" where an endpoint ignores the one it does not know, or "none". `room` is by
-    how many times LLM_MAX_TOKENS is too little, because the model thinks within it.
+    how many times LLM_MAX_TOKENS is too little, because the model thinks within it. `brief` has the schema itself keep
+    the answer short, for a model that finds no end.
     """
 
     format: str = "json_schema"
     temperature: bool = True
     limit: str = "both"
     room: int = 1
+    brief: bool = False
 
     def options(self, schema: dict[str, Any], temperature: float, max_tokens: int) -> dict[str, Any]:
         """The request's parameters beside model and messages."""
         options: dict[str, Any] = {}
         if self.format != "text":
-            options["response_format"] = schema if self.format == "json_schema" else {"type": self.format}
+            strict = _brief(schema) if self.brief else schema
+            options["response_format"] = strict if self.format == "json_schema" else {"type": self.format}
         if self.temperature:
             options["temperature"] = temperature
         for name in ("max_completion_tokens", "max_tokens"):
@@ -55,6 +60,7 @@ class Abilities:
             "temperature": "takes no temperature",
             "limit": f"takes {self.limit} as the limit of an answer's length",
             "room": f"needs {self.room} times LLM_MAX_TOKENS",
+            "brief": "is kept to short answers by the schema",
         }
         return [text for name, text in words.items() if getattr(self, name) != getattr(other, name)]
 
@@ -71,6 +77,7 @@ def remembered(learned: dict[str, Any], otherwise: Abilities) -> Abilities:
     known = {field.name: learned[field.name] for field in fields(Abilities) if field.name in learned}
     found = replace(otherwise, **known)
     sane = found.format in _FORMATS and type(found.room) is int and 1 <= found.room <= _MOST_ROOM
+    sane = sane and type(found.brief) is bool
     return found if sane else otherwise
 
 
@@ -96,7 +103,7 @@ def step_down(present: Abilities, status: int, said: str) -> Abilities | None:
     if "max_tokens" in said and present.limit in ("both", "max_tokens"):
         return replace(present, limit="max_completion_tokens" if present.limit == "both" else "none")
     if status in (400, 415, 422, 501) or _ABOUT_FORMAT.search(said):
-        return _looser(present)
+        return replace(present, brief=False, room=_MOST_ROOM) if present.brief else _looser(present)
     return None
 
 
@@ -105,6 +112,19 @@ def _looser(present: Abilities) -> Abilities | None:
     return replace(present, format=_FORMATS[place + 1]) if place + 1 < len(_FORMATS) else None
 
 
-def more_room(present: Abilities) -> Abilities | None:
-    """How to ask where the answer was cut off by its limit."""
+def after_cut(present: Abilities, *, begun: bool) -> Abilities | None:
+    """How to ask where the answer was cut off by its limit, or None where there is nothing left to try.
+
+    A model that had `begun` to answer may fill any room, so its answer is bounded by the schema first.
+    """
+    if begun and present.format == "json_schema" and not present.brief:
+        return replace(present, brief=True)
     return replace(present, room=present.room * 4) if present.room * 4 <= _MOST_ROOM else None
+
+
+def _brief(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same schema, with bounds to the length of the reasoning and to the number of alternatives."""
+    bounded = copy.deepcopy(schema)
+    properties = bounded["json_schema"]["schema"]["properties"]
+    properties["reasoning"]["maxLength"], properties["alternatives"]["maxItems"] = _BRIEF, 2
+    return bounded

@@ -26,12 +26,13 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model said, unchecked: `fields` may hold anything; `cut_off` says that its limit ended it."""
+    """What the model said, unchecked: `fields` may hold anything; `begun` says that there is at least a part of it."""
 
     fields: dict[str, Any] | None
     usage: Usage
     finish_reason: str
     refused: bool = False
+    begun: bool = False
 
     @property
     def cut_off(self) -> bool:
@@ -59,7 +60,8 @@ def parse(body: bytes, *, plain: bool) -> Answer:
     content = _at(message, "content")
     fields = _fields(content, plain=plain) if isinstance(content, str) else None
     refused = fields is None and (reason == "content_filter" or bool(_at(message, "refusal")))
-    return Answer(fields, _usage(_at(completion, "usage")), reason, refused)
+    begun = isinstance(content, str) and "{" in content
+    return Answer(fields, _usage(_at(completion, "usage")), reason, refused, begun)
 
 
 def _json(text: bytes | str) -> Any:

@@ -103,10 +103,10 @@ class Model:
                     manner = self._after(refused, manner)
                     continue
                 cost += price
-                wider = abilities.more_room(manner) if answer.cut_off else None
-                if wider is None:
+                other = abilities.after_cut(manner, begun=answer.begun) if answer.cut_off else None
+                if other is None:
                     break
-                manner = wider
+                manner = other
         if answer.fields is not None:
             self._learn(manner)
         return Asked(answer, self.name, cost)
