@@ -14,7 +14,7 @@ from receiver import plans, settings
 from receiver.clock import now
 from receiver.log import configure
 from receiver.plans import Plan
-from receiver.record import alarms, audit, digests
+from receiver.record import alarms, audit, contents, digests
 from receiver.record.database import Record, opened
 from receiver.record.memberships import at_risk, in_digest, soonest_due
 from receiver.record.models import Digest
@@ -147,8 +147,8 @@ def build_workbook(record: Record, config: Settings, digest: Digest) -> Summary:
     """Write the workbook of a digest to its place; a copy shows how things stood at the time of the first."""
     with record.read() as session:
         first = session.get(Digest, digest.copy_of) if digest.copy_of else None
-        before = digests.counts(session, digests.previous(session, digest))
-        rows, path = digests.rows(session, digest.id), digests.workbook_path(config.data_dir, digest.id)
+        before = contents.counts(session, digests.previous(session, digest))
+        rows, path = contents.rows(session, digest.id), digests.workbook_path(config.data_dir, digest.id)
         look = _look(config, digest.name, plans.of(config, digest.name))
         return workbook.build(path, rows, (first or digest).created_at, look, before)
 
@@ -229,9 +229,9 @@ def preview(record: Record, config: Settings, plan: Plan | None = None) -> str:
     path = digests.preview_path(config.data_dir, plan.name, ".xlsx")
     with record.read() as session:
         before = digests.latest(session, plan.name)
-        rows = digests.pending(session, plan.name, plan.chosen, moment)
-        summary = workbook.build(path, rows, moment, _look(config, plan.name, plan), digests.counts(session, before))
-        soonest = digests.pending_soonest(session, plan.name, plan.chosen, moment, _NAMED_IN_DIGEST)
+        rows = contents.pending(session, plan.name, plan.chosen, moment)
+        summary = workbook.build(path, rows, moment, _look(config, plan.name, plan), contents.counts(session, before))
+        soonest = contents.pending_soonest(session, plan.name, plan.chosen, moment, _NAMED_IN_DIGEST)
     content = Content(summary, soonest, before.tickets if before else None)
     message = mail.compose(config, _sketch(config, plan, moment), content, Attachment(path, config.report_filename))
     mail.keep(mail.without_attachments(message), digests.preview_path(config.data_dir, plan.name, ".eml"))

@@ -24,7 +24,18 @@ from jobs import backup
 from jobs.classify import Drain
 from jobs.engines import Example, Proposal, TicketText
 from receiver import catalog, settings
-from receiver.record import catalogs, classifications, database, deliveries, digests, erasure, leases, reviews, tickets
+from receiver.record import (
+    catalogs,
+    classifications,
+    contents,
+    database,
+    deliveries,
+    digests,
+    erasure,
+    leases,
+    reviews,
+    tickets,
+)
 from receiver.record.deliveries import Content
 from receiver.record.digests import Envelope
 from receiver.record.models import Delivery, Digest
@@ -377,7 +388,7 @@ class RecordMachine(RuleBasedStateMachine):
 
     def members(self, digest: Digest) -> set[str]:
         with self.record.read() as session:
-            return {ticket.external_id for ticket, _ in digests.rows(session, digest.id)}
+            return {ticket.external_id for ticket, _ in contents.rows(session, digest.id)}
 
     @precondition(lambda self: self.model.unsent)
     @rule(pick=_pick, status=st.sampled_from(["sent", "failed", "held"]))

@@ -15,7 +15,7 @@ from receiver.api.errors import Blueprint
 from receiver.api.pages import ID, PageQuery, columns, page, page_of
 from receiver.clock import now
 from receiver.plans import Plan
-from receiver.record import audit, digests
+from receiver.record import audit, contents, digests
 from receiver.record.models import Digest
 from receiver.schemas import PlainText
 
@@ -160,7 +160,7 @@ def accept_digest(digest_id: int) -> Digest:
 def pending(plan: Plan, moment: datetime) -> dict[str, Any]:
     """What this digest would tell if it were sent now."""
     with current_app.extensions["record"].read() as session:
-        rows = digests.pending_counts(session, plan.name, plan.chosen, moment)
+        rows = contents.pending_counts(session, plan.name, plan.chosen, moment)
     return {
         "name": plan.name,
         "next_at": plan.next_slot(moment),

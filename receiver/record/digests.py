@@ -1,22 +1,19 @@
 """Digests: claiming a period once, its exact membership, and the way from claimed to sent."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import make_msgid
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from receiver import clock
 from receiver.record import alarms, tallies
 from receiver.record.database import PARAMETERS
-from receiver.record.memberships import EVERYTHING, Filter, at_risk, members, soonest_due, untold_at_risk
+from receiver.record.memberships import EVERYTHING, Filter, members, untold_at_risk
 from receiver.record.models import (
-    FAILED,
-    NEEDS_REVIEW,
     Classification,
     Digest,
     DigestTicket,
@@ -24,7 +21,6 @@ from receiver.record.models import (
     Ticket,
     TimetableEntry,
 )
-from receiver.record.tickets import Pair
 
 SENDING_LEASE = timedelta(seconds=120)
 ALERTS_APART = timedelta(minutes=10)
@@ -71,7 +67,7 @@ def claim(
     until = tallies.add(session, "settled", 0)  # Its lock lets one claim at a time see what the last one took.
     if session.scalar(select(Digest.id).where(Digest.name == name, Digest.period == period)):
         return None
-    after = _last_settled(session, name)
+    after = last_settled(session, name)
     digest = _new(name, period, envelope, now)
     digest.settled_after, digest.settled_until = after, until
     found = _fill(session, digest, [members(name, chosen, (after, until), now)], even_empty=even_empty)
@@ -237,43 +233,6 @@ def recover_future(session: Session, now: datetime) -> None:
     session.execute(update(TimetableEntry).where(TimetableEntry.last_slot > far).values(last_slot=now))
 
 
-def rows(session: Session, digest_id: int) -> Iterator[Pair]:
-    """The members with the classification they had when the digest was claimed, in the workbook's order."""
-    query = (
-        select(Ticket, Classification)
-        .join(DigestTicket, DigestTicket.ticket_id == Ticket.id)
-        .outerjoin(Classification, Classification.id == DigestTicket.classification_id)
-        .where(DigestTicket.digest_id == digest_id)
-    )
-    yield from _in_order(session, query)
-
-
-def pending(
-    session: Session, name: str = SCHEDULED, chosen: Filter = EVERYTHING, now: datetime | None = None
-) -> Iterator[Pair]:
-    """What the digest `name` claimed now would hold, in the workbook's order."""
-    settled = _last_settled(session, name), tallies.value(session, "settled")
-    current = and_(Classification.ticket_id == Ticket.id, Classification.current)
-    query = select(Ticket, Classification).outerjoin(Classification, current)
-    yield from _in_order(session, query.where(members(name, chosen, settled, now or clock.now())))
-
-
-def pending_counts(session: Session, name: str, chosen: Filter, now: datetime) -> Sequence[tuple[str | None, int, int]]:
-    """What the digest `name` claimed now would hold: category, tickets, and how many of them to review."""
-    settled = _last_settled(session, name), tallies.value(session, "settled")
-    unsure = func.sum(case((Ticket.status.in_([NEEDS_REVIEW, FAILED]), 1), else_=0))
-    counted = func.count()
-    query = select(Ticket.category, counted, unsure).where(members(name, chosen, settled, now))
-    rows = session.execute(query.group_by(Ticket.category).order_by(counted.desc(), Ticket.category))
-    return [(category, count, to_review) for category, count, to_review in rows]
-
-
-def pending_soonest(session: Session, name: str, chosen: Filter, now: datetime, limit: int) -> Sequence[Ticket]:
-    """Up to `limit` of these that are at risk, the soonest due first."""
-    settled = _last_settled(session, name), tallies.value(session, "settled")
-    return soonest_due(session, members(name, chosen, settled, now) & at_risk(now), limit)
-
-
 def previous(session: Session, digest: Digest) -> Digest | None:
     """The digest of the same name before this one; for a copy, before the one it is a copy of."""
     query = select(Digest).where(Digest.name == digest.name, Digest.id < (digest.copy_of or digest.id))
@@ -286,21 +245,7 @@ def latest(session: Session, name: str) -> Digest | None:
     return session.scalar(query)
 
 
-def counts(session: Session, digest: Digest | None) -> dict[tuple[str | None, str | None], int] | None:
-    """A digest's tickets by category and request type, as they were classified then; None of no digest."""
-    if digest is None:
-        return None
-    query = (
-        select(Classification.category, Classification.request_type, func.count())
-        .select_from(DigestTicket)
-        .outerjoin(Classification, Classification.id == DigestTicket.classification_id)
-        .where(DigestTicket.digest_id == digest.id)
-        .group_by(Classification.category, Classification.request_type)
-    )
-    return {(category, request_type): count for category, request_type, count in session.execute(query)}
-
-
-def _last_settled(session: Session, name: str) -> int:
+def last_settled(session: Session, name: str) -> int:
     """The number up to which digests of this name have covered what was settled.
 
     A digest that is new among others begins where the newest of them ended, not with years of tickets.
@@ -314,17 +259,6 @@ def _last_settled(session: Session, name: str) -> int:
 
 def _position(name: str) -> str:
     return f"digest_until:{name}"
-
-
-def _in_order(session: Session, query: Select[Ticket, Classification]) -> Iterator[Pair]:
-    ordered = query.order_by(
-        func.lower(func.coalesce(Classification.category, "")),
-        func.lower(func.coalesce(Classification.request_type, "")),
-        func.lower(Ticket.short_description),
-        Ticket.id,
-    )
-    found = session.execute(ordered.execution_options(yield_per=1000))
-    yield from ((ticket, classification) for ticket, classification in found)
 
 
 def page(session: Session, limit: int, before: int | None = None) -> Sequence[Digest]:
@@ -344,7 +278,7 @@ def take_slot(session: Session, name: str, slot: datetime) -> bool:
     entry = session.get(TimetableEntry, key, with_for_update=True)
     if entry is None:
         session.add(TimetableEntry(name=key, last_slot=slot))
-        tallies.put(session, _position(name), _last_settled(session, name))
+        tallies.put(session, _position(name), last_settled(session, name))
         return False
     if slot <= entry.last_slot:
         return False

@@ -27,7 +27,7 @@ from sqlalchemy import select
 from jobs import digest
 from receiver import sla
 from receiver.clock import now
-from receiver.record import classifications, database, digests, leases
+from receiver.record import classifications, contents, database, digests, leases
 from receiver.record.database import Record
 from receiver.record.models import Digest, DigestTicket
 from receiver.settings import Settings, load
@@ -208,7 +208,7 @@ def _told_wrongly(month: Month) -> list[str]:
     query = select(DigestTicket.ticket_id, Digest.name).join(Digest, Digest.id == DigestTicket.digest_id)
     with month.record.read() as session:
         told: Counter[Any] = Counter(tuple(row) for row in session.execute(query))
-        untold = sum(1 for _ in digests.pending(session, "digest"))
+        untold = sum(1 for _ in contents.pending(session, "digest"))
     found = [f"{name} told of ticket {ticket_id} again" for (ticket_id, name), times in told.items() if times > 1]
     lost = month.tickets - untold - sum(name == "digest" for _, name in told)
     return [*found, f"{lost} tickets are lost"] if lost else found

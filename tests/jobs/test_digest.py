@@ -146,6 +146,18 @@ def test_a_fault_that_never_passes_ends_in_failed_and_an_alarm(started: Record, 
     assert len(alarm_messages(started)) == 1
 
 
+def test_the_attempts_last_for_a_day(started: Record, by_mail: MailServer) -> None:
+    settled(started, "T-1")
+    by_mail.replies["MAIL"] = "451 later"
+    moment, given_up = EIGHT, EIGHT + timedelta(hours=30)
+    while statuses(started) != ["failed"]:
+        send_due_at(moment)
+        moment = min(all_digests(started)[0].claimable_at, given_up)
+        assert moment < given_up
+    ended = moment - digests.SENDING_LEASE
+    assert timedelta(hours=23) < ended - EIGHT < timedelta(hours=25)
+
+
 def test_a_refusal_is_final_and_alarms_until_the_next_success(started: Record, by_mail: MailServer) -> None:
     settled(started, "T-1")
     by_mail.replies["DATA"] = "554 spam"

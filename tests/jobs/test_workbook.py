@@ -15,7 +15,7 @@ from openpyxl import load_workbook
 from jobs import workbook
 from jobs.words import LANGUAGES, words
 from jobs.workbook import Look, sheets
-from receiver.record import digests
+from receiver.record import contents
 from receiver.record.database import Record
 from receiver.record.models import Ticket
 from receiver.record.tickets import Pair
@@ -118,7 +118,7 @@ def test_rows_are_sorted_by_category_type_and_description_whatever_the_case(tmp_
     for category, request_type, text in reversed(order):
         settle(record, due_ticket(record, short_description=text), category=category, request_type=request_type)
     with record.read() as session:
-        sheet = written(tmp_path, *digests.pending(session))["Tickets"]
+        sheet = written(tmp_path, *contents.pending(session))["Tickets"]
     assert [(row[4], row[5], row[1]) for row in sheet.iter_rows(min_row=2, values_only=True)] == order
 
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.clock import now
-from receiver.record import digests, leases, tickets
+from receiver.record import contents, digests, leases, tickets
 from receiver.record.database import PARAMETERS, Record
 from receiver.record.digests import Envelope
 from receiver.record.models import Digest, DigestTicket
@@ -33,14 +33,14 @@ def _members(record: Record, digest: Digest | None) -> list[int]:
     if digest is None:
         return []
     with record.read() as session:
-        ids = [ticket.id for ticket, _ in digests.rows(session, digest.id)]
+        ids = [ticket.id for ticket, _ in contents.rows(session, digest.id)]
     assert digest.tickets == len(ids)
     return sorted(ids)
 
 
 def _pending(record: Record) -> list[int]:
     with record.read() as session:
-        return sorted(ticket.id for ticket, _ in digests.pending(session))
+        return sorted(ticket.id for ticket, _ in contents.pending(session))
 
 
 def _fail(record: Record, ticket_id: int) -> None:
@@ -116,7 +116,7 @@ def test_a_failed_ticket_is_in_the_digest_without_a_classification(record: Recor
     _fail(record, ticket)
     digest = _claimed(record)
     with record.read() as session:
-        [(found, classification)] = digests.rows(session, digest.id)
+        [(found, classification)] = contents.rows(session, digest.id)
     assert (found.id, found.status, classification) == (ticket, "failed", None)
 
 
@@ -177,8 +177,8 @@ def test_rows_keep_the_classification_of_the_moment_of_the_claim(record: Record)
     digest = _claimed(record)
     _settle_again(record, ticket, category="Software", request_type="Licence")
     with record.read() as session:
-        [(_, then)] = digests.rows(session, digest.id)
-        [(_, later)] = digests.pending(session)
+        [(_, then)] = contents.rows(session, digest.id)
+        [(_, later)] = contents.pending(session)
     assert then is not None
     assert later is not None
     assert (then.category, later.category) == ("Hardware", "Software")
@@ -204,10 +204,10 @@ def test_rows_are_sorted_by_category_request_type_and_subject_whatever_their_cas
             record, due_ticket(record, short_description=subject), None, category=category, request_type=request_type
         )
     with record.read() as session:
-        before = list(digests.pending(session))
+        before = list(contents.pending(session))
     digest = _claimed(record)
     with record.read() as session:
-        rows = list(digests.rows(session, digest.id))
+        rows = list(contents.rows(session, digest.id))
     assert [(c and c.category, c and c.request_type, t.short_description) for t, c in rows] == expected
     assert [ticket.id for ticket, _ in before] == [ticket.id for ticket, _ in rows]
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from receiver.clock import now
-from receiver.record import digests
+from receiver.record import contents, digests
 from receiver.record.database import Record
 from receiver.record.digests import Envelope
 from receiver.record.memberships import EVERYTHING, Filter, at_risk, in_digest, soonest_due, untold_at_risk
@@ -34,14 +34,14 @@ def claim(
 
 def told(record: Record, name: str = "digest", chosen: Filter = EVERYTHING) -> list[str]:
     with record.read() as session:
-        promised = sorted(ticket.external_id for ticket, _ in digests.pending(session, name, chosen, now()))
-        counted = sum(count for _, count, _ in digests.pending_counts(session, name, chosen, now()))
+        promised = sorted(ticket.external_id for ticket, _ in contents.pending(session, name, chosen, now()))
+        counted = sum(count for _, count, _ in contents.pending_counts(session, name, chosen, now()))
     claimed = claim(record, name, chosen)
     if claimed is None:
         assert promised == []
         return []
     with record.read() as session:
-        found = sorted(ticket.external_id for ticket, _ in digests.rows(session, claimed.id))
+        found = sorted(ticket.external_id for ticket, _ in contents.rows(session, claimed.id))
     assert found == promised
     assert len(found) == counted == claimed.tickets
     return found
@@ -141,7 +141,7 @@ def test_a_copy_has_the_members_of_the_first_and_claims_nothing(record: Record) 
     ticket(record, "T-2")
     assert told(record) == ["T-2"]
     with record.read() as session:
-        assert [found.external_id for found, _ in digests.rows(session, again.id)] == ["T-1"]
+        assert [found.external_id for found, _ in contents.rows(session, again.id)] == ["T-1"]
         before = digests.previous(session, session.get_one(Digest, again.id + 1))
         assert before
         assert before.id == first.id

@@ -6,7 +6,7 @@ import pytest
 
 from receiver.catalog import Catalog
 from receiver.clock import now
-from receiver.record import classifications, digests, leases, reviews, tickets
+from receiver.record import classifications, contents, digests, leases, reviews, tickets
 from receiver.record.database import Record
 from receiver.record.models import REVIEWED, Classification, Ticket
 from tests.factories import classification, due_ticket, promise, review, settle
@@ -141,7 +141,7 @@ def _digest(record: Record, period: str) -> list[tuple[str, str]]:
     with record.write() as session:
         claimed = digests.claim(session, period, ENVELOPE, now())
     with record.read() as session:
-        rows = digests.rows(session, claimed.id) if claimed else iter(())
+        rows = contents.rows(session, claimed.id) if claimed else iter(())
         return [(row.category, row.request_type) for _, row in rows if row]
 
 
