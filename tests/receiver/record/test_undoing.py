@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from receiver.catalog import Catalog
 from receiver.clock import now
-from receiver.record import catalogs, classifications, digests, errands, leases, reviews, tickets, undoing
+from receiver.record import catalogs, classifications, contents, digests, errands, leases, reviews, tickets, undoing
 from receiver.record.database import Record
 from receiver.record.models import PENDING, Classification, Errand, Ticket, Verdict
 from tests.factories import deliver, due_ticket, incoming, review, settle
@@ -103,7 +103,7 @@ def _digest(record: Record, period: str) -> list[str]:
     with record.write() as session:
         claimed = digests.claim(session, period, ENVELOPE, now())
     with record.read() as session:
-        return [row.request_type for _, row in digests.rows(session, claimed.id) if row] if claimed else []
+        return [row.request_type for _, row in contents.rows(session, claimed.id) if row] if claimed else []
 
 
 def test_a_digest_that_told_of_the_review_is_followed_by_one_that_tells_of_the_ticket_again(
