@@ -12,18 +12,18 @@ MAX_CELL = 32_767  # https://support.microsoft.com/office/excel-specifications-a
 ACCENT, ACCENT_SOFT, TEXT, SOFT, LINE = "4338CA", "EEEDFD", "17171C", "5A5A66", "E3E3E8"
 BAR, BAR_SOFT, GOOD, WARN, BAD, NEUTRAL = "6366F1", "C7D2FE", "22A05A", "D98A14", "DC4444", "A1A1AA"
 WARN_TEXT, BAD_TEXT = "8A4B08", "B01C1C"
-WHOLE, DECIMAL, PERCENT, TIME, DAY = "#,##0", "#,##0.##", "0%", "yyyy-mm-dd hh:mm", "yyyy-mm-dd"
+WHOLE, PERCENT, TIME, DAY = "#,##0", "0%", "yyyy-mm-dd hh:mm", "yyyy-mm-dd"
 
 _CUT = " [... cut, too long for a cell]"
 # What XML cannot hold. https://www.w3.org/TR/xml/#charsets
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-# What a spreadsheet takes for the start of a formula. https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# What a spreadsheet takes for the start of a formula, or of an error. https://owasp.org/www-community/attacks/CSV_Injection
+_SUSPECT = frozenset("=+-@\t\r\n＝＋－＠#")
 
 
 def plain(text: str) -> str:
     """The text with what Excel cannot hold replaced, or cut, where it shows."""
-    shown = _UNPRINTABLE.sub(_visible, text)
+    shown = text if text.isprintable() else _UNPRINTABLE.sub(_visible, text)  # Most are, and asking is cheaper.
     return shown if len(shown) <= MAX_CELL // 2 else _cut(shown)  # Shorter text fits whatever letters it has.
 
 
@@ -37,7 +37,7 @@ def cell(sheet: Any, value: Any) -> Any:
 
 def is_treacherous(text: str) -> bool:
     """Whether a spreadsheet could take this text for a formula or an error."""
-    return text.startswith(_FORMULA_STARTS) or text in ERROR_CODES
+    return text[:1] in _SUSPECT and (text[0] != "#" or text in ERROR_CODES)
 
 
 def literal(sheet: Any, text: str) -> Any:
@@ -46,6 +46,23 @@ def literal(sheet: Any, text: str) -> Any:
     made.data_type = "s"
     made.quotePrefix = True
     return made
+
+
+class Reused(Cell):
+    """A cell that serves in row after row of a stream, and remembers the number of its style."""
+
+    __slots__ = ("_number",)
+
+    @property
+    def style_id(self) -> int:
+        if not hasattr(self, "_number"):
+            self._number: int = super().style_id
+        return self._number
+
+    def holding(self, text: str) -> "Reused":
+        """Itself with this text, whatever a value like it would mean."""
+        self._value, self.data_type = text, "s"
+        return self
 
 
 def styled(

@@ -1,13 +1,15 @@
 """What a digest says in numbers, counted while its rows go by."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 
 from receiver import sla
 from receiver.record.models import REVIEWED, Classification, Ticket
 
 NOT_CLASSIFIED = "Not classified"
+
+Label = tuple[str | None, str | None]  # A category and a request type, neither where nothing is classified.
 
 
 @dataclass
@@ -21,29 +23,20 @@ class Group:
     at_risk: int = 0
     breached: int = 0
 
-    def add(self, classification: Classification | None, state: str, *, unsure: bool) -> None:
-        """Count one ticket."""
-        self.count += 1
-        self.needs_review += unsure
-        self.at_risk += state == sla.AT_RISK
-        self.breached += state == sla.BREACHED
-        if classification:
-            self.classified += 1
-            self.confidence += classification.confidence
-
     @property
     def mean_confidence(self) -> float | None:
         """None where nothing is classified."""
         return self.confidence / self.classified if self.classified else None
 
+    def __add__(self, other: "Group") -> "Group":
+        return Group(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
+
 
 @dataclass
 class Summary:
-    """The numbers of a digest: in all, by category, by category and request type, by day received and by SLA state."""
+    """The numbers of a digest: by category and request type, by day received, by SLA state and by what classified."""
 
-    all: Group = field(default_factory=Group)
-    by_category: dict[str, Group] = field(default_factory=dict)
-    by_request_type: dict[tuple[str, str], Group] = field(default_factory=dict)
+    groups: dict[Label, Group] = field(default_factory=dict)
     days: Counter[date] = field(default_factory=Counter)
     states: Counter[str] = field(default_factory=Counter)
     engines: Counter[str] = field(default_factory=Counter)
@@ -53,25 +46,46 @@ class Summary:
     def add(self, ticket: Ticket, classification: Classification | None, now: datetime) -> str:
         """Count one ticket as things stand at `now`; returns its SLA state."""
         state = sla.state(ticket.due_at, ticket.at_risk_at, now)
-        unsure = needs_review(ticket, classification)
-        for group in self._groups(classification):
-            group.add(classification, state, unsure=unsure)
+        group = self._group(classification)
+        group.count += 1
+        group.needs_review += needs_review(ticket, classification)
+        group.at_risk += state == sla.AT_RISK
+        group.breached += state == sla.BREACHED
         self.days[ticket.received_at.astimezone(UTC).date()] += 1
         self.states[state] += 1
         if classification:
-            model = f" ({classification.model})" if classification.model else ""
-            self.engines[f"{classification.engine}{model}"] += 1
-            self.catalog_versions[classification.catalog_version] += 1
-            if classification.prompt_version:
-                self.prompt_versions[classification.prompt_version] += 1
+            group.classified += 1
+            group.confidence += classification.confidence
+            self._note_versions(classification)
         return state
 
-    def _groups(self, classification: Classification | None) -> tuple[Group, ...]:
-        if classification is None:
-            return self.all, self.by_category.setdefault(NOT_CLASSIFIED, Group())
-        key = classification.category, classification.request_type
-        category = self.by_category.setdefault(classification.category, Group())
-        return self.all, category, self.by_request_type.setdefault(key, Group())
+    def _group(self, classification: Classification | None) -> Group:
+        label = (classification.category, classification.request_type) if classification else (None, None)
+        found = self.groups.get(label)
+        if found is None:
+            found = self.groups[label] = Group()
+        return found
+
+    def _note_versions(self, classification: Classification) -> None:
+        model = f" ({classification.model})" if classification.model else ""
+        self.engines[f"{classification.engine}{model}"] += 1
+        self.catalog_versions[classification.catalog_version] += 1
+        if classification.prompt_version:
+            self.prompt_versions[classification.prompt_version] += 1
+
+    @property
+    def all(self) -> Group:
+        """Every ticket."""
+        return sum(self.groups.values(), Group())
+
+    @property
+    def by_category(self) -> dict[str, Group]:
+        """By the name of the category, or NOT_CLASSIFIED."""
+        found: dict[str, Group] = {}
+        for (category, _), group in self.groups.items():
+            name = NOT_CLASSIFIED if category is None else category
+            found[name] = found.get(name, Group()) + group
+        return found
 
     @property
     def total(self) -> int:
@@ -86,7 +100,7 @@ class Summary:
     @property
     def failed(self) -> int:
         """How many could not be classified."""
-        return self.all.count - self.all.classified
+        return sum(group.count - group.classified for group in self.groups.values())
 
     @property
     def at_risk(self) -> int:

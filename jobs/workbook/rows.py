@@ -14,7 +14,7 @@ from receiver.record.models import FAILED, NEEDS_REVIEW, Classification, Ticket
 REVIEW_COLUMNS = (
     "Request ID", "Short Description", "Category", "Request Type", "Confidence", "Next Best", "Second Best", "Reason",
 )  # fmt: skip
-_FORMATS = {"SLA Value": cells.DECIMAL, "Confidence": cells.PERCENT, "Received": cells.TIME, "Due": cells.TIME}
+_FORMATS = {"Confidence": cells.PERCENT, "Received": cells.TIME, "Due": cells.TIME}
 _ALIGNED = {"Confidence": "center", "Received": "left", "Due": "left"}
 _TONES = {sla.AT_RISK: cells.WARN_TEXT, sla.BREACHED: cells.BAD_TEXT}
 

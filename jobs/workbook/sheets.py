@@ -2,12 +2,11 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from openpyxl.cell import Cell, WriteOnlyCell
 from openpyxl.styles import Alignment
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
@@ -16,11 +15,13 @@ from openpyxl.worksheet.table import Table, TableStyleInfo
 from jobs.workbook import cells
 
 MAX_ROWS = 1_048_576  # https://support.microsoft.com/office/excel-specifications-and-limits
-MAX_LINKS = 65_530  # The same; a sheet with more is damaged to Excel.
+MAX_LINKS = 10_000  # More than anybody follows; each takes 3 kB until the end, and Excel's own limit is 65,530.
 _SAMPLE = 500
 _WIDEST = 52
 _LINE, _MOST_LINES = 15, 12
 _A4 = "9"
+# How a cell looks beside its column: as that says, or else; any other look is a colour.
+_OTHER_LOOKS = _AS_COLUMN, _TOP, _LITERAL, _LINK = "as column", "top", "literal", "link"
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,6 @@ class Column:
     number_format: str | None = None
     horizontal: str | None = None
     wraps: bool = False
-
-    @property
-    def alignment(self) -> Alignment | None:
-        """How its values stand; None as usual."""
-        if self.wraps:
-            return Alignment(self.horizontal, vertical="top", wrap_text=True)
-        return Alignment(self.horizontal) if self.horizontal else None
 
 
 class Toned(NamedTuple):
@@ -102,7 +96,9 @@ class TableSheet:
     def _begin(self, sheet: Any) -> None:
         self._sheet, self._count, self._written, self._links = sheet, 0, 0, 0
         self._waiting: list[Sequence[Any]] | None = []
-        self._prepared: dict[tuple[int, str | None], Any] = {}
+        # openpyxl would try each cell as a value first, which takes a third of all the time.
+        sheet._values_to_row = _placed
+        self._cells: dict[tuple[int, str], Any] = {}
 
     def _go_on(self) -> None:
         self.close()
@@ -136,9 +132,10 @@ class TableSheet:
             self._sheet.append(made)
             return
         self._written += 1
-        self._sheet.row_dimensions[self._written + 1].height = _LINE * self._lines(values)
+        # The attributes of this row, which is written at once; an object for each would be slow and heavy.
+        self._sheet.row_dimensions[self._written + 1] = {"ht": f"{_LINE * self._lines(values)}", "customHeight": "1"}
         self._sheet.append(made)
-        del self._sheet.row_dimensions[self._written + 1]  # It is written; a hundred thousand would be heavy.
+        del self._sheet.row_dimensions[self._written + 1]
 
     def _lines(self, values: Sequence[Any]) -> int:
         """How many lines the highest cell of a row has, about; not every program finds out by itself."""
@@ -150,41 +147,47 @@ class TableSheet:
             return self._text(index, value)
         if isinstance(value, Linked):
             return self._link(index, value)
-        value, color = value if isinstance(value, Toned) else (value, None)
-        made = self._look(index, color)
+        value, look = (value.value, value.color) if isinstance(value, Toned) else (value, _AS_COLUMN)
+        made = self._looking(index, look)
         made.value = value
         return made
 
     def _text(self, index: int, text: str) -> Any:
-        found = cells.cell(self._sheet, text)
-        column = self._columns[index]
-        if not column.wraps and "\n" not in text:
-            return found
-        made = found if isinstance(found, Cell) else WriteOnlyCell(self._sheet, found)
-        made.alignment = column.alignment or Alignment(vertical="top")  # Or some would show the last line only.
-        return made
+        shown, look = cells.plain(text), _AS_COLUMN
+        if cells.is_treacherous(shown):
+            look = _LITERAL
+        elif "\n" in shown:
+            look = _TOP  # Or some programs would show the last line.
+        return self._looking(index, look).holding(shown)
 
     def _link(self, index: int, link: Linked) -> Any:
         if self._links == MAX_LINKS:
             return self._text(index, link.text)
         self._links += 1
-        made = cells.styled(self._sheet, link.text, color=cells.ACCENT, underlined=True, vertical="top")
-        made.row, made.column = 1, 1  # openpyxl asks for them, and sets them right when it writes the row.
+        made = self._looking(index, _LINK).holding(cells.plain(link.text))
         made.hyperlink = link.address
         return made
 
-    def _look(self, index: int, color: str | None) -> Any:
-        """The one cell of this look, used again in every row: a streamed row is written at once."""
-        made = self._prepared.get((index, color))
+    def _looking(self, index: int, look: str) -> Any:
+        """The one cell of this column and look; it serves every row, for a row is written at once."""
+        made = self._cells.get((index, look))
         if made is None:
-            made = self._prepared[index, color] = WriteOnlyCell(self._sheet)
-            column = self._columns[index]
-            if column.number_format:
-                made.number_format = column.number_format
-            if column.alignment:
-                made.alignment = column.alignment
-            if color:
-                made.font = cells.font(color=color)
+            made = self._cells[index, look] = self._prepared(self._columns[index], look)
+        return made
+
+    def _prepared(self, column: Column, look: str) -> Any:
+        made: Any = cells.Reused(self._sheet, 1, 1)
+        if column.number_format:
+            made.number_format = column.number_format
+        vertical = "top" if column.wraps or look in (_TOP, _LITERAL) else None
+        if column.horizontal or vertical:
+            made.alignment = Alignment(column.horizontal, vertical, wrap_text=column.wraps or None)
+        if look in (_LITERAL, _LINK):
+            made.quotePrefix = True
+        if look == _LINK:
+            made.font = cells.font(color=cells.ACCENT, underlined=True)
+        elif look not in _OTHER_LOOKS:
+            made.font = cells.font(color=look)
         return made
 
     def _table(self) -> Table:
@@ -196,6 +199,16 @@ class TableSheet:
         for column, ours in zip(table.tableColumns, self._columns, strict=True):
             column.name = ours.heading
         return table
+
+
+def _placed(row: Sequence[Any], number: int) -> Iterator[Any]:
+    """The cells of a row, each told where it stands."""
+    for column, made in enumerate(row, start=1):
+        if made is not None:
+            made.row, made.column = number, column
+            if made.hyperlink:
+                made.hyperlink.ref = made.coordinate
+            yield made
 
 
 def _length(value: Any) -> int:

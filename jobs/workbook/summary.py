@@ -12,12 +12,12 @@ from jobs.words import Words
 from jobs.workbook import cells, charts
 from jobs.workbook.cells import styled
 from jobs.workbook.charts import Series, Source
-from jobs.workbook.figures import NOT_CLASSIFIED, Group, Summary
+from jobs.workbook.figures import NOT_CLASSIFIED, Group, Label, Summary
 from receiver import sla
 
 _NO_BREAK = "\N{NARROW NO-BREAK SPACE}"  # Between thousands, in every language.
-_Key = TypeVar("_Key", str, tuple[str, str])
-Before = Mapping[tuple[str | None, str | None], int]
+_Key = TypeVar("_Key", str, Label)
+Before = Mapping[Label, int]
 
 _WIDTHS = (30, 38, *[13] * 8)
 _CHART_ROWS, _CHARTED_CATEGORIES, _CHARTED_DAYS = 17, 10, 30
@@ -72,7 +72,7 @@ class _Page:
 
     def __init__(self, sheet: Any, frame: Frame, summary: Summary) -> None:
         self._sheet, self._frame, self._summary = sheet, frame, summary
-        self._row = 0
+        self._categories, self._row = summary.by_category, 0
         sheet.sheet_view.showGridLines = False
         sheet.page_setup.orientation = "portrait"
         for column, width in zip("ABCDEFGHIJ", _WIDTHS, strict=True):
@@ -165,7 +165,7 @@ class _Page:
         shown = [self.word("not_classified") if name == NOT_CLASSIFIED else name for name in names]
         first = self._row + 1
         for name, text in zip(names, shown, strict=True):
-            self._figures((text, None), self._summary.by_category.get(name, Group()), before.get(name, 0))
+            self._figures((text, None), self._categories.get(name, Group()), before.get(name, 0))
         rows = range(first, self._row + 1)
         self._figures((self.word("total"), None), self._summary.all, sum(before.values()), bold=True)
         self._add()
@@ -176,22 +176,18 @@ class _Page:
         return Source(self._sheet.title, rows, [cells.plain(name) if isinstance(name, str) else name for name in names])
 
     def _ranked_categories(self) -> list[str]:
-        return _ranked(self._summary.by_category, self._before_by_category())
+        return _ranked(self._categories, self._before_by_category())
 
     def request_types(self) -> None:
         """The table by request type, in the order of the categories."""
         self._heading("by_request_type")
         self._header("category", "request_type", *_FIGURES)
-        found = self._summary.by_request_type
-        before = {
-            (category, name): count
-            for (category, name), count in (self._frame.before or {}).items()
-            if category is not None and name is not None
-        }
+        before = self._frame.before or {}
         place = {name: index for index, name in enumerate(self._ranked_categories())}
+        labels = [(category, name) for category, name in _ranked(self._summary.groups, before) if category is not None]
         first = self._row + 1
-        for key in sorted(_ranked(found, before), key=lambda key: place[key[0]]):
-            self._figures(key, found.get(key, Group()), before.get(key, 0))
+        for label in sorted(labels, key=lambda label: place[label[0]]):
+            self._figures(label, self._summary.groups.get(label, Group()), before.get(label, 0))
         self._bars(range(first, self._row + 1))
         self._add()
 
@@ -201,7 +197,7 @@ class _Page:
             counts[NOT_CLASSIFIED if category is None else category] += count
         return counts
 
-    def _figures(self, names: tuple[str, str | None], group: Group, before: int, *, bold: bool = False) -> None:
+    def _figures(self, names: Label, group: Group, before: int, *, bold: bool = False) -> None:
         known = self._frame.before is not None
         values = {
             "tickets": group.count,
@@ -261,7 +257,7 @@ class _Page:
     def charts(self, top: int, categories: Source, days: Source, states: Source) -> None:
         """The three charts side by side in the rows that were left out for them."""
         found, tickets = self._summary, self.word("tickets")
-        groups = [found.by_category.get(name, Group()) for name in self._ranked_categories()[: len(categories.names)]]
+        groups = [self._categories.get(name, Group()) for name in self._ranked_categories()[: len(categories.names)]]
         counts = Series("C", tickets, [group.count for group in groups], [cells.BAR])
         reviews = Series("F", self.word("needs_review"), [group.needs_review for group in groups], [cells.WARN])
         by_day = Series("C", tickets, [found.days[day] for day in days.names if isinstance(day, date)], [cells.BAR])
