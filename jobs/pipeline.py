@@ -18,7 +18,7 @@ from jobs.classify import Drain
 from jobs.engines import choose
 from jobs.workbook import Summary
 from receiver.clock import now
-from receiver.record import deliveries, digests, leases, outages, tickets
+from receiver.record import deliveries, digests, leases, outages, runs, tickets
 from receiver.record.database import Record, migrate, opened
 from receiver.record.deliveries import Arrival
 from receiver.record.models import Digest
@@ -27,7 +27,7 @@ from receiver.sources import standard
 
 log = logging.getLogger(__name__)
 
-_PASS_SECONDS = 600.0
+_PASS_SECONDS, _POLL_SECONDS = 600.0, 0.2
 
 
 class PipelineError(Exception):
@@ -69,7 +69,12 @@ def run(config: Settings, input_file: Path | None, output: Path | None, skip_ema
         summary = digest.build_workbook(record, config, report)
         path = _keep_workbook(config, report, output)
         log.info("Step 4: Sending the report by mail")
-        _send(record, config, report, summary, skip_email)
+        if skip_email:
+            log.info("The mail is skipped (--skip-email)")
+        else:
+            _send(record, config, report, summary)
+        with record.write() as session:
+            runs.finish(session, report.id, now())
     return path
 
 
@@ -124,12 +129,16 @@ def _logged_progress(total: int) -> Callable[[int], None]:
 
 
 def _claim(record: Record, config: Settings, ticket_ids: list[int], skip_email: bool) -> Digest:
+    """The digest of these tickets; that of an earlier run that was killed, where it is the same."""
     with record.write() as session:
-        report = digests.claim_batch(session, ticket_ids, config.envelope, now())
-        if report and skip_email:  # At once, or a running stack would send it.
-            digests.mark(session, report.id, "held", now(), error="the mail was skipped by --skip-email")
-    if report is None:
-        raise PipelineError("the tickets are gone from the record; another process erased them")
+        report = runs.claim(session, ticket_ids, config.envelope, now())
+        if report is None:
+            raise PipelineError("the tickets are gone from the record; another process erased them")
+        if skip_email:  # At once, or a running stack would send it.
+            runs.skip_mail(session, report, now())
+        else:
+            runs.want_mail(session, report, now())
+        session.refresh(report)
     return report
 
 
@@ -141,12 +150,53 @@ def _keep_workbook(config: Settings, report: Digest, output: Path | None) -> Pat
     return path
 
 
-def _send(record: Record, config: Settings, report: Digest, summary: Summary, skip_email: bool) -> None:
-    if skip_email:
-        log.info("The mail is skipped (--skip-email)")
+def _send(record: Record, config: Settings, report: Digest, summary: Summary) -> None:
+    if report.status == "sent":
+        log.info("An earlier run has sent this mail already, %s", _at(report))
         return
-    sent = digest.send(record, config, report.id, summary)
-    if sent is None or sent.status != "sent":
-        raise PipelineError(f"the mail was not sent: {sent.error if sent else 'another process took it'}")
+    sent = _settled(record, config, report.id, summary)
+    if sent.status == "held":  # Said once; whoever runs this again after that wants another mail.
+        with record.write() as session:
+            runs.finish(session, sent.id, now())
+        raise PipelineError(
+            f"the mail is held: {sent.error}; to send it again: python -m jobs digest --resend {sent.id}"
+        )
+    if sent.status != "sent":
+        raise PipelineError(f"the mail was not sent: {sent.error}; the next run, or a running stack, tries again")
     where = f"sent to {', '.join(sent.recipients)}" if config.smtp_host else f"kept in {mail.outbox_path(config, sent)}"
     log.info("The mail is %s", where)
+    _send_leftovers(record, config)
+
+
+def _settled(record: Record, config: Settings, digest_id: int, summary: Summary) -> Digest:
+    """The digest once it is sent, by us or by another process, or cannot be; what was killed sending is waited out."""
+    is_told = False
+    while True:
+        digest.settle_interrupted(record, config)
+        with record.write() as session:
+            runs.release(session, digest_id, now())
+        digest.send(record, config, digest_id, summary)
+        with record.read() as session:
+            found = session.get_one(Digest, digest_id)
+        if found.status != "sending" and (found.status != "claimed" or found.error):
+            return found
+        if not is_told and found.status == "sending":
+            is_told = True
+            log.info("Another process is sending this mail, or died of it; that is known %s at the latest", _at(found))
+        time.sleep(_POLL_SECONDS)
+
+
+def _at(report: Digest) -> str:
+    moment = report.sent_at or report.claimable_at
+    return f"at {moment.astimezone():%H:%M:%S} on {moment.astimezone():%Y-%m-%d}"
+
+
+def _send_leftovers(record: Record, config: Settings) -> None:
+    """What earlier runs could not mail."""
+    with record.read() as session:
+        waiting = runs.unsent(session)
+    for digest_id in waiting:
+        log.info("Sending digest %d of an earlier run, whose mail did not go out", digest_id)
+        with record.write() as session:
+            runs.release(session, digest_id, now())
+        digest.send(record, config, digest_id)
