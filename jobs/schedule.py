@@ -37,6 +37,7 @@ TIMETABLE = (
     # Not among the maintenance, where a slow source would keep the sweep waiting.
     Timed(catalog_in_force.reload_catalog, queue.DIGEST, seconds=300),
     Timed(training.train, queue.TRAINING, seconds=86_400),
+    Timed(watch.verify_audit, queue.TRAINING, seconds=86_400),  # A minute for a million entries; nobody waits for it.
 )
 
 

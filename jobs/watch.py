@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from receiver import queue, settings, sources
 from receiver.clock import now
 from receiver.log import configure
-from receiver.record import alarms, deliveries, tickets
+from receiver.record import alarms, audit, deliveries, tickets
 from receiver.record.database import opened
 from receiver.settings import Settings
 
@@ -34,6 +34,18 @@ def watch() -> None:
         for name in sources.configured(config):
             arrivals = deliveries.latest_arrivals(session, name, _HABIT_OF)
             _set(session, moment, f"source:{name}", silence(name, arrivals, moment))
+
+
+def verify_audit() -> None:
+    """The daily job that reads the whole audit. Safe to run twice: it only reads, and an alarm is up or it is not."""
+    config = settings.load()
+    configure(config.log_level)
+    with opened(config.database_url) as record:
+        with record.read() as session:
+            wrong = audit.verify(session)
+        told = f"the audit was tampered with: {wrong}; compare it with a backup" if wrong else None
+        with record.write() as session:
+            _set(session, now(), "audit", told)
 
 
 def _set(session: Session, moment: datetime, name: str, message: str | None) -> None:

@@ -182,9 +182,12 @@ def admit(person: Person, by: str) -> ResponseReturnValue:
     """Sign this browser in as the person, and go to the page that was wanted. `by` says how they came in."""
     record: Record = current_app.extensions["record"]
     wanted = str(session.get(_WANTED) or "")
+    before = current_user.id if current_user.is_authenticated else None
     session.clear()  # Nothing that was planted in this browser before belongs to the person.
     with record.write() as writing:
         known = writing.get_one(Person, person.id)
+        if before:
+            browser_sessions.end(writing, before)
         token = browser_sessions.begin(writing, known, now())
     login_user(SignedIn(token, known))
     log.info("Person %d signed in by %s", known.id, by)

@@ -12,7 +12,7 @@ from receiver.record import audit
 blueprint = Blueprint("audit_pages", __name__, url_prefix="/audit")
 
 _ROWS = 50
-_CHECKED, _MOST_CHECKED = 1_000, 50_000
+_CHECKED, _MOST_CHECKED = 250, 20_000
 _FILTERS = ("who", "action", "subject")
 _MAX_ID = 2**63 - 1
 

@@ -487,6 +487,7 @@ class AuditEntry(Base):
         Index("ix_audit_subject", "subject"),
         Index("ix_audit_who", "who"),
         Index("ix_audit_action", "action"),
+        Index("ix_audit_action_who", "action", "who"),
     )
 
     number: Mapped[int] = mapped_column(_Id, primary_key=True, autoincrement=False)

@@ -20,6 +20,7 @@ from receiver.record import database, sign_in
 from receiver.record.database import Record
 from receiver.record.models import Digest
 from receiver.settings import Settings
+from tests.conftest import ADMIN
 from tests.factories import due_ticket, settle, ticket_json
 from tests.jobs.test_pipeline import environment_of
 from tests.peers import http
@@ -81,6 +82,13 @@ def test_processes_that_start_together_in_a_fresh_folder_agree(tmp_path: Path) -
     with database.opened(f"sqlite:///{tmp_path}/data/tickets.db") as record, record.write() as session:
         assert sign_in.use(session, matched[1], now())
         assert not sign_in.use(session, matched[1], now())
+
+
+def test_a_link_for_nobody_is_not_made(record: Record) -> None:
+    refused = invoke("token", "--sign-in", "--email", "nobody@example.com")
+    assert (refused.code, refused.out) == (1, "")
+    assert "nobody@example.com" in refused.err
+    assert "/sign-in/" in invoke("token", "--sign-in", "--email", ADMIN.upper()).out
 
 
 @pytest.mark.parametrize("name", sorted(main.commands))

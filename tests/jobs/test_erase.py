@@ -18,7 +18,8 @@ from receiver.record.models import Delivery, Digest, Ticket
 from receiver.replay import ReplayError, replay
 from receiver.settings import Settings
 from receiver.sources import bodies, standard
-from tests.factories import arrival, deliver, incoming, settle, source_named, ticket_json
+from tests.conftest import ADMIN
+from tests.factories import arrival, deliver, due_ticket, incoming, settle, source_named, ticket_json
 
 ADDRESS = "grace.hopper@example.com"
 
@@ -46,6 +47,14 @@ def reported(record: Record, config: Settings) -> Digest:
     sent = digest.send_now(record, config)
     assert sent is not None
     return sent
+
+
+def test_an_address_that_has_an_account_is_told_to_stay_there(record: Record, config: Settings) -> None:
+    due_ticket(record, requester_email=ADMIN)
+    with pytest.raises(erase.EraseError, match="the tickets are erased, but the address has an account"):
+        erase.erase(record, config, ADMIN)
+    with record.read() as session:
+        assert session.query(Ticket).filter_by(requester_email=ADMIN).count() == 0
 
 
 def test_nothing_of_the_person_is_left_and_others_stay(record: Record, config: Settings, reported: Digest) -> None:

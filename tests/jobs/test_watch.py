@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
+from sqlalchemy import text
 
 from jobs import watch
 from receiver import queue
 from receiver.clock import now
-from receiver.record import alarms
+from receiver.record import alarms, audit
 from receiver.record.database import Record
 from receiver.settings import Settings
 from tests.factories import deliver, due_ticket, incoming, settle
@@ -31,6 +32,23 @@ def test_a_backlog_is_an_alarm_until_it_is_gone(record: Record, caplog: pytest.L
     assert "first of them for 11 minutes" in _alarms(record)["backlog"]
     _alarms(record)
     settle(record, ticket_id)
+    assert _alarms(record) == {}
+
+
+def test_an_audit_that_was_tampered_with_is_an_alarm(record: Record) -> None:
+    with record.write() as session:
+        for number in range(3):
+            audit.note(session, "ada", "review", f"ticket {number}", NOON)
+    watch.verify_audit()
+    assert _alarms(record) == {}
+    with record.write() as session:
+        session.execute(text("DROP TRIGGER audit_no_update"))
+        session.execute(text("UPDATE audit SET who = 'eve' WHERE number = 2"))
+    watch.verify_audit()
+    assert "entry 2 was edited" in _alarms(record)["audit"]
+    with record.write() as session:
+        session.execute(text("UPDATE audit SET who = 'ada' WHERE number = 2"))
+    watch.verify_audit()
     assert _alarms(record) == {}
 
 

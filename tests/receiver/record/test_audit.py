@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 from random import Random
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
@@ -88,6 +89,20 @@ def _cut(session: Session, random: Random, entries: int) -> str:
     for statement in kinds[kind]:
         session.execute(text(statement))
     return f"{kind}: {kinds[kind]}"
+
+
+@pytest.mark.parametrize("names", [[], ["who"], ["action"], ["who", "action"], ["who", "action", "subject"]])
+def test_a_page_of_a_long_audit_is_read_by_an_index(record: Record, names: list[str]) -> None:
+    told: list[tuple[str, Any]] = []
+    with record.engine.connect() as connection, Session(connection) as session:
+        event.listen(connection, "before_cursor_execute", lambda _c, _k, sql, values, *_: told.append((sql, values)))
+        audit.page(session, 50, 1000, dict.fromkeys(names, "x"))
+        statement, values = told[-1]
+        plan = str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all())
+    assert "SEARCH audit" in plan
+    assert "TEMP B-TREE" not in plan
+    assert ("ix_audit_subject" in plan) == ("subject" in names)
+    assert ("ix_audit_action_who" in plan) == (names == ["who", "action"])
 
 
 def test_a_thousand_edits_are_all_found(record: Record) -> None:
