@@ -15,7 +15,6 @@ from receiver.settings import Settings
 from receiver.sources import Source, standard
 from receiver.sources.bodies import parse_json
 
-COMMAND_LINE = "command line"
 _COUNTS = ("status", "accepted", "updated", "duplicates")
 
 
@@ -42,9 +41,7 @@ class Replay:
         return bool(self.after and (self.after["accepted"] or self.after["updated"]))
 
 
-def replay(
-    record: Record, sources: Mapping[str, Source], delivery_id: int, settings: Settings, who: str = COMMAND_LINE
-) -> Replay:
+def replay(record: Record, sources: Mapping[str, Source], delivery_id: int, settings: Settings, who: str) -> Replay:
     """Read a delivery's kept bytes again and write what is in them, in one transaction. Raises ReplayError.
 
     Nothing doubles, however often and by however many at once: tickets go through the same merge as when they arrive.
@@ -71,7 +68,7 @@ def _counted(outcome: dict[str, Any]) -> dict[str, Any]:
 
 
 def replay_each(
-    record: Record, sources: Mapping[str, Source], ids: Sequence[int], settings: Settings, who: str = COMMAND_LINE
+    record: Record, sources: Mapping[str, Source], ids: Sequence[int], settings: Settings, who: str
 ) -> Iterator[Replay]:
     """Replay deliveries in the order of `ids`, each by itself; one that cannot be replayed says why."""
     for delivery_id in ids:

@@ -168,10 +168,10 @@ def test_a_replay_does_not_bring_back_who_came_by_completing_a_thin_ticket(recor
     with record.write() as session:
         tickets.complete(session, session.query(Ticket).one(), {"requester_email": ADDRESS}, now())
     erase.erase(record, config, ADDRESS)
-    again = replay(record, {"standard": source}, first.id, config)
+    again = replay(record, {"standard": source}, first.id, config, "ada")
     assert again.after is not None
     assert again.after["accepted"] == 0
     with pytest.raises(ReplayError):
-        replay(record, {"standard": source}, second.id, config)
+        replay(record, {"standard": source}, second.id, config, "ada")
     with record.read() as session:
         assert session.query(Ticket).count() == 0

@@ -143,7 +143,7 @@ def test_what_was_brought_in_is_replayed_in_the_shape_it_was_kept_in(
     assert reconcile.reconcile(record, config, desk) == 1
     with record.read() as session:
         kept = session.scalars(select(Delivery.id)).one()
-    done = replay(record, {"acme": desk}, kept, config)
+    done = replay(record, {"acme": desk}, kept, config, "ada")
     assert done.after is not None
     assert (done.after["updated"], done.after["duplicates"]) == (0, 1)
     with record.read() as session:

@@ -117,7 +117,7 @@ def test_nothing_doubles_however_often_and_by_however_many_at_once(
 ) -> None:
     kept = _keep(record, BROKEN)
     with ThreadPoolExecutor(8) as pool:
-        done = list(pool.map(lambda _: replay(record, mended, kept, config), range(8)))
+        done = list(pool.map(lambda _: replay(record, mended, kept, config, "ada"), range(8)))
     assert sorted(each.after["accepted"] for each in done if each.after) == [0] * 7 + [1]
     assert len(_rows(record)) == 1
     with record.read() as session:
@@ -127,7 +127,7 @@ def test_nothing_doubles_however_often_and_by_however_many_at_once(
 def test_an_older_version_never_overwrites_a_newer_one(record: Record, config: Settings) -> None:
     old = _keep(record, ticket_json(id=1, short_description="old", updated_at="2026-01-01T10:00:00Z"))
     _keep(record, ticket_json(id=1, short_description="new", updated_at="2026-01-01T11:00:00Z"))
-    done = replay(record, sources.configured(config), old, config)
+    done = replay(record, sources.configured(config), old, config, "ada")
     assert done.after is not None
     assert (done.after["updated"], done.after["duplicates"]) == (0, 1)
     assert [ticket.short_description for ticket in _rows(record)] == ["new"]
@@ -137,23 +137,23 @@ def test_without_dates_the_later_delivery_wins(record: Record, config: Settings)
     old = _keep(record, [ticket_json(id=1, short_description="old"), ticket_json(id=2, short_description="other")])
     later = _keep(record, ticket_json(id=1, short_description="new"))
     shouting = _sources(config, _shouting)
-    replay(record, shouting, old, config)
+    replay(record, shouting, old, config, "ada")
     assert [ticket.short_description for ticket in _rows(record)] == ["new", "OTHER"]
-    replay(record, shouting, later, config)
+    replay(record, shouting, later, config, "ada")
     assert [ticket.short_description for ticket in _rows(record)] == ["NEW", "OTHER"]
 
 
 def test_an_undated_change_is_not_undone_by_the_dated_delivery_before_it(record: Record, config: Settings) -> None:
     old = _keep(record, ticket_json(id=1, short_description="old", updated_at="2026-01-01T10:00:00Z"))
     _keep(record, ticket_json(id=1, short_description="new"))
-    replay(record, sources.configured(config), old, config)
+    replay(record, sources.configured(config), old, config, "ada")
     assert [ticket.short_description for ticket in _rows(record)] == ["new"]
 
 
 def test_of_two_changes_at_the_same_time_the_later_delivery_wins(record: Record, config: Settings) -> None:
     versions = [ticket_json(id=1, short_description=text, updated_at="2026-01-01T10:00:00Z") for text in ("old", "new")]
     first, _ = [_keep(record, version) for version in versions]
-    replay(record, sources.configured(config), first, config)
+    replay(record, sources.configured(config), first, config, "ada")
     assert [ticket.short_description for ticket in _rows(record)] == ["new"]
 
 
@@ -166,7 +166,7 @@ def test_a_reviewed_ticket_keeps_its_review(record: Record, config: Settings) ->
     kept = _keep(record, ticket_json(short_description="old"))
     with record.write() as session:
         session.query(Ticket).one().status = REVIEWED
-    done = replay(record, _sources(config, _shouting), kept, config)
+    done = replay(record, _sources(config, _shouting), kept, config, "ada")
     assert done.after is not None
     assert done.after["updated"] == 1
     (ticket,) = _rows(record)
@@ -175,7 +175,7 @@ def test_a_reviewed_ticket_keeps_its_review(record: Record, config: Settings) ->
 
 def test_a_mapping_that_finds_nothing_takes_nothing_away(record: Record, config: Settings) -> None:
     kept = _keep(record, ticket_json())
-    done = replay(record, _sources(config, lambda *_: Content(error="no id")), kept, config)
+    done = replay(record, _sources(config, lambda *_: Content(error="no id")), kept, config, "ada")
     assert done.after is not None
     assert (done.after["status"], done.after["error"]) == ("quarantined", "no id")
     assert (_delivery(record, kept).status, _delivery(record, kept).error) == ("accepted", None)
@@ -186,7 +186,7 @@ def test_the_good_tickets_of_a_delivery_count_though_others_are_still_rejected(
     record: Record, config: Settings
 ) -> None:
     kept = _keep(record, [ticket_json(), {"id": 7}])
-    done = replay(record, sources.configured(config), kept, config)
+    done = replay(record, sources.configured(config), kept, config, "ada")
     assert done.after is not None
     assert (done.after["status"], done.after["duplicates"]) == ("replayed", 1)
     assert [fault["id"] for fault in done.after["rejected"]] == [7]
@@ -196,7 +196,7 @@ def test_a_replay_that_cannot_be_written_changes_nothing(record: Record, config:
     kept = _keep(record, BROKEN)
     unwritable = Content([tickets.IncomingTicket("R-1", "x", long_description=None)])  # type: ignore[arg-type]
     with pytest.raises(Exception, match="NOT NULL"):
-        replay(record, _sources(config, lambda *_: unwritable), kept, config)
+        replay(record, _sources(config, lambda *_: unwritable), kept, config, "ada")
     assert _rows(record) == []
     assert _delivery(record, kept).status == "quarantined"
 
@@ -219,7 +219,7 @@ def test_what_cannot_be_replayed_says_why(api: FlaskClient, record: Record, app:
         assert (answer.status_code, answer.get_json()["code"]) == (code, code)
         assert words in answer.get_json()["message"]
     with pytest.raises(ReplayError, match="dropped"):
-        replay(record, app.extensions["sources"], kept, config)
+        replay(record, app.extensions["sources"], kept, config, "ada")
     assert _rows(record) == []
 
 

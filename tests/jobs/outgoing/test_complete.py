@@ -262,7 +262,7 @@ def test_a_replayed_thin_ticket_is_completed_too(desk: Desk, config: Settings) -
     desk.client.application.extensions["sources"]["acme"] = replace(desk.source, shape=other)
     answer = desk.send()
     assert answer["status"] == "quarantined"
-    done = replay(desk.record, {"acme": desk.source}, answer["delivery"], config)
+    done = replay(desk.record, {"acme": desk.source}, answer["delivery"], config, "ada")
     assert done.made_due
     assert not desk.is_due()
     desk.run(config)
@@ -276,7 +276,7 @@ def test_a_mended_mapping_takes_no_completed_requester_away(desk: Desk, config: 
     names = {"id": "id", "short_description": "long_description", "long_description": "long_description"}
     fields = {name: FieldPath(Expression(path)) for name, path in names.items()}
     desk.source = replace(desk.source, shape=replace(desk.source.shape, fields=fields))
-    again = [replay(desk.record, {"acme": desk.source}, delivery, config).made_due for _ in range(2)]
+    again = [replay(desk.record, {"acme": desk.source}, delivery, config, "ada").made_due for _ in range(2)]
     assert again == [True, False]
     assert [row.status for row in desk.errands()] == ["done", "pending"]
     desk.run(config)
@@ -290,7 +290,7 @@ def test_a_replay_leaves_alone_what_is_being_classified(desk: Desk, config: Sett
         session.execute(update(Ticket).values(requester_email=None))
         leases.claim(session, "worker", 1, now())
     before = desk.ticket()
-    replay(desk.record, {"acme": desk.source}, delivery, config)
+    replay(desk.record, {"acme": desk.source}, delivery, config, "ada")
     assert (desk.ticket().lease, desk.ticket().claimable_at) == (before.lease, before.claimable_at)
     assert len(desk.errands()) == 1
 
