@@ -1,5 +1,6 @@
 """Digests and alerts as mails, the same however often they are composed."""
 
+import re
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from receiver.settings import Settings
 TEMPLATES = Path(__file__).parents[1] / "templates"
 _XLSX = ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet")
 _LONGEST_LINE = 90
+_LONGEST_QUOTED, _SPECIAL = 40, re.compile(r'[]["\\<>@:;,().]')
 _UNNAMED = ("digest", "run", "alert")
 
 
@@ -135,7 +137,9 @@ def _one_line(text: str) -> str:
 
 
 def _address(name: str, address: str) -> Address:
-    return Address(_one_line(name), addr_spec=address)
+    line = _one_line(name)
+    # Python loses the quotes of a name that it has to fold, and what stood in them would be read as addresses.
+    return Address(_SPECIAL.sub(" ", line) if len(line) > _LONGEST_QUOTED else line, addr_spec=address)
 
 
 def outbox_path(config: Settings, digest: Digest) -> Path:

@@ -188,9 +188,10 @@ def test_no_line_break_adds_a_header_or_a_recipient(by_smtp: Settings, tmp_path:
 
 
 @hypothesis_settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=st.text(max_size=80))
+@given(text=st.text(max_size=120))
 @example("=?utf-8?q?a=0d=0aBcc:_eve@example.com?=")
 @example('"\\" <eve@example.com>, eve@example.com')
+@example("<eve@example.com>, To: eve@example.com; " + "x" * 70 + ":")
 @example("\x85Bcc: eve@example.com\u2028\x0b\x0c\x1c\x00")
 def test_no_name_whatever_adds_a_header_or_a_recipient(by_smtp: Settings, tmp_path: Path, text: str) -> None:
     config = replace(by_smtp, sender_name=text, from_name=text)
