@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, insert, select, update
+from sqlalchemy import Select, bindparam, func, insert, select, text, update
 from sqlalchemy.orm import Session, defer
 
 from receiver.record import errands, source_days, tickets
@@ -209,6 +209,10 @@ def empty_before(session: Session, moment: datetime, limit: int) -> int:
     return len(emptied.all())
 
 
+# Written as the partial index has it: SQLAlchemy's `conflict = 1` is another expression to SQLite, which then reads all.
+_is_conflict = text('deliveries."conflict"')
+
+
 def page(
     session: Session,
     limit: int,
@@ -225,7 +229,7 @@ def page(
     if status:
         query = query.where(Delivery.status == status)
     if conflict:
-        query = query.where(Delivery.conflict)
+        query = query.where(_is_conflict)
     return session.scalars(query if before is None else query.where(Delivery.id < before)).all()
 
 
