@@ -209,7 +209,7 @@ def empty_before(session: Session, moment: datetime, limit: int) -> int:
     return len(emptied.all())
 
 
-# Written as the partial index has it: SQLAlchemy's `conflict = 1` is another expression to SQLite, which then reads all.
+# As the partial index has it: to SQLite, what SQLAlchemy would write (`conflict = 1`) is another expression.
 _is_conflict = text('deliveries."conflict"')
 
 
