@@ -62,7 +62,7 @@ class LocalEngine:
         memory = self._memory
         text = reading.evidence(ticket)
         vector, subject = encode([text, reading.subject(ticket)])
-        scores = self._likeness.scores(text, vector, subject) + memory.support(vector, self._places)
+        scores = self._likeness.scores(text, vector, subject) + memory.support(vector, subject, self._places)
         if reading.is_empty(text):
             return self._proposal(self._fallback, 0.0, scores, "the ticket says nothing")
         if repeated := self._repeated(memory, vector):

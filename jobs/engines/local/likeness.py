@@ -11,7 +11,7 @@ from jobs.engines.local.ngrams import NgramIndex, Scores
 # Round figures amid others that do as well, on three sets of tickets by three hands. A subject is short and says what
 # the ticket is about; in the whole text it drowns.
 _CENTRE, _NEAREST, _NGRAMS, _HINT = 0.4, 0.6, 0.25, 0.03
-_SUBJECT = 0.25
+SUBJECT = 0.25
 _MAX_HINTS = 3
 _REHEARSED = 300
 _ABSENT = -2.0  # Below any cosine.
@@ -34,7 +34,7 @@ class Likeness:
         both = np.stack([vector, subject])
         meaning = _CENTRE * (both @ self._centres.T) + _NEAREST * self._best_two(both @ self._vectors.T)
         words = _NGRAMS * self._ngrams.scores(text) + _HINT * self._hints(text)
-        return np.asarray((1 - _SUBJECT) * meaning[0] + _SUBJECT * meaning[1] + words)
+        return np.asarray((1 - SUBJECT) * meaning[0] + SUBJECT * meaning[1] + words)
 
     def is_noise(self, text: str) -> bool:
         """Whether the text is none of the words of any language that the catalog is written in."""

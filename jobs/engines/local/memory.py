@@ -7,19 +7,24 @@ import numpy as np
 
 from jobs.engines import Example
 from jobs.engines.local.encoder import WIDTH, Vectors, encode
-from jobs.engines.local.reading import evidence
+from jobs.engines.local.likeness import SUBJECT
+from jobs.engines.local.reading import evidence, subject
 
 REPEAT = 0.68  # Noisy repeats of tickets lie above it, tickets that tell of something else below.
 # What is less like a reviewed ticket tells of something else; counted as well, three sets by three hands lost by it.
-_ALIKE = 0.55
+_ALIKE = 0.5
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Reviewed tickets, a row of `vectors` for each; it is replaced, never changed, so that threads may read it."""
+    """Reviewed tickets, a row of `vectors` and of `subjects` for each.
+
+    It is replaced, never changed, so that threads may read it.
+    """
 
     examples: tuple[Example, ...] = ()
     vectors: Vectors = field(default_factory=lambda: np.empty((0, WIDTH), dtype=np.float32))
+    subjects: Vectors = field(default_factory=lambda: np.empty((0, WIDTH), dtype=np.float32))
 
     def holding(self, examples: Sequence[Example]) -> "Memory":
         """The memory of exactly these examples; only those that are new are encoded."""
@@ -28,8 +33,10 @@ class Memory:
             return self
         new = [example for example in examples if example.id not in kept]
         vectors = np.concatenate([self.vectors, encode([evidence(example.text) for example in new])])
-        rows = kept | {example.id: len(self.examples) + row for row, example in enumerate(new)}
-        return Memory(tuple(examples), vectors[[rows[example.id] for example in examples]])
+        subjects = np.concatenate([self.subjects, encode([subject(example.text) for example in new])])
+        places = kept | {example.id: len(self.examples) + row for row, example in enumerate(new)}
+        rows = [places[example.id] for example in examples]
+        return Memory(tuple(examples), vectors[rows], subjects[rows])
 
     def nearest(self, vector: Vectors, count: int) -> list[tuple[float, Example]]:
         """The examples most like a ticket, best first, each with its cosine."""
@@ -37,9 +44,9 @@ class Memory:
         best = np.argpartition(-likeness, count)[:count] if count < len(likeness) else np.arange(len(likeness))
         return [(float(likeness[row]), self.examples[row]) for row in best[np.argsort(-likeness[best])]]
 
-    def support(self, vector: Vectors, places: Mapping[tuple[str, str], int]) -> Vectors:
+    def support(self, vector: Vectors, subject: Vectors, places: Mapping[tuple[str, str], int]) -> Vectors:
         """How much speaks for each entry because a ticket reviewed as its is alike; `places` knows all of them."""
         best = np.full(len(places), _ALIKE, dtype=np.float32)
         rows = [places[example.category, example.request_type] for example in self.examples]
-        np.maximum.at(best, rows, self.vectors @ vector)
+        np.maximum.at(best, rows, (1 - SUBJECT) * (self.vectors @ vector) + SUBJECT * (self.subjects @ subject))
         return np.asarray(best - _ALIKE)
