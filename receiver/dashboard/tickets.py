@@ -120,9 +120,10 @@ def kinds() -> dict[str, list[RequestType]]:
 
 
 def _link(**changes: Any) -> str:
-    """The same list with other filters, from its first page on."""
+    """The same list with other filters, from its first page on; `page` names another view of it."""
+    page = changes.pop("page", "tickets_page")
     asked = request.args.to_dict() | {"after": ""} | changes
-    return "?" + urlencode({name: value for name, value in asked.items() if value})
+    return f"{url_for(f'tickets_pages.{page}')}?" + urlencode({name: value for name, value in asked.items() if value})
 
 
 @blueprint.post("/confirm")
@@ -144,10 +145,9 @@ def redrive_selected() -> ResponseReturnValue:
     """Have the selected tickets classified again."""
     selected = _selected()
     done = len(reviewing.redrive(selected))
-    rest = (
-        f" {_many(len(selected) - done)} a person has reviewed, and stay as they are." if done < len(selected) else ""
-    )
-    return _back(f"{_many(done)} will be classified again.{rest}")
+    left = len(selected) - done
+    rest = f" {_many(left)} {'stays' if left == 1 else 'stay'} as a person reviewed {'it' if left == 1 else 'them'}."
+    return _back(f"{_many(done)} will be classified again.{rest if left else ''}")
 
 
 def _selected() -> list[int]:

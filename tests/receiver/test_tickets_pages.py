@@ -1,0 +1,160 @@
+"""Tickets, Ticket and Review: what they show, to whom, and that no text in them becomes anything else."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from lxml import html as markup  # type: ignore[import-untyped]
+
+from receiver import auth
+from receiver.catalog import Catalog
+from receiver.clock import now
+from receiver.record import audit, catalogs, leases
+from receiver.record.database import Record
+from receiver.record.models import Ticket
+from tests.factories import csrf, deliver, due_ticket, incoming, review, settle, sign_in_as
+from tests.receiver.test_dashboard import HOSTILE, no_way_in
+
+LAPTOP = ("Hardware Support", "Laptop Repair/Replacement")
+
+
+@pytest.fixture
+def ticket(record: Record, shipped: Catalog) -> int:
+    """A ticket that waits for a person, and the shipped catalog in force."""
+    with record.write() as session:
+        catalogs.remember(session, shipped.version, shipped.text, now())
+    ticket_id = due_ticket(record, external_id="T-1", short_description="no tunnel")
+    settle(record, ticket_id, review_reason="confidence is below the threshold", confidence=0.4, model="gpt-x")
+    return ticket_id
+
+
+@pytest.fixture
+def reviewer(client: FlaskClient, record: Record) -> FlaskClient:
+    sign_in_as(client, record, auth.REVIEWER)
+    return client
+
+
+def _page(client: FlaskClient, path: str) -> Any:
+    answer = client.get(path)
+    assert answer.status_code == 200, path
+    return markup.fromstring(answer.text)
+
+
+def _post(client: FlaskClient, path: str, **fields: Any) -> str:
+    """What is said when a form was sent."""
+    token = csrf(client, "/tickets/1")
+    answer = client.post(path, data={"csrf_token": token, **fields}, follow_redirects=True)
+    assert answer.status_code == 200, answer.text
+    return " ".join(markup.fromstring(answer.text).get_element_by_id("toasts").text_content().split())
+
+
+def _status(record: Record, ticket_id: int = 1) -> tuple[str, str | None]:
+    with record.read() as session:
+        found = session.get_one(Ticket, ticket_id)
+        return found.status, found.request_type
+
+
+def test_text_stays_text_everywhere(reviewer: FlaskClient, record: Record, shipped: Catalog) -> None:
+    values = dict.fromkeys(("external_id", "short_description", "long_description", "requester_email"), HOSTILE)
+    ticket_id = due_ticket(record, **values, priority=HOSTILE, url="javascript:alert(1)", source=HOSTILE)
+    said: dict[str, Any] = dict.fromkeys(
+        ("category", "request_type", "second_opinion", "review_reason", "model"), HOSTILE
+    )
+    settle(record, ticket_id, reasoning=f"it says {HOSTILE}", alternatives=[HOSTILE], agreement=False, **said)
+    failed = due_ticket(record)
+    with record.write() as session:
+        audit.note(session, HOSTILE, HOSTILE, f"ticket {ticket_id}", now(), {"to": HOSTILE})
+        leases.fail(session, failed, HOSTILE)
+    for path in ("/tickets", f"/tickets/{ticket_id}", "/review", "/review/next", "/tickets?q=%3Cscript%3E"):
+        page = _page(reviewer, path)
+        no_way_in(page)
+        assert page.xpath("//a[starts-with(@href, 'javascript:')]") == []
+
+
+def test_the_list_keeps_its_filters_in_the_url(reviewer: FlaskClient, record: Record, ticket: int) -> None:
+    deliver(record, incoming(short_description="printer jam"), source="zendesk")
+    for query, count in (
+        ("", 2), ("?status=needs_review", 1), ("?q=tunnel", 1), ("?source=zendesk", 1), ("?category=Nowhere", 0),
+        ("?order=due", 0), ("?sla=breached", 1), ("?since=1d&order=oldest", 2), ("?status=bogus&after=x&order=%00", 2),
+        ("?q=%00%F0%9F%94%A5%22*", 0), ("?requester_email=ada%40example.com", 0),
+    ):  # fmt: skip
+        assert len(_page(reviewer, f"/tickets{query}").xpath("//tr[@data-row]")) == count, query
+
+
+def test_an_export_is_the_list(reviewer: FlaskClient, record: Record, ticket: int) -> None:
+    deliver(record, incoming(short_description="=cmd|' /C calc'!A0"), source="zendesk")
+    answer = reviewer.get("/tickets/export.csv?order=oldest")
+    head, first, second = csv.reader(io.StringIO(answer.data.decode("utf-8-sig"), newline=""))
+    assert (head[0], first[0], first[2], second[2]) == ("Ticket", "T-1", "no tunnel", "'=cmd|' /C calc'!A0")
+    assert answer.headers["Content-Disposition"] == "attachment; filename=tickets.csv"
+    assert reviewer.get("/tickets/export.xlsx?source=zendesk").data.startswith(b"PK")
+
+
+def test_a_ticket_is_corrected_undone_and_redriven(reviewer: FlaskClient, record: Record, ticket: int) -> None:
+    fields = {"category": LAPTOP[0], "request_type": LAPTOP[1], "seen": "1"}
+    assert "Laptop Repair/Replacement" in _post(reviewer, "/tickets/1/review", **fields)
+    assert _status(record) == ("reviewed", LAPTOP[1])
+    assert "has reviewed this ticket meanwhile" in _post(reviewer, "/tickets/1/review", seen="1")
+    assert "no engine overrules a person" in _post(reviewer, "/tickets/1/redrive")
+    assert "as it was before" in _post(reviewer, "/tickets/1/undo")
+    assert _status(record) == ("needs_review", "VPN Connection Issue")
+    assert "no review" in _post(reviewer, "/tickets/1/undo")
+    assert "not in the catalog" in _post(reviewer, "/tickets/1/review", category="No", request_type="Such")
+    assert "classified again" in _post(reviewer, "/tickets/1/redrive")
+    assert _status(record)[0] == "received"
+    page = _page(reviewer, "/tickets/1").text_content()
+    for word in ("gpt-x", "undo review", "redrive", "correct"):
+        assert word in page
+
+
+def test_several_are_confirmed_and_redriven_and_said_how_many(
+    reviewer: FlaskClient, record: Record, ticket: int, shipped: Catalog
+) -> None:
+    waiting = due_ticket(record)
+    said = _post(reviewer, "/tickets/confirm", ticket=[ticket, waiting, 4711, "x"], list="?status=needs_review")
+    assert said == "Confirmed 1 ticket. 2 tickets had no answer that could be confirmed."
+    said = _post(reviewer, "/tickets/redrive", ticket=[ticket, waiting], list="//evil.example")
+    assert said == "1 ticket will be classified again. 1 ticket stays as a person reviewed it."
+    with record.read() as session:
+        assert [entry.action for entry in audit.page(session, 10)][:2] == ["redrive", "confirm"]
+
+
+def test_the_examples_that_a_model_was_shown_are_named(
+    reviewer: FlaskClient, record: Record, ticket: int, shipped: Catalog
+) -> None:
+    taught = due_ticket(record, short_description="seen before")
+    review(record, taught, shipped, *LAPTOP)
+    asked = due_ticket(record)
+    settle(record, asked, example_ids=[1, 99])
+    page = _page(reviewer, f"/tickets/{asked}")
+    [card] = [card for card in page.find_class("card") if "Examples" in card.text_content()]
+    words = " ".join(card.text_content().split())
+    assert "seen before" in words
+    assert "1 more that no longer count" in words
+
+
+def test_a_viewer_looks_and_changes_nothing(client: FlaskClient, record: Record, ticket: int) -> None:
+    sign_in_as(client, record, auth.VIEWER)
+    for path in ("/tickets", "/tickets/1", "/review"):
+        page = _page(client, path)
+        assert page.xpath("//main//form[@method='post']//button") == [], path
+    token = csrf(client)
+    paths = (
+        "/tickets/1/review", "/tickets/1/undo", "/tickets/1/redrive", "/tickets/confirm", "/tickets/redrive",
+        "/review/1", "/review/1/undo",
+    )  # fmt: skip
+    for path in paths:
+        assert client.post(path, data={"csrf_token": token, "ticket": "1"}).status_code == 403, path
+    assert _status(record)[0] == "needs_review"
+
+
+def test_review_works_without_scripts(reviewer: FlaskClient, record: Record, ticket: int) -> None:
+    page = _page(reviewer, "/review")
+    assert page.xpath("//article[not(@hidden)]/@data-card") == ["1"]
+    _post(reviewer, "/review/1", seen="0")
+    assert _status(record)[0] == "needs_review"
+    _post(reviewer, "/review/1", seen="1")
+    assert _status(record)[0] == "reviewed"
+    assert "Done for today" in _page(reviewer, "/review").text_content()
