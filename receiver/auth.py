@@ -104,7 +104,8 @@ def _signed_in(token: str) -> SignedIn | None:
     except (SQLAlchemyError, OSError) as error:
         g.record_away = error
         return None
-    if found and browser_sessions.is_stale(found[0], moment):
+    # A page that is merely open asks for what is new by itself, which shall keep nobody signed in.
+    if found and request.blueprint != "live_pages" and browser_sessions.is_stale(found[0], moment):
         with suppress(SQLAlchemyError, OSError), record.write() as writing:  # Reading goes on while nothing is written.
             browser_sessions.touch(writing, token, moment)
     return SignedIn(token, found[1]) if found else None

@@ -1,5 +1,6 @@
 """The overview: is all well, and what needs whom."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -15,11 +16,13 @@ from receiver.plans import Plan
 from receiver.queue import seen
 from receiver.record import alarms, digests, latencies, overview, tickets
 from receiver.record.latencies import ACCEPT, HOUR, MINUTE, WHOLE
+from receiver.settings import Settings
 
 blueprint = Blueprint("overview_pages", __name__)
 
 _LATEST = 8
 _MINUTES, _HOURS = 60, 24
+_WRITTEN_SECONDS = 5
 
 
 @blueprint.get("/")
@@ -36,7 +39,7 @@ def found() -> dict[str, Any]:
         counts = overview.counts(session, moment)
         since = tickets.due(session)[1]
         shown = {
-            "today": overview.received_since(session, _midnight(moment, config.digest_timezone)),
+            "today": overview.received_since(session, _first_of_today(session, config, moment)),
             "troubles": [troubles.of(alarm) for alarm in alarms.current(session)],
             "stages": _stages(session, moment),
             "by_minute": _throughput(session, moment, MINUTE, _MINUTES),
@@ -55,6 +58,19 @@ def found() -> dict[str, Any]:
     }
 
 
+def _once(name: str, key: Any, read: Callable[[], Any]) -> Any:
+    """What stays the same until its key changes is read once by each process."""
+    kept: dict[str, tuple[Any, Any]] = current_app.extensions.setdefault("overview", {})
+    if name not in kept or kept[name][0] != key:
+        kept[name] = (key, read())
+    return kept[name][1]
+
+
+def _first_of_today(session: Session, config: Settings, moment: datetime) -> int:
+    midnight = _midnight(moment, config.digest_timezone)
+    return int(_once("first", midnight, lambda: tickets.first_since(session, midnight)))
+
+
 def _midnight(moment: datetime, zone: str) -> datetime:
     return moment.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
 
@@ -68,10 +84,14 @@ def _stages(session: Session, moment: datetime) -> tuple[str, dict[str, latencie
 
 
 def _throughput(session: Session, moment: datetime, seconds: int, many: int) -> dict[str, Any]:
-    """How many tickets were received and classified in each of so many slots that have ended."""
-    ended = int(moment.timestamp()) // seconds * seconds
+    """How many tickets were received and classified in each of so many slots that have ended.
+
+    What the web processes have not written yet is theirs for some seconds, see `Stopwatch`.
+    """
+    ended = (int(moment.timestamp()) - _WRITTEN_SECONDS) // seconds * seconds
     slots = range(ended - many * seconds, ended, seconds)
-    counts = latencies.throughput(session, datetime.fromtimestamp(slots.start, UTC), seconds)
+    since = datetime.fromtimestamp(slots.start, UTC)
+    counts = _once(f"by {seconds}", ended, lambda: latencies.throughput(session, since, seconds))
     lines = (("received", ACCEPT), ("classified", WHOLE))
     series = [{"label": label, "values": [counts.get((at, stage), 0) for at in slots]} for label, stage in lines]
     return {"x": list(slots), "series": series}

@@ -21,7 +21,7 @@ ACCEPT, WAIT, MODEL, WHOLE = STAGES = ("accept", "wait", "model", "whole")
 
 GROWTH = 1.1  # A quantile is the middle of a bucket, so it is wrong by 5 % at most.
 MINUTE, HOUR = 60, 3600
-MINUTES_KEPT, HOURS_KEPT = timedelta(hours=3), timedelta(days=35)
+MINUTES_KEPT, HOURS_KEPT = timedelta(hours=3), timedelta(days=21)
 _SHORTEST, _LONGEST = 0.1, timedelta(days=365) / timedelta(milliseconds=1)
 _ALL_TIME = 0
 
@@ -69,15 +69,24 @@ def add(session: Session, counts: Mapping[Key, int]) -> None:
         session.execute(_ADD, rows)
 
 
-def merge(session: Session, now: datetime) -> None:
-    """Make hours of old minutes, and one row of very old hours."""
-    _fold(session, lambda at: at // HOUR * HOUR, *_before(now - MINUTES_KEPT), Latency.at % HOUR != 0)
-    _fold(session, lambda _: _ALL_TIME, *_before(now - HOURS_KEPT))
+def merge(session: Session, now: datetime) -> bool:
+    """Fold the first hour whose minutes are old, or that is very old itself; False where there is none."""
+    minutes = (*_before(now - MINUTES_KEPT), Latency.at % HOUR != 0)
+    return _fold_first(session, lambda at: at // HOUR * HOUR, *minutes) or _fold_first(
+        session, lambda _: _ALL_TIME, *_before(now - HOURS_KEPT)
+    )
 
 
 def _before(moment: datetime) -> tuple[ColumnElement[bool], ...]:
     """The slots of all hours that had ended then."""
     return Latency.at > _ALL_TIME, Latency.at < int(moment.timestamp()) // HOUR * HOUR
+
+
+def _fold_first(session: Session, slot: Callable[[int], int], *old: ColumnElement[bool]) -> bool:
+    first = session.scalar(select(func.min(Latency.at)).where(*old))
+    if first is not None:
+        _fold(session, slot, *old, Latency.at < first // HOUR * HOUR + HOUR)
+    return first is not None
 
 
 def _fold(session: Session, slot: Callable[[int], int], *old: ColumnElement[bool]) -> None:

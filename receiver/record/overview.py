@@ -33,9 +33,8 @@ def counts(session: Session, now: datetime) -> dict[str, Any]:
     }
 
 
-def received_since(session: Session, moment: datetime) -> dict[str, int]:
-    """The tickets that were received from this moment on, by status; of each no more than `COUNTED` are counted."""
-    first = tickets.first_since(session, moment)
+def received_since(session: Session, first: int) -> dict[str, int]:
+    """The tickets from the one of this id on, by status; of each no more than `COUNTED` are counted."""
     numbers = {
         status: select(func.count()).select_from(
             select(Ticket.id).where(Ticket.status == status, Ticket.id >= first).limit(COUNTED).subquery()

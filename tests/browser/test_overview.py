@@ -1,9 +1,4 @@
-"""The overview in a browser, behind the real web server with its streams."""
-
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+"""The overview in a browser."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,60 +8,7 @@ from receiver.record import alarms, latencies
 from receiver.record.database import Record
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
-from tests.conftest import ROOT, wait_until
 from tests.factories import due_ticket, settle
-from tests.peers.http import free_port
-from tests.receiver.test_webhooks import listens
-
-
-class Server:
-    """gunicorn, as `jobs up` starts it."""
-
-    def __init__(self, folder: Path, environment: pytest.MonkeyPatch) -> None:
-        self.port = free_port()
-        for name, value in {"PORT": self.port, "WEB_WORKERS": 1, "PYTHONPATH": ROOT}.items():
-            environment.setenv(name, str(value))
-        command = ["-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", "receiver.app:create_app()"]
-        self.process = subprocess.Popen([sys.executable, *command], cwd=folder)
-        wait_until(lambda: listens(self.port), 60)
-
-    def ask_to_stop(self) -> None:
-        """As a supervisor does."""
-        self.process.terminate()
-
-
-@pytest.fixture
-def server(record: Record, tmp_path: Path, environment: pytest.MonkeyPatch) -> Iterator[Server]:
-    made = Server(tmp_path, environment)
-    yield made
-    made.ask_to_stop()
-    made.process.wait(30)
-
-
-@pytest.fixture
-def site(server: Server) -> str:
-    """In the place of the one that serves all other pages."""
-    return f"http://127.0.0.1:{server.port}"
-
-
-def test_an_open_page_changes_by_itself_and_its_stream_ends_with_the_server(
-    page: Page, record: Record, server: Server
-) -> None:
-    waiting = page.locator("#today .tile", has_text="waiting").locator("b")
-    expect(waiting).to_have_text("0")
-    chart = page.locator("#by-hour canvas").first
-    expect(chart).to_be_visible()
-    box = page.locator("#stages").bounding_box()
-    ticket = due_ticket(record, short_description="the printer burns")
-    expect(waiting).to_have_text("1")
-    expect(page.locator("#latest")).to_contain_text("the printer burns")
-    expect(page.locator("#pulse")).to_contain_text("1 waiting")
-    assert page.locator("#stages").bounding_box() == box
-    settle(record, ticket, review_reason="low")
-    expect(page.locator("#verdict")).to_contain_text("1 needs review")
-    expect(chart).to_be_visible()
-    with page.expect_event("requestfinished", lambda request: "/live/" in request.url, timeout=5000):
-        server.ask_to_stop()
 
 
 def test_where_there_is_no_stream_the_page_asks(page: Page, record: Record) -> None:

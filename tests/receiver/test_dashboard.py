@@ -15,7 +15,7 @@ from lxml import html as markup  # type: ignore[import-untyped]
 
 from receiver import queue
 from receiver.clock import now
-from receiver.record import alarms, digests, latencies, leases, overview, sign_in
+from receiver.record import alarms, digests, latencies, leases, overview, sign_in, tickets
 from receiver.record.database import Record
 from receiver.record.digests import Envelope
 from receiver.record.models import Digest
@@ -163,7 +163,7 @@ def test_without_redis_the_overview_is_calm(person: FlaskClient, app: Flask) -> 
 def test_the_stages_are_told_in_quantiles_and_the_tickets_by_the_minute(person: FlaskClient, record: Record) -> None:
     with record.write() as session:
         for minutes in range(1, 5):
-            at = now() - timedelta(minutes=minutes)
+            at = now() - timedelta(minutes=minutes, seconds=5)
             latencies.note(session, latencies.ACCEPT, [5] * minutes, at)
             latencies.note(session, latencies.WHOLE, [100] * 49 + [2000], at)
     page = _page(person)
@@ -188,8 +188,8 @@ def test_today_begins_at_midnight_where_the_people_are(record: Record) -> None:
     for seconds in (-1, 0):
         deliver(record, incoming(), at=midnight + timedelta(seconds=seconds))
     with record.read() as session:
-        assert sum(overview.received_since(session, midnight).values()) == 1
-        assert sum(overview.received_since(session, now()).values()) == 0
+        assert sum(overview.received_since(session, tickets.first_since(session, midnight)).values()) == 1
+        assert sum(overview.received_since(session, tickets.first_since(session, now())).values()) == 0
 
 
 def test_the_sign_in_page_says_how_to_come_in(client: FlaskClient) -> None:

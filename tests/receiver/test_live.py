@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from receiver.clock import now
 from receiver.dashboard import live, overview
 from receiver.record import sign_in
 from receiver.record.database import Record
+from receiver.record.models import BrowserSession
 from tests.conftest import wait_until
 from tests.factories import due_ticket, person
 
@@ -118,3 +120,16 @@ def test_only_people_see_them(client: FlaskClient) -> None:
 
 def test_there_is_no_stream_of_another_name(browser: Browser) -> None:
     assert browser.ask("passwords").status_code == 404
+
+
+def test_a_page_that_is_merely_open_keeps_nobody_signed_in(browser: Browser, record: Record) -> None:
+    def seen_at() -> datetime:
+        with record.read() as session:
+            return session.query(BrowserSession).one().seen_at
+
+    with record.write() as session:
+        session.query(BrowserSession).one().seen_at = long_ago = now() - timedelta(hours=11)
+    assert browser.ask("frame?once").status_code == 200
+    assert seen_at() == long_ago
+    assert browser.get(f"{browser.site}/").status_code == 200
+    assert seen_at() > long_ago

@@ -55,8 +55,8 @@ def test_minutes_become_hours_and_hours_all_time_and_no_count_is_lost(record: Re
         minute_by_minute = latencies.throughput(session, AT - timedelta(hours=2), latencies.MINUTE)
         last_day = latencies.throughput(session, AT - timedelta(days=1), latencies.HOUR)
     with record.write() as session:
-        latencies.merge(session, AT)
-        latencies.merge(session, AT)
+        while latencies.merge(session, AT):
+            pass
     with record.read() as session:
         assert latencies.of_all_time(session) == before
         assert latencies.throughput(session, AT - timedelta(hours=2), latencies.MINUTE) == minute_by_minute
