@@ -12,8 +12,9 @@ from receiver.schemas import TicketIn
 _TEXT = """\
 Tickets, deliveries, digests and the catalog as JSON.
 
-- **Coming in**: `Authorization: Bearer` and the token that `python -m jobs token` prints. A signed-in browser may use
-  its session; it sends the `X-CSRFToken` of its page with every change.
+- **Coming in**: `Authorization: Bearer` and a token, one of your own from the page of your account, or the one that
+  `python -m jobs token` prints, which may do everything. A signed-in browser may use its session; it sends the
+  `X-CSRFToken` of its page with every change.
 - **Lists** answer `{"items": [...], "next": cursor}`. Send `next` as `cursor` for the page after, until it is null.
 - **Errors** are `{"code", "status", "message"}`, and `errors` where single fields are wrong.
 - **Times** are ISO 8601 with their zone.

@@ -205,6 +205,12 @@ def test_a_session_ends_when_idle_and_when_old(client: FlaskClient, record: Reco
         assert client.get("/").status_code == 302
 
 
+def test_who_signs_in_again_leaves_no_session_behind(client: FlaskClient, record: Record) -> None:
+    first, second = sign_in_as(client, record), sign_in_as(client, record)
+    with record.read() as session:
+        assert [browser_sessions.count(session, found.id, now()) for found in (first, second)] == [0, 1]
+
+
 def test_a_cookie_kept_from_before_the_sign_out_is_worthless(app: Flask, client: FlaskClient, record: Record) -> None:
     sign_in_as(client, record)
     cookie = client.get_cookie("session")
