@@ -128,12 +128,10 @@ class TableSheet:
 
     def _write(self, values: Sequence[Any]) -> None:
         made = [None if value is None else self._cell(index, value) for index, value in enumerate(values)]
-        if not self._wraps:
-            self._sheet.append(made)
-            return
         self._written += 1
         # The attributes of this row, which is written at once; an object for each would be slow and heavy.
-        self._sheet.row_dimensions[self._written + 1] = {"ht": f"{_LINE * self._lines(values)}", "customHeight": "1"}
+        height = _LINE * (self._lines(values) if self._wraps else 1)
+        self._sheet.row_dimensions[self._written + 1] = {"ht": f"{height}", "customHeight": "1"}
         self._sheet.append(made)
         del self._sheet.row_dimensions[self._written + 1]
 
@@ -157,7 +155,7 @@ class TableSheet:
         if cells.is_treacherous(shown):
             look = _LITERAL
         elif "\n" in shown:
-            look = _TOP  # Or some programs would show the last line.
+            look = _TOP  # Of several lines a row of one shows the first.
         return self._looking(index, look).holding(shown)
 
     def _link(self, index: int, link: Linked) -> Any:
@@ -181,7 +179,7 @@ class TableSheet:
             made.number_format = column.number_format
         vertical = "top" if column.wraps or look in (_TOP, _LITERAL) else None
         if column.horizontal or vertical:
-            made.alignment = Alignment(column.horizontal, vertical, wrap_text=column.wraps or None)
+            made.alignment = Alignment(column.horizontal, vertical, wrap_text=bool(vertical) or None)
         if look in (_LITERAL, _LINK):
             made.quotePrefix = True
         if look == _LINK:
