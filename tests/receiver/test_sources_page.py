@@ -71,7 +71,7 @@ def test_every_source_is_listed_with_what_it_sent(
     page = _page(person, "/sources")
     rows = {row.xpath("string(td[1])").strip(): _text(row) for row in page.xpath("//tbody/tr")}
     assert set(rows) == set(sources.configured(config))
-    assert re.search(r"Standard Webhooks signed \d* ?\w+( ago)? 3 1 /webhooks/standard", rows["standard"])
+    assert re.search(r"standard signed \d* ?\w+( ago)? 3 1 Standard Webhooks /webhooks/standard", rows["standard"])
     assert "unsigned none yet 0 0" in rows["open-desk"]
     assert "credential" in rows["freshdesk"]
     assert [_text(problem) for problem in page.find_class("problem")] == ["the source zammad has sent nothing"]
