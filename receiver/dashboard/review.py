@@ -12,7 +12,7 @@ from receiver.catalog import CatalogError
 from receiver.clock import now
 from receiver.dashboard import holds
 from receiver.dashboard.ticket import choice, seen, shown
-from receiver.dashboard.tickets import kinds
+from receiver.dashboard.tickets import kinds, whole
 from receiver.record import review_queue, reviews, tickets, undoing
 
 blueprint = Blueprint("review_pages", __name__, url_prefix="/review")
@@ -50,16 +50,11 @@ def next_cards() -> ResponseReturnValue:
 def _cards(session: Session) -> list[dict[str, Any]]:
     asked = request.args
     ids = review_queue.waiting(
-        session, _CANDIDATES, _whole("after"), asked.get("reason", ""), asked.get("category", "")[:200]
+        session, _CANDIDATES, whole(asked.get("after", "")), asked.get("reason", ""), asked.get("category", "")[:200]
     )
     mine = holds.take(current_app.extensions["redis"], ids, auth.caller(), _AHEAD)
     found = (tickets.with_classification(session, ticket_id) for ticket_id in mine)
     return [shown(session, *pair) for pair in found if pair]
-
-
-def _whole(name: str) -> int | None:
-    text = request.args.get(name, "")
-    return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
 @blueprint.post(f"/<{ID}:ticket_id>")

@@ -11,6 +11,7 @@ from receiver.api.pages import ID
 from receiver.catalog import CatalogError
 from receiver.clock import now
 from receiver.dashboard import highlight
+from receiver.dashboard.tickets import whole
 from receiver.record import audit, classifications, errands, examples, reviews, tickets, undoing
 from receiver.record.models import Classification, Ticket
 
@@ -109,8 +110,7 @@ def choice() -> tuple[str, str] | None:
 
 def seen() -> int | None:
     """The classification that the form was shown with."""
-    text = request.form.get("seen", "")
-    return int(text) if text.isdecimal() and len(text) < 19 else None
+    return whole(request.form.get("seen", ""))
 
 
 @blueprint.post(f"/<{ID}:ticket_id>/undo")

@@ -34,7 +34,7 @@ def tickets_page() -> ResponseReturnValue:
     moment = now()
     wanted, entries = wanted_of_url(moment), kinds()
     with current_app.extensions["record"].read() as session:
-        found = lists.page(session, wanted, PAGE, moment, _whole(request.args.get("after", "")))
+        found = lists.page(session, wanted, PAGE, moment, whole(request.args.get("after", "")))
         total = _total(session, wanted)
     return render_template(
         "tickets.html",
@@ -96,7 +96,8 @@ def _one_of(known: Sequence[str], name: str) -> str:
     return value if value in known else ""
 
 
-def _whole(text: str) -> int | None:
+def whole(text: str) -> int | None:
+    """An id as a URL or a form has it; None where it is none."""
     return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
@@ -151,7 +152,7 @@ def redrive_selected() -> ResponseReturnValue:
 
 
 def _selected() -> list[int]:
-    found = [_whole(value) for value in request.form.getlist("ticket")[:MOST_SELECTED]]
+    found = [whole(value) for value in request.form.getlist("ticket")[:MOST_SELECTED]]
     return [ticket_id for ticket_id in found if ticket_id]
 
 

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import OperationalError
 
-from receiver.record.database import Record, is_at_head, migrate, opened
+from receiver.clock import now
+from receiver.record import lists
+from receiver.record.database import MIGRATIONS, Record, is_at_head, migrate, opened
 from receiver.record.models import Base, Ticket
 from tests.factories import deliver, incoming
 from tests.receiver.record import processes
@@ -76,6 +80,35 @@ def test_migrating_again_keeps_what_is_there(record: Record) -> None:
     assert is_at_head(record)
     with record.read() as session:
         assert session.query(Ticket).count() == 1
+
+
+_OF_OLD = (
+    "INSERT INTO deliveries (id, source, key, received_at, status, headers, body_sha256, accepted, updated, duplicates,"
+    " rejected, conflict) VALUES (1, 's', 'k', '2026-01-01', 'accepted', '{}', '', 1, 0, 0, '[]', 0)",
+    "INSERT INTO tickets (source, external_id, delivery_id, short_description, long_description, received_at, status,"
+    " claimable_at, attempts, crashes)"
+    " VALUES ('s', 'A', 1, 'Quetzalcoatl', '', '2026-01-01', 'received', '2026-01-01', 0, 0)",
+)
+
+
+def test_the_words_of_tickets_that_were_there_before_are_found(empty: Record) -> None:
+    empty.path.parent.mkdir(parents=True)  # type: ignore[union-attr]
+    _migrate_to(empty, "0011")
+    with empty.write() as session:
+        for statement in _OF_OLD:
+            session.execute(text(statement))
+    migrate(empty)
+    with empty.read() as session:
+        found = lists.page(session, lists.Wanted(q="quetzalcoatl"), 9, now())
+    assert [ticket.external_id for ticket, _ in found.pairs] == ["A"]
+
+
+def _migrate_to(record: Record, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with record.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
 
 
 @pytest.mark.parametrize("change", ["UPDATE alembic_version SET version_num = '0000'", "DELETE FROM alembic_version"])
