@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from demo.month import helpdesks
-from demo.month.clockwork import Month
+from demo.month.clockwork import DAYS, Month
 from receiver import settings
 from receiver.clock import now
 from receiver.record import alarms
@@ -30,14 +30,14 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def fill(folder: Path, until: datetime | None = None, seed: int = 7) -> Settings:
-    """Fill an empty folder with the month before `until`; returns the settings to look at it by."""
+def fill(folder: Path, until: datetime | None = None, seed: int = 7, days: int = DAYS) -> Settings:
+    """Fill an empty folder with the days before `until`; returns the settings to look at it by."""
     folder.mkdir(parents=True, exist_ok=True)
     helpdesks.write_file(folder / "sources.yaml")
     config = configured(folder)
     with opened(config.database_url) as record:
         migrate(record)
-        Month(record, config, until or now(), seed).run()
+        Month(record, config, until or now(), seed, days).run()
         _sound_alarms(record, until or now())
     return config
 
