@@ -84,7 +84,8 @@ class Month:
                     action(session, at)
             self._send_digest(until)
         with self._record.write() as session:
-            latencies.merge(session, self._until)
+            while latencies.merge(session, self._until):
+                pass  # It does an hour at a time.
             note(session, digests.SCHEDULED, self._plan.latest_slot(self._until))
 
     def _next_cut(self, at: datetime) -> datetime:
