@@ -43,10 +43,9 @@ def fill(folder: Path, until: datetime | None = None, seed: int = 7, days: int =
 
 
 def _sound_alarms(record: Record, at: datetime) -> None:
+    message = "the source zammad-clinics has sent nothing for 9.2 hours, which is not its habit; check its webhook"
     with record.write() as session:
-        alarms.sound(
-            session, "budget", "80 % of today's LLM_DAILY_BUDGET is spent; beyond it the local engine answers", at
-        )
+        alarms.sound(session, "source:zammad-clinics", message, at)
 
 
 @click.command()
