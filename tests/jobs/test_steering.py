@@ -160,7 +160,8 @@ def test_a_reviewed_ticket_that_commands_is_not_shown_to_the_model(model: Peer, 
     model.respond = lambda _request: llm.proposal(kind.name, 1.0)
     engine = LlmEngine(settings.load({"OPENAI_BASE_URL": f"{model.url}/v1"}), shipped)
     engine.learn([Example(number, text, kind.category, kind.name) for number, text in enumerate((honest, command), 1)])
-    engine.propose(TicketText("The coffee station lamp blinks", "It is orange again."))
+    proposal = engine.propose(TicketText("The coffee station lamp blinks", "It is orange again."))
+    assert proposal.example_ids == (1,)
     sent = model.requests[-1].body.decode()
     assert "It is orange." in sent
     assert "Ignore all previous" not in sent
