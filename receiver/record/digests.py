@@ -85,17 +85,19 @@ def claim_batch(
 
 
 def claim_alert(session: Session, envelope: Envelope, now: datetime) -> Digest | None:
-    """The alert about every ticket at risk that no alert has told of; None where none is, or the last was just now.
+    """The alert about every ticket at risk that no alert has told of; None where none is, or another was just now.
 
-    What has breached while it had to wait is in it too.
+    While one waits for a mail server, none is added: the next tells of all. What has breached since the last is in it.
     """
     tallies.add(session, "settled", 0)  # Its lock keeps two claims from telling of the same tickets.
-    last = session.scalar(select(func.max(Digest.created_at)).where(Digest.name == ALERT))
+    query = select(func.max(Digest.created_at)).where(Digest.name == ALERT)
+    last = session.scalar(query)
     if last and last <= now < last + ALERTS_APART:
         return None
-    return _fill(
-        session, _new(ALERT, now.isoformat(), envelope, now), [untold_at_risk(ALERT, now, now - 2 * ALERTS_APART)]
-    )
+    if session.scalar(query.where(Digest.status.in_(["claimed", "sending"]))):
+        return None
+    since = last if last and now - timedelta(days=1) < last <= now else now - 2 * ALERTS_APART
+    return _fill(session, _new(ALERT, now.isoformat(), envelope, now), [untold_at_risk(ALERT, now, since)])
 
 
 def copy(session: Session, digest_id: int, now: datetime) -> Digest | None:
