@@ -34,6 +34,9 @@
       upper.y = middle - 7 * ratio;
       lower.y = middle + 7 * ratio;
     }
+    // Nor do they touch what stands under the axis.
+    const low = Math.max(0, ...ends.map((end) => end.y)) - (plot.bbox.top + plot.bbox.height - 5 * ratio);
+    if (low > 0) for (const end of ends) end.y -= low;
     const pen = plot.ctx;
     pen.save();
     pen.font = `500 ${11 * ratio}px system-ui, sans-serif`;
