@@ -1,0 +1,61 @@
+"""What keeps the service going: maintained numbers, alarms and the timetable."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger
+from sqlalchemy.orm import Mapped, mapped_column
+
+from receiver.record.models.base import Base
+
+
+class Tally(Base):
+    """A maintained number: counts of states (kept by triggers), tokens used, the last `settled` given out."""
+
+    __tablename__ = "tallies"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
+class Latency(Base):
+    """How often a stage took as long as a bucket says, in the slot of time that begins `at` (seconds since 1970)."""
+
+    __tablename__ = "latencies"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    at: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    bucket: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    count: Mapped[int] = mapped_column(BigInteger)
+
+
+class Alarm(Base):
+    """Something an operator must know, while it lasts."""
+
+    __tablename__ = "alarms"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    message: Mapped[str]
+    since: Mapped[datetime]
+
+
+class TimetableEntry(Base):
+    """The last slot of a timed job that was acted upon."""
+
+    __tablename__ = "timetable"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    last_slot: Mapped[datetime]
+
+
+class TimedJob(Base):
+    """A job of the timetable, every so many `seconds`, and how its last run went; `error` names what it died of."""
+
+    __tablename__ = "timed_jobs"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    queue: Mapped[str]
+    seconds: Mapped[int]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    error: Mapped[str | None]
