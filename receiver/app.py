@@ -22,6 +22,7 @@ from receiver.api.description import describe, describe_webhooks
 from receiver.api.errors import require_json
 from receiver.dashboard import error_page, formats, frame, oidc, sign_in
 from receiver.log import configure
+from receiver.passwords import Passwords
 from receiver.record.database import Record
 from receiver.settings import Settings
 from receiver.stopwatch import Stopwatch
@@ -45,6 +46,19 @@ def create_app(config: Settings | None = None) -> Flask:
     )
     # Else an address pasted with a doubled slash would be answered with a redirect, and what was pushed be lost.
     app.url_map.merge_slashes = False
+    furnish(app, config)
+    auth.init_app(app)
+    _register(app)
+    app.register_error_handler(HTTPException, _explain)
+    app.register_error_handler(SQLAlchemyError, _record_away)
+    app.register_error_handler(OSError, _record_away)
+    app.after_request(_harden)
+    return app
+
+
+def furnish(app: Flask, config: Settings) -> None:
+    """Give `app` what depends on the settings. Its routes do not, but for those of an OpenID Connect provider."""
+    app.secret_key = secrets.session_key(config)
     app.config.update(
         MAX_CONTENT_LENGTH=config.max_body_mb * 1024 * 1024,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -60,13 +74,8 @@ def create_app(config: Settings | None = None) -> Flask:
     # Looking at many jobs takes longer than asking whether Redis answers.
     app.extensions["jobs_redis"] = queue.connect(config.redis_url, timeout=0.25)
     app.extensions["waker"] = queue.Waker(config.redis_url, enough=config.workers)
-    auth.init_app(app)
-    _register(app)
-    app.register_error_handler(HTTPException, _explain)
-    app.register_error_handler(SQLAlchemyError, _record_away)
-    app.register_error_handler(OSError, _record_away)
-    app.after_request(_harden)
-    return app
+    app.extensions["passwords"] = Passwords()
+    app.extensions["pulse"] = frame.kept_pulse()
 
 
 def _register(app: Flask) -> None:

@@ -13,9 +13,8 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.exc import SQLAlchemyError
 
-from receiver import pace, secrets
+from receiver import pace
 from receiver.clock import now
-from receiver.passwords import Passwords
 from receiver.record import api_tokens, browser_sessions
 from receiver.record.database import Record
 from receiver.record.models import Person
@@ -84,8 +83,6 @@ def _caller() -> Caller:
 
 def init_app(app: Flask) -> None:
     """Give the app sessions and the CSRF check."""
-    app.secret_key = secrets.session_key(app.extensions["settings"])
-    app.extensions["passwords"] = Passwords()
     manager = LoginManager(app)
     manager.session_protection = "strong"
     manager.user_loader(_signed_in)

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import fields
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from werkzeug.serving import make_server
 
 from jobs import embedded_redis
 from receiver import catalog, settings
-from receiver.app import create_app
+from receiver.app import create_app, furnish
 from receiver.catalog import Catalog
 from receiver.clock import now
 from receiver.passwords import Passwords
@@ -112,10 +113,18 @@ def record(config: Settings, migrated: Path) -> Iterator[Record]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def routed(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    """An application whose routes those of the tests share; making a hundred of them takes longer than most tests."""
+    return create_app(settings.load({"DATA_DIR": str(tmp_path_factory.mktemp("routed"))}))
+
+
 @pytest.fixture
-def app(config: Settings, record: Record) -> Flask:
+def app(config: Settings, record: Record, routed: Flask) -> Flask:
     """The web application over this test's record."""
-    made = create_app(config)
+    made = copy(routed)
+    made.config, made.extensions = copy(routed.config), dict(routed.extensions)
+    furnish(made, config)
     made.testing = True
     made.extensions["passwords"] = Passwords(CHEAP)
     return made

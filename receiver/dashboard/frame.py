@@ -58,7 +58,6 @@ class Pulse:
 def init_app(app: Flask) -> None:
     """Give every template the frame."""
     app.context_processor(_around)
-    app.extensions["pulse"] = _kept(_FRESH_SECONDS)
 
 
 def _around() -> dict[str, Any]:
@@ -77,12 +76,12 @@ def _at_place() -> str:
     return (request.blueprint or "").removesuffix("_pages")
 
 
-def _kept(seconds: float) -> Callable[[], Pulse]:
-    """The pulse, read again where the last reading is `seconds` old or this request changes something."""
+def kept_pulse() -> Callable[[], Pulse]:
+    """The pulse, read again where the last reading is two seconds old or this request changes something."""
     last: list[tuple[float, Pulse]] = []
 
     def pulse() -> Pulse:
-        if not last or request.method != "GET" or time.monotonic() - last[0][0] > seconds:
+        if not last or request.method != "GET" or time.monotonic() - last[0][0] > _FRESH_SECONDS:
             last[:] = [(time.monotonic(), _read())]
         return last[0][1]
 

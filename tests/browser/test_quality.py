@@ -40,6 +40,7 @@ def test_a_window_a_source_and_a_category_are_chosen_without_a_mouse(page: Page)
     page.get_by_role("link", name="7 days").focus()
     page.keyboard.press("Enter")
     expect(page).to_have_url("/quality?days=7")
+    page.wait_for_load_state()  # The page's script is what goes where a choice leads.
     page.get_by_label("Source").select_option("standard")
     expect(page).to_have_url("/quality?days=7&source=standard")
     page.get_by_role("rowheader").get_by_role("link", name="Security").focus()

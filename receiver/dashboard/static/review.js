@@ -11,6 +11,7 @@
   let skipped = 0;
   let pending = 0;
   let filling = false;
+  let undoing = false;
   let ended = false;
 
   const cards = () => [...queue.querySelectorAll("[data-card]:not([data-decided])")];
@@ -56,7 +57,7 @@
     const before = queue.querySelectorAll("[data-card]").length;
     const asked = new URLSearchParams({ after: last, reason: queue.dataset.reason, category: queue.dataset.category });
     try {
-      await window.htmx.ajax("GET", `${queue.dataset.next}?${asked}`, { target: "#queue", swap: "beforeend" });
+      await window.htmx.ajax("GET", `${queue.dataset.next}?${asked}`, { source: queue, target: "#queue", swap: "beforeend" });
       const all = [...queue.querySelectorAll("[data-card]")];
       ended = all.length === before;
       last = all.at(-1)?.dataset.card && !ended ? all.at(-1).dataset.card : last;
@@ -104,11 +105,17 @@
   });
 
   const takeBack = async () => {
-    if (pending || !reviewed.length) return;
+    if (pending || undoing || !reviewed.length) return;
+    undoing = true;
     const ticket = reviewed.pop();
     document.querySelectorAll("#toasts .toast:not(.error)").forEach((toast) => toast.remove());
     cards().forEach((card) => { card.hidden = true; });
-    await window.htmx.ajax("POST", queue.dataset.undoAt.replace("/0/", `/${ticket}/`), { target: "#queue", swap: "afterbegin" });
+    try {
+      // Its source is not the queue's: htmx would put it behind a fetch that is under way, and say at once that it is done.
+      await window.htmx.ajax("POST", queue.dataset.undoAt.replace("/0/", `/${ticket}/`), { source: undo, target: "#queue", swap: "afterbegin" });
+    } finally {
+      undoing = false;
+    }
     unique();
     count();
     show();
