@@ -50,8 +50,20 @@ def stranger(context: BrowserContext) -> Iterator[Page]:
     page = context.new_page()
     page.on("console", lambda message: _note(complaints, message))
     page.on("pageerror", lambda error: complaints.append(str(error)))
+    _be_patient(page)
     yield page
     assert complaints == []
+
+
+def _be_patient(page: Page) -> None:
+    """Let a key wait for the page's scripts, as the eyes of a person make their hand wait for the page."""
+    press = page.keyboard.press
+
+    def patient(key: str) -> None:
+        page.wait_for_load_state()
+        press(key)
+
+    page.keyboard.press = patient  # type: ignore[method-assign, assignment]
 
 
 def _note(complaints: list[str], message: ConsoleMessage) -> None:

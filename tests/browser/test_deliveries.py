@@ -42,6 +42,7 @@ def test_deliveries_keep_nobody_out_and_fit_a_phone(page: Page, accessible: Chec
 def test_a_broken_delivery_is_found_chosen_and_replayed_by_keyboard(page: Page) -> None:
     page.keyboard.press("g")
     page.keyboard.press("d")
+    page.wait_for_url("**/deliveries")
     page.get_by_label("Status").first.select_option("quarantined")
     expect(page).to_have_url("/deliveries?source=&status=quarantined")
     page.keyboard.press("Escape")

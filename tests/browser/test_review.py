@@ -87,7 +87,9 @@ def test_the_whole_way_by_keyboard(page: Page, queue: Record) -> None:
     with queue.read() as session:
         actions = [entry.action for entry in reversed(audit.page(session, 10))]
         assert session.query(ExampleRow).count() == 4
-    assert actions[-6:] == ["confirm", "correct", "correct", "undo review", "correct", "confirm"]
+    first, undone, last = actions[-6:-4], actions[-4:-2], actions[-2:]
+    assert undone == ["correct", "undo review"]
+    assert sorted(first) == sorted(last) == ["confirm", "correct"]  # Two that are quick may be saved in either order.
 
 
 def test_a_quick_hand_loses_nothing(page: Page, queue: Record) -> None:
