@@ -201,9 +201,7 @@ def get_digest_or_404(digest_id: int) -> Digest:
 def get_workbook(digest_id: int) -> Response:
     """The workbook of a digest, as it was sent."""
     path: Path = digests.workbook_path(current_app.extensions["settings"].data_dir, digest_id)
-    if not path.exists():
-        abort(404, "This digest has no workbook yet; it is built when the digest is sent.")
-    return send_file(path, mimetype=_XLSX, as_attachment=True, download_name=path.name)
+    return _kept(path, _XLSX, "This digest has no workbook yet; it is built when the digest is sent.")
 
 
 @blueprint.get(f"/digests/<{ID}:digest_id>/mail")
@@ -212,9 +210,14 @@ def get_workbook(digest_id: int) -> Response:
 def get_mail(digest_id: int) -> Response:
     """The mail of a digest as it was written, without the workbook."""
     path: Path = digests.mail_path(current_app.extensions["settings"].data_dir, digest_id)
+    return _kept(path, _MAIL, "This digest has no mail yet; it is written when the digest is sent.")
+
+
+def _kept(path: Path, mimetype: str, missing: str) -> Response:
+    """A file that is kept of a digest, to download; 404 in the words of `missing` where it is not there."""
     if not path.exists():
-        abort(404, "This digest has no mail yet; it is written when the digest is sent.")
-    return send_file(path, mimetype=_MAIL, as_attachment=True, download_name=path.name)
+        abort(404, missing)
+    return send_file(path, mimetype=mimetype, as_attachment=True, download_name=path.name)
 
 
 @blueprint.post(f"/digests/<{ID}:digest_id>/resend")
