@@ -37,6 +37,17 @@ def test_each_kind_is_masked_wherever_it_stands(kind: str, value: str, around: s
 @pytest.mark.parametrize(
     ("text", "kept", "gone"),
     [
+        ("DB_PASSWORD=abc!def in the file", "in the file", "abc!def"),
+        ('{"password": "two words"}', "password", "two words"),
+        ("Passwort -> geheim, danke", "danke", "geheim"),
+        ("my PIN is 4711 again", "again", "4711"),
+        ("verification code 482913 is refused", "is refused", "482913"),
+        ("login anna / Summer2024! does not work", "does not work", "Summer2024!"),
+        ("https://a.example/c?access_token=abc123XYZ now", "https://a.example/c", "abc123XYZ"),
+        ("curl -u admin:S3cret! https://host.example", "https://host.example", "S3cret!"),
+        ("call me back on 601-234-567 today", "today", "601-234-567"),
+        ("Tel.: 8 (912) 345-67-89, office", "office", "345-67-89"),
+        ("06.12.34.56.78 after lunch", "after lunch", "56.78"),
         ("password: Hunter2 since Monday", "since Monday", "Hunter2"),
         ("my password is Tr0ub4dor&3, help", "my password is", "Tr0ub4dor"),
         ("Kennwort: geheim99", "Kennwort", "geheim99"),
@@ -65,7 +76,12 @@ def test_only_the_secret_itself_goes(text: str, kept: str, gone: str) -> None:
         "Ticket 1234567890123456 is a duplicate",
         "Laptop Latitude 7440, 32 GB, 14 inch, asset 451237",
         "@channel the printer on floor 3 is out of paper",
-        "time 12:34:56, std::vector overflow",
+        "time 12:34:56, std::vector overflow, a::b",
+        "password: expired since yesterday, the token: wrong",
+        "case 00123456, personnel number 00451237, GTIN 00012345600012",
+        "IMEI 356938035643809, firmware 1.2.3.4, subnet 255.255.255.0",
+        "correlation id 8d7c6b5a-1234-4321-abcd-1234567890ab",
+        "branch feature/ABC-1234-fix-login-with-sso, basic authentication",
     ],
 )
 def test_what_describes_the_problem_stays(text: str) -> None:
