@@ -2,18 +2,20 @@
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
 from receiver.clock import now
 from receiver.record import sign_in
 from receiver.record.database import Record
 
 CHROMIUM = "/usr/bin/chromium"
-PHONE = {"width": 390, "height": 844}
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 _AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 _FLAGS = [
     "--no-sandbox",
@@ -28,24 +30,26 @@ _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; `apt-get install chromium` where it is missing."""
+    expect.set_options(timeout=20_000)  # As patient as wait_until: a busy machine is slow, not wrong.
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield found
         found.close()
 
 
-@pytest.fixture
-def context(browser: Browser, site: str) -> Iterator[BrowserContext]:
-    """A browser's window at this test's application; light, and as wide as a desk has it."""
-    made = browser.new_context(base_url=site, viewport={"width": 1280, "height": 900}, color_scheme="light")
+@contextmanager
+def window(browser: Browser, site: str, **options: Any) -> Iterator[BrowserContext]:
+    """A browser's window at `site`; light, and as wide as a desk has it, unless the options say otherwise."""
+    usual = {"viewport": DESK, "color_scheme": "light"}
+    made = browser.new_context(base_url=site, **(usual | options))
     made.set_default_timeout(10_000)
     yield made
     made.close()
 
 
-@pytest.fixture
-def stranger(context: BrowserContext) -> Iterator[Page]:
-    """A page nobody has signed in on. At the end of the test its console is empty: no error, no broken policy."""
+@contextmanager
+def watched(context: BrowserContext) -> Iterator[Page]:
+    """A new page. At the end of the block its console is empty: no error, no broken policy."""
     complaints: list[str] = []
     page = context.new_page()
     page.on("console", lambda message: _note(complaints, message))
@@ -53,6 +57,20 @@ def stranger(context: BrowserContext) -> Iterator[Page]:
     _be_patient(page)
     yield page
     assert complaints == []
+
+
+@pytest.fixture
+def context(browser: Browser, site: str) -> Iterator[BrowserContext]:
+    """A window at this test's application."""
+    with window(browser, site) as made:
+        yield made
+
+
+@pytest.fixture
+def stranger(context: BrowserContext) -> Iterator[Page]:
+    """A page nobody has signed in on."""
+    with watched(context) as page:
+        yield page
 
 
 def _be_patient(page: Page) -> None:

@@ -43,47 +43,47 @@ def _ticket(record: Record, subject: str) -> tuple[str, str | None]:
         return ticket.status, ticket.request_type
 
 
-def _before_me(page: Page, subject: str) -> None:
+def before_me(page: Page, subject: str) -> None:
     expect(page.locator("[data-card]:not([hidden]) h2")).to_have_text(subject)
     expect(page.locator("[data-card]:not([hidden]) h2")).to_be_focused()
 
 
-def _left(page: Page, count: int) -> None:
+def left_over(page: Page, count: int) -> None:
     expect(page.locator("#review-left b")).to_have_text(str(count))
 
 
 def test_the_whole_way_by_keyboard(page: Page, queue: Record) -> None:
     page.goto("/review")
-    _before_me(page, "no tunnel")
+    before_me(page, "no tunnel")
     page.keyboard.press("Enter")
-    _before_me(page, "no printer")
+    before_me(page, "no printer")
     page.keyboard.press("1")
-    _before_me(page, "no mouse")
-    _left(page, 3)
+    before_me(page, "no mouse")
+    left_over(page, 3)
     page.keyboard.press("c")
     expect(page.get_by_role("combobox", name="Entry of the catalog")).to_be_focused()
     page.keyboard.type("laptop rep")
     expect(page.get_by_role("listbox").get_by_role("option", selected=True)).to_contain_text(LAPTOP)
     page.keyboard.press("Enter")
-    _before_me(page, "no badge")
+    before_me(page, "no badge")
     page.keyboard.press("s")
-    _before_me(page, "no mail")
-    _left(page, 2)
+    before_me(page, "no mail")
+    left_over(page, 2)
     assert _ticket(queue, "no tunnel") == ("reviewed", "VPN Connection Issue")
     assert _ticket(queue, "no printer") == ("reviewed", "Wi-Fi/LAN Connectivity")
     assert _ticket(queue, "no mouse") == ("reviewed", LAPTOP)
     assert _ticket(queue, "no badge")[0] == "needs_review"
 
     page.keyboard.press("u")
-    _before_me(page, "no mouse")
-    _left(page, 3)
+    before_me(page, "no mouse")
+    left_over(page, 3)
     assert _ticket(queue, "no mouse") == ("needs_review", "VPN Connection Issue")
     page.keyboard.press("2")
-    _before_me(page, "no mail")
+    before_me(page, "no mail")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Done for today")).to_be_visible()
     expect(page.get_by_role("link", name="Go through what you skipped")).to_be_visible()
-    _left(page, 1)
+    left_over(page, 1)
     with queue.read() as session:
         actions = [entry.action for entry in reversed(audit.page(session, 10))]
         assert session.query(ExampleRow).count() == 4
@@ -94,12 +94,12 @@ def test_the_whole_way_by_keyboard(page: Page, queue: Record) -> None:
 
 def test_a_quick_hand_loses_nothing(page: Page, queue: Record) -> None:
     page.goto("/review")
-    _before_me(page, "no tunnel")
+    before_me(page, "no tunnel")
     for _ in range(3):
         page.keyboard.press("Enter")
-    _before_me(page, "no badge")
+    before_me(page, "no badge")
     page.keyboard.press("Enter")
-    _before_me(page, "no mail")
+    before_me(page, "no mail")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Done for today")).to_be_visible()
     expect(page.locator("#review-left")).to_have_text("none left")
@@ -108,11 +108,11 @@ def test_a_quick_hand_loses_nothing(page: Page, queue: Record) -> None:
 
 def test_what_somebody_else_did_meanwhile_is_said_and_kept(page: Page, queue: Record, shipped: Catalog) -> None:
     page.goto("/review")
-    _before_me(page, "no tunnel")
+    before_me(page, "no tunnel")
     review(queue, 1, shipped, "Hardware Support", LAPTOP)
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_contain_text("Ada has reviewed this ticket meanwhile")
-    _before_me(page, "no printer")
+    before_me(page, "no printer")
     assert _ticket(queue, "no tunnel") == ("reviewed", LAPTOP)
 
 
