@@ -50,12 +50,17 @@ def _review(
     writes = sources.writing_back(current_app.extensions["sources"])
     found = reviews.review(session, ticket_id, choice, entries, who, moment, writes, hours, seen)
     if found:
-        was = found.before and f"{found.before[0]} / {found.before[1]}"
-        now_is = f"{found.classification.category} / {found.classification.request_type}"
-        action = "confirm" if was == now_is else "correct"
-        details = {"to": now_is} | ({"from": was} if was and was != now_is else {})
+        action, details = noted(found)
         audit.note(session, who, action, f"ticket {ticket_id}", moment, details)
     return found
+
+
+def noted(found: Review) -> tuple[str, dict[str, str]]:
+    """What the audit says of a review: the action, and its details."""
+    was = found.before and f"{found.before[0]} / {found.before[1]}"
+    now_is = f"{found.classification.category} / {found.classification.request_type}"
+    action = "confirm" if was == now_is else "correct"
+    return action, {"to": now_is} | ({"from": was} if was and was != now_is else {})
 
 
 def undo(ticket_id: int) -> Ticket | None:

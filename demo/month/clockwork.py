@@ -16,12 +16,12 @@ from demo.month.answers import Era
 from demo.month.helpdesks import Helpdesk
 from demo.month.writing import INJECTION, Writer, Written
 from jobs import digest as digest_job
-from receiver import intake, plans, samples, sources
+from receiver import intake, plans, reviewing, samples, sources
 from receiver.catalog import Catalog
 from receiver.record import audit, classifications, deliveries, digests, latencies, leases, people, reviews, spending
 from receiver.record import catalogs as catalog_rows
 from receiver.record.database import Record
-from receiver.record.models import Classification, Delivery, Digest, Spending, Ticket
+from receiver.record.models import Classification, Delivery, Digest, Person, Spending, Ticket
 from receiver.record.timetable import note
 from receiver.settings import Settings
 from receiver.signatures import Message
@@ -225,8 +225,11 @@ class Month:
             if errs := self._chance.random() < 0.03:
                 kind = self._chance.choice([k for k in self._catalog.request_types if k.category == kind.category])
             same = (kind.category, kind.name) == (before.category, before.request_type)
-            reviews.review(session, ticket.id, (kind.category, kind.name), self._catalog, who, at)
-            audit.note(session, who, "confirm" if same else "correct", f"ticket {ticket.id}", at)
+            reviewed = reviews.review(session, ticket.id, (kind.category, kind.name), self._catalog, who, at)
+            if reviewed:
+                action, details = reviewing.noted(reviewed)
+                audit.note(session, who, action, f"ticket {ticket.id}", at, details)
+            session.execute(update(Person).where(Person.email == who).values(last_seen_at=at))
             if errs and not same:
                 other = next(name for name in PEOPLE if name != who)
                 self._at(self._at_work(at + timedelta(hours=5)), self._reviews(ticket, other))

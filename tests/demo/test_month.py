@@ -22,4 +22,5 @@ def test_nothing_is_left_lying_at_the_end_of_two_days(tmp_path: Path) -> None:
         assert set(session.scalars(select(Delivery.status))) >= {"accepted", "quarantined"}
         assert set(session.scalars(select(Digest.status))) == {"sent"}
         assert session.query(Verdict).count()
+        assert all(entry.details for entry in audit.page(session, 100) if entry.action in ("confirm", "correct"))
         assert audit.verify(session) is None
