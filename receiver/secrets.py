@@ -4,7 +4,7 @@ import base64
 import os
 import secrets as random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +63,9 @@ class KeptSecrets(Sequence[Secret]):
 
     def __len__(self) -> int:
         return len(self._current())
+
+    def __iter__(self) -> Iterator[Secret]:
+        return iter(self._current())  # A look at the file for all of them, where a Sequence would take one for each.
 
     def _current(self) -> tuple[Secret, ...]:
         # A file that is gone or broken is told at the next start; until then the last good one counts.

@@ -191,9 +191,8 @@ def record(session: Session, source: str, delivery_id: int, merged: Merge, now: 
     if merged.new:
         arrival = {"source": source, "delivery_id": delivery_id, "received_at": now}
         due = {"status": RECEIVED, "claimable_at": now, "attempts": 0, "crashes": 0}
-        newest = words.newest(session)
         session.connection().execute(_INSERT, [_columns(t) | arrival | due for t in merged.new.values()])
-        words.add_after(session, newest)
+        words.add_newest(session, len(merged.new))
     for ticket_id, updated_at in merged.confirmed.items():
         session.execute(update(Ticket).where(Ticket.id == ticket_id).values(source_updated_at=updated_at))
     if merged.changed:

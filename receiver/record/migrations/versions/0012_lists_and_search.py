@@ -27,7 +27,7 @@ def _index_words() -> None:
     """The words only, their texts stay in `tickets`.
 
     Triggers keep both in step, but for new tickets: a trigger makes FTS5 write its index row by row, which costs four
-    times as much as the one statement for a whole delivery in `words.add_after`. Nothing is ever sorted by relevance,
+    times as much as the one statement for a whole delivery in `words.add_newest`. Nothing is ever sorted by relevance,
     so the sizes that takes (columnsize) are not kept.
     """
     listed = ", ".join(_COLUMNS)
