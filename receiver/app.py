@@ -24,6 +24,7 @@ from receiver.dashboard import error_page, formats, frame, oidc, sign_in
 from receiver.log import configure
 from receiver.passwords import Passwords
 from receiver.record.database import Record
+from receiver.record.group import Group
 from receiver.settings import Settings
 from receiver.stopwatch import Stopwatch
 
@@ -69,6 +70,7 @@ def furnish(app: Flask, config: Settings) -> None:
     app.extensions["plans"] = plans.configured(config)
     app.extensions["api_token"] = secrets.api_token(config)
     app.extensions["record"] = Record(config.database_url, patience=_PATIENCE_SECONDS)
+    app.extensions["group"] = Group(app.extensions["record"])
     app.extensions["stopwatch"] = Stopwatch(app.extensions["record"])
     app.extensions["redis"] = queue.connect(config.redis_url, timeout=0.05)
     # Looking at many jobs takes longer than asking whether Redis answers.

@@ -6,11 +6,13 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
 from receiver import intake, queue, samples
 from receiver.clock import now
 from receiver.record import deliveries, latencies
 from receiver.record.deliveries import Arrival, Content
+from receiver.record.group import Group
 from receiver.record.models import QUARANTINED, Delivery
 from receiver.signatures import Message, SignatureError, glpi
 from receiver.sources import Source
@@ -95,11 +97,15 @@ def _record(source: Source, arrival: Arrival, content: Content) -> tuple[Deliver
     """The delivery as it now stands in the record, and the one it repeats, if any."""
     # Where the delivery's name is not signed, whoever saw the body could send it again under another one.
     body_sha256 = None if source.signing.signs_id else arrival.body_sha256
-    with current_app.extensions["record"].write() as session:
+
+    def write(session: Session) -> tuple[Delivery, Delivery | None]:
         first = deliveries.original(session, arrival.source, arrival.key, body_sha256)
         if first is not None:
             return deliveries.record_redelivery(session, arrival, first), first
         return deliveries.record(session, arrival, content), None
+
+    group: Group = current_app.extensions["group"]
+    return group.write(write, size=1 + len(content.tickets))
 
 
 def _rehearse(source: Source, arrival: Arrival, content: Content) -> ResponseReturnValue:

@@ -47,9 +47,12 @@ class Record:
             yield session
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
-        """A session whose changes commit together at the end, or not at all when the block raises."""
-        until = time.monotonic() + self._patience
+    def write(self, asked: float | None = None) -> Iterator[Session]:
+        """A session whose changes commit together at the end, or not at all when the block raises.
+
+        The patience counts from when this was `asked` for, on the monotonic clock; now, where nothing is said.
+        """
+        until = (asked or time.monotonic()) + self._patience
         writer = self.engine.execution_options(write_until=until)
         while True:
             with self.turn(), Session(writer, expire_on_commit=False) as session:
@@ -129,7 +132,8 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
         return
     wait = min(_TRY_SECONDS, max(0.0, until - time.monotonic()))
-    connection.exec_driver_sql(f"PRAGMA busy_timeout = {wait * 1000:.0f}")
+    driver: Any = connection.connection.driver_connection
+    driver.execute(f"PRAGMA busy_timeout = {wait * 1000:.0f}")
     # A deferred BEGIN that reads and then writes fails under contention whatever the busy timeout is.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
