@@ -1,5 +1,6 @@
 """gunicorn's own settings, from ours. https://docs.gunicorn.org/en/stable/settings.html"""
 
+import importlib
 import resource
 import sys
 
@@ -23,6 +24,14 @@ accesslog = None
 errorlog = "-"
 loglevel = "warning"
 control_socket_disable = True
+
+
+def on_starting(_server: object) -> None:
+    """Load the code once, before the workers are forked: they start at once, and share its memory.
+
+    Each makes its own application, whose connections and threads a fork would not take along.
+    """
+    importlib.import_module("receiver.app")
 
 
 def post_worker_init(_worker: object) -> None:

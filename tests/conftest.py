@@ -32,6 +32,7 @@ from tests.peers.http import Peer
 from tests.peers.smtp import MailServer
 
 ROOT = Path(__file__).parents[1]
+EXAMPLE = {name: value or "" for name, value in dotenv_values(ROOT / ".env.example").items()}
 ADMIN, PASSWORD = "grace@example.com", "a long password of words"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
@@ -42,8 +43,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monke
     for field in fields(Settings):
         monkeypatch.delenv(field.name.upper(), raising=False)
     monkeypatch.delenv("OPENAI_API_BASE", raising=False)
-    for name, value in dotenv_values(ROOT / ".env.example").items():
-        monkeypatch.setenv(name, value or "")
+    for name, value in EXAMPLE.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "output"))
     monkeypatch.chdir(tmp_path)
@@ -68,7 +69,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Until `condition` holds; fails when it does not in time."""
     ends = time.monotonic() + seconds
     while not condition():
@@ -76,11 +77,17 @@ def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
         time.sleep(0.01)
 
 
-@pytest.fixture
-def redis_url(redis_server: str, environment: pytest.MonkeyPatch) -> str:
-    """The server, emptied, and REDIS_URL set to it."""
+@pytest.fixture(scope="session")
+def redis_client(redis_server: str) -> Iterator["redis.Redis"]:
+    """A connection that lasts, for what every test needs."""
     with redis.Redis.from_url(redis_server) as connection:
-        connection.flushall()
+        yield connection
+
+
+@pytest.fixture
+def redis_url(redis_server: str, redis_client: "redis.Redis", environment: pytest.MonkeyPatch) -> str:
+    """The server, emptied, and REDIS_URL set to it."""
+    redis_client.flushall()
     environment.setenv("REDIS_URL", redis_server)
     return redis_server
 

@@ -7,15 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+
+if TYPE_CHECKING:  # Alembic takes a tenth of a process's start, and hardly a process migrates.
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 PATIENCE_SECONDS = 30.0
@@ -159,6 +158,8 @@ def _leave_read_only(context: ExceptionContext) -> None:
 
 def migrate(record: Record, revision: str = "head") -> None:
     """Bring the database to the newest schema, or to an earlier one; several processes may ask for it at once."""
+    from alembic import command
+
     if record.path:
         record.path.parent.mkdir(parents=True, exist_ok=True)
     with record.turn(), record.engine.execution_options(write_until=float("inf")).begin() as connection:
@@ -169,12 +170,17 @@ def migrate(record: Record, revision: str = "head") -> None:
 
 def is_at_head(record: Record) -> bool:
     """Whether the database has the schema this code needs."""
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     with record.engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
     return current == ScriptDirectory.from_config(_config()).get_current_head()
 
 
-def _config() -> Config:
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     return config

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dotenv import dotenv_values
 from openpyxl import load_workbook
 
 from jobs import digest, pipeline
@@ -24,7 +23,7 @@ from receiver.record import database, leases
 from receiver.record.database import Record
 from receiver.record.models import Digest, Ticket
 from receiver.settings import Settings
-from tests.conftest import ROOT
+from tests.conftest import EXAMPLE, ROOT
 from tests.factories import due_ticket, ticket_json
 from tests.peers import http, llm, smtp
 from tests.peers.http import Answer, Peer, Request, free_port
@@ -44,10 +43,9 @@ LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \| (DEBUG|INFO|WARNING|ERROR)
 
 def environment_of(folder: Path, **changes: Any) -> dict[str, str]:
     """What .env.example says, the data in `folder`, and no Redis anywhere."""
-    plain = {name: value or "" for name, value in dotenv_values(ROOT / ".env.example").items()}
     places = {"DATA_DIR": str(folder / "data"), "OUTPUT_DIR": str(folder / "output")}
     system = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0"}
-    return plain | places | system | {name: str(value) for name, value in changes.items()}
+    return EXAMPLE | places | system | {name: str(value) for name, value in changes.items()}
 
 
 def run_jobs(folder: Path, environ: dict[str, str], *arguments: str) -> Any:
