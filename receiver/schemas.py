@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load
 from marshmallow.validate import Length
@@ -13,6 +13,8 @@ from receiver.record.tickets import IncomingTicket
 MAX_ADDRESS = 320  # RFC 5321, section 4.5.3.1: 64 + 1 + 255.
 MAX_LINK = 2_000
 _LINK = re.compile(r"https?://[^\s<>\"'\\]+", re.IGNORECASE)
+# What a template that was not filled in gives to every ticket: {{ticket.id}}, #{ticket.id}, ${RequestId}, $RequestId.
+_PLACEHOLDER = re.compile(r"\{\{.*\}\}|[#$%]\{.*\}|\{%.*%\}|^\$[A-Za-z_.]+$", re.DOTALL)
 _TIME: dict[str, Any] = {"format": "iso", "default_timezone": UTC, "load_default": None, "allow_none": True}
 
 
@@ -70,11 +72,20 @@ class Link(_Blankable, PlainText):
 class Moment(_Blankable, fields.AwareDateTime):
     """A time, in UTC where it names no zone; one without a counterpart in UTC, at the calendar's ends, is no time."""
 
+    default_error_messages: ClassVar[dict[str, str]] = {
+        "invalid": "Not a time; send ISO 8601, such as 2026-01-31T10:00:00+01:00."
+    }
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
         try:
             return super()._deserialize(value, attr, data, **kwargs).astimezone(UTC)
         except OverflowError:
             raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
+
+
+def _filled_in(name: str) -> None:
+    if _PLACEHOLDER.search(name):
+        raise ValidationError("A placeholder that was not filled in; mend the helpdesk's template.")
 
 
 class TicketIn(Schema):
@@ -85,7 +96,8 @@ class TicketIn(Schema):
 
         unknown = EXCLUDE
 
-    external_id = Name(data_key="id", required=True, validate=Length(1, 255))
+    error_messages: ClassVar[dict[str, str]] = {"type": "Not an object with the fields of a ticket."}
+    external_id = Name(data_key="id", required=True, validate=[Length(1, 255), _filled_in])
     short_description = PlainText(required=True, validate=Length(1))
     long_description = PlainText(load_default="", allow_none=True)
     requester_email = Address(load_default=None, allow_none=True)

@@ -11,8 +11,10 @@ from receiver.schemas import TicketIn
 from receiver.settings import Settings
 from receiver.sources import Source
 from receiver.sources.api import names_in
+from receiver.sources.mapping import as_written
 
 _SCHEMA = TicketIn()
+_EMPTY = (None, "")
 
 
 def fetch(config: Settings, source: Source, ticket: Ticket) -> dict[str, Any]:
@@ -23,7 +25,7 @@ def fetch(config: Settings, source: Source, ticket: Ticket) -> dict[str, Any]:
         if all(names.get(name) for name in names_in(step["request"])):
             answer = helpdesk.call(step["request"], names)
             names |= {name: search(path, answer) for name, path in step["fields"].items()}
-    found = {name: names[name] for name in TEXT_FIELDS if names.get(name) not in (None, "")}
+    found = {name: as_written(source.shape, name, names[name]) for name in TEXT_FIELDS if names.get(name) not in _EMPTY}
     # A completed ticket is asked for again where an event came without any text, so that only the API knows it.
     better = [*helpdesk.helpdesk.get("replaces", []), *(["long_description"] if ticket.arrived_sha256 else [])]
     lacking = {name: value for name, value in found.items() if name in better or not getattr(ticket, name)}

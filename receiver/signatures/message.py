@@ -38,19 +38,20 @@ class Secret:
         return self.until is None or now < self.until.timestamp()
 
 
-# Printed in the vendors' own documentation, so that anybody can sign with them.
+# Printed in the vendors' own documentation or in ours, so that anybody can sign with them.
 _PUBLISHED = (
     "dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==",  # Zendesk, for webhooks that are not saved yet.
     "It's a Secret to Everybody",  # GitHub and Atlassian.
     "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",  # Standard Webhooks.
     "C2FVsBQIhrscChlQIMV+b5sSYspob7oD",  # Svix, who began Standard Webhooks.
+    "dXNlcjpwYXNzd29yZA==",  # user:password, as our pages write it.
 )
 
 
 def refuse_published(value: str) -> None:
-    """Raises ValidationError for a secret that a vendor has published as its example."""
+    """Raises ValidationError for a secret that was published as an example."""
     if value.removeprefix("whsec_") in _PUBLISHED:
-        raise ValidationError("Printed in the vendor's documentation, so anybody could sign; have a new one made.")
+        raise ValidationError("Printed in the documentation, so anybody could sign; have a new one made.")
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
@@ -90,7 +91,8 @@ def check_age(sent: float, now: float, window: float, name: str) -> None:
 
 
 def _span(length: float) -> str:
-    for size, unit in ((3600, "hours"), (60, "minutes")):
-        if length >= size and length % size == 0:
-            return f"{length / size:.0f} {unit}"
-    return f"{length:.0f} seconds"
+    size, unit = next(
+        (kind for kind in ((3600, "hour"), (60, "minute")) if length >= kind[0] and length % kind[0] == 0),
+        (1, "second"),
+    )
+    return f"{length / size:.0f} {unit}" + ("s" if length != size else "")

@@ -127,7 +127,8 @@ def _value(name: str, path: FieldPath, item: Any) -> Any:
     if value is None or value == "":
         return None
     if name in _TIMES:
-        return _time(value, path)
+        # Which version is the newest must be certain; when a ticket was opened may stay unknown.
+        return _time(value, path, value if name == "updated_at" else None)
     if name == "requester_email":
         return parseaddr(value)[1] or None if isinstance(value, str) else None
     if path.format or path.format_from:
@@ -135,14 +136,21 @@ def _value(name: str, path: FieldPath, item: Any) -> Any:
     return value
 
 
-def _time(value: Any, path: FieldPath) -> Any:
+def _time(value: Any, path: FieldPath, otherwise: Any) -> Any:
+    """The time that `value` names, in ISO 8601; `otherwise` where it names none."""
     try:
         if path.zone and isinstance(value, str) and not _ZONED.search(value.strip()) and not value.strip().isdecimal():
             return datetime.fromisoformat(value.strip()).replace(tzinfo=path.zone).isoformat()
         found = moment(value)
     except (ValueError, OverflowError, OSError):
-        return value
+        return otherwise
     return found.isoformat() if found else None
+
+
+def as_written(shape: Shape, name: str, value: Any) -> Any:
+    """A field's value that came from elsewhere, such as the helpdesk's API, as it would have been read from a body."""
+    path = shape.fields.get(name)
+    return _readable(value, path, None) if path and path.format else value
 
 
 def _readable(value: Any, path: FieldPath, item: Any) -> Any:

@@ -1,5 +1,6 @@
 """What SOURCES_FILE may say of the way back to a helpdesk: its API, what is written to it, what is reconciled."""
 
+import re
 from string import Formatter
 from typing import Any
 
@@ -15,10 +16,12 @@ from receiver.sources.profile import Profile
 # What the texts of a write_back may name between braces.
 NAMES = ("category", "request_type", "sla", "confidence", "engine")
 
+_ADDRESS = re.compile(r"https?://\[?[\w:]", re.ASCII)
+
 
 def _url(text: str) -> None:
-    if not text.startswith(("https://", "http://")):
-        raise ValidationError("Not an address that begins with http:// or https://.")
+    if not _ADDRESS.match(text):
+        raise ValidationError("Not an address that begins with http:// or https:// and names a host.")
 
 
 def _secret(text: str) -> None:

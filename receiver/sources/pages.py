@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from receiver.signatures.hmacs import Hmac
-from receiver.sources.api import CARRIERS, needs, numbers_fields, takes
+from receiver.sources.api import CARRIERS, names_in, needs, numbers_fields, takes
 from receiver.sources.profile import FIELDS, FieldPath, Names, Profile
 
 _NOTICE = "<!-- Made by `python -m jobs sources docs`; change the profile, not this file. -->"
@@ -28,7 +28,7 @@ def page(profile: Profile) -> str:
         f"# {profile.title}",
         _NOTICE,
         "## In SOURCES_FILE",
-        f"```yaml\nsources:\n  {profile.name}-desk:\n    profile: {profile.name}\n    {_proof(profile)}\n```",
+        f"```yaml\nsources:\n  {profile.name}-desk:\n    profile: {profile.name}\n    {_credentials(profile)}\n```",
         "Restart; `python -m jobs sources` prints the URL to paste. [What else can be said here](README.md).",
         "## In the helpdesk",
         in_the_helpdesk(profile),
@@ -56,6 +56,15 @@ def _proof(profile: Profile) -> str:
     if isinstance(first, Hmac):
         return 'secrets: ["..."]'
     return 'secrets: ["whsec_..."]' if profile.name == "standard" else 'token: {basic: "user:password"}'
+
+
+def _credentials(profile: Profile) -> str:
+    """How its deliveries are proved, and where they lack something, how its API is asked."""
+    if profile.api is None or not profile.completes:
+        return _proof(profile)
+    asked = {name for value in profile.api["auth"].values() for name in names_in(value)}
+    given = "".join(f', {name}: "..."' for name in ("user", "token") if name in asked)
+    return f'{_proof(profile)}\n    api: {{url: "https://..."{given}}}   # Asked for what a delivery leaves out.'
 
 
 def _short(profile: Profile) -> str:
@@ -117,7 +126,8 @@ def _named(names: Names) -> str:
 
 def _table(profile: Profile) -> str:
     rows = [_row(name, profile.fields[name]) for name in FIELDS if name in profile.fields]
-    where = f" of each item in `{profile.items.text}`" if profile.items and profile.items.text != "@" else ""
+    inner = profile.items and profile.items.text != "@" and profile.items.text.replace("|", "\\|")
+    where = f" of each item in `{inner}`" if inner else ""
     return f"| field | path{where} | written in |\n|---|---|---|\n" + "\n".join(rows)
 
 

@@ -7,7 +7,8 @@ from lxml import etree  # type: ignore[import-untyped]
 
 from receiver.sources.text.writer import Writer
 
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<!--")
+# What stands between angle brackets in plain text, an e-mail address above all, is no tag.
+_TAG = re.compile(r"</?[a-zA-Z][\w-]*(?::[\w-]+)?(?=[\s/>])[^<>]*>|<!--")
 _ENCODED_TAG = re.compile(
     r"&(?:amp;)?(?:lt|#0{0,5}60|#x0{0,5}3c);/?(?:p|br|div|span|ul|ol|li|a|b|i|strong|em|table|img)\b", re.IGNORECASE
 )

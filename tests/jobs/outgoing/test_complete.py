@@ -132,6 +132,16 @@ def test_a_thin_ticket_is_completed_before_it_is_classified(desk: Desk, config: 
         assert queue.depths(connection)["classify"] >= 1
 
 
+@pytest.mark.parametrize("desk", ["hubspot"], indirect=True)
+def test_what_the_api_knows_is_read_in_the_form_that_a_delivery_would_have(desk: Desk, config: Settings) -> None:
+    desk.helpdesk.answers[HUBSPOT_TICKET]["properties"]["content"] = "<p>R&amp;D:</p><ul><li>No route.</li></ul>"
+    fields = {"long_description": FieldPath(Expression("long_description"), format="html")}
+    desk.source = replace(desk.source, shape=replace(desk.source.shape, fields=fields))
+    desk.send(long_description="")
+    desk.run(config)
+    assert desk.ticket().long_description == "R&D:\n\n- No route."
+
+
 def test_a_ticket_with_a_requester_is_not_asked_for(desk: Desk, config: Settings) -> None:
     desk.send(requester_email="bob@example.com")
     assert desk.is_due()

@@ -108,10 +108,33 @@ def test_of_a_batch_only_what_others_did_is_taken() -> None:
 def test_an_item_that_is_no_object_is_called_that_whatever_the_profile() -> None:
     for name in ("token", "zendesk", "freshdesk"):
         (fault,) = _read(name, b"[7]", JSON).rejected
-        assert fault["errors"] == {"_schema": ["Invalid input type."]}, name
+        assert fault["errors"] == {"_schema": ["Not an object with the fields of a ticket."]}, name
 
 
 def test_a_field_that_is_missing_is_told_with_the_place_where_it_was_looked_for() -> None:
     (fault,) = _read("freshdesk", b'{"freshdesk_webhook": {"ticket_subject": "VPN"}}', JSON).rejected
     assert list(fault["errors"]) == ["id"]
     assert "nothing at ticket_id || id;" in fault["errors"]["id"][0]
+
+
+def test_a_name_that_no_template_filled_in_is_no_ticket() -> None:
+    for name in ("{{ticket.id}}", "INC-{{ticket.id}}", "#{ticket.id}", "${RequestId}", "$RequestId", "{% x %}"):
+        (fault,) = _read("freshdesk", json.dumps({"ticket_id": name, "ticket_subject": "VPN"}).encode(), JSON).rejected
+        assert "not filled in" in fault["errors"]["id"][0], name
+    assert _read("freshdesk", b'{"ticket_id": "$7 {a}", "ticket_subject": "{{VPN}}"}', JSON).tickets
+
+
+def test_a_time_that_nobody_can_read_costs_the_ticket_only_where_it_decides_which_version_is_new() -> None:
+    ticket = {"id": "7", "subject": "VPN", "created_time": "Nov 25, 2026 03:15 PM"}
+    (taken,) = _read("servicedeskplus", json.dumps(ticket).encode(), JSON).tickets
+    assert taken.source_created_at is None
+    (fault,) = _read("servicedeskplus", json.dumps(ticket | {"last_updated_time": "gestern"}).encode(), JSON).rejected
+    assert "send ISO 8601" in fault["errors"]["updated_at"][0]
+
+
+def test_an_issue_of_jira_keeps_its_address_however_it_was_sent() -> None:
+    native = {"issue": {"key": "IT-1", "self": "https://a.example/rest/1", "fields": {"summary": "VPN"}}}
+    automation = {"id": "IT-1", "short_description": "VPN", "url": "https://a.example/browse/IT-1"}
+    for body in (native, automation):
+        (ticket,) = _read("jira", json.dumps(body).encode(), JSON).tickets
+        assert ticket.url == "https://a.example/browse/IT-1"

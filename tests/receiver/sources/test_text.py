@@ -42,6 +42,7 @@ REQUEST = "The VPN client says no route since this morning."
         ("&amp;lt;p&amp;gt;Bonjour&amp;lt;/p&amp;gt;", "Bonjour"),
         ("&#60;p&#62;Bonjour&#60;/p&#62;", "Bonjour"),
         ("no tags\nat all &amp; 1 < 2", "no tags\nat all & 1 < 2"),
+        ("Ada <ada@example.com>\nsee <https://a.example>", "Ada <ada@example.com>\nsee <https://a.example>"),
         ("<p>x &lt;b&gt; y &amp; z</p>", "x <b> y & z"),
         ("<!-- never closed", "never closed"),
         ("<div style='display:none'>all is hidden</div>", "all is hidden"),
