@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load
 from marshmallow.validate import Length
@@ -15,7 +15,14 @@ MAX_LINK = 2_000
 _LINK = re.compile(r"https?://[^\s<>\"'\\]+", re.IGNORECASE)
 # What a template that was not filled in gives to every ticket: {{ticket.id}}, #{ticket.id}, ${RequestId}, $RequestId.
 _PLACEHOLDER = re.compile(r"\{\{.*\}\}|[#$%]\{.*\}|\{%.*%\}|^\$[A-Za-z_.]+$", re.DOTALL)
-_TIME: dict[str, Any] = {"format": "iso", "default_timezone": UTC, "load_default": None, "allow_none": True}
+_NO_TIME = {"invalid": "Not a time; send ISO 8601, such as 2026-01-31T10:00:00+01:00."}
+_TIME: dict[str, Any] = {
+    "format": "iso",
+    "default_timezone": UTC,
+    "load_default": None,
+    "allow_none": True,
+    "error_messages": _NO_TIME,
+}
 
 
 class PlainText(fields.String):
@@ -72,10 +79,6 @@ class Link(_Blankable, PlainText):
 class Moment(_Blankable, fields.AwareDateTime):
     """A time, in UTC where it names no zone; one without a counterpart in UTC, at the calendar's ends, is no time."""
 
-    default_error_messages: ClassVar[dict[str, str]] = {
-        "invalid": "Not a time; send ISO 8601, such as 2026-01-31T10:00:00+01:00."
-    }
-
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
         try:
             return super()._deserialize(value, attr, data, **kwargs).astimezone(UTC)
@@ -96,7 +99,7 @@ class TicketIn(Schema):
 
         unknown = EXCLUDE
 
-    error_messages: ClassVar[dict[str, str]] = {"type": "Not an object with the fields of a ticket."}
+    error_messages = dict.fromkeys(("type",), "Not an object with the fields of a ticket.")
     external_id = Name(data_key="id", required=True, validate=[Length(1, 255), _filled_in])
     short_description = PlainText(required=True, validate=Length(1))
     long_description = PlainText(load_default="", allow_none=True)

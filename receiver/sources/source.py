@@ -1,7 +1,9 @@
 """One source: how its messages are verified and read."""
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +15,7 @@ from receiver.sources import mapping
 from receiver.sources.profile import Profile, Signing
 from receiver.sources.shape import Shape
 
+_BUGS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _KEPT_HEADERS = ("content-type", "content-encoding", "user-agent")
 
 
@@ -65,7 +68,12 @@ class Source:
 
     def read(self, body: bytes, headers: Mapping[str, str], max_batch: int, max_bytes: int) -> Content:
         """What is in a genuine body; `headers` are the `kept` ones. Never raises, so that it can be done again."""
-        return self.completing(mapping.read(self.shape, body, headers, max_batch, max_bytes))
+        try:
+            content = mapping.read(self.shape, body, headers, max_batch, max_bytes)
+        except _BUGS as error:
+            # What was proved to be genuine is kept for a replay, because many a helpdesk never sends it again.
+            return Content(error=_fault(error))
+        return self.completing(content)
 
     def completing(self, content: Content) -> Content:
         """The content, with the word that its helpdesk is asked for what is missing, where it can be."""
@@ -74,3 +82,10 @@ class Source:
         # Some helpdesks' events say no more of a ticket than that it has changed.
         bare = [ticket.external_id for ticket in content.tickets if self.shape.thin and not ticket.long_description]
         return replace(content, completes=True, named=bare)
+
+
+def _fault(error: Exception) -> str:
+    """Where this program failed; without the text of `error`, which may repeat some of the ticket's."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
+    return f"this program could not read it, which is a fault of its own ({where}); replay it after an upgrade"

@@ -4,7 +4,7 @@ import base64
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -297,3 +297,15 @@ def test_own_actor_is_read_and_refused_where_nothing_says_who_acted(config: Sett
     assert not found.shape.is_own(None)
     with pytest.raises(SettingsError, match="add actor"):
         _configured(config, {"desk": token | {"profile": "token"}})
+
+
+def test_a_body_that_this_program_itself_fails_to_read_is_kept_for_a_replay(config: Settings) -> None:
+    own = sources.configured(config)["standard"]
+
+    def broken(_item: Any) -> Any:
+        raise TypeError("text of the ticket")
+
+    read = replace(own, shape=replace(own.shape, items=cast(Any, broken))).read(b"{}", {}, 10, 1_000)
+    assert "replay it after an upgrade" in str(read.error)
+    assert "TypeError at test_sources.py" in str(read.error)
+    assert "text of the ticket" not in str(read.error)

@@ -42,7 +42,7 @@ class _Reader:
             return self.flat(node)
         lines, inline = [], ""
         for child in self.children(node):
-            if child.get("type") in _BLOCKS or str(child.get("type")).endswith(("Item", "Row")):
+            if (kind := str(child.get("type"))) in _BLOCKS or kind.endswith(("Item", "Row")):
                 lines += [inline] if inline else []
                 inline = ""
                 lines.append(self.block(child, depth + 1))

@@ -269,6 +269,23 @@ def test_a_jira_text_may_be_a_document_in_a_string_or_plain() -> None:
     assert readable("{not a document", "adf") == "{not a document"
 
 
+_anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["x", "text", "orderedList", "taskItem", "date"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.fixed_dictionaries({"type": inner}, optional=dict.fromkeys(["content", "attrs", "text", "marks"], inner))
+        | st.dictionaries(st.sampled_from(["order", "state", "timestamp", "href", "type", "text"]), inner, max_size=3)
+    ),
+    max_leaves=20,
+)
+
+
+@given(st.lists(_anything, min_size=1, max_size=4))
+@hypothesis_settings(deadline=None, max_examples=150)
+def test_no_document_is_an_error_whatever_stands_where_a_text_should(nodes: list[Any]) -> None:
+    readable({"type": "doc", "content": [{"type": ["paragraph"], "content": nodes}, *nodes]}, "adf")
+
+
 def test_a_document_nested_absurdly_deep_still_says_its_text() -> None:
     node: dict[str, Any] = _text("deep")
     for _ in range(5_000):
