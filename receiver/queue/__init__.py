@@ -20,6 +20,8 @@ OUTGOING_JOB = "jobs.outgoing.errands.run_due"
 # A classify job stops claiming after its budget and then waits for what is in flight.
 TIMEOUTS = {CLASSIFY: 1800, DIGEST: 900, MAINTENANCE: 60, OUTGOING: 1800, TRAINING: 3600}
 SHORT_TTL = 600
+# After a wake-up, so that a flood of deliveries does not ask Redis once for each.
+_PAUSE_SECONDS = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -68,8 +70,8 @@ def try_wake(name: str, url: str) -> None:
 class Waker:
     """Wakes a queue from a thread of its own, so that no request ever waits for Redis.
 
-    Wake-ups asked for while one is on its way are one: the job it starts sees everything that is due.
-    A wake-up that fails is forgotten, because the sweep finds what is due.
+    Wake-ups asked for while one is on its way, or just after it, are one: the job it starts sees everything that is
+    due. A wake-up that fails is forgotten, because the sweep finds what is due.
     """
 
     def __init__(self, url: str, enough: int) -> None:
@@ -90,6 +92,7 @@ class Waker:
             self._changed.notify()
 
     def _run(self) -> None:
+        pause = threading.Event()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._wanted)
@@ -101,6 +104,7 @@ class Waker:
                 if not self._away:
                     log.warning("Redis is away (%s); the sweep will wake what is due", type(error).__name__)
                 self._away = True
+            pause.wait(_PAUSE_SECONDS)
 
 
 def oldest_waits(connection: "redis.Redis", now: datetime) -> dict[str, float]:

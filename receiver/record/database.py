@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ class Record:
         self.engine = _engine(url)
         self._patience = patience
 
-    @property
+    @cached_property
     def path(self) -> Path | None:
         """The database's file, or None where it is a server."""
         name = self.engine.url.database

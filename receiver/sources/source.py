@@ -59,7 +59,7 @@ class Source:
 
     def verify(self, message: Message, now: float) -> str | None:
         """The delivery id of a genuine message where it is signed; `now` in unix seconds. Raises SignatureError."""
-        return self.signing.verify(tuple(self.secrets), message, now)
+        return self.signing.verify(tuple(iter(self.secrets)), message, now)
 
     def kept(self, headers: Mapping[str, str]) -> dict[str, str]:
         """Of a message's headers, in lower case, those that are recorded: none that proves who sent it."""
