@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo run test lint bench chaos screenshot clean
+.PHONY: demo run test lint bench chaos screenshot pages clean
 
 demo: .venv/installed
 	$(BIN)/python -m demo
@@ -20,6 +20,9 @@ lint: .venv/installed-dev
 
 screenshot: .venv/installed-dev
 	$(BIN)/python -m demo.screenshot docs/overview.png
+
+pages: .venv/installed-dev
+	$(BIN)/python -m demo.screenshot docs/pages
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks

@@ -1,15 +1,17 @@
 """Photograph the pages over a believable month: python -m demo.screenshot TARGET. Needs Debian's Chromium.
 
-A TARGET that ends in .png becomes the README's picture of the overview; any other is a folder for every page, light,
-dark and on a phone.
+A TARGET that ends in .png becomes the README's picture of the overview; any other is a folder for every page, and for
+what its list opens, light and dark, and for three of them on a phone. docs/pages.md shows that folder.
 """
 
+import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from demo import stack
@@ -21,10 +23,19 @@ from receiver.settings import Settings
 
 _CHROMIUM = "/usr/bin/chromium"
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
-_DESK, _PHONE = (1280, 900), (390, 844)
-_LOOKS = (
-    ("light", _DESK, "light"), ("dark", _DESK, "dark"), ("phone", _PHONE, "light"), ("phone-dark", _PHONE, "dark"),
-)  # fmt: skip
+_DESK, _PHONE, _TALLEST = (1280, 900), (390, 844), 1100
+_OPENED = {"tickets": "ticket", "deliveries": "delivery", "digests": "digest", "sources": "source"}
+_LOOKS: tuple[tuple[str, tuple[int, int], str, tuple[str, ...]], ...] = (
+    ("light", _DESK, "light", ()),
+    ("dark", _DESK, "dark", ()),
+    ("phone", _PHONE, "light", ("overview", "review", "ticket")),
+)
+# The month was answered by this model, and nothing of it waits, so nobody is asked and no address needs to answer.
+_SHOWN = {
+    "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+    "LLM_DAILY_BUDGET": "0.5",
+    "PUBLIC_URL": "http://tickets.example.com",
+}
 
 
 @click.command()
@@ -42,16 +53,15 @@ def main(target: Path, month: Path | None, only: tuple[str, ...]) -> None:
                 _photograph(context.pages[0], target)
             return
         target.mkdir(parents=True, exist_ok=True)
-        for look, size, scheme in _LOOKS:
+        for look, size, scheme, names in _LOOKS:
             with _window(browser, config, size, scheme) as context:
-                _photograph_all(context.pages[0], target, look, only)
+                _photograph_all(context.pages[0], target, look, only or names)
 
 
 @contextmanager
 def _stack(folder: Path) -> Iterator[Settings]:
-    more = environment(folder)
-    config = stack.configure(folder, **more)
-    process = stack.start(folder, config, **more)
+    config = stack.configure(folder, **environment(folder))
+    process = stack.start(folder, config, **environment(folder), **_SHOWN)
     try:
         yield config
     finally:
@@ -81,23 +91,31 @@ def _window(browser: Browser, config: Settings, size: tuple[int, int], scheme: s
 
 
 def _photograph_all(page: Page, target: Path, look: str, only: tuple[str, ...]) -> None:
-    """Every page that the rail leads to, and of each list the first thing that it opens."""
+    """Every page that the rail leads to, and of most lists the first thing that it opens; or those of these names."""
     links = page.locator(".rail li a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     for path in links:
         name = path.strip("/") or "overview"
-        if only and name not in only:
+        opened_name = _OPENED.get(name, "")
+        if only and not {name, opened_name} & set(only):
             continue
         page.goto(path)
-        _photograph(page, target / f"{name}-{look}.png", whole=True)
-        first = page.locator("a[data-open-row]").first
-        if first.count():
-            page.goto(first.get_attribute("href") or path)
-            _photograph(page, target / f"{name}-one-{look}.png", whole=True)
+        if not only or name in only:
+            _photograph(page, target / f"{name}-{look}.png", grows=look != "phone")
+        if opened_name and (not only or opened_name in only):
+            page.goto(page.locator("a[data-open-row]").first.get_attribute("href") or path)
+            _photograph(page, target / f"{opened_name}-{look}.png", grows=look != "phone")
 
 
-def _photograph(page: Page, path: Path, *, whole: bool = False) -> None:
+def _photograph(page: Page, path: Path, *, grows: bool = False) -> None:
+    """The window, as tall as the page where it `grows`, in no more colours than it has."""
+    size = page.viewport_size or {"width": _DESK[0], "height": _DESK[1]}
+    if grows:
+        tall = min(page.evaluate("document.documentElement.scrollHeight"), _TALLEST)
+        page.set_viewport_size({"width": size["width"], "height": tall})
     page.wait_for_timeout(400)  # Charts are drawn once their scripts have run; an open stream never lets a page idle.
-    page.screenshot(path=path, full_page=whole)
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    picture.quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
+    page.set_viewport_size(size)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from receiver.api.errors import Blueprint
 from receiver.api.pages import ID, PageQuery, columns, page_of
 from receiver.catalog import CatalogError
 from receiver.clock import now
-from receiver.record import classifications, lists, reviews, tickets
+from receiver.record import classifications, lists, reviews, tickets, undoing
 from receiver.record.models import TICKET_STATES, Classification, Ticket
 from receiver.schemas import PlainText
 
@@ -147,6 +147,19 @@ def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
     return _ticket(found.ticket, found.classification) | {"learned": found.learned}
 
 
+@blueprint.post(f"/tickets/<{ID}:ticket_id>/undo")
+@blueprint.response(200, TicketOut)
+@blueprint.refuses(409, "The caller has not reviewed the ticket, or what came of it can no longer be taken back.")
+@auth.needs(auth.REVIEWER)
+def undo_review(ticket_id: int) -> dict[str, Any]:
+    """Undo one's own review of a ticket: it is again what it was before, and so is what was learned from it."""
+    try:
+        reviewing.undo(ticket_id)
+    except undoing.NothingToUndoError as error:
+        abort(409, str(error))
+    return _found(ticket_id)
+
+
 @blueprint.post(f"/tickets/<{ID}:ticket_id>/redrive")
 @blueprint.response(200, TicketOut)
 @blueprint.refuses(409, "A person has reviewed the ticket.")
@@ -154,10 +167,15 @@ def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
 def redrive_ticket(ticket_id: int) -> dict[str, Any]:
     """Have a ticket classified again, whatever became of it, unless a person has reviewed it."""
     done = reviewing.redrive([ticket_id])
-    with current_app.extensions["record"].read() as session:
-        found = tickets.with_classification(session, ticket_id) or abort(404, "There is no ticket with this id.")
+    found = _found(ticket_id)
     if not done:
         abort(409, "A person has reviewed this ticket, and no engine overrules a person; review it again instead.")
+    return found
+
+
+def _found(ticket_id: int) -> dict[str, Any]:
+    with current_app.extensions["record"].read() as session:
+        found = tickets.with_classification(session, ticket_id) or abort(404, "There is no ticket with this id.")
     return _ticket(*found)
 
 

@@ -89,6 +89,7 @@ REFUSED: list[tuple[int, str, str, dict[str, Any]]] = [
     (405, "PATCH", "/api/tickets", {}),
     (409, "POST", "/api/digests", {}),
     (409, "POST", "/api/tickets/1/review", {"json": {}}),
+    (409, "POST", "/api/tickets/1/undo", {}),
     (413, "POST", "/api/deliveries/replay", {"data": b" " * (5 * 2**20 + 1), "content_type": JSON}),
     (415, "POST", "/api/deliveries/replay", {"data": "ids=1"}),
     (415, "POST", "/api/digests", {"data": "x", "content_type": "text/plain"}),

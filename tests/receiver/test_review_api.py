@@ -13,9 +13,9 @@ from receiver import queue, secrets
 from receiver.app import create_app
 from receiver.catalog import Catalog
 from receiver.clock import now
-from receiver.record import catalogs, leases, sign_in
+from receiver.record import audit, catalogs, leases, sign_in
 from receiver.record.database import Record
-from receiver.record.models import Ticket
+from receiver.record.models import ExampleRow, Ticket
 from receiver.settings import Settings
 from tests.conftest import ADMIN, wait_until
 from tests.factories import due_ticket, settle
@@ -57,6 +57,18 @@ def test_an_entry_corrects(api: FlaskClient, ticket: int, shipped: Catalog) -> N
     choice = {"category": kind.category, "request_type": kind.name}
     body = _body(api.post(f"/api/tickets/{ticket}/review", json=choice))
     assert body["classification"].items() >= choice.items()
+
+
+def test_a_review_of_ones_own_is_undone(api: FlaskClient, record: Record, ticket: int) -> None:
+    before = _body(api.get(f"/api/tickets/{ticket}"))
+    assert "no review" in _body(api.post(f"/api/tickets/{ticket}/undo"), 409)["message"]
+    _body(api.post(f"/api/tickets/{ticket}/review", json={}))
+    undone = _body(api.post(f"/api/tickets/{ticket}/undo"))
+    assert undone == {name: value for name, value in before.items() if name != "history"}
+    with record.read() as session:
+        assert session.query(ExampleRow).count() == 0
+        assert [entry.action for entry in audit.page(session, 2)] == ["undo review", "confirm"]
+    _body(api.post("/api/tickets/9/undo"), 404)
 
 
 def test_a_signed_in_person_is_named(client: FlaskClient, record: Record, ticket: int) -> None:

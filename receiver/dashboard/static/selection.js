@@ -1,8 +1,8 @@
-// The selection in a list of tickets: all, a range with shift, and questions that name how many.
+// The selection in a list: all, a range with shift, and questions that name how many.
 (() => {
   const form = document.getElementById("bulk");
   if (!form) return;
-  const boxes = [...form.querySelectorAll("[data-select]")];
+  const boxes = [...form.querySelectorAll("[data-select]:not(:disabled)")];
   const whole = form.querySelector("[data-select-all]");
   const said = form.querySelector("[data-selected]");
   let last = -1;
@@ -33,7 +33,7 @@
   form.addEventListener("reset", () => setTimeout(show));
   form.addEventListener("submit", (event) => {
     const many = boxes.filter((box) => box.checked).length;
-    const words = event.submitter?.dataset.ask?.replace("{many}", many === 1 ? "1 ticket is" : `${many} tickets are`);
+    const words = event.submitter?.dataset.ask?.replace("{many}", many === 1 ? form.dataset.one : form.dataset.many.replace("{n}", many));
     if (words && !window.confirm(words)) event.preventDefault();
   });
   window.addEventListener("pageshow", show); // A browser that goes back brings the checks with it.
