@@ -1,7 +1,6 @@
 """What every test stands on: settings from .env.example, a migrated database, a real Redis, peers on loopback."""
 
 import logging
-import shutil
 import subprocess
 import threading
 import time
@@ -27,6 +26,7 @@ from receiver.passwords import Passwords
 from receiver.record import database, people
 from receiver.record.database import Record
 from receiver.settings import Settings
+from tests import databases
 from tests.peers import http, llm, smtp
 from tests.peers.http import Peer
 from tests.peers.smtp import MailServer
@@ -37,8 +37,16 @@ ADMIN, PASSWORD = "grace@example.com", "a long password of words"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On a server, without the tests of what is SQLite's own."""
+    if databases.SERVER:
+        own = [item for item in items if item.get_closest_marker("sqlite")]
+        config.hook.pytest_deselected(items=own)
+        items[:] = [item for item in items if item not in own]
+
+
 @pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> pytest.MonkeyPatch:
     """The environment of .env.example, with the data in a folder of this test; no .env of a developer is read."""
     for field in fields(Settings):
         monkeypatch.delenv(field.name.upper(), raising=False)
@@ -47,6 +55,8 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monke
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "output"))
+    if databases.SERVER and "record" in request.fixturenames:
+        monkeypatch.setenv("DATABASE_URL", databases.new_url(tmp_path))
     monkeypatch.chdir(tmp_path)
     return monkeypatch
 
@@ -99,24 +109,28 @@ def config(redis_url: str) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A database made by the migrations, with one admin, as whom `sign_in.issue(session, now())` lets a browser in."""
-    path = tmp_path_factory.mktemp("record") / "tickets.db"
-    with database.opened(f"sqlite:///{path}") as record:
-        database.migrate(record)
-        with record.write() as session:
-            people.add(session, ADMIN, "Grace Hopper", people.ADMIN, now(), password_hash=CHEAP.hash(PASSWORD))
-        with record.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path
+    with databases.made(databases.new_url(tmp_path_factory.mktemp("record"))) as url:
+        with database.opened(url) as record:
+            database.migrate(record)
+            with record.write() as session:
+                people.add(session, ADMIN, "Grace Hopper", people.ADMIN, now(), password_hash=CHEAP.hash(PASSWORD))
+        yield url
 
 
 @pytest.fixture
-def record(config: Settings, migrated: Path) -> Iterator[Record]:
+def record(config: Settings, migrated: str) -> Iterator[Record]:
     """The record of this test's settings, empty but for one admin."""
     config.data_dir.mkdir(parents=True)
-    shutil.copy(migrated, config.data_dir / "tickets.db")
-    with database.opened(config.database_url) as opened:
+    with databases.made(config.database_url, migrated), database.opened(config.database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Record]:
+    """A database in which nothing is yet."""
+    with databases.made(databases.new_url(tmp_path / "new" / "folder")) as url, database.opened(url) as opened:
         yield opened
 
 

@@ -1,4 +1,8 @@
-"""One database: connections, transactions that never fail with "database is locked", migrations."""
+"""One database: connections, transactions that never fail with "database is locked", migrations.
+
+On SQLite as on PostgreSQL there is one writer at a time. So what a writer has read is still so when it commits, ids are
+given out in the order of the commits, and no two writers ever wait for each other.
+"""
 
 import fcntl
 import os
@@ -20,6 +24,10 @@ if TYPE_CHECKING:  # Alembic takes a tenth of a process's start, and hardly a pr
 MIGRATIONS = Path(__file__).with_name("migrations")
 PATIENCE_SECONDS = 30.0
 _TRY_SECONDS = 0.1
+# On PostgreSQL a writer that is cut off from the server has its turn no longer than this.
+_SILENCE_SECONDS = 60
+_TURN = 5_207_114  # The advisory lock that a writer there holds; the number means nothing.
+_SNAPSHOT = {"postgresql": {"isolation_level": "REPEATABLE READ"}}  # SQLite's own reads are so already.
 PARAMETERS = 10_000  # How many we put into one statement; SQLite takes 32,766.
 
 
@@ -32,6 +40,7 @@ class Record:
     def __init__(self, url: str, patience: float = PATIENCE_SECONDS) -> None:
         self.url = url
         self.engine = _engine(url)
+        self._reader = self.engine.execution_options(**_SNAPSHOT.get(self.engine.dialect.name, {}))
         self._patience = patience
 
     @cached_property
@@ -43,7 +52,7 @@ class Record:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session that sees one snapshot and writes nothing."""
-        with Session(self.engine, expire_on_commit=False) as session:
+        with Session(self._reader, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -106,7 +115,10 @@ def _file_lock(path: Path) -> Iterator[None]:
 
 
 def _engine(url: str) -> Engine:
-    engine = create_engine(url, hide_parameters=True)  # An error's text must not hold a ticket's.
+    # An error's text must not hold a ticket's. A server may have gone and come back since the last statement.
+    engine = create_engine(url, hide_parameters=True, pool_pre_ping=url.startswith("postgresql"))
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "begin", _begin_postgresql)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -136,6 +148,17 @@ def _begin_sqlite(connection: Connection) -> None:
     driver.execute(f"PRAGMA busy_timeout = {wait * 1000:.0f}")
     # A deferred BEGIN that reads and then writes fails under contention whatever the busy timeout is.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    until = connection.get_execution_options().get("write_until")
+    if until is None:
+        return
+    wait = 0 if until == float("inf") else max(1, round((until - time.monotonic()) * 1000))
+    connection.exec_driver_sql(
+        f"SET LOCAL lock_timeout = {wait}; SET LOCAL idle_in_transaction_session_timeout = '{_SILENCE_SECONDS}s';"
+        f" SELECT pg_advisory_xact_lock({_TURN})"
+    )
 
 
 def _begins(session: Session, until: float) -> bool:

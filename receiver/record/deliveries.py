@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, insert, select, text, update
+from sqlalchemy import Select, bindparam, insert, select, text, update
 from sqlalchemy.orm import Session, defer
 
 from receiver.record import errands, source_days, tickets
@@ -60,17 +60,10 @@ _SAME_BODY = (
     .limit(1)
 )
 _INSERT = insert(table_of(Delivery)).returning(Delivery.id)
-# https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS
-_TURN = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("source"))))
 
 
 def original(session: Session, source: str, key: str, body_sha256: str | None = None) -> Delivery | None:
-    """The first delivery that came with this key, or, where a key proves nothing, with the same body.
-
-    Until the transaction ends, nobody else records this source's.
-    """
-    if session.get_bind().dialect.name == "postgresql":  # Where several write at once.
-        session.execute(_TURN, {"source": source})
+    """The first delivery that came with this key, or, where a key proves nothing, with the same body."""
     found = session.connection().execute(_ORIGINAL, {"source": source, "key": key}).scalar()
     if not found and body_sha256:
         found = session.connection().execute(_SAME_BODY, {"source": source, "body_sha256": body_sha256}).scalar()

@@ -87,16 +87,16 @@ def _plan(
     """The ids along one index, in order, and what else must hold of them."""
     exact = wanted.exact
     rest = _promised(wanted.sla, now)
-    asked = words.question(wanted.q) if words.can_search(session) else None
+    asked = words.holding(session, wanted.q)
     if wanted.q and asked is None:
         rest.append(_contains(words.plain(wanted.q)))
     if wanted.order == DUE and asked is None:
         return _by_due(session, wanted, now, after), [*rest, *_equal(exact), *_since(wanted.since)]
     where: list[ColumnElement[bool]] = []
     key: Any = Ticket.id
-    if asked:
+    if asked is not None:
         key = words.INDEX.c.rowid
-        where = [words.INDEX.c.ticket_words.op("MATCH")(asked)]
+        where = [asked]
     elif exact:
         name = next(iter(exact))
         where = _equal({name: exact.pop(name)})

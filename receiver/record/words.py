@@ -1,8 +1,12 @@
-"""The index of words: what a person typed, as a question to it that can mean nothing else."""
+"""The index of words: what a person typed, as a question to it that can mean nothing else.
+
+On SQLite it is FTS5's, on PostgreSQL a table of its own; migrations 0012 and 0020 make them.
+"""
 
 import re
+import unicodedata
 
-from sqlalchemy import column, table, text
+from sqlalchemy import ColumnElement, column, func, literal_column, table, text
 from sqlalchemy.orm import Session
 
 INDEX = table("ticket_words", column("rowid"), column("ticket_words"))
@@ -15,37 +19,50 @@ _ADD = text(
 # A shorter one begins too many words: with a million tickets, "the" as a beginning takes 0.2 s.
 _SHORTEST_BEGINNING = 4
 _PARTS = re.compile(r'"([^"]*)"|(\S+)')
+_SIGNS = re.compile("[!-/:-@[-`{-~\\s]+")
+_ACCENTS = re.compile("[\u0300-\u036f]")
 
 
-def can_search(session: Session) -> bool:
-    """Whether this database has such an index; SQLite does."""
+def _on_sqlite(session: Session) -> bool:
     return session.get_bind().dialect.name == "sqlite"
 
 
 def add_newest(session: Session, count: int) -> None:
     """Add the words of the tickets that this transaction has just inserted, of which there are `count`.
 
-    SQLite lets only one write at once, so that their ids are the highest, without a gap. Each must be added once, and
-    before it changes.
+    One writes at a time, so that their ids are the highest, without a gap. Each must be added once, and before it
+    changes. On PostgreSQL a trigger has added them already.
     """
-    if can_search(session):
+    if _on_sqlite(session):
         session.connection().execute(_ADD, {"count": count})
 
 
-def question(typed: str) -> str | None:
-    """All of these words, each as it is, the last one as a beginning where it has four letters; "in quotes", in a row.
+def holding(session: Session, typed: str) -> ColumnElement[bool] | None:
+    """The index's rows with all of these words, each as it is, the last one as a beginning where it has four letters.
 
-    None where there is no letter and no digit to look for.
+    Words "in quotes" stand in a row. None where there is no letter and no digit to look for.
     """
     typed = plain(typed)
     parts = [phrase or word for phrase, word in _PARTS.findall(typed)]
     parts = [part for part in parts if any(map(str.isalnum, part))]
     if not parts:
         return None
-    quoted = ['"' + part.replace('"', " ") + '"' for part in parts]
     letters = sum(map(str.isalnum, parts[-1]))
     is_open = letters >= _SHORTEST_BEGINNING and not typed.rstrip().endswith('"')
-    return " ".join(quoted) + ("*" if is_open else "")
+    if _on_sqlite(session):
+        return INDEX.c.ticket_words.op("MATCH")(_fts5(parts) + ("*" if is_open else ""))
+    question = func.to_tsquery(literal_column("'simple'"), _tsquery(parts) + (":*" if is_open else ""))
+    return INDEX.c.ticket_words.op("@@")(question)
+
+
+def _fts5(parts: list[str]) -> str:
+    return " ".join('"' + part.replace('"', " ") + '"' for part in parts)
+
+
+def _tsquery(parts: list[str]) -> str:
+    """The same for PostgreSQL, with the words as `words_of` in the database leaves them."""
+    plain_parts = [_ACCENTS.sub("", unicodedata.normalize("NFD", part)) for part in parts]
+    return " & ".join(" <-> ".join(f"'{word}'" for word in _SIGNS.split(part) if word) for part in plain_parts)
 
 
 def plain(typed: str) -> str:

@@ -68,6 +68,7 @@ def test_nothing_of_the_person_is_left_and_others_stay(record: Record, config: S
         assert session.get_one(Digest, reported.id).tickets == 3
 
 
+@pytest.mark.sqlite
 def test_not_even_the_words_of_an_erased_ticket_are_left_in_the_index(record: Record, config: Settings) -> None:
     deliver(record, incoming(requester_email=ADDRESS, short_description="Quetzalcoatl"), incoming())
     path = config.data_dir / "tickets.db"

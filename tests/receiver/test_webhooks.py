@@ -36,6 +36,7 @@ from receiver.record import tickets
 from receiver.record.database import Record, opened
 from receiver.record.models import REVIEWED, Delivery, Ticket
 from receiver.settings import Settings
+from tests import databases
 from tests.conftest import ROOT, wait_until
 from tests.factories import settle, signed, ticket_json
 
@@ -506,19 +507,19 @@ def test_a_body_of_exactly_the_limit_is_taken(small: FlaskClient, secret: str) -
 
 
 @pytest.fixture(scope="module")
-def server(redis_server: str, migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def server(redis_server: str, migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     """The web server itself, which takes one megabyte."""
     folder = tmp_path_factory.mktemp("server")
-    shutil.copy(migrated, folder / "tickets.db")
+    url = databases.new_url(folder)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     environ = {
         "DATA_DIR": str(folder), "REDIS_URL": redis_server, "PORT": port, "WEB_WORKERS": "1", "MAX_BODY_MB": "1",
-        "WEBHOOK_SECRET": secrets.new_webhook_secret(), "PYTHONPATH": str(ROOT),
+        "WEBHOOK_SECRET": secrets.new_webhook_secret(), "PYTHONPATH": str(ROOT), "DATABASE_URL": url,
     }  # fmt: skip
     command = [sys.executable, "-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", "receiver.app:create_app()"]
-    with subprocess.Popen(command, env=environ, cwd=folder) as process:
+    with databases.made(url, migrated), subprocess.Popen(command, env=environ, cwd=folder) as process:
         found = settings.load(environ)
         wait_until(lambda: listens(found.port), 60)
         yield found

@@ -30,6 +30,7 @@ def _pragma(session: Session, name: str) -> object:
     return session.execute(text(f"PRAGMA {name}")).scalar()
 
 
+@pytest.mark.sqlite
 def test_every_connection_is_durable_and_checks_foreign_keys(record: Record) -> None:
     full = 2
     for transaction in (record.read, record.write):
@@ -75,6 +76,7 @@ def test_readers_neither_wait_for_a_writer_nor_see_half_of_its_work(record: Reco
         assert late.query(Delivery).count() == 1
 
 
+@pytest.mark.sqlite
 def test_who_writes_past_us_cannot_come_between_what_we_read_and_what_we_write(record: Record) -> None:
     with closing(sqlite3.connect(str(record.path), timeout=0)) as foreign:
         with record.write() as session:
@@ -86,6 +88,7 @@ def test_who_writes_past_us_cannot_come_between_what_we_read_and_what_we_write(r
         foreign.commit()
 
 
+@pytest.mark.sqlite
 def test_all_who_wait_for_a_stranger_give_up_together_and_go_on_when_he_has_gone(record: Record) -> None:
     impatient = Record(record.url, patience=0.5)
     with closing(impatient), closing(sqlite3.connect(str(record.path))) as stranger:
@@ -161,6 +164,7 @@ def test_a_writer_that_is_killed_leaves_nothing_and_holds_up_nobody(record: Reco
     assert deliver(record, incoming()).accepted == 1
 
 
+@pytest.mark.sqlite
 def test_a_record_in_a_folder_that_is_missing_can_be_used_once_the_folder_is_there(tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/later/tickets.db") as record:
         with pytest.raises(OSError, match="No such file"), record.write():
@@ -170,6 +174,7 @@ def test_a_record_in_a_folder_that_is_missing_can_be_used_once_the_folder_is_the
             assert _pragma(session, "journal_mode") == "wal"
 
 
+@pytest.mark.sqlite
 def test_a_connection_that_was_read_only_is_not_used_again(record: Record) -> None:
     with record.read() as session:
         session.execute(text("PRAGMA query_only = ON"))  # It stays so in the pool, as on a read-only disk.

@@ -88,8 +88,9 @@ def test_the_index_follows_the_tickets(unicorn: Record) -> None:
     with unicorn.write() as session:
         session.query(Ticket).filter_by(external_id="INC-9").delete()
     assert _found(unicorn, "fax") == []
-    with unicorn.engine.connect() as connection:
-        connection.exec_driver_sql("INSERT INTO ticket_words (ticket_words, rank) VALUES ('integrity-check', 1)")
+    if unicorn.path:  # FTS5 compares its index with the tickets itself.
+        with unicorn.engine.connect() as connection:
+            connection.exec_driver_sql("INSERT INTO ticket_words (ticket_words, rank) VALUES ('integrity-check', 1)")
 
 
 def test_filters_hold_together(record: Record) -> None:
@@ -167,4 +168,4 @@ def test_what_is_far_away_is_found_by_going_on(record: Record, monkeypatch: pyte
 
 
 def test_a_question_is_bounded() -> None:
-    assert words.question("x" * 1000) == '"' + "x" * words.MOST + '"*'
+    assert words.plain("x" * 1000) == "x" * words.MOST

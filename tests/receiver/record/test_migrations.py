@@ -1,6 +1,5 @@
 """The way of a database from empty to the newest schema."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from multiprocessing.synchronize import Barrier
@@ -8,25 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import OperationalError
 
 from receiver.clock import now
 from receiver.record import lists
-from receiver.record.database import MIGRATIONS, Record, is_at_head, migrate, opened
+from receiver.record.database import Record, is_at_head, migrate, opened
 from receiver.record.models import Base, Ticket
 from tests.factories import deliver, incoming
 from tests.receiver.record import processes
-
-
-@pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Record]:
-    with opened(f"sqlite:///{tmp_path}/new/folder/tickets.db") as record:
-        yield record
 
 
 def _sql(record: Record, kind: str) -> dict[str, str]:
@@ -36,7 +27,7 @@ def _sql(record: Record, kind: str) -> dict[str, str]:
 
 
 def _is_modelled(_object: Any, name: str, kind: str, *_: Any) -> bool:
-    """The index of words and its parts are SQLite's own, and no model's."""
+    """The index of words and its parts are the database's own, and no model's."""
     return not (kind == "table" and name.startswith("ticket_words"))
 
 
@@ -52,12 +43,14 @@ def test_the_migrations_lead_to_the_schema_of_the_models(record: Record) -> None
         assert compare_metadata(context, Base.metadata) == []
 
 
+@pytest.mark.sqlite
 def test_the_migrations_make_every_index_with_the_condition_the_models_name(record: Record, tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/models.db") as by_models:
         Base.metadata.create_all(by_models.engine)
         assert _sql(record, "index") == _sql(by_models, "index")
 
 
+@pytest.mark.sqlite
 def test_the_migrations_make_every_column_as_the_models_declare_it(record: Record, tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/models.db") as by_models:
         Base.metadata.create_all(by_models.engine)
@@ -84,7 +77,7 @@ def test_migrating_again_keeps_what_is_there(record: Record) -> None:
 
 _OF_OLD = (
     "INSERT INTO deliveries (id, source, key, received_at, status, headers, body_sha256, accepted, updated, duplicates,"
-    " rejected, conflict) VALUES (1, 's', 'k', '2026-01-01', 'accepted', '{}', '', 1, 0, 0, '[]', 0)",
+    " rejected, conflict) VALUES (1, 's', 'k', '2026-01-01', 'accepted', '{}', '', 1, 0, 0, '[]', FALSE)",
     "INSERT INTO tickets (source, external_id, delivery_id, short_description, long_description, received_at, status,"
     " claimable_at, attempts, crashes)"
     " VALUES ('s', 'A', 1, 'Quetzalcoatl', '', '2026-01-01', 'received', '2026-01-01', 0, 0)",
@@ -92,8 +85,7 @@ _OF_OLD = (
 
 
 def test_the_words_of_tickets_that_were_there_before_are_found(empty: Record) -> None:
-    empty.path.parent.mkdir(parents=True)  # type: ignore[union-attr]
-    _migrate_to(empty, "0011")
+    migrate(empty, "0011")
     with empty.write() as session:
         for statement in _OF_OLD:
             session.execute(text(statement))
@@ -101,14 +93,6 @@ def test_the_words_of_tickets_that_were_there_before_are_found(empty: Record) ->
     with empty.read() as session:
         found = lists.page(session, lists.Wanted(q="quetzalcoatl"), 9, now())
     assert [ticket.external_id for ticket, _ in found.pairs] == ["A"]
-
-
-def _migrate_to(record: Record, revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    with record.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
 
 
 @pytest.mark.parametrize("change", ["UPDATE alembic_version SET version_num = '0000'", "DELETE FROM alembic_version"])
@@ -124,6 +108,7 @@ def test_an_empty_database_is_not_at_head(tmp_path: Path) -> None:
         assert not is_at_head(record)
 
 
+@pytest.mark.sqlite
 def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/tickets.db") as record:
         with record.write() as session:
@@ -146,10 +131,11 @@ def test_threads_that_migrate_at_once_all_succeed(empty: Record) -> None:
 
 _OLD_TICKETS = """
     INSERT INTO deliveries (id, source, "key", received_at, status, headers, body_sha256, accepted, updated, duplicates,
-        rejected, conflict) VALUES (1, 's', 'k', '2026-02-28 23:59:59', 'accepted', '{}', '', 2, 0, 0, '[]', 0);
+        rejected, conflict) VALUES (1, 's', 'k', '2026-02-28 23:59:59', 'accepted', '{}', '', 2, 0, 0, '[]', FALSE);
     INSERT INTO tickets (id, source, external_id, delivery_id, short_description, long_description, received_at, status,
         due_at, claimable_at, attempts, crashes) VALUES
-        (1, 's', 'a', 1, '', '', '2026-02-28 23:59:59.250000', 'classified', '2026-03-01 03:59:59.250000', '', 1, 0),
+        (1, 's', 'a', 1, '', '', '2026-02-28 23:59:59.250000', 'classified', '2026-03-01 03:59:59.250000', '2026-01-01',
+         1, 0),
         (2, 's', 'b', 1, '', '', '2026-02-28 23:59:59.250000', 'received', NULL, '2026-02-28 23:59:59', 0, 0)
 """
 

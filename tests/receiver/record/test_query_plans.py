@@ -1,11 +1,9 @@
 """No query of the daily work reads a whole table that grows, or more of it the longer the record is kept."""
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,8 +31,11 @@ from receiver.record.lists import Wanted
 from receiver.record.memberships import Filter
 from receiver.record.models import CLASSIFIED, Ticket, TimetableEntry
 from receiver.settings import Settings
+from tests import databases
 from tests.factories import classification, deliver, incoming, promise, signed, ticket_json
 from tests.peers.http import Peer
+
+pytestmark = pytest.mark.sqlite
 
 ENVELOPE = digests.Envelope((), "localhost")
 RISKY = Filter(source=("standard",), status=("classified",), at_risk=True)
@@ -70,19 +71,21 @@ def _fill(record: Record, settled: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def migrated(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = Path(shutil.copy(migrated, tmp_path_factory.mktemp("full") / "tickets.db"))
-    with database.opened(f"sqlite:///{path}") as record:
-        _fill(record, SETTLED)
-        deliver(record, *(incoming() for _ in range(CRASHED)))
-        with record.write() as session:
-            leases.claim(session, "dead", CRASHED, now())
-            leases.expire(session, now() + timedelta(hours=1))
-            session.add(TimetableEntry(name=digests.SCHEDULED, last_slot=now() - timedelta(days=9)))
-        deliver(record, *(incoming(short_description=f"VPN {number}") for number in range(DUE)))
-        with record.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path
+def migrated(migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with databases.made(databases.new_url(tmp_path_factory.mktemp("full")), migrated) as url:
+        with database.opened(url) as record:
+            _fill_all(record)
+        yield url
+
+
+def _fill_all(record: Record) -> None:
+    _fill(record, SETTLED)
+    deliver(record, *(incoming() for _ in range(CRASHED)))
+    with record.write() as session:
+        leases.claim(session, "dead", CRASHED, now())
+        leases.expire(session, now() + timedelta(hours=1))
+        session.add(TimetableEntry(name=digests.SCHEDULED, last_slot=now() - timedelta(days=9)))
+    deliver(record, *(incoming(short_description=f"VPN {number}") for number in range(DUE)))
 
 
 @contextmanager

@@ -64,6 +64,7 @@ def test_a_filter_looks_at_a_bounded_part(record: Record, monkeypatch: pytest.Mo
     assert lists.LOOKED_AT == 10_000
 
 
+@pytest.mark.sqlite
 def test_the_queue_is_read_along_its_index_and_never_sorted(record: Record) -> None:
     """SQLite would rather take all that waits, and sort it, for every ticket that is reviewed."""
     statements: list[tuple[str, Any]] = []
