@@ -38,13 +38,29 @@ def send_due() -> None:
 
 def send_what_is_due(record: Record, config: Settings) -> None:
     """Claim every slot whose time has come, and send what is claimed and can be taken."""
-    for plan in plans.configured(config).values():
+    for plan in _plans_in_force(record, config).values():
         claim_slot(record, config, plan, now())
     settle_interrupted(record, config)
     with record.read() as session:
         waiting = digests.waiting(session, now())
     for digest_id in waiting:
         send(record, config, digest_id)
+
+
+def _plans_in_force(record: Record, config: Settings) -> dict[str, Plan]:
+    """The digests there are; an alarm is up while the newest DIGESTS_FILE has mistakes."""
+    found = plans.in_force(config)
+    with record.read() as session:
+        known = alarms.message(session, plans.ALARM)
+    if found.problem == known:
+        return found.plans
+    with record.write() as session:
+        if found.problem:
+            alarms.sound(session, plans.ALARM, found.problem, now())
+            log.error("Alarm: %s", found.problem)
+        else:
+            alarms.clear(session, plans.ALARM)
+    return found.plans
 
 
 def alert() -> None:
@@ -223,6 +239,23 @@ def resend(record: Record, config: Settings, digest_id: int) -> Digest | None:
     return send(record, config, copied.id) if copied else None
 
 
+def redrive(record: Record, config: Settings, digest_id: int) -> Digest | None:
+    """Send a digest that failed or is held after all, under its own Message-ID; None where it is neither."""
+    with record.write() as session:
+        if not digests.redrive(session, digest_id, now()):
+            return None
+        audit.note(session, shell.who(), "redrive", f"digest {digest_id}", now())
+    return send(record, config, digest_id)
+
+
+def accept(record: Record, digest_id: int) -> bool:
+    """Take a held digest for sent, because somebody has seen the mail; False where it is not held."""
+    with record.write() as session:
+        if accepted := digests.accept(session, digest_id, now()):
+            audit.note(session, shell.who(), "mark as sent", f"digest {digest_id}", now())
+    return accepted
+
+
 def preview(record: Record, config: Settings, plan: Plan | None = None) -> str:
     """Build the workbook and the mail that a digest claimed now would have, claim nothing, and say what is in them."""
     plan, moment = plan or plans.named(config), now()
@@ -253,4 +286,4 @@ def preview_job(name: str) -> None:
     config = settings.load()
     configure(config.log_level)
     with opened(config.database_url) as record:
-        preview(record, config, plans.named(config, name))
+        preview(record, config, plans.of(config, name))

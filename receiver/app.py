@@ -67,7 +67,7 @@ def furnish(app: Flask, config: Settings) -> None:
     )
     app.extensions["settings"] = config
     app.extensions["sources"] = sources.configured(config)
-    app.extensions["plans"] = plans.configured(config)
+    plans.in_force(config)  # Whoever starts it is told of a mistake.
     app.extensions["api_token"] = secrets.api_token(config)
     app.extensions["record"] = Record(config.database_url, patience=_PATIENCE_SECONDS)
     app.extensions["group"] = Group(app.extensions["record"])

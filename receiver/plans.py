@@ -1,10 +1,17 @@
-"""The digests there are: DIGESTS_FILE says when each goes out, to whom, and what is in it."""
+"""The digests there are: DIGESTS_FILE says when each goes out, to whom, and what is in it.
 
+The file may be changed while everything runs: it is looked at whenever it matters. Of one that has mistakes, the last
+good one stays in force, which is kept in the data folder.
+"""
+
+import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import marshmallow.fields as mf
@@ -18,6 +25,7 @@ from receiver.record.memberships import EVERYTHING, Filter
 from receiver.record.models import TICKET_STATES
 from receiver.settings import LANGUAGES, Settings, SettingsError
 
+ALARM = "digests_file"
 COLUMNS = (
     "Request ID", "Short Description", "Long Description", "Requester Email", "Category", "Request Type",
     "SLA Value", "SLA Unit", "Confidence", "Status", "Received", "Due",
@@ -62,11 +70,50 @@ class Plan:
         return min(shown.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
 
 
+@dataclass(frozen=True)
+class InForce:
+    """Every digest by name, and what is wrong with the newest file where an earlier one had to be taken."""
+
+    plans: dict[str, Plan]
+    problem: str | None = None
+
+
+def in_force(settings: Settings) -> InForce:
+    """The digests there are now. Raises SettingsError where DIGESTS_FILE has mistakes and never was good."""
+    kept = _kept(settings)
+    try:
+        found = configured(settings)
+    except SettingsError as error:
+        if not kept.exists():
+            raise
+        return InForce(_load(_Defaults.of(settings), kept), str(error))
+    if settings.digests_file:
+        _keep(settings, Path(settings.digests_file), kept)
+    return InForce(found)
+
+
+def _kept(settings: Settings) -> Path:
+    """Where the last good file of this place is kept; that of another place is never taken for it."""
+    place = hashlib.sha256(str(Path(settings.digests_file or "").resolve()).encode()).hexdigest()
+    return settings.data_dir / f"digests-in-force-{place[:8]}.yaml"
+
+
+def _keep(settings: Settings, path: Path, kept: Path) -> None:
+    written = path.read_bytes()
+    if kept.exists() and kept.read_bytes() == written:
+        return
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = kept.with_name(f".{kept.name}.{os.getpid()}")
+    unfinished.write_bytes(written)
+    _load(_Defaults.of(settings), unfinished)  # It may have been changed since it was found to be good.
+    unfinished.replace(kept)
+
+
 def configured(settings: Settings) -> dict[str, Plan]:
     """Every digest by name: those of DIGESTS_FILE, or the one of DIGEST_CRON. Raises SettingsError, of all mistakes."""
     if not settings.digests_file:
         return {SCHEDULED: scheduled(settings)}
-    return _load(settings, Path(settings.digests_file))
+    return _load(_Defaults.of(settings), Path(settings.digests_file))
 
 
 def scheduled(settings: Settings) -> Plan:
@@ -87,7 +134,7 @@ def named(settings: Settings, name: str | None = None) -> Plan:
 
 def of(settings: Settings, name: str) -> Plan:
     """How the digest `name` reads; one that is in the file no more, or never was, reads like the one without a file."""
-    return configured(settings).get(name) or scheduled(settings)
+    return in_force(settings).plans.get(name) or scheduled(settings)
 
 
 class _Several(mf.Field[Any]):
@@ -149,7 +196,32 @@ class _PlanSchema(Schema):
             raise ValidationError("This name is taken by mails of ours; write another.", "name")
 
 
-def _load(settings: Settings, path: Path) -> dict[str, Plan]:
+class _Defaults(NamedTuple):
+    """What holds where the file says nothing."""
+
+    cron: str
+    zone: str
+    recipients: tuple[str, ...]
+    language: str
+    mails: bool
+
+    @classmethod
+    def of(cls, settings: Settings) -> "_Defaults":
+        """Those of the settings."""
+        plan = scheduled(settings)
+        return cls(plan.cron, plan.zone, plan.recipients, plan.language, bool(settings.smtp_host))
+
+
+def _load(defaults: _Defaults, path: Path) -> dict[str, Plan]:
+    try:
+        known = path.stat()
+    except OSError as error:
+        raise SettingsError(f"DIGESTS_FILE: {path} cannot be read ({type(error).__name__})") from None
+    return _read(defaults, path, (known.st_mtime_ns, known.st_size, known.st_ino))
+
+
+@lru_cache(maxsize=8)
+def _read(defaults: _Defaults, path: Path, _version: tuple[int, ...]) -> dict[str, Plan]:
     try:
         entries = documents.part(path, "digests", list)
     except documents.DocumentError as error:
@@ -158,7 +230,7 @@ def _load(settings: Settings, path: Path) -> dict[str, Plan]:
     wrong = [] if entries else ["it names no digest; add one, or leave DIGESTS_FILE empty"]
     for number, entry in enumerate(entries, 1):
         try:
-            plan = _plan(settings, entry, found)
+            plan = _plan(defaults, entry, found)
             found[plan.name] = plan
         except ValidationError as error:
             wrong += _told(number, entry, error)
@@ -167,14 +239,14 @@ def _load(settings: Settings, path: Path) -> dict[str, Plan]:
     return found
 
 
-def _plan(settings: Settings, entry: Any, before: Mapping[str, Plan]) -> Plan:
+def _plan(defaults: _Defaults, entry: Any, before: Mapping[str, Plan]) -> Plan:
     if not isinstance(entry, dict):
         raise ValidationError("Not a mapping with a name.")
-    given = {"cron": settings.digest_cron, "zone": settings.digest_timezone} | entry
+    given = {"cron": defaults.cron, "zone": defaults.zone} | entry
     data: dict[str, Any] = _PlanSchema().load(given)
-    data.setdefault("recipients", settings.recipient_email)
-    data.setdefault("language", settings.digest_language)
-    if settings.smtp_host and not data["recipients"]:
+    data.setdefault("recipients", defaults.recipients)
+    data.setdefault("language", defaults.language)
+    if defaults.mails and not data["recipients"]:
         raise ValidationError("SMTP_HOST is set, so say who receives it.", "recipients")
     if data["name"] in before:
         raise ValidationError("Another digest has this name already.", "name")

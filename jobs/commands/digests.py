@@ -4,6 +4,7 @@ import gc
 import logging
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,24 +13,36 @@ from receiver.record.database import Record
 from receiver.record.models import Digest
 from receiver.settings import Settings, SettingsError
 
+_LISTED = 20
+
 log = logging.getLogger("jobs")
 
 
 @main.command()
 @click.option("--dry-run", is_flag=True, help="Say what would be sent, and send nothing.")
 @click.option("--name", help="Which digest of DIGESTS_FILE; by default the first.")
-@click.option("--resend", "resent", type=int, metavar="ID", help="Send digest ID again, marked as a copy.")
+@click.option("--list", "listed", is_flag=True, help="Show the latest digests and how they ended.")
+@click.option("--resend", type=int, metavar="ID", help="Send digest ID again, marked as a copy.")
+@click.option("--redrive", type=int, metavar="ID", help="Send digest ID after all, which failed or is held.")
+@click.option("--mark-sent", type=int, metavar="ID", help="Digest ID, which is held, did arrive.")
 @recorded
-def digest(config: Settings, record: Record, dry_run: bool, name: str | None, resent: int | None) -> None:
-    """Build and send the digest of everything settled since the last one."""
+def digest(config: Settings, record: Record, dry_run: bool, name: str | None, listed: bool, **ordered: Any) -> None:
+    """Build and send the digest of everything settled since the last one, or see to one that was made."""
+    orders = {option: digest_id for option, digest_id in ordered.items() if digest_id is not None}
+    if len(orders) + dry_run + listed > 1:
+        raise SettingsError("Give only one of --dry-run, --list, --resend, --redrive and --mark-sent.")
+    if listed:
+        _list(record)
+    elif orders:
+        _ORDERS[next(iter(orders))](record, config, *orders.values())
+    else:
+        _send(record, config, name, dry_run)
+
+
+def _send(record: Record, config: Settings, name: str | None, dry_run: bool) -> None:
     from jobs import digest as digests
     from receiver import plans
 
-    if resent is not None:
-        if (copied := digests.resend(record, config, resent)) is None:
-            raise SettingsError(f"--resend: there is no digest {resent}, or it is on its way itself.")
-        _told(copied)
-        return
     plan = plans.named(config, name)
     if dry_run:
         click.echo(digests.preview(record, config, plan))
@@ -37,6 +50,46 @@ def digest(config: Settings, record: Record, dry_run: bool, name: str | None, re
         _told(sent)
     else:
         click.echo("Nothing was settled since the last digest; nothing is sent.")
+
+
+def _resend(record: Record, config: Settings, digest_id: int) -> None:
+    from jobs import digest as digests
+
+    if (copied := digests.resend(record, config, digest_id)) is None:
+        raise SettingsError(f"--resend: there is no digest {digest_id}, or it is on its way itself.")
+    _told(copied)
+
+
+def _redrive(record: Record, config: Settings, digest_id: int) -> None:
+    from jobs import digest as digests
+
+    if (sent := digests.redrive(record, config, digest_id)) is None:
+        raise SettingsError(f"--redrive: there is no digest {digest_id}, or it has neither failed nor is it held.")
+    _told(sent)
+
+
+def _mark_sent(record: Record, _config: Settings, digest_id: int) -> None:
+    from jobs import digest as digests
+
+    if not digests.accept(record, digest_id):
+        raise SettingsError(f"--mark-sent: there is no digest {digest_id}, or it is not held.")
+    click.echo(f"Digest {digest_id} counts as sent.")
+
+
+_ORDERS = {"resend": _resend, "redrive": _redrive, "mark_sent": _mark_sent}
+
+
+def _list(record: Record) -> None:
+    from receiver.record import digests
+
+    with record.read() as session:
+        found = digests.page(session, _LISTED)
+    for each in reversed(found):
+        problem = f"  {each.error}" if each.error else ""
+        made = f"{each.created_at:%Y-%m-%d %H:%M}"
+        click.echo(f"{each.id}  {made}  {each.name}  {each.status}  {each.tickets} tickets{problem}")
+    if not found:
+        click.echo("No digest was made yet.")
 
 
 def _told(sent: Digest) -> None:

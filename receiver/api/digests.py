@@ -10,7 +10,7 @@ from marshmallow import RAISE, Schema, fields
 from marshmallow.validate import Length
 from sqlalchemy.orm import Session
 
-from receiver import auth, queue
+from receiver import auth, plans, queue
 from receiver.api.errors import Blueprint
 from receiver.api.pages import ID, PageQuery, columns, page, page_of
 from receiver.clock import now
@@ -102,7 +102,7 @@ NOTHING_NEW = "Nothing was settled since the last digest."
 
 def plan_named(name: str | None) -> Plan:
     """The digest of this name, or without one the first there is; 404 where there is none."""
-    found: dict[str, Plan] = current_app.extensions["plans"]
+    found = plans.in_force(current_app.extensions["settings"]).plans
     if name is None:
         return next(iter(found.values()))
     return found.get(name) or abort(404, f"There is no digest of this name; there are {', '.join(found)}.")

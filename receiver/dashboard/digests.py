@@ -8,7 +8,7 @@ import redis
 from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from receiver import auth, mails, queue
+from receiver import auth, mails, plans, queue
 from receiver.api import digests as orders
 from receiver.api.pages import ID
 from receiver.clock import now
@@ -30,9 +30,9 @@ def digests_page() -> ResponseReturnValue:
     before = request.args.get("before", type=int)
     with current_app.extensions["record"].read() as session:
         found = digests.page(session, _AT_ONCE + 1, before)
-        plans = [(plan, digests.latest(session, plan.name)) for plan in _plans().values()]
+        planned = [(plan, digests.latest(session, plan.name)) for plan in _plans().values()]
     shown, more = found[:_AT_ONCE], len(found) > _AT_ONCE
-    return render_template("digests.html", plans=plans, moment=now(), digests=shown, before=before, more=more)
+    return render_template("digests.html", plans=planned, moment=now(), digests=shown, before=before, more=more)
 
 
 @blueprint.app_template_global()
@@ -50,7 +50,7 @@ def period(digest: Digest) -> str:
 
 
 def _plans() -> dict[str, Plan]:
-    return current_app.extensions["plans"]  # type: ignore[no-any-return]
+    return plans.in_force(current_app.extensions["settings"]).plans
 
 
 @blueprint.get(f"/<{ID}:digest_id>")

@@ -10,6 +10,7 @@ from flask import Blueprint, current_app, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from receiver import plans
 from receiver.clock import now
 from receiver.dashboard import troubles
 from receiver.plans import Plan
@@ -34,7 +35,6 @@ def overview_page() -> ResponseReturnValue:
 def found() -> dict[str, Any]:
     """Everything the page shows; two readings of an unchanged record are equal."""
     config, moment = current_app.extensions["settings"], now()
-    plans: dict[str, Plan] = current_app.extensions["plans"]
     with current_app.extensions["record"].read() as session:
         counts = overview.counts(session, moment)
         since = tickets.due(session)[1]
@@ -45,7 +45,7 @@ def found() -> dict[str, Any]:
             "by_minute": _throughput(session, moment, MINUTE, _MINUTES),
             "by_hour": _throughput(session, moment, HOUR, _HOURS),
             "sources": overview.last_deliveries(session, list(current_app.extensions["sources"])),
-            "digests": [_order(session, plan, moment) for plan in plans.values()],
+            "digests": [_order(session, plan, moment) for plan in plans.in_force(config).plans.values()],
             "latest": [_row(*pair) for pair in tickets.page(session, {}, _LATEST)],
         }
     return shown | {

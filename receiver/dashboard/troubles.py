@@ -58,6 +58,11 @@ _ADVICE = {
         "sources",
     ),
     "digest": ("A digest did not go out", "Read its problem, then send it again.", "digests"),
+    "digests_file": (
+        "The plan of the digests has mistakes",
+        "Mend what DIGESTS_FILE names; until then the last good one is in force.",
+        "digests",
+    ),
     "sla": ("A promise is about to be broken", "Open the tickets that are due first.", "tickets"),
 }
 

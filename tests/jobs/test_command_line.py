@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from jobs.__main__ import main
 from receiver.clock import now
-from receiver.record import database, sign_in
+from receiver.record import alarms, audit, database, digests, sign_in
 from receiver.record.database import Record
 from receiver.record.models import Digest
 from receiver.settings import Settings
@@ -180,9 +180,9 @@ def test_a_fault_of_the_database_prints_no_word_of_a_ticket(record: Record, tmp_
     assert "planted" not in failed.err
 
 
-def test_a_digest_is_previewed_then_sent_and_then_there_is_nothing_left(record: Record) -> None:
+def test_a_digest_is_previewed_then_sent_and_then_there_is_nothing_left(record: Record, config: Settings) -> None:
     settle(record, due_ticket(record))
-    outbox = record.path.parent / "outbox" if record.path else Path()
+    outbox = config.data_dir / "outbox"
     preview = invoke("digest", "--dry-run")
     assert "1 tickets" in preview.out
     assert "the outbox" in preview.out
@@ -203,6 +203,42 @@ def test_a_digest_is_named_and_sent_again_as_a_copy(record: Record, config: Sett
     assert invoke("digest", "--resend", "1").out == "Digest 2 of 1 tickets is sent.\n"
     assert b"Subject: Copy: IT Service Desk" in (config.data_dir / "outbox" / "digest-2.eml").read_bytes()
     assert invoke("digest", "--resend", "9").code == 2
+
+
+def _held(record: Record) -> None:
+    settle(record, due_ticket(record))
+    with record.write() as session:
+        claimed = digests.claim(session, "p", digests.Envelope((), "x"), now())
+        assert claimed
+        digests.mark(session, claimed.id, "held", now(), error="the line broke", attempts=3)
+        alarms.sound(session, digests.alarm_name(claimed.name), "digest 1 is held", now())
+
+
+@pytest.mark.parametrize(
+    ("option", "said", "mails"),
+    [("--mark-sent", "Digest 1 counts as sent.\n", 0), ("--redrive", "Digest 1 of 1 tickets is sent.\n", 1)],
+)
+def test_a_held_digest_is_decided_on_once_and_the_audit_says_by_whom(
+    record: Record, config: Settings, option: str, said: str, mails: int
+) -> None:
+    _held(record)
+    assert "held  1 tickets  the line broke" in invoke("digest", "--list").out
+    decided = invoke("digest", option, "1")
+    assert (decided.code, decided.out) == (0, said)
+    assert len(list((config.data_dir / "outbox").glob("*"))) == mails
+    again = invoke("digest", option, "1")
+    assert (again.code, again.out) == (2, "")
+    assert option in again.err
+    with record.read() as session:
+        assert alarms.current(session) == []
+        assert [(entry.who[:6], entry.subject) for entry in audit.page(session, 9)] == [("shell ", "digest 1")]
+    assert "sent  1 tickets" in invoke("digest", "--list").out
+
+
+def test_two_orders_at_once_are_none(record: Record) -> None:
+    assert invoke("digest", "--list").out == "No digest was made yet.\n"
+    refused = invoke("digest", "--redrive", "1", "--resend", "1")
+    assert (refused.code, refused.out) == (2, "")
 
 
 def test_a_digest_that_cannot_be_sent_exits_with_one_and_is_kept(

@@ -4,11 +4,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 
-from jobs import workbook
-from receiver import plans, settings
+from jobs import digest, workbook
+from receiver import plans, secrets, settings
 from receiver.app import create_app
+from receiver.record import alarms
+from receiver.record.database import Record
 from receiver.record.memberships import Filter
+from receiver.record.models import TimetableEntry
 from receiver.settings import Settings, SettingsError
 from tests.conftest import ROOT
 
@@ -105,6 +109,35 @@ def test_the_web_does_not_start_with_a_wrong_file(config: Settings, environment:
     environment.setenv("DIGESTS_FILE", "nothing.yaml")
     with pytest.raises(SettingsError, match="DIGESTS_FILE"):
         create_app()
+
+
+GOOD, OTHER, BAD = (f"digests: [{{name: {name}, recipients: a@example.com}}]" for name in ("one", "two", "{}"))
+
+
+def test_a_changed_file_is_seen_by_all_and_of_a_wrong_one_the_last_good_one_serves(
+    client: FlaskClient, record: Record, config: Settings, environment: pytest.MonkeyPatch
+) -> None:
+    path = Path("digests.yaml")
+    environment.setenv("DIGESTS_FILE", str(path))
+    client.application.extensions["settings"] = settings.load()
+    headers = {"Authorization": f"Bearer {secrets.api_token(config)}"}
+    for text, serving, alarm in [(GOOD, "one", 0), (BAD, "one", 1), (OTHER, "two", 0)]:
+        path.write_text(text)
+        digest.send_due()
+        assert client.post("/api/digests/preview", headers=headers).get_json()["name"] == serving
+        with record.read() as session:
+            assert [each.name for each in alarms.current(session)] == ["digests_file"] * alarm
+            assert session.get(TimetableEntry, f"digest:{serving}")
+    path.unlink()
+    assert list(plans.in_force(settings.load()).plans) == ["two"]
+
+
+def test_a_plan_of_another_place_is_not_taken_for_a_wrong_one(tmp_path: Path) -> None:
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "bad.yaml").write_text(BAD)
+    assert plans.in_force(settings.load({"DIGESTS_FILE": "good.yaml"})).plans
+    with pytest.raises(SettingsError, match="has mistakes"):
+        plans.in_force(settings.load({"DIGESTS_FILE": "bad.yaml"}))
 
 
 @pytest.mark.parametrize(
