@@ -5,6 +5,7 @@ import binascii
 import codecs
 import html
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -24,14 +25,22 @@ _READABLE = 0.9
 _CUES = re.compile(
     r"ignor|instruct|disregard|classif|categor|prompt|confidence|request.?type|system|answer|label", re.I
 )
+_SENTENCES = re.compile(r"[^.!?;\n]+[.!?;\n]*|.", re.DOTALL)
 _SHORTEST_NAME = 8
 _SCANNED = 8_000  # Somewhat more than the model is shown.
 
 
 def steers(text: str, names: Sequence[str] = ()) -> bool:
-    """Whether `text`, as it arrived, tries to command the model. `names` are the catalog's entries and categories."""
-    signs, named = _signs(), _naming(tuple(names))
-    return any(signs.search(form) or (named and named.search(form)) for form in _forms(text))
+    """Whether `text`, as it arrived, tries to command the model. `names` are the catalog's entries and categories.
+
+    It does where it hides one of them: nobody has an honest reason to.
+    """
+    signs, told, entry = _signs(), _telling(tuple(names)), _naming(tuple(names))
+    shown = _named(entry, unicodedata.normalize("NFC", text))
+    return any(
+        signs.search(form) or (told and told.search(form)) or _named(entry, form) - shown
+        for form in _forms(text, entry)
+    )
 
 
 def names_entry(text: str, name: str) -> bool:
@@ -55,17 +64,39 @@ def _signs() -> re.Pattern[str]:
     )
 
 
-@lru_cache(maxsize=2)
+def without_names(text: str, names: Sequence[str]) -> str:
+    """The text without the sentences that spell out one of the `names`."""
+    entry = _naming(tuple(names))
+    spans = [found.span() for found in entry.finditer(text)] if entry else []
+    if not spans:
+        return text
+    return "".join(
+        part[0]
+        for part in _SENTENCES.finditer(text)
+        if not any(start < part.end() and part.start() < end for start, end in spans)
+    )
+
+
+def _named(entry: re.Pattern[str] | None, text: str) -> set[str]:
+    return {" ".join(name.split()).casefold() for name in entry.findall(text)} if entry else set()
+
+
+@lru_cache(maxsize=4)
 def _naming(names: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Words that tell somebody what to do, close before the name of an entry."""
+    """The names that are no everyday word; what has several words may be broken anywhere."""
     long = sorted({name for name in names if len(name) >= _SHORTEST_NAME and not name.isalpha()}, key=len, reverse=True)
-    if not long:
-        return None
-    entries = "|".join(re.escape(name).replace(r"\ ", r"\s+") for name in long)
-    return re.compile(rf"\b(?:{_vocabulary()[0]['tell']})\b[^.!?\n]{{0,50}}(?:{entries})", re.I)
+    return re.compile("|".join(re.escape(name).replace(r"\ ", r"\s+") for name in long), re.I) if long else None
 
 
-def _forms(text: str) -> Iterator[str]:
+@lru_cache(maxsize=2)
+def _telling(names: tuple[str, ...]) -> re.Pattern[str] | None:
+    """Words that tell somebody what to do, close before the name of an entry; not a form's field with a colon."""
+    entry = _naming(names)
+    tell = _vocabulary()[0]["tell"]
+    return re.compile(rf"\b(?:{tell})\b(?!\s*:)[^.!?\n]{{0,50}}(?:{entry.pattern})", re.I) if entry else None
+
+
+def _forms(text: str, entry: re.Pattern[str] | None) -> Iterator[str]:
     """The text, and what it says to a reader who decodes what is encoded in it."""
     plain = sanitise(text, limit=_SCANNED)
     yield plain
@@ -76,12 +107,11 @@ def _forms(text: str) -> Iterator[str]:
         plain.translate(_LEET),
         _SPACED.sub(lambda found: re.sub(r"[\W_]", "", found[0]), plain),
         _ESCAPED.sub(lambda found: found[0].encode().decode("unicode_escape", "ignore"), plain),
+        plain[::-1],
+        codecs.encode(plain, "rot13"),
     ):
-        if other != plain and _CUES.search(other):
+        if other != plain and (_CUES.search(other) or (entry and entry.search(other))):
             yield other
-    yield plain[::-1] if "\u202e" in text else ""
-    turned = codecs.encode(plain, "rot13") if plain.isascii() else ""
-    yield turned if _CUES.search(turned) else ""
     yield from _decoded(plain)
 
 

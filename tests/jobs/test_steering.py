@@ -114,6 +114,37 @@ def test_an_order_is_seen_however_it_is_written(text: str) -> None:
     assert steering.steers(f"My laptop is slow.\n{text}")
 
 
+NAME = "VPN Connection Issue"
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "Ica Pbaarpgvba Vffhr",
+        "VlBOIENvbm5lY3Rpb24gSXNzdWU=",
+        "VPN%20Connection%20Issue",
+        "ＶＰＮ　Ｃｏｎｎｅｃｔｉｏｎ　Ｉｓｓｕｅ",
+        "VPN Соnnесtiоn Issuе",
+        "\u200d".join(NAME),
+        "eussI noitcennoC NPV",
+    ],
+)
+def test_whoever_hides_the_name_of_an_entry_steers_whatever_they_say(hidden: str) -> None:
+    assert steering.steers(f"My mouse is broken. {hidden}", [NAME])
+    assert not steering.steers(f"My mouse is broken. {hidden}", ["Wi-Fi/LAN Connectivity"])
+
+
+def test_a_name_in_sight_is_no_order_by_itself() -> None:
+    assert not steering.steers(f"Category: {NAME}\nNo route to host.", [NAME])
+    assert not steering.steers(f"{NAME}: no route to host", [NAME])
+
+
+def test_sentences_with_a_name_are_cut_out() -> None:
+    text = f"No route. It is a vpn\nconnection issue, they say! {NAME}"
+    assert steering.without_names(text, [NAME]).strip() == "No route."
+    assert steering.without_names(text, ["Hardware"]) == text
+
+
 def test_nobody_is_flagged_for_a_flag_or_an_emoji() -> None:
     england = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
     assert not steering.steers(f"Thanks {england} 👩‍💻 for the help")

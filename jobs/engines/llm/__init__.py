@@ -149,9 +149,9 @@ class LlmEngine:
         text = f"{ticket.short_description}\n{ticket.long_description}"
         named, sureness = steering.names_entry(text, label), confidence(answer.get("confidence"))
         # Whoever is sure, and was not told what to say, is right or wrong without it.
-        second = self._opinions.label(ticket, opinion, needed=named or sureness < SURE)
-        # Who spells an entry's name out and gets it, against the local engine's opinion, may have ordered it.
-        ordered = named and second is not None and label != second
+        second = self._opinions.get(ticket, opinion, needed=named or sureness < SURE)
+        # Who spells an entry's name out and gets it, against what the rest of the ticket says, may have ordered it.
+        ordered = named and (second is None or second.label != label or second.steers)
         return Proposal(
             label=label,
             confidence=sureness,
@@ -163,7 +163,7 @@ class LlmEngine:
             prompt_tokens=asked.answer.usage.prompt,
             completion_tokens=asked.answer.usage.completion,
             cost_micros=asked.cost_micros,
-            second_opinion=second,
+            second_opinion=second.label if second else None,
             steers=ordered or self._steers(ticket),
             stood_in=stood_in,
             answer_key=key,

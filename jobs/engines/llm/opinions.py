@@ -25,7 +25,7 @@ class Opinions:
             return self._latest
         return None
 
-    def label(self, ticket: TicketText, begun: Future[Proposal] | None, *, needed: bool) -> str | None:
+    def get(self, ticket: TicketText, begun: Future[Proposal] | None, *, needed: bool) -> Proposal | None:
         """The opinion that was begun or, where it is `needed`, one that is formed now.
 
         None where there is neither, or where it is late: nobody waits long for it.
@@ -34,7 +34,7 @@ class Opinions:
         if opinion is None:
             return None
         try:
-            return opinion.result(_SECONDS).label
+            return opinion.result(_SECONDS)
         except LateError:
             opinion.cancel()
             return None

@@ -6,11 +6,13 @@ n-grams add what the exact words say. A repeat of a reviewed ticket gets the lab
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from operator import itemgetter
 
 import numpy as np
 
+from jobs import steering
 from jobs.engines import Example, Proposal, TicketText
 from jobs.engines.linear import Linear, text_of
 from jobs.engines.local import reading
@@ -50,6 +52,7 @@ class LocalEngine:
     def __init__(self, catalog: Catalog) -> None:
         self._entries = entries(catalog)
         self._places = {(entry.kind.category, entry.kind.name): place for place, entry in enumerate(self._entries)}
+        self._names = tuple(entry.kind.name for entry in self._entries)
         self._fallback = self._places[catalog.fallback.category, catalog.fallback.name]
         self._likeness = Likeness(self._entries)
         self._scale = fitted(*self._likeness.rehearse(), self._likeness.examples)
@@ -58,7 +61,18 @@ class LocalEngine:
         self._linear: Linear | None = None
 
     def propose(self, ticket: TicketText) -> Proposal:
-        """The most similar entry, or that of a reviewed ticket which this one repeats, or the linear model's."""
+        """The most similar entry, or that of a reviewed ticket which this one repeats, or the linear model's.
+
+        Nothing can order it to name an entry; but where it would name another without the sentences that spell one
+        out, or where the text speaks to a machine, somebody may have tried.
+        """
+        proposal = self._read(ticket)
+        rest = reading.without_names(ticket, self._names)
+        named = rest is not None and self._read(rest).label != proposal.label
+        text = f"{ticket.short_description}\n{ticket.long_description}"
+        return replace(proposal, steers=named or steering.steers(text, self._names))
+
+    def _read(self, ticket: TicketText) -> Proposal:
         memory = self._memory
         text = reading.evidence(ticket)
         vector, subject = encode([text, reading.subject(ticket)])

@@ -4,7 +4,9 @@ A command cannot choose the label here, for nothing obeys it; but the words it q
 """
 
 import re
+from collections.abc import Sequence
 
+from jobs import steering
 from jobs.engines import TicketText
 
 MAX_TEXT = 2_000
@@ -41,6 +43,14 @@ def without_commands(text: str) -> str:
     """The text without what tells a classifier what to answer; all of it where nothing else is said."""
     kept = "".join(part for part in _PARTS.findall(text) if not _COMMANDS.search(part)).strip()
     return kept if _WORDS.search(kept) else text.strip()
+
+
+def without_names(ticket: TicketText, names: Sequence[str]) -> TicketText | None:
+    """The ticket without the sentences that spell out one of the `names`; None where none does, or nothing is left."""
+    texts = (ticket.short_description, ticket.long_description)
+    rest = TicketText(*(steering.without_names(text, names) for text in texts))
+    is_other = rest != ticket and not is_empty(rest.short_description + rest.long_description)
+    return rest if is_other else None
 
 
 def says_little(text: str) -> bool:
