@@ -3,7 +3,7 @@
 from flask import Flask, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException, ServiceUnavailable
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, ServiceUnavailable
 
 from receiver import (
     api,
@@ -112,7 +112,7 @@ def _explain(error: HTTPException) -> ResponseReturnValue:
     if isinstance(error.response, Response):
         return error.response
     details = getattr(error, "data", None) or {}
-    message = details.get("message") or (_WRONG_FIELDS if "messages" in details else error.description)
+    message = details.get("message") or (_WRONG_FIELDS if "messages" in details else _description(error))
     if error_page.is_wanted():
         return error_page.render(error, str(message))
     body = {"code": error.code, "status": error.name, "message": message}
@@ -120,6 +120,13 @@ def _explain(error: HTTPException) -> ResponseReturnValue:
         body["errors"] = details["messages"]
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return jsonify(body), error.code or 500, headers
+
+
+def _description(error: HTTPException) -> str:
+    """What is wrong, and what to do."""
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        return f"{request.method} does nothing here; send {' or '.join(sorted(error.valid_methods))}."
+    return error.description or error.name
 
 
 def _record_away(error: SQLAlchemyError | OSError) -> ResponseReturnValue:

@@ -15,7 +15,8 @@ from xml.sax.saxutils import escape
 Cell = str | float | int | None
 Row = Sequence[Cell]
 
-_FORMULA = re.compile(r"[\t\r\n\0]|\s*[=+\-@＝＋－＠]")
+# Signs without a width may be dropped on the way, and what stands behind them be read first.
+_FORMULA = re.compile(r"[\t\r\n\0]|[\s\u200b-\u200f\u2060-\u2064\ufeff]*[=+\-@＝＋－＠]")
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LONGEST = 32_000  # Characters; Excel takes no more than 32,767 in a cell.
 _PIECE = 64 * 1024

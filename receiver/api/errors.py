@@ -7,6 +7,8 @@ from apispec import BasePlugin
 from flask import abort, request
 from marshmallow import Schema, fields
 
+from receiver.sources import bodies
+
 
 class ErrorOut(Schema):
     """Why a request was refused. Every error under /api has this shape."""
@@ -78,6 +80,12 @@ def refusal(why: str) -> dict[str, Any]:
 
 
 def require_json() -> None:
-    """A guard: a body in another form must not pass for an empty one."""
-    if request.get_data() and not request.is_json:
+    """A guard: a body in another form must not pass for an empty one, and a hostile one not reach what reads it."""
+    body = request.get_data()
+    if body and not request.is_json:
         abort(415, "Send JSON with Content-Type: application/json.")
+    try:
+        # Python's own reader fails at depth and at long numbers in ways that nobody behind this guard expects.
+        bodies.parse_json(body or b"null")
+    except ValueError as error:
+        flask_smorest.abort(400, messages={"json": [f"{str(error)[0].upper()}{str(error)[1:]}."]})

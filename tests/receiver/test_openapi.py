@@ -84,6 +84,8 @@ def sent(client: FlaskClient, config: Settings, record: Record) -> Callable[...,
 JSON = "application/json"
 REFUSED: list[tuple[int, str, str, dict[str, Any]]] = [
     (400, "POST", "/api/tickets/1/review", {"data": "{", "content_type": JSON}),
+    (400, "POST", "/api/deliveries/replay", {"data": '{"ids": ' + "[" * 5_000, "content_type": JSON}),
+    (400, "POST", "/api/deliveries/replay", {"data": '{"ids": [' + "9" * 5_000 + "]}", "content_type": JSON}),
     (404, "GET", "/api/nothing", {}),
     (404, "GET", "/api/tickets/2", {}),
     (405, "PATCH", "/api/tickets", {}),

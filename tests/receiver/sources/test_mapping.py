@@ -138,3 +138,10 @@ def test_an_issue_of_jira_keeps_its_address_however_it_was_sent() -> None:
     for body in (native, automation):
         (ticket,) = _read("jira", json.dumps(body).encode(), JSON).tickets
         assert ticket.url == "https://a.example/browse/IT-1"
+
+
+def test_an_issue_without_its_repository_goes_by_its_number() -> None:
+    event = {"action": "opened", "issue": {"number": 7, "title": "VPN"}}
+    named = event | {"repository": {"full_name": "acme/it"}}
+    found = [_read("github", json.dumps(body).encode(), JSON).tickets[0].external_id for body in (event, named)]
+    assert found == ["7", "acme/it#7"]
