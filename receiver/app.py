@@ -2,8 +2,9 @@
 
 from flask import Flask, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
+from gunicorn.http.errors import NoMoreData, ParseException  # type: ignore[import-untyped]
 from sqlalchemy.exc import SQLAlchemyError
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, ServiceUnavailable
+from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, ServiceUnavailable
 
 from receiver import (
     api,
@@ -51,6 +52,8 @@ def create_app(config: Settings | None = None) -> Flask:
     auth.init_app(app)
     _register(app)
     app.register_error_handler(HTTPException, _explain)
+    app.register_error_handler(ParseException, _badly_sent)
+    app.register_error_handler(NoMoreData, _badly_sent)
     app.register_error_handler(SQLAlchemyError, _record_away)
     app.register_error_handler(OSError, _record_away)
     app.after_request(_harden)
@@ -127,6 +130,11 @@ def _description(error: HTTPException) -> str:
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         return f"{request.method} does nothing here; send {' or '.join(sorted(error.valid_methods))}."
     return error.description or error.name
+
+
+def _badly_sent(_error: Exception) -> ResponseReturnValue:
+    """What the web server found out about a body only while it was being read."""
+    return _explain(BadRequest("The body ended early, or its chunks are not what HTTP has; send it again."))
 
 
 def _record_away(error: SQLAlchemyError | OSError) -> ResponseReturnValue:

@@ -24,6 +24,8 @@ accesslog = None
 errorlog = "-"
 loglevel = "warning"
 control_socket_disable = True
+# A header must not say where a request goes, not even one that a proxy on this machine has passed on.
+forwarder_headers = ""
 
 
 def on_starting(_server: object) -> None:

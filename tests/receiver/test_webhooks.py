@@ -555,6 +555,16 @@ def test_a_body_without_a_length_is_measured_while_it_is_read(server: Settings, 
     assert (request["data"] in bodies) is (expected == 200)
 
 
+@pytest.mark.parametrize("chunks", [b"ZZ\r\n{}\r\n0\r\n\r\n", b"2\r\n{}##0\r\n\r\n", b"9\r\n{}"])
+def test_a_body_whose_chunks_are_broken_is_the_senders_mistake(server: Settings, chunks: bytes) -> None:
+    headers = "".join(f"{name}: {value}\r\n" for name, value in signed(server.webhook_secret[0], {})["headers"].items())
+    start = f"POST {STANDARD} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), 60) as sender:
+        sender.sendall(f"{start}{headers}\r\n".encode() + chunks)
+        sender.shutdown(socket.SHUT_WR)
+        assert b" 400 " in sender.makefile("rb").readline()
+
+
 @pytest.mark.parametrize(
     "extra",
     [
