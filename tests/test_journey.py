@@ -49,11 +49,11 @@ def stack(environment: pytest.MonkeyPatch, model: Peer, mail_server: MailServer,
     config = settings.load()
     with subprocess.Popen([sys.executable, "-m", "jobs", "up"], cwd=tmp_path, env=os.environ.copy()) as process:
         try:
-            wait_until(lambda: _ready(config), seconds=60)
+            wait_until(lambda: _ready(config), seconds=120)
             yield config
         finally:
             process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
 
 
 def _ready(config: Settings) -> bool:
@@ -88,7 +88,7 @@ def test_one_signed_batch_becomes_one_mailed_workbook(stack: Settings, mail_serv
     ]
     assert _push(stack, batch, "msg_1")["accepted"] == len(batch)
     assert _push(stack, batch, "msg_1")["status"] == "duplicate"
-    wait_until(lambda: _api(stack, "stats")["tickets"]["received"] == 0, seconds=60)
+    wait_until(lambda: _api(stack, "stats")["tickets"]["received"] == 0, seconds=120)
 
     tickets = {ticket["external_id"]: ticket for ticket in _api(stack, "tickets")["items"]}
     assert {name: tickets[name]["classification"]["request_type"] for name in ("A-1", "A-2", "A-3")} == {
@@ -98,7 +98,7 @@ def test_one_signed_batch_becomes_one_mailed_workbook(stack: Settings, mail_serv
     assert (tickets["A-4"]["status"], tickets["A-4"]["classification"]["fallback"]) == ("needs_review", True)
 
     digest = _api(stack, "digests", "POST")
-    wait_until(lambda: _api(stack, f"digests/{digest['id']}")["status"] == "sent", seconds=60)
+    wait_until(lambda: _api(stack, f"digests/{digest['id']}")["status"] == "sent", seconds=120)
     [mail] = mail_server.messages
     assert mail_server.recipients == [["boss@example.com", "deputy@example.com"]]
     assert mail["Message-ID"] == digest["message_id"]

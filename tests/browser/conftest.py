@@ -25,12 +25,13 @@ _FLAGS = [
     "--disable-sync",
 ]
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+_COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}  # All that a dark page could have made worse.
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium; `apt-get install chromium` where it is missing."""
-    expect.set_options(timeout=20_000)  # As patient as wait_until: a busy machine is slow, not wrong.
+    expect.set_options(timeout=60_000)  # As patient as wait_until: a busy machine is slow, not wrong.
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
         yield found
@@ -42,7 +43,7 @@ def window(browser: Browser, site: str, **options: Any) -> Iterator[BrowserConte
     """A browser's window at `site`; light, and as wide as a desk has it, unless the options say otherwise."""
     usual = {"viewport": DESK, "color_scheme": "light"}
     made = browser.new_context(base_url=site, **(usual | options))
-    made.set_default_timeout(10_000)
+    made.set_default_timeout(60_000)
     yield made
     made.close()
 
@@ -103,14 +104,21 @@ def page(stranger: Page, record: Record) -> Page:
 
 @pytest.fixture
 def accessible() -> Callable[[Page], None]:
-    """Fails where axe-core finds that a page, as it stands, keeps somebody out (WCAG 2.1 AA)."""
+    """Fails where axe-core finds that a page, as it stands, keeps somebody out (WCAG 2.1 AA), light or dark."""
 
     def check(page: Page) -> None:
         page.evaluate(_AXE)
-        found = page.evaluate("rules => axe.run(document, rules)", _RULES)
-        assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == []
+        assert _violations(page, _RULES) == []
+        page.emulate_media(color_scheme="dark")
+        assert _violations(page, _COLOURS) == []
+        page.emulate_media(color_scheme="light")
 
     return check
+
+
+def _violations(page: Page, rules: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
+    found = page.evaluate("rules => axe.run(document, rules)", rules)
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]]
 
 
 @pytest.fixture

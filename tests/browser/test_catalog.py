@@ -1,6 +1,5 @@
 """Catalog as a person has it before them."""
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from receiver.clock import now
@@ -12,13 +11,9 @@ from tests.browser.test_frame import Check
 OLD = "categories: [{name: Access Management, requests: [{name: Account Unlock}, {name: Token Ring}]}]"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_catalog_keeps_nobody_out_and_fits_a_phone(
-    page: Page, record: Record, accessible: Check, fits: Check, scheme: str
-) -> None:
+def test_catalog_keeps_nobody_out_and_fits_a_phone(page: Page, record: Record, accessible: Check, fits: Check) -> None:
     with record.write() as session:
         catalogs.remember(session, "old", OLD, now())
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.goto("/catalog")
     page.get_by_text("Reset forgotten password", exact=True).click()
     accessible(page)

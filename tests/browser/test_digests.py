@@ -27,10 +27,8 @@ def sent(config: Settings, record: Record) -> None:
         digests.mark(session, held.id, "held", now(), error="the connection broke; the mail may have arrived")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.usefixtures("sent")
-def test_digests_keep_nobody_out_and_fit_a_phone(page: Page, accessible: Check, fits: Check, scheme: str) -> None:
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+def test_digests_keep_nobody_out_and_fit_a_phone(page: Page, accessible: Check, fits: Check) -> None:
     for path in ("/digests", "/digests/2"):
         page.goto(path)
         accessible(page)

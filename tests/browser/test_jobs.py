@@ -22,10 +22,8 @@ def busy(config: Settings, record: Record) -> None:
             enqueued(connection)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.usefixtures("busy")
-def test_jobs_keeps_nobody_out_and_fits_a_phone(page: Page, accessible: Check, fits: Check, scheme: str) -> None:
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+def test_jobs_keeps_nobody_out_and_fits_a_phone(page: Page, accessible: Check, fits: Check) -> None:
     page.goto("/jobs")
     page.locator("summary", has_text="nothing_of_this_name").click()
     accessible(page)

@@ -24,7 +24,7 @@ class Server:
             environment.setenv(name, str(value))
         command = ["-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", "receiver.app:create_app()"]
         self.process = subprocess.Popen([sys.executable, *command], cwd=folder)
-        wait_until(lambda: listens(self.port), 60)
+        wait_until(lambda: listens(self.port))
 
     def ask_to_stop(self) -> None:
         """As a supervisor does."""
@@ -36,7 +36,7 @@ def server(record: Record, tmp_path: Path, environment: pytest.MonkeyPatch) -> I
     made = Server(tmp_path, environment)
     yield made
     made.ask_to_stop()
-    made.process.wait(30)
+    made.process.wait(90)
 
 
 @pytest.fixture
@@ -61,5 +61,5 @@ def test_an_open_page_changes_by_itself_and_its_stream_ends_with_the_server(
     settle(record, ticket, review_reason="low")
     expect(page.locator("#verdict")).to_contain_text("1 needs review")
     expect(chart).to_be_visible()
-    with page.expect_event("requestfinished", lambda request: "/live/" in request.url, timeout=5000):
+    with page.expect_event("requestfinished", lambda request: "/live/" in request.url, timeout=60_000):
         server.ask_to_stop()

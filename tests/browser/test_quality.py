@@ -20,10 +20,8 @@ def reviewed(record: Record, shipped: Catalog) -> None:
         review(record, ticket, shipped, *choice)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.usefixtures("reviewed")
-def test_quality_keeps_nobody_out_and_fits_a_phone(page: Page, accessible: Check, fits: Check, scheme: str) -> None:
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+def test_quality_keeps_nobody_out_and_fits_a_phone(page: Page, accessible: Check, fits: Check) -> None:
     page.goto("/quality")
     expect(page.locator(".plot canvas")).to_be_visible()
     for summary in page.locator("main summary").all():

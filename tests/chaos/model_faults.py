@@ -54,14 +54,14 @@ def respond_with(name: str, hang: float) -> Callable[[Request], Answer]:
     return lambda _request: FAULTS[name]
 
 
-def deadlines(seconds: float, names: list[str]) -> dict[str, float]:
-    """How long the real engine is held by each fault, with LLM_TIMEOUT at so many seconds."""
+def deadlines(seconds: float, names: list[str], hang: float) -> dict[str, float]:
+    """How long the real engine is held by each fault, with LLM_TIMEOUT at so many seconds; `hang` is a silence."""
     held, catalog = {}, catalogs.load(None, timeout=1)
     with http.serve(llm.endpoint()) as model:
         config = settings.load({"OPENAI_BASE_URL": f"{model.url}/v1", "LLM_TIMEOUT": str(seconds)})
         engine = LlmEngine(config, catalog)
         for name in names:
-            model.respond = respond_with(name, seconds * 2)
+            model.respond = respond_with(name, hang)
             started = time.monotonic()
             with suppress(EngineError):
                 engine.propose(TicketText("VPN", "does not connect"))
@@ -163,7 +163,7 @@ class Memory:
 def t10_bad_answers(folder: Path, rng: random.Random, count: int = 300, share: float = 0.4) -> Result:
     """Every bad answer, alone against the clock, and mixed into a drain of tickets."""
     seconds, ledger = 2.0, Ledger()
-    held = deadlines(seconds, [*FAULTS, "hang"])
+    held = deadlines(seconds, [*FAULTS, "hang"], hang=seconds * 2)
     faults = [f"{name} held a call for {taken:.1f} s" for name, taken in held.items() if taken > seconds + 1]
     with running(folder, workers=1, LLM_TIMEOUT=str(seconds)) as world:
         world.model.respond = right
@@ -214,8 +214,10 @@ def _alarmed(world: World) -> bool:
         return bool(connection.execute("SELECT 1 FROM alarms WHERE name = 'engine'").fetchone())
 
 
-def outage(world: World, ledger: Ledger, rng: random.Random, count: int, seconds: float) -> tuple[str, list[str]]:
-    """Send tickets into an outage of so many seconds, and wait until all are settled after it."""
+def outage(
+    world: World, ledger: Ledger, rng: random.Random, count: int, seconds: float, then: Callable[[], None] | None = None
+) -> tuple[str, list[str]]:
+    """Send tickets into an outage of so many seconds, do what comes `then`, and wait until all are settled after it."""
     model = Failing()
     model.down.set()
     world.model.respond = model.respond
@@ -230,6 +232,8 @@ def outage(world: World, ledger: Ledger, rng: random.Random, count: int, seconds
     probes = [call for call in model.calls if call > opened + 3]  # What was in flight has ended by then.
     waiting = world.counts().get("received", 0)
     model.down.clear()
+    if then:
+        then()
     took = world.settle(seconds=300)
     apart = min((later - earlier for earlier, later in pairwise(probes)), default=float("inf"))
     fallbacks = Counter(world.counts())

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from jobs.up import Child
+from receiver import queue
 from tests.chaos.disk import try_once
 from tests.chaos.ledger import Ledger, deliver, ticket
 from tests.chaos.processes import listens, t2_redis_loses_everything
@@ -25,15 +26,18 @@ def _texts(world: World) -> dict[str, str]:
 
 
 def test_nothing_is_lost_when_redis_forgets_dies_and_is_away(tmp_path: Path) -> None:
-    found = t2_redis_loses_everything(tmp_path, random.Random(SEED), tickets=60, away=1)
+    others = ("redis", "web", "classify0", queue.MAINTENANCE, "scheduler")
+    found = t2_redis_loses_everything(
+        tmp_path, random.Random(SEED), tickets=40, away=1, limit=10, workers=1, only=others, WEB_WORKERS="1"
+    )
     assert found.faults == [], found.figures
 
 
 def test_a_ticket_whose_answer_died_with_its_process_is_there_once(tmp_path: Path) -> None:
     ledger = Ledger()
-    with running(tmp_path, only=("redis", "web")) as world:
+    with running(tmp_path, only=("redis", "web"), WEB_WORKERS="1") as world:
         for side in ("before", "after"):
-            trap = arm(world, "web", f"{side}:receiver.webhooks:_record")
+            trap = arm(world, "web", f"{side}:receiver.record.group:_write_with")
             deliver(world.config, ledger, [ticket(side)], f"msg_{side}")
             assert trap.has_sprung()
         with closing(sqlite3.connect(str(world.record.path))) as connection:
@@ -51,7 +55,7 @@ def _limit_files(world: World, size: int) -> None:
 
 def test_a_full_disk_is_answered_503_until_there_is_room_and_what_was_acknowledged_stays(tmp_path: Path) -> None:
     ledger = Ledger()
-    with running(tmp_path, only=("redis", "web")) as world:
+    with running(tmp_path, only=("redis", "web"), WEB_WORKERS="1") as world:
         assert try_once(world, ledger, "A", 5) == {200: 5}
         before = [process.pid for process in world.processes("web")]
         _limit_files(world, Path(f"{world.record.path}-wal").stat().st_size + 10_000)
@@ -68,11 +72,11 @@ def test_a_server_that_ends_while_a_client_is_slow_leaves_new_ones_to_its_neighb
     ledger = Ledger()
     with running(tmp_path, GUNICORN_CMD_ARGS="--reuse-port", only=("redis", "web")) as world:
         world.children = {**world.children, "web2": Child("web2", world.children["web"].command)}
-        wait_until(lambda: listens(world, "web2"), seconds=30)
+        wait_until(lambda: listens(world, "web2"))
         slow = [_half_a_request(world) for _ in range(8)]  # So that each of the four workers is likely to have one.
         world.held.add("web2")
         world.children["web2"].ask_to_stop()
-        wait_until(lambda: not listens(world, "web2"), seconds=10)
+        wait_until(lambda: not listens(world, "web2"))
         deliver(world.config, ledger, [ticket("first")], "msg_first")
         assert try_once(world, ledger, "N", 40) == Counter({200: 40})
         assert world.processes("web2") != []  # Still busy with the slow ones, all of whom are answered.

@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 
+from receiver import queue
 from tests.chaos import checks
 from tests.chaos.ledger import Ledger, send_all
 from tests.chaos.world import World, running
@@ -22,15 +23,15 @@ def _kill_at_random(world: World, rng: random.Random, count: int) -> None:
 
 def test_nothing_is_lost_or_done_twice_while_everything_is_killed(tmp_path: Path) -> None:
     rng, ledger = random.Random(SEED), Ledger()
-    with running(tmp_path) as world:
+    with running(tmp_path, workers=1, but=[queue.TRAINING], WEB_WORKERS="1") as world:
         world.model.respond = llm.after(0.1)
-        killer = threading.Thread(target=_kill_at_random, args=(world, rng, 12))
+        killer = threading.Thread(target=_kill_at_random, args=(world, rng, 8))
         killer.start()
-        send_all(world.config, ledger, rng, 300, "A")
+        send_all(world.config, ledger, rng, 150, "A")
         killer.join()
         wait_until(world.is_ready)
-        world.settle(seconds=60)
+        world.settle(seconds=120)
         digest = world.api("digests", "POST")
-        wait_until(lambda: world.api(f"digests/{digest['id']}")["status"] == "sent", seconds=60)
-        assert len(ledger.acknowledged) == 300
+        wait_until(lambda: world.api(f"digests/{digest['id']}")["status"] == "sent", seconds=120)
+        assert len(ledger.acknowledged) == 150
         assert checks.broken(world, ledger) == []

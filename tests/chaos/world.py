@@ -88,8 +88,10 @@ class World:
 
 
 @contextmanager
-def running(folder: Path, workers: int = 2, only: Sequence[str] | None = None, **overrides: str) -> Iterator[World]:
-    """The whole stack over `folder`, or `only` some of its processes, with a model's endpoint and a mail server.
+def running(
+    folder: Path, workers: int = 2, only: Sequence[str] | None = None, but: Sequence[str] = (), **overrides: str
+) -> Iterator[World]:
+    """The stack over `folder`, or `only` some of its processes, or all `but` some, with a model and a mail server.
 
     `overrides` are settings.
     """
@@ -105,7 +107,9 @@ def running(folder: Path, workers: int = 2, only: Sequence[str] | None = None, *
         with opened(config.database_url) as record:
             migrate(record)
             children = _children(config, workers, folder)
-            started = {name: child for name, child in children.items() if only is None or name in only}
+            started = {
+                name: child for name, child in children.items() if (only is None or name in only) and name not in but
+            }
             world = World(config, record, model, mail, started, log=folder / "log.txt")
             with _environment(values), _supervised(world):
                 wait_until(world.is_ready, seconds=60)

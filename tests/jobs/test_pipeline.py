@@ -50,7 +50,7 @@ def environment_of(folder: Path, **changes: Any) -> dict[str, str]:
 
 def run_jobs(folder: Path, environ: dict[str, str], *arguments: str) -> Any:
     command = [sys.executable, "-m", "jobs", *arguments]
-    return subprocess.run(command, check=False, cwd=folder, env=environ, capture_output=True, text=True, timeout=90)
+    return subprocess.run(command, check=False, cwd=folder, env=environ, capture_output=True, text=True, timeout=200)
 
 
 @dataclass
@@ -261,4 +261,4 @@ def on_a_terminal(folder: Path, environ: dict[str, str], *arguments: str) -> tup
             pass
         finally:
             os.close(ours)
-        return process.wait(timeout=60), shown.decode()
+        return process.wait(timeout=200), shown.decode()

@@ -70,7 +70,7 @@ def killed_when(condition: Callable[[], object], folder: Path, environ: dict[str
     """A run in a process of its own that is killed at the moment; the block is what comes after it."""
     command = [sys.executable, "-m", "jobs", "run", "--input", "tickets.json"]
     with subprocess.Popen(command, cwd=folder, env=environ, stderr=subprocess.DEVNULL) as process:
-        wait_until(lambda: condition() or process.poll() is not None, 60)
+        wait_until(lambda: condition() or process.poll() is not None)
         assert process.poll() is None, "the run ended too soon"
         process.kill()
     with database.opened(f"sqlite:///{folder}/data/tickets.db") as record, record.write() as session:
@@ -86,7 +86,7 @@ def test_a_run_that_is_killed_while_the_model_answers_asks_again_for_nothing_it_
 
     def respond(request: Request) -> Answer:
         if len(answered) >= 5 and not hangs.is_set():
-            hangs.wait(30)
+            hangs.wait(120)
         answered[request.body.decode()] += 1
         return llm.proposal(llm.labels(request)[0])
 
@@ -210,6 +210,6 @@ def test_a_digest_that_a_running_stack_is_sending_is_waited_for(
     assert ours.is_alive()
     with record.write() as session:
         digests.mark(session, 1, "sent", now(), sent_at=now())
-    ours.join(20)
+    ours.join(120)
     assert not ours.is_alive()
     assert mail_server.messages == []

@@ -25,7 +25,7 @@ from tests.peers import llm
 from tests.peers.http import Peer, free_port
 
 ROLES = {"web": "gunicorn", "worker": "jobs worker classify", "scheduler": "jobs scheduler", "redis": "valkey-server"}
-PATIENCE = 45.0
+PATIENCE = 120.0
 
 
 class Stack:
@@ -87,7 +87,7 @@ def up(folder: Path, environ: dict[str, str]) -> Iterator[Stack]:
     finally:
         stack.process.terminate()
         try:
-            stack.process.wait(30)
+            stack.process.wait(60)
         finally:
             stack.process.kill()
             stack.process.wait()
@@ -144,13 +144,13 @@ def test_the_stack_starts_mends_itself_and_stops_without_a_trace(tmp_path: Path,
 
         ever |= stack.everyone()
         stack.process.send_signal(signal.SIGTERM)
-        assert stack.process.wait(15) == 0, stack.printed()
+        assert stack.process.wait(60) == 0, stack.printed()
         wait_until(lambda: not ever & set(_parents()))
         assert secret not in stack.printed()
 
     with up(tmp_path, environ) as stack:
         stack.process.send_signal(signal.SIGINT)
-        assert stack.process.wait(15) == 0, stack.printed()
+        assert stack.process.wait(60) == 0, stack.printed()
         assert "/sign-in/" not in stack.printed()
 
 
