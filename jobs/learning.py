@@ -39,7 +39,7 @@ def refresh(record: Record, engine: Engine, catalog: Catalog) -> None:
         if model[1] or _adopted:
             taker = engine if isinstance(engine, LocalEngine) else for_catalog(catalog)
             if model != _adopted.get(taker):
-                taker.adopt(_linear(session, catalog, model[1]))
+                taker.adopt(_linear(session, catalog, model[1]), linear_models.trained_to(session, model[1]))
                 _adopted[taker] = model
 
 

@@ -28,6 +28,11 @@ def weights(session: Session, model_id: int) -> bytes | None:
     return session.scalar(select(LinearModel.weights).where(LinearModel.id == model_id))
 
 
+def trained_to(session: Session, model_id: int | None) -> int:
+    """The id of the newest example that the model has seen; 0 without a model."""
+    return session.scalar(select(LinearModel.known_newest).where(LinearModel.id == model_id)) or 0
+
+
 def forget_all(session: Session) -> None:
     """Drop every model, because what it was trained with must not live on in it; the next training starts afresh."""
     session.execute(delete(LinearModel))

@@ -46,10 +46,12 @@ class Keeper(local.LocalEngine):
     def __init__(self, catalog: Catalog) -> None:
         super().__init__(catalog)
         self.adopted: list[Linear | None] = []
+        self.trained_to: list[int] = []
 
-    def adopt(self, linear: Linear | None) -> None:
-        super().adopt(linear)
+    def adopt(self, linear: Linear | None, trained_to: int = 0) -> None:
+        super().adopt(linear, trained_to)
         self.adopted.append(linear)
+        self.trained_to.append(trained_to)
 
 
 def _statements(work: Callable[[], object]) -> list[str]:
@@ -157,6 +159,7 @@ def test_the_local_engine_adopts_the_model_in_force_and_lets_it_go(record: Recor
     adopted, let_go = engine.adopted
     assert adopted is not None
     assert set(adopted.labels) == set(LABELS)
+    assert engine.trained_to == [1, 0]
     assert let_go is None
 
 

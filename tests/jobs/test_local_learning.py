@@ -170,6 +170,15 @@ def test_a_reviewed_repeat_wins_over_the_linear_model(engine: LocalEngine) -> No
     assert engine.propose(VPN).label == "Wi-Fi"
 
 
+def test_what_the_model_was_trained_with_wins_only_where_it_is_nearly_the_same(engine: LocalEngine) -> None:
+    engine.learn([example(7, VPN, "Network", "Wi-Fi")])
+    alike = TicketText("vpn", "Anna says that her vpn client stopped on Monday, and the icon is grey")
+    for trained_to, label in ((6, "Wi-Fi"), (7, "Mouse")):
+        engine.adopt(words({("Hardware", "Mouse"): 0.8, ("Network", "VPN"): 0.2}), trained_to)
+        assert engine.propose(alike).label == label
+        assert engine.propose(VPN).label == "Wi-Fi"
+
+
 def test_a_linear_model_leaves_entries_to_the_engine_that_it_has_never_seen(engine: LocalEngine) -> None:
     engine.adopt(words({("Hardware", "Mouse"): 0.9, ("Gone", "Gone"): 0.1}))
     assert engine.propose(VPN).label == "VPN"

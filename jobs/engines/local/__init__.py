@@ -20,7 +20,7 @@ from jobs.engines.local.confidence import fitted
 from jobs.engines.local.encoder import MODEL, Vectors, encode
 from jobs.engines.local.entries import entries
 from jobs.engines.local.likeness import Likeness
-from jobs.engines.local.memory import REPEAT, Memory
+from jobs.engines.local.memory import REPEAT, VERBATIM, Memory
 from jobs.engines.local.ngrams import Scores
 from receiver.catalog import Catalog
 
@@ -59,6 +59,7 @@ class LocalEngine:
         self._learning = threading.Lock()
         self._memory = Memory()
         self._linear: Linear | None = None
+        self._trained_to = 0
 
     def propose(self, ticket: TicketText) -> Proposal:
         """The most similar entry, or that of a reviewed ticket which this one repeats, or the linear model's.
@@ -103,13 +104,17 @@ class LocalEngine:
             return []
         return [example for _, example in memory.nearest(encode([reading.evidence(ticket)])[0], count)]
 
-    def adopt(self, linear: Linear | None) -> None:
-        """From now on the linear model decides what repeats no reviewed ticket; None puts it off again."""
-        self._linear = linear
+    def adopt(self, linear: Linear | None, trained_to: int = 0) -> None:
+        """From now on the linear model decides what repeats no reviewed ticket; None puts it off again.
+
+        `trained_to` is the id of the newest example that it has seen.
+        """
+        self._linear, self._trained_to = linear, trained_to
 
     def _repeated(self, memory: Memory, vector: Vectors) -> tuple[int, float] | None:
         for likeness, example in memory.nearest(vector, 1):
-            if likeness >= REPEAT:
+            is_in_model = self._linear is not None and example.id <= self._trained_to
+            if likeness >= (VERBATIM if is_in_model else REPEAT):
                 return self._places[example.category, example.request_type], min(1.0, likeness)
         return None
 
