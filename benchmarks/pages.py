@@ -25,6 +25,7 @@ Times = tuple[float, float]
 PAGES = (
     "/", "/tickets", "/tickets?status=needs_review", "/tickets?status=failed", "/tickets?source=jira-service",
     "/tickets?category=Security", "/tickets?request_type=VPN+Connection+Issue&status=classified", "/tickets?q=vpn",
+    "/tickets?q=password&order=best", "/tickets?q=the+is+and+to&order=best",
     "/tickets?q=authenticator+empty", "/tickets?q=password&status=needs_review", "/tickets?q=REQ-424242",
     "/tickets?q=priya.raman", f"/tickets/{TICKETS - 4001}", "/review", "/jobs", "/deliveries",
     "/deliveries?status=quarantined", "/deliveries?source=zendesk-desk&status=partial", "/deliveries?conflict=1",

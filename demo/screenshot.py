@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 from PIL import Image
@@ -23,7 +24,8 @@ from receiver.settings import Settings
 
 _CHROMIUM = "/usr/bin/chromium"
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
-_DESK, _PHONE, _TALLEST = (1280, 900), (390, 844), 1100
+_DESK, _PHONE, _TALLEST = (1280, 900), (390, 844), 1000
+_COLOURS = 56
 _OPENED = {"tickets": "ticket", "deliveries": "delivery", "digests": "digest", "sources": "source"}
 _LOOKS: tuple[tuple[str, tuple[int, int], str, tuple[str, ...]], ...] = (
     ("light", _DESK, "light", ()),
@@ -113,9 +115,18 @@ def _photograph(page: Page, path: Path, *, grows: bool = False) -> None:
         tall = min(page.evaluate("document.documentElement.scrollHeight"), _TALLEST)
         page.set_viewport_size({"width": size["width"], "height": tall})
     page.wait_for_timeout(400)  # Charts are drawn once their scripts have run; an open stream never lets a page idle.
-    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    picture.quantize(96, dither=Image.Dither.NONE).save(path, optimize=True)
+    _in_few_colours(Image.open(io.BytesIO(page.screenshot())).convert("RGB")).save(path, optimize=True)
     page.set_viewport_size(size)
+
+
+def _in_few_colours(picture: Image.Image) -> Image.Image:
+    """The same with a palette: the commonest colours as they are, and others so that the rare ones are near one too."""
+    counts: Any = picture.getcolors(picture.width * picture.height)
+    commonest = sorted(counts, reverse=True)[:_COLOURS]
+    spread = picture.quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([part for _, colour in commonest for part in colour] + spread[: 3 * _COLOURS])
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from receiver.dashboard.formats import words
 from receiver.record import lists, tallies
 from receiver.record.lists import Wanted
 from receiver.record.models import TICKET_STATES
+from receiver.record.words import RANKED, can_rank
 
 blueprint = Blueprint("tickets_pages", __name__, url_prefix="/tickets")
 
@@ -24,7 +25,12 @@ PAGE = 50
 MOST_SELECTED = 200
 _TEXTS = ("q", "category", "request_type", "source", "requester_email")
 SINCE = {"1d": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days"}
-SORTED = {lists.NEWEST: "newest first", lists.OLDEST: "oldest first", lists.DUE: "due soonest"}
+SORTED = {
+    lists.NEWEST: "newest first",
+    lists.OLDEST: "oldest first",
+    lists.DUE: "due soonest",
+    lists.BEST: "best match first",
+}
 PROMISES = {sla.AT_RISK: "at risk", sla.BREACHED: "breached"}
 
 
@@ -35,7 +41,7 @@ def tickets_page() -> ResponseReturnValue:
     wanted, entries = wanted_of_url(moment), kinds()
     with current_app.extensions["record"].read() as session:
         found = lists.page(session, wanted, PAGE, moment, whole(request.args.get("after", "")))
-        total = _total(session, wanted)
+        total, orders = _total(session, wanted), _orders(session, wanted)
     return render_template(
         "tickets.html",
         found=found,
@@ -43,10 +49,11 @@ def tickets_page() -> ResponseReturnValue:
         total=total,
         moment=moment,
         kinds=entries,
-        options=_options(entries),
+        options=_options(entries) | {"order": [(name, SORTED[name]) for name in orders]},
         threshold=current_app.extensions["settings"].review_threshold,
         link=_link,
         looked_at=lists.LOOKED_AT,
+        ranked=RANKED,
         full=PAGE,
         export_limit=export.LIMIT,
     )
@@ -59,9 +66,15 @@ def _options(entries: dict[str, list[RequestType]]) -> dict[str, list[tuple[str,
         "category": [(name, name) for name in entries],
         "source": [(name, name) for name in sorted(current_app.extensions["sources"])],
         "since": list(SINCE.items()),
-        "order": list(SORTED.items()),
         "sla": list(PROMISES.items()),
     }
+
+
+def _orders(session: Session, wanted: Wanted) -> list[str]:
+    """The orders that this list can have."""
+    if not wanted.q:
+        return [lists.NEWEST, lists.OLDEST, lists.DUE]
+    return [lists.NEWEST, *([lists.BEST] if can_rank(session, wanted.q) else []), lists.OLDEST]
 
 
 @blueprint.get("/export.csv")

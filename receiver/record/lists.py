@@ -13,7 +13,7 @@ from receiver.record import tickets, words
 from receiver.record.models import NEEDS_REVIEW, Ticket
 from receiver.record.tickets import Pair
 
-NEWEST, OLDEST, DUE = ORDERS = ("newest", "oldest", "due")
+NEWEST, OLDEST, DUE, BEST = ORDERS = ("newest", "oldest", "due", "best")
 LOOKED_AT = 10_000
 _AT_ONCE = 500
 
@@ -45,15 +45,22 @@ class Wanted:
 class Page:
     """Up to so many tickets with their classifications; `after` is where the next page begins, None on the last.
 
-    A page that is not full and has a next one has looked at LOOKED_AT tickets, and more may match beyond.
+    A page that is not full and has a next one has looked at LOOKED_AT tickets, and more may match beyond. Where it is
+    `cut`, only the newest words.RANKED tickets with the words were ranked.
     """
 
     pairs: list[Pair]
     after: int | None
+    cut: bool = False
 
 
 def page(session: Session, wanted: Wanted, limit: int, now: datetime, after: int | None = None) -> Page:
-    """The `limit` tickets that come behind the ticket `after`, or the first ones."""
+    """The `limit` tickets that come behind the ticket `after`, or the first ones.
+
+    The best match first is an order only of what `words.can_rank`; anything else is the newest first then.
+    """
+    if wanted.order == BEST and words.can_rank(session, wanted.q):
+        return _best_page(session, wanted, limit, now, after)
     candidates, rest = _plan(session, wanted, now, after)
     found: list[int] = []
     looked_at, last = 0, None
@@ -65,6 +72,15 @@ def page(session: Session, wanted: Wanted, limit: int, now: datetime, after: int
             if len(found) > limit:
                 return Page(_pairs(session, found[:limit]), found[limit - 1])
     return Page(_pairs(session, found), last if looked_at == LOOKED_AT else None)
+
+
+def _best_page(session: Session, wanted: Wanted, limit: int, now: datetime, after: int | None) -> Page:
+    ids = words.best(session, wanted.q)
+    cut = len(ids) == words.RANKED
+    behind = ids if after is None else ids[ids.index(after) + 1 :] if after in ids else []
+    rest = [*_promised(wanted.sla, now), *_since(wanted.since), *_equal(wanted.exact)]
+    found = _kept(session, behind, rest)
+    return Page(_pairs(session, found[:limit]), found[limit - 1] if len(found) > limit else None, cut)
 
 
 def _kept(session: Session, ids: Sequence[int], rest: Sequence[ColumnElement[bool]]) -> Sequence[int]:

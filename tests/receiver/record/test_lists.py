@@ -9,9 +9,11 @@ import pytest
 from receiver.clock import now
 from receiver.record import lists, words
 from receiver.record.database import Record
-from receiver.record.lists import DUE, OLDEST, Wanted
+from receiver.record.lists import BEST, DUE, OLDEST, Wanted
 from receiver.record.models import Ticket
 from tests.factories import deliver, due_ticket, incoming, settle
+
+WELL = Wanted(q="vpn", order=BEST)
 
 
 def _page(record: Record, wanted: Wanted, limit: int = 50, after: int | None = None) -> lists.Page:
@@ -140,7 +142,7 @@ def test_at_risk_is_what_has_used_three_quarters_of_its_time(record: Record) -> 
         assert _names(_page(record, Wanted(sla="at_risk", order=order))) == ["at risk"]
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted(order=OLDEST), Wanted(order=DUE), Wanted(q="vpn")])
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted(order=OLDEST), Wanted(order=DUE), Wanted(q="vpn"), WELL])
 def test_pages_are_one_list_cut_in_pieces(record: Record, wanted: Wanted) -> None:
     same = now() + timedelta(hours=1)
     for number in range(7):
@@ -165,6 +167,29 @@ def test_what_is_far_away_is_found_by_going_on(record: Record, monkeypatch: pyte
     first = _page(record, wanted)
     assert (first.pairs, first.after is None) == ([], False)
     assert _names(_page(record, wanted, after=first.after)) == ["far"]
+
+
+def test_the_best_match_has_the_words_in_its_subject(record: Record) -> None:
+    for name, subject, text in (
+        ("id", "no", "nothing"),
+        ("subject", "The badge reader", "is dark."),
+        ("text", "No entry", "My badge is refused. " * 3),
+        ("newest", "Help", "Where is a badge?"),
+    ):
+        settle(record, due_ticket(record, external_id=f"{name} badge" if name == "id" else name,
+                                  short_description=subject, long_description=text))  # fmt: skip
+    assert _found(record, "badge") == ["newest", "text", "subject", "id badge"]
+    assert _found(record, "badge", order=BEST)[:2] == ["id badge", "subject"]
+    assert _found(record, "badge", order=BEST, status="failed") == []
+
+
+def test_only_the_newest_are_ranked_and_many_words_are_not(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(words, "RANKED", 2)
+    deliver(record, *(incoming(external_id=str(number)) for number in range(3)))
+    page = _page(record, Wanted(q="vpn", order=BEST))
+    assert (sorted(_names(page)), page.cut, page.after) == (["1", "2"], True, None)
+    many = _page(record, Wanted(q="VPN does not connect VPN does not", order=BEST))
+    assert (_names(many), many.cut) == (["2", "1", "0"], False)
 
 
 def test_a_question_is_bounded() -> None:

@@ -286,6 +286,7 @@ WORK: dict[str, Callable[[Session], object]] = {
     "tickets of a source": lambda session: tickets.page(session, {"source": "standard"}, 20, before=200),
     "failed tickets": lambda session: tickets.page(session, {"status": "failed"}, 20),
     "search": lambda session: lists.page(session, Wanted(q="vpn connec"), 20, now()),
+    "best match": lambda session: lists.page(session, Wanted(q="vpn", order=lists.BEST), 20, now()),
     "search in a source": lambda session: lists.page(session, Wanted(q="vpn", source="standard"), 20, now()),
     "received since": lambda session: lists.page(session, Wanted(since=now() - timedelta(hours=1)), 20, now()),
     "what is due next": lambda session: lists.page(session, Wanted(order=lists.DUE), 20, now()),
