@@ -24,6 +24,15 @@ from urllib3.util.connection import create_connection
 
 MAX_ANSWER = 10_000_000
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052, section 2.1
+# What Python, or an older one, takes for global. https://www.iana.org/assignments/iana-ipv4-special-registry
+_SPECIAL = (
+    ipaddress.ip_network("168.63.129.16/32"),  # Where Azure answers its virtual machines, certificates included.
+    ipaddress.ip_network("192.0.0.0/24"),  # RFC 6890; Oracle's clouds keep metadata there.
+    ipaddress.ip_network("192.88.99.0/24"),  # RFC 7526
+    ipaddress.ip_network("3fff::/20"),  # RFC 9637
+    ipaddress.ip_network("5f00::/16"),  # RFC 9602
+    ipaddress.ip_network("64:ff9b:1::/48"),  # RFC 8215
+)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -95,7 +104,8 @@ def _plain(address: Address) -> Address:
 def _is_public(address: Address) -> bool:
     # Site-local addresses (fec0::/10) count as global in Python, though RFC 3879 only took away their name.
     local = address.is_link_local or (address.version == 6 and address.is_site_local)
-    return address.is_global and not (address.is_multicast or address.is_reserved or local)
+    special = any(address in network for network in _SPECIAL if network.version == address.version)
+    return address.is_global and not (address.is_multicast or address.is_reserved or local or special)
 
 
 def _is_never_own(address: Address) -> bool:

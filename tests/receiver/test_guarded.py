@@ -62,7 +62,8 @@ def test_no_spelling_of_loopback_is_reached(peer: Peer, resolver: list[str], hos
 @pytest.mark.parametrize(
     "host",
     ["169.254.169.254", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "224.0.0.1", "240.0.0.1", "[fe80::1]",
-     "[fd00::1]", "[ff02::1]", "[2002:7f00:1::]", "[64:ff9b::7f00:1]", "[::]", "[fec0::1]", "198.18.0.1"],
+     "[fd00::1]", "[ff02::1]", "[2002:7f00:1::]", "[64:ff9b::7f00:1]", "[::]", "[fec0::1]", "198.18.0.1",
+     "168.63.129.16", "192.0.0.192", "192.88.99.1", "[3fff::1]", "[5f00::1]", "[64:ff9b:1::7f00:1]"],
 )  # fmt: skip
 def test_no_address_that_is_not_public_is_tried(host: str) -> None:
     with pytest.raises(AddressRefusedError):
