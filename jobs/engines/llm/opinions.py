@@ -1,6 +1,7 @@
 """The local engine's second opinions, which cost more than all the rest of a ticket that a model answers."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as LateError
 
 from jobs.engines import Proposal, TicketText, local
@@ -10,12 +11,12 @@ _SECONDS = 2.0
 
 
 class Opinions:
-    """Forms opinions one after the other, in a thread of their own."""
+    """Forms opinions one after the other, beside what waits for the model."""
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        # One thread: the local engine uses one core, and the model's answer takes longer than many of its opinions.
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="opinion")
+        # The local engine uses one core, and the model's answer takes longer than many of its opinions.
+        self._turn = threading.Lock()
         self._latest: Future[Proposal] | None = None
 
     def begin(self, ticket: TicketText) -> Future[Proposal] | None:
@@ -40,4 +41,17 @@ class Opinions:
             return None
 
     def _form(self, ticket: TicketText) -> Future[Proposal]:
-        return self._pool.submit(lambda: local.for_catalog(self._catalog).propose(ticket))
+        opinion: Future[Proposal] = Future()
+        # No pool: its threads would keep a run that is done from ending, until the engine is built that nobody needs.
+        threading.Thread(target=self._fill, args=(opinion, ticket), name="opinion", daemon=True).start()
+        return opinion
+
+    def _fill(self, opinion: Future[Proposal], ticket: TicketText) -> None:
+        with self._turn:
+            if not opinion.set_running_or_notify_cancel():
+                return
+            try:
+                opinion.set_result(local.for_catalog(self._catalog).propose(ticket))
+            except Exception as error:
+                opinion.set_exception(error)
+                raise
