@@ -6,7 +6,7 @@ A pair is what a person chose and what an engine answered; a scored answer is it
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import pi, sqrt
 from statistics import fmean
 
 Pair = tuple[str, str]
@@ -83,11 +83,24 @@ def reliability(scored: Iterable[Scored]) -> list[Bin]:
     """The answers by tenths of confidence, those without any left out."""
     bins: dict[int, list[Scored]] = defaultdict(list)
     for answer in scored:
-        bins[min(_BINS - 1, int(answer[0] * _BINS))].append(answer)
+        bins[_bin(answer[0])].append(answer)
     return [
         Bin(len(members), fmean(sure for sure, _ in members), fmean(is_right for _, is_right in members))
         for _, members in sorted(bins.items())
     ]
+
+
+def _bin(sure: float) -> int:
+    return min(_BINS - 1, int(sure * _BINS))
+
+
+def chance_error(scored: Sequence[Scored]) -> float:
+    """The calibration error that confidences as honest as can be would show on average, because answers are so few."""
+    variances: dict[int, float] = defaultdict(float)
+    for sure, _ in scored:
+        variances[_bin(sure)] += sure * (1 - sure)
+    # The mean distance of a sum of so many coin flips from what is expected of it (de Moivre 1738).
+    return sum(sqrt(2 / pi * variance) for variance in variances.values()) / len(scored)
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:

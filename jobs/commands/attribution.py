@@ -66,5 +66,5 @@ def evaluate(config: Settings, file: Path, engine_name: str | None, learn: int |
     if not outcomes:
         log.error("The evaluation failed: no ticket was answered")
         sys.exit(FAILED)
-    measured = figures.measure(outcomes, engine, unanswered.total())
+    measured = figures.measure(outcomes, engine, config.review_threshold, unanswered.total())
     click.echo(json.dumps(measured, ensure_ascii=False) if as_json else report.describe(measured))

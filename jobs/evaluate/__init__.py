@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from jobs import pull
 from jobs.decide import decide
@@ -15,26 +16,42 @@ from jobs.evaluate.figures import Labelled, Outcome
 from jobs.pull import PullError
 from receiver.catalog import Catalog
 from receiver.record import database
+from receiver.record.reviews import near
 from receiver.settings import Settings
 
 LEARNING_ROUNDS = 10
 
 
+_SHAPE = (
+    'evaluate reads a .jsonl file, one ticket a line: {"short_description": "...", "long_description": "...", '
+    '"category": "...", "request_type": "..."}'
+)
+
+
 def load(path: Path, catalog: Catalog) -> list[Labelled]:
     """The labelled tickets of a .jsonl file. Raises PullError, which names the ticket whose label is no entry."""
-    labelled = []
-    for number, item in enumerate(pull.from_file(path).items, start=1):
-        label = (str(item.get("category")), str(item.get("request_type")))
-        if catalog.find(*label) is None:
-            raise PullError(
-                f"{path.name}, ticket {number}: {' / '.join(label)} is not in the catalog; correct category and "
-                "request_type, or set SERVICE_CATALOG_URL to the catalog that the tickets were labelled with"
-            )
-        text = TicketText(str(item.get("short_description") or ""), str(item.get("long_description") or ""))
-        labelled.append(Labelled(number, text, label))
+    if path.suffix.lower() not in (".jsonl", ".json"):
+        raise PullError(f"{path.name} is another kind of file; {_SHAPE}")
+    labelled = [_labelled(path, number, item) for number, item in enumerate(pull.from_file(path).items, start=1)]
     if not labelled:
-        raise PullError(f"{path.name} holds no tickets")
+        raise PullError(f"{path.name} holds no tickets; {_SHAPE}")
+    strange = [ticket for ticket in labelled if catalog.find(*ticket.label) is None]
+    if strange:
+        raise PullError(
+            f"{path.name}, ticket {strange[0].number}: {' / '.join(strange[0].label)} is not in the catalog. "
+            f"{near(catalog, strange[0].label)} So it is with {len(strange)} of {len(labelled)} tickets; correct their "
+            "category and request_type, or set SERVICE_CATALOG_URL to the catalog that they were labelled with"
+        )
     return labelled
+
+
+def _labelled(path: Path, number: int, item: Any) -> Labelled:
+    fields = item if isinstance(item, dict) else {}
+    missing = [name for name in ("category", "request_type") if not fields.get(name)]
+    if missing:
+        raise PullError(f"{path.name}, ticket {number} has no {' and no '.join(missing)}; {_SHAPE}")
+    text = TicketText(str(fields.get("short_description") or ""), str(fields.get("long_description") or ""))
+    return Labelled(number, text, (str(fields["category"]), str(fields["request_type"])))
 
 
 @contextmanager

@@ -46,10 +46,11 @@ class Outcome:
         return self.is_right or bool(also & set(self.proposal.alternatives[:2]))
 
 
-def measure(outcomes: Sequence[Outcome], engine: Engine, unanswered: int = 0) -> dict[str, Any]:
+def measure(outcomes: Sequence[Outcome], engine: Engine, threshold: float, unanswered: int = 0) -> dict[str, Any]:
     """The figures: shares between 0 and 1, `latency_ms` a ticket, costs in the price table's currency.
 
-    They are of the outcomes, at least one; `unanswered` is how many attributions came to none.
+    They are of the outcomes, at least one; `unanswered` is how many attributions came to none. Below the `threshold` a
+    person would look at them.
     """
     latencies = [outcome.latency_ms for outcome in outcomes]
     cuts = quantiles(latencies, n=20, method="inclusive") if len(latencies) > 1 else latencies * 19
@@ -65,9 +66,10 @@ def measure(outcomes: Sequence[Outcome], engine: Engine, unanswered: int = 0) ->
         "model": engine.model,
         "category": _scores(categories, tickets),
         "request_type": _scores(types, tickets) | {"top_3_accuracy": fmean(o.is_in_top_3 for o in outcomes)},
-        "coverage_at_2_percent_error": figures.coverage(scored, 0.02).share,
-        "coverage_at_5_percent_error": figures.coverage(scored, 0.05).share,
+        **_coverage(scored),
+        "automatic": _automatic(outcomes, threshold),
         "ece": figures.calibration_error(figures.reliability(scored)),
+        "ece_by_chance": figures.chance_error(scored),
         "agreement": agreement(outcomes),
         "latency_ms": {"p50": round(cuts[9], 1), "p95": round(cuts[18], 1)},
         "tokens_per_1000": {
@@ -76,6 +78,23 @@ def measure(outcomes: Sequence[Outcome], engine: Engine, unanswered: int = 0) ->
         },
         "cost_per_1000": round(fmean(outcome.proposal.cost_micros for outcome in outcomes) / 1000, 6),
     }
+
+
+def _coverage(scored: Sequence[figures.Scored]) -> dict[str, float | None]:
+    found = {percent: figures.coverage(scored, percent / 100) for percent in (2, 5)}
+    shares = {f"coverage_at_{percent}_percent_error": coverage.share for percent, coverage in found.items()}
+    return shares | {f"confidence_at_{percent}_percent_error": coverage.least for percent, coverage in found.items()}
+
+
+def _automatic(outcomes: Sequence[Outcome], threshold: float) -> dict[str, float | None]:
+    """What would go through unseen under the threshold, and how much of that would be wrong."""
+    through = [
+        outcome
+        for outcome in outcomes
+        if outcome.decision.confidence >= threshold and outcome.decision.review_reason is None
+    ]
+    error = fmean(not outcome.is_right for outcome in through) if through else None
+    return {"threshold": threshold, "share": len(through) / len(outcomes), "error": error}
 
 
 def _scores(pairs: Sequence[tuple[str, str]], tickets: int) -> dict[str, Any]:

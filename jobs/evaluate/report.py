@@ -26,9 +26,21 @@ def _summary(figures: dict[str, Any]) -> Iterator[str]:
         )
     yield f"{'top 3':<14}{figures['request_type']['top_3_accuracy']:.3f} have the right request type among three"
     for percent in (2, 5):
-        share = figures[f"coverage_at_{percent}_percent_error"]
-        yield f"{'coverage':<14}{share:.3f} of the tickets, the surest, at {percent} % error"
-    yield f"{'calibration':<14}{figures['ece']:.3f} expected error of the confidence"
+        share, least = (
+            figures[f"coverage_at_{percent}_percent_error"],
+            figures[f"confidence_at_{percent}_percent_error"],
+        )
+        those = "" if least is None else f": those with a confidence of {least:.2f} and more"
+        yield f"{'coverage':<14}{share:.3f} of the tickets at {percent} % error{those}"
+    through = figures["automatic"]
+    wrong = "" if through["error"] is None else f", and {through['error']:.3f} of those would be wrong"
+    yield (
+        f"{'automatic':<14}{through['share']:.3f} of the tickets at REVIEW_THRESHOLD {through['threshold']:g}{wrong}"
+    )
+    yield (
+        f"{'calibration':<14}{figures['ece']:.3f} expected error of the confidence; "
+        f"{figures['ece_by_chance']:.3f} of it would be chance, with so few"
+    )
     if figures["agreement"] is not None:
         yield f"{'agreement':<14}{figures['agreement']:.3f} are what the local engine says too"
     latency, tokens, cost = figures["latency_ms"], figures["tokens_per_1000"], figures["cost_per_1000"]

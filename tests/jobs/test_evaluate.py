@@ -59,10 +59,11 @@ def test_the_figures_of_the_contract_stand_alone_on_standard_output(labelled: Pa
     for key in ("category", "request_type"):
         assert {"accuracy", "macro_f1", "interval_95", "per_class", "confusion"} <= set(figures[key])
     assert {"p50", "p95"} == set(figures["latency_ms"])
-    promised = {"coverage_at_5_percent_error", "coverage_at_2_percent_error", "ece", "agreement", "cost_per_1000"}
+    promised = {"coverage_at_5_percent_error", "coverage_at_2_percent_error", "ece", "ece_by_chance", "agreement"}
     assert promised <= set(figures)
     assert figures["request_type"]["accuracy"] == 1.0
     assert figures["agreement"] is None
+    assert figures["cost_per_1000"] == 0
 
 
 def test_the_table_names_every_class(labelled: Path) -> None:
@@ -90,6 +91,33 @@ def test_a_label_that_is_no_entry_is_named_with_its_ticket(labelled: Path, tmp_p
     assert "secret words" not in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "written", "said"),
+    [
+        ("empty.jsonl", "", "empty.jsonl holds no tickets; evaluate reads a .jsonl file"),
+        (
+            "bare.jsonl",
+            '{"id": 1, "short_description": "secret words"}',
+            "ticket 1 has no category and no request_type",
+        ),
+        ("half.jsonl", '{"id": 1, "category": "Network"}', "ticket 1 has no request_type"),
+        ("list.jsonl", '["secret words"]', "ticket 1 has no category"),
+        ("table.csv", "id,short_description", "table.csv is another kind of file; evaluate reads a .jsonl file"),
+        ("gone.jsonl", None, "cannot be read: No such file"),
+        ("near.jsonl", '{"category": "Network", "request_type": "WiFi"}', "Near it: Network / Wi-Fi"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_what_is_read(
+    labelled: Path, tmp_path: Path, name: str, written: str | None, said: str
+) -> None:
+    if written is not None:
+        (tmp_path / name).write_text(written)
+    refused = evaluate(tmp_path / name)
+    assert refused.exit_code == 1
+    assert said in refused.stderr
+    assert "secret words" not in refused.stderr
+
+
 def outcome(number: int, truth: str, found: str, confidence: float, **proposal: Any) -> Outcome:
     answer = Proposal(found, confidence, "", "e", "m", **proposal)
     labelled = Labelled(number, TicketText("", ""), (KINDS[truth].category, truth))
@@ -109,6 +137,7 @@ def test_classes_and_confusions_are_counted(engine: Engine) -> None:
             outcome(3, "Mouse", "VPN", 0.5, alternatives=("Wi-Fi", "Printer", "Mouse")),
         ],
         engine,
+        threshold=0.6,
     )
     vpn = figures["request_type"]["per_class"]["Network / VPN"]
     assert vpn == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "n": 2}
@@ -116,6 +145,11 @@ def test_classes_and_confusions_are_counted(engine: Engine) -> None:
     assert figures["category"]["confusion"] == {"Hardware": {"Network": 1}, "Network": {"Network": 2}}
     assert figures["request_type"]["top_3_accuracy"] == pytest.approx(2 / 3)
     assert figures["agreement"] == 0.5
+    assert figures["automatic"] == {"threshold": 0.6, "share": pytest.approx(1 / 3), "error": 0}
+    assert (figures["coverage_at_5_percent_error"], figures["confidence_at_5_percent_error"]) == (
+        pytest.approx(1 / 3),
+        0.9,
+    )
     assert figures["cost_per_1000"] == pytest.approx(0.666667)
     assert "Network / VPN <- Network / Wi-Fi 1" in describe(figures)
 
@@ -129,7 +163,7 @@ def test_the_interval_narrows_with_tickets_not_with_rounds(engine: Engine) -> No
     low, high = figures.wilson(0.5, 10)
     assert (round(low, 3), round(high, 3)) == (0.237, 0.763)
     repeated = [outcome(number % 10, "VPN", "VPN" if number % 2 else "Mouse", 0.5) for number in range(100)]
-    assert measure(repeated, engine)["request_type"]["interval_95"] == pytest.approx([low, high])
+    assert measure(repeated, engine, threshold=0.6)["request_type"]["interval_95"] == pytest.approx([low, high])
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The arithmetic of quality against slow definitions of the same."""
 
+import random
 from math import sqrt
+from statistics import fmean
 
 import pytest
 from hypothesis import given
@@ -69,3 +71,13 @@ def test_known_figures() -> None:
     low, high = figures.wilson(0.5, 10)
     assert (round(low, 3), round(high, 3)) == (0.237, 0.763)
     assert figures.calibration_error(figures.reliability([(0.95, True), (0.95, False)])) == pytest.approx(0.45)
+
+
+def test_the_error_of_chance_is_what_honest_confidences_show() -> None:
+    dice = random.Random(1)
+    sure = [dice.uniform(0.3, 1) for _ in range(100)]
+    shown = [
+        figures.calibration_error(figures.reliability([(one, dice.random() < one) for one in sure])) for _ in range(400)
+    ]
+    assert figures.chance_error([(one, True) for one in sure]) == pytest.approx(fmean(shown), rel=0.1)
+    assert figures.chance_error([(1.0, True), (0.0, False)]) == 0
