@@ -46,9 +46,6 @@ class Group:
 
         `size` is the number of tickets it is about. Raises what `work` raises, and what `Record.write` does.
         """
-        if self._record.path is None:  # A server lets many write at once, and syncs for them together.
-            with self._record.write() as session:
-                return work(session)
         part = _Part(work, size, asked=time.monotonic())
         with self._asking:  # In both, in the same order.
             self._waiting.append(part)

@@ -604,6 +604,7 @@ def _no_lock(path: Path) -> None:
     path.with_name(f"{path.name}.lock").mkdir()
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("spoil", [_junk, _no_tables, _a_folder, _gone, _no_lock])
 def test_while_the_record_cannot_be_used_the_sender_is_asked_to_come_back(
     client: FlaskClient, config: Settings, secret: str, spoil: Callable[[Path], None]
@@ -628,6 +629,7 @@ def _full_disk(free: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.sqlite
 def test_a_full_disk_loses_nothing_and_is_recovered_from(client: FlaskClient, record: Record, secret: str) -> None:
     assert client.post(STANDARD, **signed(secret, ticket_json(id="before"))).status_code == 200
     request = signed(secret, ticket_json(id="during", long_description="x" * 2 * MEGABYTE))
@@ -639,6 +641,7 @@ def test_a_full_disk_loses_nothing_and_is_recovered_from(client: FlaskClient, re
     assert [ticket.external_id for ticket in _all(record)] == ["before", "during"]
 
 
+@pytest.mark.sqlite
 def test_a_delivery_that_fails_half_way_leaves_nothing(
     client: FlaskClient, config: Settings, record: Record, secret: str
 ) -> None:

@@ -105,6 +105,7 @@ def test_large_parts_leave_others_a_turn_between_them(record: Record, pool: Thre
     assert len(commits) == 1 + 2
 
 
+@pytest.mark.sqlite
 def test_all_who_wait_for_a_stranger_give_up_together_and_nothing_of_theirs_comes_later(
     record: Record, pool: ThreadPoolExecutor
 ) -> None:
