@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -23,7 +24,12 @@ OPEN_BLUEPRINTS = {"webhooks", "health", "sign_in_pages", "api-docs"}
 SETTINGS = {field.name.upper() for field in fields(Settings)}
 
 
-def _imports(package: str) -> Iterator[tuple[Path, str]]:
+@cache
+def _imports(package: str) -> list[tuple[Path, str]]:
+    return list(_each_import(package))
+
+
+def _each_import(package: str) -> Iterator[tuple[Path, str]]:
     for path in sorted((ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):

@@ -43,7 +43,7 @@ def stack(environment: pytest.MonkeyPatch, model: Peer, mail_server: MailServer,
     for name, value in {
         "PORT": str(free_port()), "OPENAI_BASE_URL": f"{model.url}/v1", "SMTP_HOST": "127.0.0.1",
         "SMTP_PORT": str(mail_server.port), "SMTP_USE_TLS": "false", "FROM_EMAIL": "tickets@example.com",
-        "RECIPIENT_EMAIL": "boss@example.com, deputy@example.com", "PYTHONPATH": str(ROOT),
+        "RECIPIENT_EMAIL": "boss@example.com, deputy@example.com", "PYTHONPATH": str(ROOT), "WEB_WORKERS": "1",
     }.items():  # fmt: skip
         environment.setenv(name, value)
     config = settings.load()
@@ -52,7 +52,7 @@ def stack(environment: pytest.MonkeyPatch, model: Peer, mail_server: MailServer,
             wait_until(lambda: _ready(config), seconds=120)
             yield config
         finally:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)  # Ctrl-C
         assert process.wait(60) == 0
 
 
@@ -65,7 +65,7 @@ def _ready(config: Settings) -> bool:
 
 def _api(config: Settings, path: str, method: str = "GET") -> Any:
     headers = {"Authorization": f"Bearer {secrets.api_token(config)}"}
-    answer = requests.request(method, f"{config.url}/api/{path}", headers=headers, timeout=10)
+    answer = requests.request(method, f"{config.url}/api/{path}", headers=headers, timeout=60)
     assert answer.ok, answer.text
     return answer.json()
 
@@ -74,7 +74,7 @@ def _push(config: Settings, tickets: list[dict[str, str]], delivery_id: str) -> 
     body = json.dumps(tickets).encode()
     headers = signatures.sign_standard(secrets.webhook_secrets(config)[0], delivery_id, int(time.time()), body)
     answer = requests.post(
-        f"{config.url}/webhooks/standard/", body, headers=headers | {"Content-Type": "application/json"}, timeout=10
+        f"{config.url}/webhooks/standard/", body, headers=headers | {"Content-Type": "application/json"}, timeout=60
     )
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()

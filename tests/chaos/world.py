@@ -41,7 +41,7 @@ class World:
     def api(self, path: str, method: str = "GET") -> Any:
         """The answer of the API, as JSON."""
         headers = {"Authorization": f"Bearer {secrets.api_token(self.config)}"}
-        answer = requests.request(method, f"{self.config.url}/api/{path}", headers=headers, timeout=10)
+        answer = requests.request(method, f"{self.config.url}/api/{path}", headers=headers, timeout=60)
         answer.raise_for_status()
         return answer.json()
 

@@ -314,7 +314,7 @@ def test_an_endpoint_that_answers_or_thinks_gets_all_calls_at_once(
     if is_proven:
         engine.propose(TICKET)
     full = threading.Barrier(32)
-    model.respond = lambda request: good(request) if full.wait(10) >= 0 else Answer()
+    model.respond = lambda request: good(request) if full.wait(60) >= 0 else Answer()
     assert asked_at_once(engine, 32) == []
 
 

