@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo run test lint bench chaos screenshot pages clean
+.PHONY: demo run test lint bench chaos screenshots clean
 
 demo: .venv/installed
 	$(BIN)/python -m demo
@@ -18,10 +18,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-screenshot: .venv/installed-dev
-	$(BIN)/python -m demo.screenshot docs/overview.png
-
-pages: .venv/installed-dev
+screenshots: .venv/installed-dev
 	$(BIN)/python -m demo.screenshot docs/pages
 
 bench: .venv/installed-dev

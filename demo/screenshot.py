@@ -1,12 +1,12 @@
-"""Photograph the pages over a believable month: python -m demo.screenshot TARGET. Needs Debian's Chromium.
+"""Photograph the pages over a believable month: python -m demo.screenshot FOLDER. Needs Debian's Chromium.
 
-A TARGET that ends in .png becomes the README's picture of the overview; any other is a folder for every page, and for
-what its list opens, light and dark, and for three of them on a phone. docs/pages.md shows that folder.
+Every page, and of most lists what they open, light and dark, and three of them on a phone; docs/pages.md shows them.
 """
 
 import io
+import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,19 +45,15 @@ _SHOWN = {
 @click.option("--month", type=click.Path(path_type=Path), help="A folder that `python -m demo.month` has filled.")
 @click.option("--only", multiple=True, help="The name of a page; several are possible.")
 def main(target: Path, month: Path | None, only: tuple[str, ...]) -> None:
-    """Photograph the overview into TARGET.png, or every page into the folder TARGET."""
+    """Photograph every page into the folder TARGET."""
     folder = month or Path(tempfile.mkdtemp(prefix="ticket-attribution-month-"))
     if not (folder / "tickets.db").exists():
         fill(folder)
     with _stack(folder) as config, _browser() as browser:
-        if target.suffix == ".png":
-            with _window(browser, config, _DESK, "light") as context:
-                _photograph(context.pages[0], target)
-            return
         target.mkdir(parents=True, exist_ok=True)
         for look, size, scheme, names in _LOOKS:
             with _window(browser, config, size, scheme) as context:
-                _photograph_all(context.pages[0], target, look, only or names)
+                _photograph_all(context.pages[0], target, look, names, only)
 
 
 @contextmanager
@@ -92,26 +88,29 @@ def _window(browser: Browser, config: Settings, size: tuple[int, int], scheme: s
     context.close()
 
 
-def _photograph_all(page: Page, target: Path, look: str, only: tuple[str, ...]) -> None:
+def _photograph_all(page: Page, target: Path, look: str, names: tuple[str, ...], only: tuple[str, ...]) -> None:
     """Every page that the rail leads to, and of most lists the first thing that it opens; or those of these names."""
     links = page.locator(".rail li a").evaluate_all("links => links.map(link => link.getAttribute('href'))")
     for path in links:
         name = path.strip("/") or "overview"
-        opened_name = _OPENED.get(name, "")
-        if only and not {name, opened_name} & set(only):
-            continue
-        page.goto(path)
-        if not only or name in only:
-            _photograph(page, target / f"{name}-{look}.png", grows=look != "phone")
-        if opened_name and (not only or opened_name in only):
+        if _is_among(name, names, only):
+            page.goto(path)
+            _photograph(page, target / f"{name}-{look}.png")
+        if name in _OPENED and _is_among(_OPENED[name], names, only):
+            page.goto(path)
             page.goto(page.locator("a[data-open-row]").first.get_attribute("href") or path)
-            _photograph(page, target / f"{opened_name}-{look}.png", grows=look != "phone")
+            _photograph(page, target / f"{_OPENED[name]}-{look}.png")
 
 
-def _photograph(page: Page, path: Path, *, grows: bool = False) -> None:
-    """The window, as tall as the page where it `grows`, in no more colours than it has."""
+def _is_among(name: str, *choices: tuple[str, ...]) -> bool:
+    """Whether each of the choices that were made allows it."""
+    return all(name in choice for choice in choices if choice)
+
+
+def _photograph(page: Page, path: Path) -> None:
+    """The window, at a desk as tall as the page, in few colours."""
     size = page.viewport_size or {"width": _DESK[0], "height": _DESK[1]}
-    if grows:
+    if size["width"] == _DESK[0]:
         tall = min(page.evaluate("document.documentElement.scrollHeight"), _TALLEST)
         page.set_viewport_size({"width": size["width"], "height": tall})
     page.wait_for_timeout(400)  # Charts are drawn once their scripts have run; an open stream never lets a page idle.
@@ -122,11 +121,20 @@ def _photograph(page: Page, path: Path, *, grows: bool = False) -> None:
 def _in_few_colours(picture: Image.Image) -> Image.Image:
     """The same with a palette: the commonest colours as they are, and others so that the rare ones are near one too."""
     counts: Any = picture.getcolors(picture.width * picture.height)
-    commonest = sorted(counts, reverse=True)[:_COLOURS]
-    spread = picture.quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([part for _, colour in commonest for part in colour] + spread[: 3 * _COLOURS])
-    return picture.quantize(palette=palette, dither=Image.Dither.NONE)
+    commonest = [colour for _, colour in sorted(counts, reverse=True)[:_COLOURS]]
+    parts: Any = picture.quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE).getpalette()
+    spread = zip(*(parts[start : 3 * _COLOURS : 3] for start in range(3)), strict=True)
+    palette = list(dict.fromkeys([*commonest, *spread]))
+    nearest = {colour: min(range(len(palette)), key=_distance(colour, palette)) for _, colour in counts}
+    data = picture.tobytes()
+    pixels = zip(data[::3], data[1::3], data[2::3], strict=True)
+    found = Image.frombytes("P", picture.size, bytes(nearest[pixel] for pixel in pixels))
+    found.putpalette(bytes(itertools.chain.from_iterable(palette)))
+    return found
+
+
+def _distance(colour: Sequence[int], palette: Sequence[Sequence[int]]) -> Callable[[int], int]:
+    return lambda index: sum((mine - its) ** 2 for mine, its in zip(colour, palette[index], strict=True))
 
 
 if __name__ == "__main__":
