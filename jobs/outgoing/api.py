@@ -23,6 +23,11 @@ _NO_SUCH_TICKET = "the helpdesk's API has no ticket of this name"
 _LONGEST_PAUSE = 3600.0
 # Another attempt at the same request would be answered the same.
 _HOPELESS = {400, 404, 405, 410, 411, 413, 414, 415, 422}
+_ADVICE = {
+    400: "; it does not take what write_back says, so compare that with its fields",
+    404: "; it has no such ticket, or the url in api is another's",
+    422: "; it does not take what write_back says, so compare that with its fields",
+}
 _REFUSED, _SLOW_DOWN = {401, 403}, {429, 503}
 
 
@@ -139,7 +144,7 @@ def _refusal(response: requests.Response) -> CallError:
     if status in _REFUSED:
         return CallError(f"it answered {status}; check the token in api", status=status, pause=300, alarms=True)
     pause = 30 if status >= 500 or status < 400 else 0
-    return CallError(f"it answered {status}", status=status, pause=pause, alarms=status < 400)
+    return CallError(f"it answered {status}{_ADVICE.get(status, '')}", status=status, pause=pause, alarms=status < 400)
 
 
 def _credentials(helpdesk: Mapping[str, Any], api: Mapping[str, Any]) -> dict[str, str]:

@@ -161,6 +161,8 @@ def _fault(text: str, error: json.JSONDecodeError) -> str:
         return f"{where} (it is empty)"
     if text.lstrip()[:1] == "<":
         return f"{where} (it looks like XML or HTML; choose JSON in the helpdesk)"
+    if error.pos >= len(text.rstrip()):
+        return f"{where} (it ends there, so it may have been cut off on its way)"
     hint = next((hint for start, hint in _HINTS.items() if error.msg.startswith(start)), None)
     return f"{where} ({hint})" if hint else where
 

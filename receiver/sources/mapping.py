@@ -81,14 +81,18 @@ def _content(shape: Shape, document: Any, items: list[Any], headers: Mapping[str
 
 
 def _explained(shape: Shape, mapped: Sequence[Any], rejected: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rejected, with the place at which a field was looked for where there is nothing."""
+    """The rejected, with what to do about a field that is not there, and where it was looked for."""
     for fault in rejected:
         ticket, errors = mapped[fault["index"]], fault["errors"]
-        for name in errors.keys() & shape.fields.keys():
-            if name not in ticket:
-                where = shape.fields[name].path.text
-                errors[name] = [f"There is nothing at {where}; mend the helpdesk's template, or this source's fields."]
+        for name in errors.keys() - (ticket.keys() if isinstance(ticket, dict) else errors.keys()):
+            errors[name] = [_missing(shape.fields.get(name))]
     return rejected
+
+
+def _missing(path: FieldPath | None) -> str:
+    if path is None:
+        return "It is missing; send it, or say under fields in SOURCES_FILE where it stands."
+    return f"There is nothing at {path.path.text}; mend the helpdesk's template, or this source's fields."
 
 
 def _name(names: Names, document: Any, item: Any, headers: Mapping[str, str]) -> str | None:

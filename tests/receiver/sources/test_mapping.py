@@ -145,3 +145,9 @@ def test_an_issue_without_its_repository_goes_by_its_number() -> None:
     named = event | {"repository": {"full_name": "acme/it"}}
     found = [_read("github", json.dumps(body).encode(), JSON).tickets[0].external_id for body in (event, named)]
     assert found == ["7", "acme/it#7"]
+
+
+def test_what_is_missing_and_what_was_cut_off_is_told_with_what_to_do() -> None:
+    (fault,) = _read("token", b'{"nr": "7", "short_description": "VPN"}', JSON).rejected
+    assert fault["errors"] == {"id": ["It is missing; send it, or say under fields in SOURCES_FILE where it stands."]}
+    assert "cut off on its way" in _read("servicenow", b'{"number": "INC1", "short_description": "VPN"', JSON).error
