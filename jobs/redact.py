@@ -8,12 +8,13 @@ from collections.abc import Callable
 _NAMES_OF = (
     r"(?<![^\W_])(?:pass(?:word|wort|wd|phrase|code)?|pwd?|kennwort|mot de passe|contraseña|senha|wachtwoord"
     r"|hasło|heslo|lösenord|adgangskode|salasana|jelszó|parola|пароль|密码|密碼|パスワード|비밀번호|secret|token|cookie|credential"
-    r"|(?:api|access|client|auth|private|account|recovery|wi-?fi|wlan|wpa\d?)[ _-]?(?:key|secret|schlüssel)|pin|otp)"
+    r"|(?:api|access|client|auth|private|account|recovery|wi-?fi|wlan|wpa\d?)[ _-]?(?:key|secret|schlüssel)"
+    r"|(?:recovery|backup)[ _-]codes?|pin|otp)"
 )
 _IS = r"(?:is|was|ist|war|lautet|est|es|é|è|jest|=)"
 _KEY = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
-    r"|(?<=Private-Lines: ).*?(?:Private-MAC: \w+|\Z)",
+    r"|\b(?:\d{6}-){7}\d{6}\b|(?<=Private-Lines: ).*?(?:Private-MAC: \w+|\Z)",
     re.S,
 )
 # How well-known keys begin: OpenAI, GitHub, GitLab, Slack, AWS, Google, Stripe, npm, Hugging Face, SendGrid, Vault,
