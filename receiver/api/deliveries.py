@@ -159,7 +159,7 @@ def replay_delivery(delivery_id: int) -> Replay:
 
 
 @blueprint.post("/deliveries/replay")
-@blueprint.takes(ReplaySelection, anyOf=_EITHER_KIND)
+@blueprint.takes(ReplaySelection, needed=True, anyOf=_EITHER_KIND)
 @blueprint.response(200, page_of(ReplayOut, "ReplayedPage"))
 @auth.needs(auth.OPERATOR)
 def replay_selection(selection: dict[str, Any]) -> dict[str, Any]:

@@ -26,10 +26,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         """A decorator: the operation may answer `status` for this reason, in the one shape of errors."""
         return self.alt_response(status, schema=ErrorOut, description=why)
 
-    def takes(self, schema: type[Schema], **rules: Any) -> Any:
-        """A decorator: the body is of this schema, within `rules` in JSON Schema, which marshmallow cannot describe."""
+    def takes(self, schema: type[Schema], *, needed: bool = False, **rules: Any) -> Any:
+        """A decorator: the body is of this schema, within `rules` in JSON Schema, which marshmallow cannot describe.
+
+        Where it is not `needed`, no body is as good as an empty object.
+        """
         described = {"content": {"application/json": {"schema": {"allOf": [schema], **rules}}}}
-        return lambda view: self.doc(requestBody=described)(self.arguments(schema)(view))
+        return lambda view: self.doc(requestBody=described)(self.arguments(schema, required=needed)(view))
 
 
 _ANY = {

@@ -151,6 +151,13 @@ def test_every_operation_names_its_errors_and_how_to_come_in(client: FlaskClient
                 assert content == {JSON: {"schema": {"$ref": "#/components/schemas/ErrorOut"}}}, (path, code)
 
 
+def test_a_body_that_may_be_left_out_is_described_so(client: FlaskClient, sent: Callable[..., TestResponse]) -> None:
+    for path, operations in client.get("/openapi.json").get_json()["paths"].items():
+        body = operations.get("post", {}).get("requestBody")
+        if path.startswith("/api/") and body and "{" not in path:
+            assert (sent("POST", path).status_code in (400, 422)) == body.get("required", False), path
+
+
 def test_every_list_is_paged_alike(client: FlaskClient) -> None:
     described = client.get("/openapi.json").get_json()
     for name in ("tickets", "deliveries", "digests"):
