@@ -51,7 +51,7 @@ def decide(proposal: Proposal, catalog: Catalog, threshold: float, stand_in_for:
 
 def _doubt(proposal: Proposal, second: RequestType | None, threshold: float, *, agreement: bool | None) -> str | None:
     if proposal.steers:
-        return "the ticket's text tries to tell the engine what to answer"
+        return "the ticket's text seems to tell the engine what to answer"
     if proposal.confidence < threshold:
         return "confidence is below the threshold"
     if agreement is False and second and proposal.confidence < max(threshold, SURE):
