@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
-from receiver.record.models import Alarm
+from receiver.record.models import Alarm, table_of
+
+_IS_UP = select(table_of(Alarm).columns.name).where(Alarm.name == bindparam("asked"))
 
 
 def sound(session: Session, name: str, message: str, now: datetime) -> bool:
@@ -20,8 +22,9 @@ def sound(session: Session, name: str, message: str, now: datetime) -> bool:
 
 
 def clear(session: Session, name: str) -> None:
-    """The cause of the alarm `name` is gone."""
-    session.execute(delete(Alarm).where(Alarm.name == name))
+    """The cause of the alarm `name` is gone; most often it is silent, and only looked at."""
+    if session.scalar(_IS_UP, {"asked": name}):
+        session.execute(delete(Alarm).where(Alarm.name == name))
 
 
 def current(session: Session) -> Sequence[Alarm]:

@@ -2,14 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import Executable, bindparam, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from receiver.record import errands, tallies
-from receiver.record.models import CLASSIFIED, NEEDS_REVIEW, Classification, Ticket
+from receiver.record.models import CLASSIFIED, NEEDS_REVIEW, Classification, Ticket, table_of
 from receiver.sla import Promise
 
 _is_settled = Ticket.status.in_([CLASSIFIED, NEEDS_REVIEW])
+_is_still_current = exists().where(Classification.id == bindparam("replaced_id"), Classification.current)
+
+# Built once, because every classification executes them.
+_SETTLE = update(table_of(Ticket)).where(Ticket.id == bindparam("settled_id")).returning(Ticket.source)
+_SAVE = _SETTLE.where(Ticket.lease == bindparam("held_lease"))
+_REPLACE = _SETTLE.where(_is_settled, Ticket.lease.is_(None), _is_still_current)
+_END = (
+    update(table_of(Classification))
+    .where(Classification.ticket_id == bindparam("settled_id"), Classification.current)
+    .values(current=False)
+)
+_INSERT = insert(table_of(Classification)).returning(Classification.id)
 
 
 def save(
@@ -24,7 +36,7 @@ def save(
     The helpdesk is told of it where its source is among `writes`; see `errands.plan_write_back`. False, and nothing is
     written, where `lease` is no longer the ticket's: it was changed or taken over meanwhile.
     """
-    return _settle(session, classification, promise, writes, Ticket.lease == lease)
+    return _settle(session, classification, promise, writes, _SAVE, held_lease=lease)
 
 
 def replace(
@@ -38,8 +50,7 @@ def replace(
 
     False, and nothing is written, where that one is no longer current, or the ticket was changed or reviewed since.
     """
-    still = select(Classification.id).where(Classification.id == replaced_id, Classification.current)
-    return _settle(session, classification, promise, writes, _is_settled, Ticket.lease.is_(None), still.exists())
+    return _settle(session, classification, promise, writes, _REPLACE, replaced_id=replaced_id)
 
 
 def _settle(
@@ -47,29 +58,29 @@ def _settle(
     classification: Classification,
     promise: Promise,
     writes: Mapping[str, bool] | None,
-    *conditions: ColumnElement[bool],
+    statement: Executable,
+    **conditions: str | int,
 ) -> bool:
-    ticket_id = classification.ticket_id
-    settled = session.execute(
-        update(Ticket)
-        .where(Ticket.id == ticket_id, *conditions)
-        .values(
-            status=NEEDS_REVIEW if classification.review_reason else CLASSIFIED,
-            category=classification.category,
-            request_type=classification.request_type,
-            at_risk_at=promise.at_risk_at,
-            due_at=promise.due_at,
-            lease=None,
-            crashes=0,
-            error=None,
-            settled=tallies.add(session, "settled", 1),
-        )
-        .returning(Ticket.source),
-        execution_options={"synchronize_session": False},
-    ).first()
-    if settled is None:
+    connection, of_ticket = session.connection(), {"settled_id": classification.ticket_id}
+    settled = {
+        "status": NEEDS_REVIEW if classification.review_reason else CLASSIFIED,
+        "category": classification.category,
+        "request_type": classification.request_type,
+        "at_risk_at": promise.at_risk_at,
+        "due_at": promise.due_at,
+        "lease": None,
+        "crashes": 0,
+        "error": None,
+        "settled": tallies.add(session, "settled", 1),
+    }
+    source = connection.execute(statement, settled | of_ticket | conditions).scalar()
+    if source is None:
         return False
-    replace_current(session, settled.source, classification, writes)
+    connection.execute(_END, of_ticket)
+    columns = table_of(Classification).columns
+    values = {name: value for name, value in vars(classification).items() if name in columns}
+    classification.id = connection.execute(_INSERT, values).scalar_one()
+    errands.plan_write_back(session, source, classification, writes or {}, classification.created_at)
     tallies.add(session, "tokens.prompt", classification.prompt_tokens)
     tallies.add(session, "tokens.completion", classification.completion_tokens)
     return True

@@ -66,7 +66,7 @@ def add(session: Session, counts: Mapping[Key, int]) -> None:
         for (at, stage, number), count in sorted(counts.items())
     ]
     if rows:
-        session.execute(_ADD, rows)
+        session.connection().execute(_ADD, rows)
 
 
 def merge(session: Session, now: datetime) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from receiver.record import alarms, tallies
+from receiver.record import alarms, tallies, timetable
 from receiver.record.models import Alarm, TimetableEntry
 
 ALARM = "engine"
@@ -46,7 +46,7 @@ def end(session: Session) -> None:
 def answered(session: Session, now: datetime) -> None:
     """The engine has answered, so there is no outage."""
     end(session)
-    session.merge(TimetableEntry(name=_ANSWERED, last_slot=now))
+    timetable.note(session, _ANSWERED, now)
 
 
 def answered_lately(session: Session, now: datetime) -> bool:

@@ -1,20 +1,21 @@
 """Maintained numbers: what all-time counts are read from, so that nothing counts a million rows."""
 
-from sqlalchemy import select, text, update
+from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.orm import Session
 
-from receiver.record.models import Tally
+from receiver.record.models import Tally, table_of
 
 _ADD = text(
     "INSERT INTO tallies (name, value) VALUES (:name, :amount)"
     " ON CONFLICT (name) DO UPDATE SET value = tallies.value + :amount RETURNING value"
 )
+_RESET = update(table_of(Tally)).where(Tally.name == bindparam("reset"), Tally.value != 0).values(value=0)
 _PUT = text("INSERT INTO tallies (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = :value")
 
 
 def add(session: Session, name: str, amount: int) -> int:
     """Add `amount` to a tally and return its new value; the row stays locked until the commit."""
-    return int(session.execute(_ADD, {"name": name, "amount": amount}).scalar_one())
+    return int(session.connection().execute(_ADD, {"name": name, "amount": amount}).scalar_one())
 
 
 def put(session: Session, name: str, value: int) -> None:
@@ -24,7 +25,7 @@ def put(session: Session, name: str, value: int) -> None:
 
 def reset(session: Session, name: str) -> None:
     """Set a tally to 0; nothing is written where it is."""
-    session.execute(update(Tally).where(Tally.name == name, Tally.value != 0).values(value=0))
+    session.connection().execute(_RESET, {"reset": name})
 
 
 def value(session: Session, name: str) -> int:

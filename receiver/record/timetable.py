@@ -3,10 +3,15 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, text, update
 from sqlalchemy.orm import Session
 
-from receiver.record.models import TimedJob, TimetableEntry
+from receiver.record.models import TimedJob, TimetableEntry, table_of
+
+_NOTE = text(
+    "INSERT INTO timetable (name, last_slot) VALUES (:name, :moment)"
+    " ON CONFLICT (name) DO UPDATE SET last_slot = :moment"
+).bindparams(bindparam("moment", type_=table_of(TimetableEntry).columns.last_slot.type))
 
 
 def noted(session: Session, name: str) -> datetime | None:
@@ -17,9 +22,7 @@ def noted(session: Session, name: str) -> datetime | None:
 
 def note(session: Session, name: str, moment: datetime) -> None:
     """Note a moment under this name, in the place of the one before."""
-    entry = session.get(TimetableEntry, name, with_for_update=True) or TimetableEntry(name=name)
-    entry.last_slot = moment
-    session.add(entry)
+    session.execute(_NOTE, {"name": name, "moment": moment})
 
 
 def announce(session: Session, jobs: Iterable[tuple[str, str, int]]) -> None:
