@@ -16,7 +16,7 @@ from rich.table import Table
 
 from tests.chaos.result import Result
 
-MODULES = ("processes", "intake", "delivery", "month")
+MODULES = ("processes", "intake", "helpdesks", "delivery", "month")
 Scenario = Callable[[Path, random.Random], Result]
 
 
