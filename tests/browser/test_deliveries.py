@@ -8,6 +8,7 @@ from receiver import secrets
 from receiver.settings import Settings
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
+from tests.browser.test_review import accepting
 from tests.factories import signed, ticket_json
 
 
@@ -46,12 +47,27 @@ def test_a_broken_delivery_is_found_chosen_and_replayed_by_keyboard(page: Page) 
     page.keyboard.press("Escape")
     page.keyboard.press("j")
     page.keyboard.press("x")
-    expect(page.get_by_role("button", name="Clear")).to_be_visible()
-    page.on("dialog", lambda dialog: dialog.accept())
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    said: list[str] = []
+    page.on("dialog", accepting(said))
     page.get_by_role("button", name="Replay", exact=True).focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Replayed")).to_be_visible()
+    assert said[0].startswith("Read 1 delivery again")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="Delivery 4")).to_be_visible()
     expect(page.get_by_role("heading", name="Replays")).to_be_visible()
+
+
+@pytest.mark.usefixtures("arrived")
+def test_all_that_can_be_replayed_are_selected_at_once(page: Page) -> None:
+    page.goto("/deliveries")
+    every = page.get_by_label("Select every delivery of this page")
+    every.focus()
+    page.keyboard.press("Space")
+    expect(page.get_by_text("3 selected")).to_be_visible()  # The fourth repeats another.
+    page.get_by_label("Select delivery 1").focus()
+    page.keyboard.press("Space")
+    expect(page.get_by_text("2 selected")).to_be_visible()
+    assert every.evaluate("box => box.indeterminate")

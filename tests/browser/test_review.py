@@ -141,7 +141,7 @@ def test_nothing_to_review_is_a_pleasant_thing(page: Page, accessible: Check) ->
 
 def test_several_at_once_in_tickets_by_keyboard(page: Page, queue: Record) -> None:
     said: list[str] = []
-    page.on("dialog", _accepting(said))
+    page.on("dialog", accepting(said))
     page.goto("/tickets?status=needs_review")
     for key in ("j", "x", "j", "j", "Shift+X"):
         page.keyboard.press(key)
@@ -153,7 +153,7 @@ def test_several_at_once_in_tickets_by_keyboard(page: Page, queue: Record) -> No
     expect(page.locator("[data-row]")).to_have_count(2)
 
 
-def _accepting(said: list[str]) -> Callable[[Dialog], None]:
+def accepting(said: list[str]) -> Callable[[Dialog], None]:
     def accept(dialog: Dialog) -> None:
         said.append(dialog.message)
         dialog.accept()

@@ -11,7 +11,7 @@ from lxml import html as markup  # type: ignore[import-untyped]
 from receiver import auth
 from receiver.catalog import Catalog
 from receiver.clock import now
-from receiver.record import audit, catalogs, leases
+from receiver.record import audit, catalogs, leases, words
 from receiver.record.database import Record
 from receiver.record.models import Ticket
 from tests.factories import csrf, deliver, due_ticket, incoming, review, settle, sign_in_as
@@ -81,6 +81,20 @@ def test_the_list_keeps_its_filters_in_the_url(reviewer: FlaskClient, record: Re
         ("?q=%00%F0%9F%94%A5%22*", 0), ("?requester_email=ada%40example.com", 0),
     ):  # fmt: skip
         assert len(_page(reviewer, f"/tickets{query}").xpath("//tr[@data-row]")) == count, query
+
+
+def test_only_a_search_is_put_in_the_order_of_the_best_match(
+    reviewer: FlaskClient, ticket: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "RANKED", 1)
+    asked = "/tickets?q=tunnel&order=best&requester_email=ada%40example.com"
+    orders = {
+        path: _page(reviewer, path).xpath("//select[@name='order']/option/@value") for path in ("/tickets", asked)
+    }
+    assert orders == {"/tickets": ["newest", "oldest", "due"], asked: ["newest", "best", "oldest"]}
+    page = _page(reviewer, asked)
+    assert page.xpath("//input[@type='search' and @name='requester_email']/@value") == ["ada@example.com"]
+    assert "Ranked are the newest" in page.text_content()
 
 
 def test_an_export_is_the_list(reviewer: FlaskClient, record: Record, ticket: int) -> None:
