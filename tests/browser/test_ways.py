@@ -102,7 +102,7 @@ def stacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         environ = environment_of(
             folder, REDIS_URL="", PORT=free_port(), WEBHOOK_SECRET=SECRET, SOURCES_FILE=folder / "sources.yaml",
             OPENAI_BASE_URL=f"{model.url}/v1", SMTP_HOST="127.0.0.1", SMTP_PORT=mails.port, SMTP_USE_TLS="false",
-            FROM_EMAIL="tickets@example.com", RECIPIENT_EMAIL="boss@example.com",
+            FROM_EMAIL="tickets@example.com", RECIPIENT_EMAIL="boss@example.com", WEB_WORKERS=1,
         )  # fmt: skip
         stack = running.enter_context(up(folder, environ))
         record = running.enter_context(database.opened(f"sqlite:///{folder}/data/tickets.db"))
