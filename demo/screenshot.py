@@ -49,10 +49,10 @@ def main(target: Path, month: Path | None, only: tuple[str, ...]) -> None:
     folder = month or Path(tempfile.mkdtemp(prefix="ticket-attribution-month-"))
     if not (folder / "tickets.db").exists():
         fill(folder)
-    with _stack(folder) as config, _browser() as browser:
+    with _stack(folder) as config, browser() as chromium:
         target.mkdir(parents=True, exist_ok=True)
         for look, size, scheme, names in _LOOKS:
-            with _window(browser, config, size, scheme) as context:
+            with _window(chromium, config, size, scheme) as context:
                 _photograph_all(context.pages[0], target, look, names, only)
 
 
@@ -67,18 +67,19 @@ def _stack(folder: Path) -> Iterator[Settings]:
 
 
 @contextmanager
-def _browser() -> Iterator[Browser]:
+def browser() -> Iterator[Browser]:
+    """Chromium without a window."""
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
 
 
 @contextmanager
-def _window(browser: Browser, config: Settings, size: tuple[int, int], scheme: str) -> Iterator[BrowserContext]:
+def _window(chromium: Browser, config: Settings, size: tuple[int, int], scheme: str) -> Iterator[BrowserContext]:
     """A window in which the first admin has signed in."""
     with opened(config.database_url) as record, record.write() as session:
         token = sign_in.issue(session, now())
     width, height = size
-    context = browser.new_context(
+    context = chromium.new_context(
         base_url=config.url,
         viewport={"width": width, "height": height},
         color_scheme="dark" if scheme == "dark" else "light",

@@ -43,7 +43,7 @@ def main(target: Path, month: Path | None, language: str) -> None:
     for (name, (resolution, kept)), mark in zip(_SHEETS.items(), marks, strict=True):
         picture = _page(path.with_suffix(".pdf"), mark, resolution)
         suffix = "" if language == "en" else f"-{language}"
-        _cropped(picture, kept).quantize(128).save(
+        _cropped(picture, kept).quantize(256, Image.Quantize.MAXCOVERAGE).save(
             target / f"workbook-{name.lower().replace(' ', '-')}{suffix}.png", optimize=True
         )
 

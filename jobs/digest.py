@@ -38,8 +38,7 @@ def send_due() -> None:
 
 def send_what_is_due(record: Record, config: Settings) -> None:
     """Claim every slot whose time has come, and send what is claimed and can be taken."""
-    for plan in _plans_in_force(record, config).values():
-        claim_slot(record, config, plan, now())
+    claim_slots(record, config, now())
     settle_interrupted(record, config)
     with record.read() as session:
         waiting = digests.waiting(session, now())
@@ -80,21 +79,21 @@ def send_alert(record: Record, config: Settings) -> None:
         send(record, config, claimed.id)
 
 
-def claim_slot(record: Record, config: Settings, plan: Plan, moment: datetime) -> Digest | None:
-    """The planned digest, if its time has come and nobody claimed it; a missed time is caught up with once."""
-    slot = plan.latest_slot(moment)
+def claim_slots(record: Record, config: Settings, moment: datetime) -> None:
+    """Claim every planned digest whose time has come and nobody claimed; a missed time is caught up with once."""
+    slots = [(plan, plan.latest_slot(moment)) for plan in _plans_in_force(record, config).values()]
     with record.write() as session:
-        if not digests.take_slot(session, plan.name, slot):
-            return None
-        return digests.claim(
-            session,
-            slot.isoformat(),
-            plan.envelope(config),
-            moment,
-            name=plan.name,
-            chosen=plan.chosen,
-            even_empty=not plan.only_with_news,
-        )
+        for plan, slot in slots:
+            if digests.take_slot(session, plan.name, slot):
+                digests.claim(
+                    session,
+                    slot.isoformat(),
+                    plan.envelope(config),
+                    moment,
+                    name=plan.name,
+                    chosen=plan.chosen,
+                    even_empty=not plan.only_with_news,
+                )
 
 
 def settle_interrupted(record: Record, config: Settings) -> None:

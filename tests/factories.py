@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from receiver import signatures
@@ -145,3 +146,12 @@ def signed(secret: str, body: Any, delivery_id: str | None = None, at: float | N
     key = delivery_id or f"msg_{next(_numbers)}"
     headers = signatures.sign_standard(secret, key, int(at if at is not None else time.time()), raw)
     return {"data": raw, "headers": headers, "content_type": "application/json"}
+
+
+def disarm_audit(session: Session) -> None:
+    """Let the audit be changed, as somebody can who may change the tables themselves."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("ALTER TABLE audit DISABLE TRIGGER USER"))
+        return
+    session.execute(text("DROP TRIGGER audit_no_update"))
+    session.execute(text("DROP TRIGGER audit_no_delete"))

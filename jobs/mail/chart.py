@@ -8,8 +8,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 WIDTH = 552  # As it is shown.
-_SCALE, _ROW, _BAR, _TEXT, _MARGIN = 2, 28, 14, 13, 4
-_LABEL_WIDTH, _COUNT_WIDTH, _LONGEST = 200, 52, 80
+# On a phone it is shown at little more than half its size, and is still to be read.
+_SCALE, _ROW, _BAR, _TEXT, _MARGIN = 2, 28, 14, 15, 4
+_LABEL_WIDTH, _COUNT_WIDTH, _LONGEST = 212, 58, 80
 # On no background of its own, so its colours must show on white and on black.
 _LABEL, _ACCENT, _UNSURE = "#767680", "#6366f1", "#d97706"
 MOST = 8

@@ -76,7 +76,8 @@ def _leave(server: smtplib.SMTP) -> None:
 
 def _connect(config: Settings) -> _Connection:
     """A connection with a verified certificate, unless SMTP_USE_TLS is off. Raises MailError, never `unknown`."""
-    context = ssl.create_default_context()
+    # Reading every certificate there is takes a while, so it is done where it is needed.
+    context = ssl.create_default_context() if config.smtp_use_tls else None
     host, port = config.smtp_host or "", config.smtp_port
     try:
         if config.smtp_use_tls and port == IMPLICIT_TLS_PORT:

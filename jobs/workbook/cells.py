@@ -1,6 +1,7 @@
 """What may stand in a cell, and how it looks: text stays text, whatever a ticket contains."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from openpyxl.cell import Cell, WriteOnlyCell
@@ -87,14 +88,26 @@ def styled(
     if number_format:
         made.number_format = number_format
     if fill:
-        made.fill = PatternFill("solid", fgColor=fill)
+        made.fill = _filled(fill)
     if line:
-        made.border = Border(bottom=Side("thin", color=line))
+        made.border = _ruled(line)
     if alignment:
         made.alignment = Alignment(**alignment)
     return made
 
 
+# Making these costs more than all else of a cell, and openpyxl shares them between cells anyway.
+@lru_cache(maxsize=32)
+def _filled(color: str) -> PatternFill:
+    return PatternFill("solid", fgColor=color)
+
+
+@lru_cache(maxsize=32)
+def _ruled(color: str) -> Border:
+    return Border(bottom=Side("thin", color=color))
+
+
+@lru_cache(maxsize=64)
 def font(size: int = 11, color: str | None = None, *, bold: bool = False, underlined: bool = False) -> Font:
     """The font of every cell, which is that of the reader's own workbooks, in a look of its own."""
     rule: Any = "single" if underlined else None

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from tests.chaos.result import Result
 
-MODULES = ("processes", "intake", "helpdesks", "delivery", "month")
+MODULES = ("processes", "intake", "helpdesks", "delivery", "month", "oneshot")
 Scenario = Callable[[Path, random.Random], Result]
 
 

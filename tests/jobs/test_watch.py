@@ -12,7 +12,7 @@ from receiver.clock import now
 from receiver.record import alarms, audit
 from receiver.record.database import Record
 from receiver.settings import Settings
-from tests.factories import deliver, due_ticket, incoming, settle
+from tests.factories import deliver, disarm_audit, due_ticket, incoming, settle
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -42,7 +42,7 @@ def test_an_audit_that_was_tampered_with_is_an_alarm(record: Record) -> None:
     watch.verify_audit()
     assert _alarms(record) == {}
     with record.write() as session:
-        session.execute(text("DROP TRIGGER audit_no_update"))
+        disarm_audit(session)
         session.execute(text("UPDATE audit SET who = 'eve' WHERE number = 2"))
     watch.verify_audit()
     assert "entry 2 was edited" in _alarms(record)["audit"]

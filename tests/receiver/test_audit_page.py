@@ -15,7 +15,7 @@ from receiver.clock import now
 from receiver.record import audit, leases, people
 from receiver.record.database import Record
 from receiver.settings import Settings
-from tests.factories import deliver, due_ticket, incoming, settle, sign_in_as
+from tests.factories import deliver, disarm_audit, due_ticket, incoming, settle, sign_in_as
 from tests.receiver.test_dashboard import HOSTILE, no_way_in
 
 
@@ -38,7 +38,7 @@ def _entries(client: FlaskClient, path: str = "/audit") -> list[list[str]]:
 
 def _tamper(record: Record, statement: str) -> None:
     with record.write() as session:
-        session.execute(text("DROP TRIGGER audit_no_update"))
+        disarm_audit(session)
         session.execute(text(statement))
 
 

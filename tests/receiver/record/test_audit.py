@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from receiver.record import audit
 from receiver.record.database import Record
+from tests.factories import disarm_audit
 
 MOMENT = datetime(2026, 3, 1, 8, 0, 0, 123456, tzinfo=UTC)
 CUTS = {
@@ -45,19 +46,10 @@ def test_an_untouched_audit_is_good(record: Record, written: Record) -> None:
         assert [entry.number for entry in audit.about(session, "ticket 0")] == [1]
 
 
-def _disarm(session: Session) -> None:
-    """As somebody would who may change the tables themselves."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("ALTER TABLE audit DISABLE TRIGGER USER"))
-        return
-    session.execute(text("DROP TRIGGER audit_no_update"))
-    session.execute(text("DROP TRIGGER audit_no_delete"))
-
-
 @pytest.mark.parametrize("cut", CUTS)
 def test_every_edit_and_every_cut_is_named(written: Record, cut: str) -> None:
     with written.write() as session:
-        _disarm(session)
+        disarm_audit(session)
         session.execute(text(cut))
     assert _verdict(written).startswith(CUTS[cut])
 
@@ -119,7 +111,7 @@ def test_a_thousand_edits_are_all_found(record: Record) -> None:
     with record.write() as session:
         for number in range(12):
             audit.note(session, f"person {number % 3}", "review", f"ticket {number}", MOMENT, {"to": number})
-        _disarm(session)
+        disarm_audit(session)
     with record.write() as session:
         assert audit.verify(session) is None
         for _ in range(1000):
@@ -133,7 +125,7 @@ def test_a_thousand_edits_are_all_found(record: Record) -> None:
 
 def test_the_latest_entries_are_checked_without_all_the_others(written: Record) -> None:
     with written.write() as session:
-        _disarm(session)
+        disarm_audit(session)
         session.execute(text("UPDATE audit SET who = 'eve' WHERE number = 1"))
         assert audit.verify_latest(session, 2) is None
         assert (audit.verify_latest(session, 3) or "").startswith("entry 1 was edited")
@@ -146,7 +138,7 @@ def test_a_chain_that_was_written_anew_does_not_lead_to_the_anchor(written: Reco
         anchor = audit.head(session)
         audit.note(session, "ada", "review", "ticket 4", MOMENT)
         assert audit.verify(session, anchor) is None
-        _disarm(session)
+        disarm_audit(session)
         session.execute(text("DELETE FROM audit"))
         session.execute(text("DELETE FROM tallies"))
         for number in range(4):

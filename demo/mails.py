@@ -1,0 +1,58 @@
+"""Photograph a digest's mail as readers show it: python -m demo.mails FOLDER. Needs Debian's Chromium.
+
+On a desk, on a phone, and in the dark where a reader heeds the mail's own dark colours.
+"""
+
+import io
+import tempfile
+from pathlib import Path
+
+import click
+from PIL import Image
+from playwright.sync_api import Browser
+from sqlalchemy import select
+
+from demo.month.__main__ import configured, fill
+from demo.screenshot import browser
+from receiver import mails
+from receiver.record import digests
+from receiver.record.database import opened
+from receiver.record.models import Digest
+
+_LOOKS = {"mail": (640, "light"), "mail-phone": (375, "light"), "mail-dark": (640, "dark")}
+
+
+@click.command()
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--month", type=click.Path(path_type=Path), help="A folder that `python -m demo.month` has filled.")
+def main(target: Path, month: Path | None) -> None:
+    """Photograph the mail of the largest digest of an invented month into TARGET."""
+    folder = month or Path(tempfile.mkdtemp(prefix="ticket-attribution-month-"))
+    if not (folder / "tickets.db").exists():
+        fill(folder)
+    mail = mails.html(_largest(folder))
+    with browser() as chromium:
+        for name in _LOOKS:
+            _photograph(chromium, mail, target, name)
+
+
+def _largest(folder: Path) -> Path:
+    config = configured(folder)
+    with opened(config.database_url) as record, record.read() as session:
+        largest = session.scalars(select(Digest.id).order_by(Digest.tickets.desc()).limit(1)).one()
+    return digests.mail_path(config.data_dir, largest)
+
+
+def _photograph(chromium: Browser, mail: str, target: Path, name: str) -> None:
+    width, scheme = _LOOKS[name]
+    page = chromium.new_page(
+        viewport={"width": width, "height": 400}, color_scheme="dark" if scheme == "dark" else "light"
+    )
+    page.set_content(mail, wait_until="load")
+    picture = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+    picture.quantize(256, dither=Image.Dither.NONE).save(target / f"{name}.png", optimize=True)
+    page.close()
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m demo.mails")
