@@ -93,6 +93,11 @@ _SENTENCES: list[tuple[Callable[[Profile], bool], str]] = [
         lambda p: p.name != "standard",
         "A broken body is kept, and answered with 200 `quarantined`: a resend is no help.",
     ),
+    (
+        lambda p: bool(p.fields and p.template) and "updated" not in str(p.template),
+        "The template has no time of change, so what arrives last counts as the newest; where the helpdesk offers a "
+        "placeholder for one, add it at the path of `updated_at` below.",
+    ),
     (lambda p: p.challenge, "The CRA challenge is answered for its one constant token only; any other gets 403."),
     (lambda p: p.completes, "What the payload leaves out is fetched where `api` is configured, else unknown."),
 ]
