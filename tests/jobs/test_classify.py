@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -514,11 +515,15 @@ def test_no_log_line_holds_ticket_text_or_the_key(
     assert [secret for secret in ("Zebra", "Hunter2", "zebra@", KEY) if secret in logged] == []
 
 
-def test_the_time_budget_ends_the_claiming_and_what_is_left_stays_due(record: Record, config: Settings) -> None:
+def test_the_time_budget_ends_the_claiming_and_what_is_left_stays_due(
+    record: Record, config: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deliver(record, *(incoming() for _ in range(200)))
+    seconds = [0.0]
+    monkeypatch.setattr(classify, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
 
     def slow(_ticket: TicketText) -> str:
-        time.sleep(0.05)
+        seconds[0] += 0.05
         return "VPN Issue"
 
     drain(record, config, Told(slow)).run(0.3)
