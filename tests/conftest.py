@@ -141,11 +141,22 @@ def routed(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 
 
 @pytest.fixture
-def app(config: Settings, record: Record, routed: Flask) -> Flask:
+def application(routed: Flask) -> Callable[[Settings], Flask]:
+    """Makes a web application of other settings, without an OpenID Connect provider."""
+
+    def make(config: Settings) -> Flask:
+        made = copy(routed)
+        made.config, made.extensions = copy(routed.config), dict(routed.extensions)
+        furnish(made, config)
+        return made
+
+    return make
+
+
+@pytest.fixture
+def app(config: Settings, record: Record, application: Callable[[Settings], Flask]) -> Flask:
     """The web application over this test's record."""
-    made = copy(routed)
-    made.config, made.extensions = copy(routed.config), dict(routed.extensions)
-    furnish(made, config)
+    made = application(config)
     made.testing = True
     made.extensions["passwords"] = Passwords(CHEAP)
     return made

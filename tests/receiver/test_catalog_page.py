@@ -1,5 +1,6 @@
 """Catalog: the tree, its counts, its versions, and reading it anew."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from hypothesis import strategies as st
 from lxml import html as markup  # type: ignore[import-untyped]
 
 from receiver import auth, catalog
-from receiver.app import create_app
 from receiver.catalog import Catalog, RequestType, Sla
 from receiver.catalog.changes import Changes, compare
 from receiver.clock import now
@@ -42,9 +42,9 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def app(config: Settings, record: Record, file: Path) -> Flask:
+def app(config: Settings, record: Record, file: Path, application: Callable[[Settings], Flask]) -> Flask:
     """The application over a small catalog in a file."""
-    made = create_app(replace(config, service_catalog_url=str(file)))
+    made = application(replace(config, service_catalog_url=str(file)))
     made.testing = True
     return made
 

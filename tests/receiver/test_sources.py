@@ -2,12 +2,14 @@
 
 import base64
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import yaml
+from flask import Flask
 from flask.testing import FlaskClient
 
 from receiver import secrets, sources
@@ -46,9 +48,9 @@ def _error(config: Settings) -> str:
 
 
 @pytest.fixture
-def client(config: Settings, record: Record) -> FlaskClient:
+def client(config: Settings, record: Record, application: Callable[[Settings], Flask]) -> FlaskClient:
     """A sender to a receiver with one more source, `desk`."""
-    return create_app(_with_file(config, yaml.safe_dump({"sources": {"desk": DESK}}))).test_client()
+    return application(_with_file(config, yaml.safe_dump({"sources": {"desk": DESK}}))).test_client()
 
 
 def test_without_a_file_there_is_our_own_source(config: Settings) -> None:

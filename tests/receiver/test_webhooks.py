@@ -51,9 +51,9 @@ def secret(config: Settings) -> str:
 
 
 @pytest.fixture
-def small(config: Settings, record: Record) -> FlaskClient:
+def small(config: Settings, record: Record, application: Callable[[Settings], Flask]) -> FlaskClient:
     """A sender to a receiver that takes one megabyte and ten tickets at once."""
-    return create_app(replace(config, max_body_mb=1, max_batch=10)).test_client()
+    return application(replace(config, max_body_mb=1, max_batch=10)).test_client()
 
 
 def _all(record: Record, kind: type[Any] = Ticket) -> list[Any]:

@@ -1,7 +1,7 @@
 """Every helpdesk: sample to ticket, forged refused, resent, out of order, broken, and what it makes of other events."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace as changed
 from datetime import UTC, datetime
@@ -12,7 +12,6 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
-from receiver.app import create_app
 from receiver.record.database import Record
 from receiver.record.models import Delivery, Ticket
 from receiver.settings import Settings
@@ -25,9 +24,9 @@ SIGNING = [name for name in NAMES if name not in desks._TOKENS]
 
 
 @pytest.fixture
-def receiver(config: Settings, record: Record) -> Iterator[Flask]:
+def receiver(config: Settings, record: Record, application: Callable[[Settings], Flask]) -> Iterator[Flask]:
     with time_machine.travel(AT, tick=False):
-        yield create_app(desks.settings_for(config))
+        yield application(desks.settings_for(config))
 
 
 @pytest.fixture
