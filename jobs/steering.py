@@ -59,9 +59,11 @@ def _vocabulary() -> tuple[dict[str, str], list[str]]:
 @lru_cache(maxsize=1)
 def _signs() -> re.Pattern[str]:
     lists, lines = _vocabulary()
-    return re.compile(
-        "|".join(re.sub(r"\{\{(\w+)}}", lambda name: lists[name[1]], line) for line in lines), re.I | re.M
-    )
+    written = [re.sub(r"\{\{(\w+)}}", lambda name: lists[name[1]], line) for line in lines]
+    # Most of them begin with a word; tried only where one does, and not at every letter, they cost half.
+    words = "|".join(line.removeprefix(r"\b") for line in written if line.startswith(r"\b"))
+    others = "|".join(line for line in written if not line.startswith(r"\b"))
+    return re.compile(rf"\b(?=\w)(?:{words})|{others}", re.I | re.M)
 
 
 def without_names(text: str, names: Sequence[str]) -> str:
