@@ -1,5 +1,6 @@
 """Completing a thin ticket: asking its helpdesk's API for the fields that the delivery lacked."""
 
+from contextlib import suppress
 from typing import Any
 
 from marshmallow import ValidationError
@@ -29,15 +30,13 @@ def fetch(config: Settings, source: Source, ticket: Ticket) -> dict[str, Any]:
     # A completed ticket is asked for again where an event came without any text, so that only the API knows it.
     better = [*helpdesk.helpdesk.get("replaces", []), *(["long_description"] if ticket.arrived_sha256 else [])]
     lacking = {name: value for name, value in found.items() if name in better or not getattr(ticket, name)}
-    return _usable(ticket, lacking)
+    return _usable(lacking)
 
 
-def _usable(ticket: Ticket, values: dict[str, Any]) -> dict[str, Any]:
+def _usable(values: dict[str, Any]) -> dict[str, Any]:
     """What of the values a ticket may hold, in the record's form; the rest is as good as unknown."""
-    whole = {"id": ticket.external_id, "short_description": ticket.short_description}
-    try:
-        incoming = _SCHEMA.load(whole | values)
-    except ValidationError as error:
-        values = {name: value for name, value in values.items() if name not in error.normalized_messages()}
-        incoming = _SCHEMA.load(whole | values)
-    return {name: getattr(incoming, name) for name in values}
+    found = {}
+    for name, value in values.items():
+        with suppress(ValidationError):
+            found[name] = _SCHEMA.fields[name].deserialize(value)
+    return found

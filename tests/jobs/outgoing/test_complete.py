@@ -142,6 +142,15 @@ def test_what_the_api_knows_is_read_in_the_form_that_a_delivery_would_have(desk:
     assert desk.ticket().long_description == "R&D:\n\n- No route."
 
 
+@pytest.mark.parametrize("desk", ["intercom"], indirect=True)
+def test_a_ticket_without_a_subject_is_completed_as_far_as_its_helpdesk_knows(desk: Desk, config: Settings) -> None:
+    desk.source = replace(desk.source, shape=replace(desk.source.shape, thin=True))
+    desk.client.application.extensions["sources"]["acme"] = desk.source
+    desk.send(short_description="")
+    desk.run(config)
+    assert (desk.ticket().requester_email, desk.is_due()) == ("ada@example.com", True)
+
+
 def test_a_ticket_with_a_requester_is_not_asked_for(desk: Desk, config: Settings) -> None:
     desk.send(requester_email="bob@example.com")
     assert desk.is_due()
