@@ -52,6 +52,14 @@ def left_over(page: Page, count: int) -> None:
     expect(page.locator("#review-left b")).to_have_text(str(count))
 
 
+def find_laptop(page: Page) -> None:
+    """Look an entry up in the catalog; `Enter` takes it."""
+    page.keyboard.press("c")
+    expect(page.get_by_role("combobox", name="Entry of the catalog")).to_be_focused()
+    page.keyboard.type("laptop rep")
+    expect(page.get_by_role("listbox").get_by_role("option", selected=True)).to_contain_text(LAPTOP)
+
+
 def test_the_whole_way_by_keyboard(page: Page, queue: Record) -> None:
     page.goto("/review")
     before_me(page, "no tunnel")
@@ -60,10 +68,7 @@ def test_the_whole_way_by_keyboard(page: Page, queue: Record) -> None:
     page.keyboard.press("1")
     before_me(page, "no mouse")
     left_over(page, 3)
-    page.keyboard.press("c")
-    expect(page.get_by_role("combobox", name="Entry of the catalog")).to_be_focused()
-    page.keyboard.type("laptop rep")
-    expect(page.get_by_role("listbox").get_by_role("option", selected=True)).to_contain_text(LAPTOP)
+    find_laptop(page)
     page.keyboard.press("Enter")
     before_me(page, "no badge")
     page.keyboard.press("s")

@@ -25,7 +25,7 @@ from receiver.record.models import Ticket
 from receiver.secrets import new_webhook_secret
 from tests.browser.conftest import PHONE, watched, window
 from tests.browser.test_frame import Check
-from tests.browser.test_review import LAPTOP, before_me, left_over
+from tests.browser.test_review import LAPTOP, before_me, find_laptop, left_over
 from tests.conftest import wait_until
 from tests.factories import ticket_json
 from tests.jobs.test_pipeline import environment_of
@@ -246,10 +246,7 @@ def _decide(page: Page, good: Check) -> str:
     page.keyboard.press("1")
     before_me(page, "no mouse")
     left_over(page, 3)
-    page.keyboard.press("c")
-    expect(page.get_by_role("combobox", name="Entry of the catalog")).to_be_focused()
-    page.keyboard.type("laptop rep")
-    expect(page.get_by_role("listbox").get_by_role("option", selected=True)).to_contain_text(LAPTOP)
+    find_laptop(page)
     good(page)
     page.keyboard.press("Enter")
     before_me(page, "no badge")
