@@ -22,6 +22,13 @@ _END = (
     .values(current=False)
 )
 _INSERT = insert(table_of(Classification)).returning(Classification.id)
+_ANSWERED = (
+    select(Classification.id)
+    .where(Classification.answer_key == bindparam("asked_key"), Classification.reviewer.is_(None))
+    .where(~Classification.fallback, ~Classification.stood_in, ~Classification.steers)
+    .order_by(Classification.id.desc())
+    .limit(1)
+)
 
 
 def save(
@@ -130,14 +137,8 @@ def answered(session: Session, answer_key: str) -> Classification | None:
 
     Not what stood in for it, nor what it said to a text that tries to command it.
     """
-    query = (
-        select(Classification)
-        .where(Classification.answer_key == answer_key, Classification.reviewer.is_(None))
-        .where(~Classification.fallback, ~Classification.stood_in, ~Classification.steers)
-        .order_by(Classification.id.desc())
-        .limit(1)
-    )
-    return session.scalar(query)
+    found = session.connection().execute(_ANSWERED, {"asked_key": answer_key}).scalar()
+    return session.get_one(Classification, found) if found else None
 
 
 def history(session: Session, ticket_id: int) -> Sequence[Classification]:
