@@ -25,6 +25,14 @@ _READABLE = 0.9
 _CUES = re.compile(
     r"ignor|instruct|disregard|classif|categor|prompt|confidence|request.?type|system|answer|label", re.I
 )
+# Latin words with letters of another alphabet amid them, with something invisible behind every letter, or in the wide
+# forms that only East Asian texts have a use for: they are written so for machines.
+_DISGUISED = re.compile(
+    "[A-Za-z][\u0430\u0435\u043e\u0440\u0441\u0445\u0456\u0458\u0455\u0501\u04bb]{1,3}[A-Za-z]"
+    "|(?:[A-Za-z][\u200b-\u200d\u2060]){4}"
+)
+_WIDE = re.compile("[\uff21-\uff3a\uff41-\uff5a]{4}")
+_EAST_ASIAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _SENTENCES = re.compile(r"[^.!?;\n]+[.!?;\n]*|.", re.DOTALL)
 _SHORTEST_NAME = 8
 _SCANNED = 8_000  # Somewhat more than the model is shown.
@@ -33,14 +41,21 @@ _SCANNED = 8_000  # Somewhat more than the model is shown.
 def steers(text: str, names: Sequence[str] = ()) -> bool:
     """Whether `text`, as it arrived, tries to command the model. `names` are the catalog's entries and categories.
 
-    It does where it hides one of them: nobody has an honest reason to.
+    It does where it hides one of them, or anything else, in letters: nobody has an honest reason to.
     """
+    if _is_disguised(text):
+        return True
     signs, told, entry = _signs(), _telling(tuple(names)), _naming(tuple(names))
     shown = _named(entry, unicodedata.normalize("NFC", text))
     return any(
         signs.search(form) or (told and told.search(form)) or _named(entry, form) - shown
         for form in _forms(text, entry)
     )
+
+
+def _is_disguised(text: str) -> bool:
+    is_wide = _WIDE.search(text) and not _EAST_ASIAN.search(text)
+    return bool(is_wide or _DISGUISED.search(text))
 
 
 def names_entry(text: str, name: str) -> bool:

@@ -131,7 +131,26 @@ NAME = "VPN Connection Issue"
 )
 def test_whoever_hides_the_name_of_an_entry_steers_whatever_they_say(hidden: str) -> None:
     assert steering.steers(f"My mouse is broken. {hidden}", [NAME])
-    assert not steering.steers(f"My mouse is broken. {hidden}", ["Wi-Fi/LAN Connectivity"])
+    if hidden.isascii():  # What is written in letters of another alphabet steers by itself.
+        assert not steering.steers(f"My mouse is broken. {hidden}", ["Wi-Fi/LAN Connectivity"])
+
+
+@pytest.mark.parametrize("word", ["оnbоаrding", "o\u200bn\u200bb\u200bo\u200bard", "ｏｎｂｏａｒｄｉｎｇ"])
+def test_whoever_disguises_a_word_steers_whatever_it_says(word: str) -> None:
+    assert steering.steers(f"My mouse is broken. {word}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ＶＰＮに接続できません ＷＩＦＩ",
+        "VPNом не могу зайти, SAPе тоже",
+        "نمی\u200cشود VPN",
+        "Drucker\u00adwarte\u00adschlange",
+    ],
+)
+def test_honest_writing_in_other_alphabets_is_no_disguise(text: str) -> None:
+    assert not steering.steers(text, [NAME])
 
 
 def test_a_name_in_sight_is_no_order_by_itself() -> None:
