@@ -39,6 +39,7 @@ from receiver.settings import Settings
 from tests import databases
 from tests.conftest import ROOT, wait_until
 from tests.factories import settle, signed, ticket_json
+from tests.peers.http import free_port
 
 STANDARD = "/webhooks/standard"
 AT = 1767225600.0
@@ -511,12 +512,10 @@ def server(redis_server: str, migrated: str, tmp_path_factory: pytest.TempPathFa
     """The web server itself, which takes one megabyte."""
     folder = tmp_path_factory.mktemp("server")
     url = databases.new_url(folder)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
     environ = {
-        "DATA_DIR": str(folder), "REDIS_URL": redis_server, "PORT": port, "WEB_WORKERS": "1", "MAX_BODY_MB": "1",
-        "WEBHOOK_SECRET": secrets.new_webhook_secret(), "PYTHONPATH": str(ROOT), "DATABASE_URL": url,
+        "DATA_DIR": str(folder), "REDIS_URL": redis_server, "PORT": str(free_port()),
+        "WEB_WORKERS": "1", "MAX_BODY_MB": "1", "WEBHOOK_SECRET": secrets.new_webhook_secret(),
+        "PYTHONPATH": str(ROOT), "DATABASE_URL": url,
     }  # fmt: skip
     command = [sys.executable, "-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", "receiver.app:create_app()"]
     with databases.made(url, migrated), subprocess.Popen(command, env=environ, cwd=folder) as process:
