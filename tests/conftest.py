@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
 from jobs import embedded_redis
-from receiver import catalog, settings
+from receiver import catalog, queue, settings
 from receiver.app import create_app, furnish
 from receiver.catalog import Catalog
 from receiver.clock import now
@@ -158,6 +158,8 @@ def app(config: Settings, record: Record, application: Callable[[Settings], Flas
     """The web application over this test's record."""
     made = application(config)
     made.testing = True
+    # Redis is here, but a busy machine may let it answer later than a request would wait.
+    made.extensions["redis"] = made.extensions["jobs_redis"] = queue.connect(config.redis_url, timeout=20)
     made.extensions["passwords"] = Passwords(CHEAP)
     return made
 

@@ -51,7 +51,7 @@ def at_once(folder: Path, *commands: tuple[dict[str, str], str]) -> list[Finishe
     ]
     finished = []
     for process in started:
-        out, err = process.communicate(timeout=90)
+        out, err = process.communicate(timeout=200)
         finished.append(Finished(process.returncode, out, err))
     return finished
 

@@ -414,7 +414,7 @@ def test_two_processes_at_once_send_once(
         child.stdin.write("\n")
         child.stdin.flush()
     for child in two_senders:
-        _, errors = child.communicate(timeout=60)
+        _, errors = child.communicate(timeout=200)
         assert child.returncode == 0, errors
     assert len(by_mail.messages) == 1
     assert statuses(record) == ["sent"]

@@ -260,11 +260,11 @@ def test_the_second_model_answers_where_the_first_fails_and_its_answer_is_marked
     def respond(request: Request) -> Answer:
         if request.json["model"] == "second":
             return good(request)
-        slow.wait(10)
+        slow.wait(60)
         return good(request)
 
     model.respond = respond
-    proposal = made(model, shipped, llm_fallback_model="second", llm_timeout=0.3).propose(TICKET)
+    proposal = made(model, shipped, llm_fallback_model="second", llm_timeout=1).propose(TICKET)
     slow.set()
     assert (proposal.label, proposal.model, proposal.stood_in) == (LABEL, "second", True)
 

@@ -106,7 +106,7 @@ def test_two_schedulers_at_once_do_no_harm(
         finally:
             for process in processes:
                 process.send_signal(signal.SIGTERM)
-            codes = [process.wait(20) for process in processes]
+            codes = [process.wait(90) for process in processes]
     assert codes == [0, 0, 0], (tmp_path / "log").read_text()
     with record.read() as session:
         ticket = session.get_one(Ticket, held)

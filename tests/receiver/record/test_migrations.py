@@ -154,7 +154,7 @@ def test_tickets_from_before_the_sla_clock_are_at_risk_from_three_quarters_of_th
 
 def _migrate(url: str, start: Barrier) -> None:
     with opened(url) as record:
-        start.wait(60)
+        start.wait(200)
         migrate(record)
         assert is_at_head(record)
 
