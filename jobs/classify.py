@@ -209,7 +209,8 @@ class Drain:
                 return False
             if self._has_run_for_long() and leases.any_suspect(session, now(), self._source):
                 return False  # They go first in the next run, and under steady load this one takes its whole budget.
-            claimed = leases.claim(session, self._lease, free, now(), self._source)
+            asked = [ticket.id for ticket in self._in_flight.values()]
+            claimed = leases.claim(session, self._lease, free, now(), self._source, asked)
         self._start(claimed)
         return bool(claimed)
 

@@ -21,9 +21,20 @@ _SUSPECTS_AT_ONCE = {1: 8, 2: 1}
 _crashed = Ticket.crashes > literal(0, literal_execute=True)
 
 
-def claim(session: Session, lease: str, limit: int, now: datetime, source: str | None = None) -> Sequence[Ticket]:
-    """Up to `limit` tickets that are due, oldest first, now under `lease`; of one `source` where it is named."""
-    return _claim(session, lease, 0, limit, now, source)
+def claim(
+    session: Session,
+    lease: str,
+    limit: int,
+    now: datetime,
+    source: str | None = None,
+    but_not: Sequence[int] = (),
+) -> Sequence[Ticket]:
+    """Up to `limit` tickets that are due, oldest first, now under `lease`; of one `source` where it is named.
+
+    Whoever still waits for an answer to an earlier text of a ticket names it in `but_not`: under the same lease that
+    answer would be saved for the newer text.
+    """
+    return _claim(session, lease, 0, limit, now, source, but_not)
 
 
 def claim_suspects(
@@ -37,12 +48,19 @@ def claim_suspects(
 
 
 def _claim(
-    session: Session, lease: str, crashes: int, limit: int, now: datetime, source: str | None
+    session: Session,
+    lease: str,
+    crashes: int,
+    limit: int,
+    now: datetime,
+    source: str | None,
+    but_not: Sequence[int] = (),
 ) -> Sequence[Ticket]:
+    others = [Ticket.id.not_in(but_not)] if but_not else []
     due = session.execute(
         select(Ticket.id, Ticket.claimable_at)
         .where(is_received, Ticket.claimable_at <= now, Ticket.lease.is_(None), Ticket.crashes == crashes)
-        .where(_of(source))
+        .where(_of(source), *others)
         .order_by(Ticket.claimable_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

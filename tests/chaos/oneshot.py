@@ -57,13 +57,16 @@ class Desk:
     asked: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
     under_way: list[int] = field(default_factory=list)
+    seen: tuple[int, int] = (0, 0)
     was_sending: bool = False
 
     def answer(self, request: Request) -> Answer:
         """What the model says, a little later; each call is counted when it comes in."""
         found = re.search(rb"the mark (K-\d+)\b", request.body)
+        if found is None:
+            return Answer()  # Whoever asked has died in the middle of its request.
         with self.lock:
-            self.asked[found[1].decode() if found else "?"] += 1
+            self.asked[found[1].decode()] += 1
         time.sleep(MODEL_SECONDS)
         return llm.first_label(request)
 
@@ -106,13 +109,14 @@ class Desk:
         return opened(f"sqlite:///{self.folder}/data/tickets.db")
 
     def _look(self, record: Record) -> bool:
-        """Note what was under way; whether the run's digest is settled, so that another run is a new one."""
+        """Note how many calls were under way or not saved; whether the run had ended, so that another is a new one."""
         migrate(record)
         with record.read() as session:
             saved = session.scalar(select(func.count()).where(Classification.current)) or 0
             made = session.scalars(select(Digest).order_by(Digest.id)).all()
-        with self.lock:
-            self.under_way.append(len(self.asked) - saved)
+        calls, before = self.asked.total(), self.seen
+        self.seen = (calls, saved)
+        self.under_way.append(calls - before[0] - (saved - before[1]))
         self.was_sending = self.was_sending or any(each.status == "sending" for each in made)
         return any(not each.period.startswith("unfinished-") for each in made)
 
@@ -155,7 +159,7 @@ def faults(desk: Desk, code: int) -> list[str]:
     if set(desk.asked) != set(NAMES) or repeated > sum(desk.under_way):
         found.append(f"{repeated} calls repeated, {desk.under_way} were under way")
     if max(desk.under_way, default=0) > AT_ONCE + SAVED_TOGETHER:
-        found.append(f"{max(desk.under_way)} calls were under way at once, or not saved")
+        found.append(f"{max(desk.under_way)} calls were under way or not saved at a death")
     return found + _mail_faults(desk, [each.status for each in made], code)
 
 

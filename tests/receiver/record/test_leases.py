@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from receiver.clock import now
 from receiver.record import classifications, leases, tickets
 from receiver.record.database import Record
 from receiver.record.models import CLASSIFIED, FAILED, RECEIVED, Classification, Ticket
@@ -260,3 +261,13 @@ def test_a_clock_that_was_set_back_does_not_make_tickets_wait(record: Record) ->
         leases.recover_future(session, NOON)
     assert _claim(record, "now") == [far]
     assert _ticket(record, soon).claimable_at == NOON + timedelta(minutes=30)
+
+
+def test_a_ticket_that_was_changed_is_not_claimed_by_who_still_asks_about_its_old_text(record: Record) -> None:
+    deliver(record, incoming(external_id="changed"))
+    with record.write() as session:
+        [asked] = [ticket.id for ticket in leases.claim(session, "mine", 9, now())]
+    deliver(record, incoming(external_id="changed", short_description="newer"), incoming(external_id="other"))
+    with record.write() as session:
+        assert [each.external_id for each in leases.claim(session, "mine", 9, now(), but_not=[asked])] == ["other"]
+        assert [each.external_id for each in leases.claim(session, "mine", 9, now())] == ["changed"]
