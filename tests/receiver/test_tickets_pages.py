@@ -83,6 +83,7 @@ def test_the_list_keeps_its_filters_in_the_url(reviewer: FlaskClient, record: Re
         assert len(_page(reviewer, f"/tickets{query}").xpath("//tr[@data-row]")) == count, query
 
 
+@pytest.mark.sqlite
 def test_only_a_search_is_put_in_the_order_of_the_best_match(
     reviewer: FlaskClient, ticket: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
