@@ -192,6 +192,7 @@ def test_the_good_tickets_of_a_delivery_count_though_others_are_still_rejected(
     assert [fault["id"] for fault in done.after["rejected"]] == [7]
 
 
+@pytest.mark.sqlite
 def test_a_replay_that_cannot_be_written_changes_nothing(record: Record, config: Settings) -> None:
     kept = _keep(record, BROKEN)
     unwritable = Content([tickets.IncomingTicket("R-1", "x", long_description=None)])  # type: ignore[arg-type]
