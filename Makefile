@@ -10,8 +10,10 @@ demo: .venv/installed
 run: .venv/installed
 	$(BIN)/python -m jobs up
 
+# A third worker has the cores while two wait; and a hundred processes are started, that all would compile for themselves.
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m compileall -q receiver jobs
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
