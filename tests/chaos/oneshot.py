@@ -31,7 +31,8 @@ from tests.peers import http, llm, smtp
 from tests.peers.http import Answer, Peer, Request, free_port
 from tests.peers.smtp import MailServer
 
-TICKETS, AT_ONCE, SAVED_TOGETHER, MODEL_SECONDS = 36, 6, 5, 0.15
+TICKETS, AT_ONCE, MODEL_SECONDS = 36, 6, 0.15
+_CLAIMED = 2 * AT_ONCE  # As many again wait for a thread, and each is claimed until it is saved.
 _MOST_DEATHS = 2  # A ticket that sees three deaths is taken for their cause, and given up.
 _END_SECONDS = 600
 NAMES = [f"K-{number}" for number in range(TICKETS)]
@@ -79,7 +80,7 @@ class Desk:
             "OPENAI_BASE_URL": f"{self.model.url}/v1", "OUTGOING_ALLOW": "127.0.0.1", "SMTP_HOST": "127.0.0.1",
             "SMTP_PORT": str(self.mail.port), "SMTP_USE_TLS": "false", "FROM_EMAIL": "desk@example.com",
             "RECIPIENT_EMAIL": "boss@example.com", "LLM_CONCURRENCY": str(AT_ONCE),
-            "CLASSIFICATION_BATCH_SIZE": str(SAVED_TOGETHER), "DIGEST_AFTER_UNKNOWN": self.rule,
+            "DIGEST_AFTER_UNKNOWN": self.rule,
         }  # fmt: skip
         command = [sys.executable, "-m", "jobs", "run"]
         log = (self.folder / "log").open("ab")
@@ -158,7 +159,7 @@ def faults(desk: Desk, code: int) -> list[str]:
     repeated = desk.asked.total() - TICKETS
     if set(desk.asked) != set(NAMES) or repeated > sum(desk.under_way):
         found.append(f"{repeated} calls repeated, {desk.under_way} were under way")
-    if max(desk.under_way, default=0) > AT_ONCE + SAVED_TOGETHER:
+    if max(desk.under_way, default=0) > _CLAIMED:
         found.append(f"{max(desk.under_way)} calls were under way or not saved at a death")
     return found + _mail_faults(desk, [each.status for each in made], code)
 
