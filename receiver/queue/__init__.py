@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -92,7 +93,6 @@ class Waker:
             self._changed.notify()
 
     def _run(self) -> None:
-        pause = threading.Event()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._wanted)
@@ -104,7 +104,7 @@ class Waker:
                 if not self._away:
                     log.warning("Redis is away (%s); the sweep will wake what is due", type(error).__name__)
                 self._away = True
-            pause.wait(_PAUSE_SECONDS)
+            time.sleep(_PAUSE_SECONDS)
 
 
 def oldest_waits(connection: "redis.Redis", now: datetime) -> dict[str, float]:
