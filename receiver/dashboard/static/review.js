@@ -10,6 +10,7 @@
   const reviewed = [];
   let skipped = 0;
   let pending = 0;
+  let overlap = false;
   let filling = false;
   let undoing = false;
   let ended = false;
@@ -77,12 +78,19 @@
     card.dataset.decided = "";
     card.hidden = true;
     pending += 1;
+    overlap ||= pending > 1;
     show();
+  });
+  // Of answers to quick decisions one may come after a later one's: what it says is left is no longer so.
+  document.addEventListener("htmx:oobBeforeSwap", (event) => {
+    const comes = event.detail.fragment.querySelector("#review-left");
+    if (comes && overlap && Number(comes.dataset.left) > Number(one("#review-left").dataset.left)) event.detail.shouldSwap = false;
   });
   document.addEventListener("htmx:afterRequest", (event) => {
     const card = decided(event);
     if (!card) return;
     pending -= 1;
+    overlap &&= pending > 0;
     const status = event.detail.xhr?.status;
     if (event.detail.successful) {
       reviewed.push(card.dataset.card);
