@@ -1,8 +1,9 @@
 # `make demo` and `make test` set up what they need; a Python 3.11 or newer with its venv module is all they ask for.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: demo run test lint bench chaos screenshots clean
+.PHONY: demo run test lint lock browser bench chaos screenshots clean
 
 demo: .venv/installed
 	$(BIN)/python -m demo
@@ -11,7 +12,7 @@ run: .venv/installed
 	$(BIN)/python -m jobs up
 
 # A third worker has the cores while two wait; and a hundred processes are started, that all would compile for themselves.
-test: .venv/installed-dev
+test: .venv/installed-dev browser
 	$(BIN)/python -m compileall -q receiver jobs
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
@@ -20,8 +21,20 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-screenshots: .venv/installed-dev
+screenshots: .venv/installed-dev browser
 	$(BIN)/python -m demo.screenshot docs/pages
+
+# Finds a Chromium or Chrome, or installs one, or says in one line what to do, before a test runs.
+browser: .venv/installed-dev
+	@$(BIN)/python -m demo.browser
+
+# Every version and hash anew from what requirements.txt and requirements-dev.txt pin; with UPGRADE=1, the newest of the rest.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+lock: .venv/installed-dev
+	$(LOCK) requirements.txt --output-file requirements.lock
+	$(LOCK) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks
@@ -32,14 +45,14 @@ chaos: .venv/installed-dev
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv .venv \
 		|| { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(INSTALL) -r requirements.lock
 	@touch $@
 
-.venv/installed-dev: requirements-dev.txt .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+.venv/installed-dev: requirements-dev.lock .venv/installed
+	$(INSTALL) -r requirements-dev.lock
 	@touch $@

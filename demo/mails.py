@@ -1,4 +1,4 @@
-"""Photograph a digest's mail as readers show it: python -m demo.mails FOLDER. Needs Debian's Chromium.
+"""Photograph a digest's mail as readers show it: python -m demo.mails FOLDER. Needs Chromium or Chrome.
 
 On a desk, on a phone, and in the dark where a reader heeds the mail's own dark colours.
 """
@@ -12,8 +12,8 @@ from PIL import Image
 from playwright.sync_api import Browser
 from sqlalchemy import select
 
+from demo.browser import browser
 from demo.month.__main__ import configured, fill
-from demo.screenshot import browser
 from receiver import mails
 from receiver.record import digests
 from receiver.record.database import opened

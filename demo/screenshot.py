@@ -1,4 +1,4 @@
-"""Photograph the pages over a believable month: python -m demo.screenshot FOLDER. Needs Debian's Chromium.
+"""Photograph the pages over a believable month: python -m demo.screenshot FOLDER. Needs Chromium or Chrome.
 
 Every page, and of most lists what they open, light and dark, and three of them on a phone; docs/pages.md shows them.
 """
@@ -13,17 +13,16 @@ from typing import Any
 
 import click
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from demo import stack
+from demo.browser import browser
 from demo.month.__main__ import environment, fill
 from receiver.clock import now
 from receiver.record import sign_in
 from receiver.record.database import opened
 from receiver.settings import Settings
 
-_CHROMIUM = "/usr/bin/chromium"
-_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
 _DESK, _PHONE, _TALLEST = (1280, 900), (390, 844), 1000
 _COLOURS = 56
 _OPENED = {"tickets": "ticket", "deliveries": "delivery", "digests": "digest", "sources": "source"}
@@ -64,13 +63,6 @@ def _stack(folder: Path) -> Iterator[Settings]:
         yield config
     finally:
         stack.stop(process)
-
-
-@contextmanager
-def browser() -> Iterator[Browser]:
-    """Chromium without a window."""
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=_CHROMIUM, args=_FLAGS)
 
 
 @contextmanager

@@ -8,22 +8,15 @@ from typing import Any
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
+from demo import browser as chromium
 from receiver.clock import now
 from receiver.record import sign_in
 from receiver.record.database import Record
 
-CHROMIUM = "/usr/bin/chromium"
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 _AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 _RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
 _COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}  # All that the other scheme could have made worse.
 # To bring the whole of axe's answer here takes as long as to find it.
@@ -33,12 +26,10 @@ _VIOLATIONS = """async rules => (await axe.run(document, rules)).violations
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium; `apt-get install chromium` where it is missing."""
+    """A real Chromium; `make test` has made sure that there is one."""
     expect.set_options(timeout=60_000)  # As patient as wait_until: a busy machine is slow, not wrong.
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=_FLAGS)
+    with chromium.browser() as found:
         yield found
-        found.close()
 
 
 @contextmanager
