@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
 from importlib import import_module
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 from dotenv import dotenv_values
 from flask import Flask
+from packaging.utils import canonicalize_name
 
 from jobs import schedule
 from receiver import auth, queue, settings
@@ -116,7 +118,41 @@ def test_migrations_are_numbered_in_a_row() -> None:
     assert [name[:4] for name in names] == [f"{number:04}" for number in range(1, len(names) + 1)]
 
 
-def test_versions_are_pinned_exactly() -> None:
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        lines = [line for line in (ROOT / name).read_text().splitlines() if line and line[0] not in "#-"]
-        assert [line for line in lines if not re.fullmatch(r"[\w.\[\]-]+==[\w.]+", line)] == []
+def _pinned(name: str) -> dict[str, str]:
+    """The lines of a requirements file that name a version: distribution to version."""
+    lines = [line for line in (ROOT / name).read_text().splitlines() if line and line[0] not in "#-"]
+    assert [line for line in lines if not re.fullmatch(r"[\w.\[\]-]+==[\w.]+", line)] == []
+    return {canonicalize_name(line.partition("==")[0].partition("[")[0]): line.partition("==")[2] for line in lines}
+
+
+def _locked(name: str) -> dict[str, str]:
+    found = re.findall(
+        r"^([\w.-]+)(?:\[[\w,]+\])?==(\S+)(?: ;.*)? \\\n    --hash=", (ROOT / name).read_text(), re.MULTILINE
+    )
+    return {canonicalize_name(distribution): version for distribution, version in found}
+
+
+def test_versions_are_pinned_exactly_and_locked_as_they_are_pinned() -> None:
+    runtime, dev = _pinned("requirements.txt"), _pinned("requirements-dev.txt")
+    assert runtime.items() <= _locked("requirements.lock").items(), "call make lock"
+    assert (runtime | dev).items() <= _locked("requirements-dev.lock").items(), "call make lock"
+
+
+def test_the_lock_names_no_place_to_download_from() -> None:
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        assert "://" not in (ROOT / name).read_text()
+
+
+def test_everything_that_is_imported_is_pinned() -> None:
+    runtime = _pinned("requirements.txt")
+    owners = packages_distributions()
+    for package, pinned in (
+        ("receiver", runtime),
+        ("jobs", runtime),
+        ("demo", runtime | _pinned("requirements-dev.txt")),
+        ("benchmarks", runtime | _pinned("requirements-dev.txt")),
+        ("tests", runtime | _pinned("requirements-dev.txt")),
+    ):
+        imported = {name for _, name in _imports(package)} & set(owners)
+        used = {name: {canonicalize_name(owner) for owner in owners[name]} for name in imported}
+        assert {name for name, found in used.items() if not found & set(pinned)} == set(), package
