@@ -28,7 +28,12 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_INSTALL_IT = "install Chromium or Chrome (on Debian: apt-get install chromium), or name one in CHROMIUM=/path/to/it"
+# Playwright's driver is linked against libatomic, which a small Debian lacks.
+_PACKAGES = ("chromium", "libatomic1")
+_INSTALL_IT = (
+    f"install Chromium or Chrome (on Debian: apt-get install {' '.join(_PACKAGES)}), "
+    "or name one in CHROMIUM=/path/to/it"
+)
 
 
 class BrowserMissingError(RuntimeError):
@@ -38,12 +43,17 @@ class BrowserMissingError(RuntimeError):
 @contextmanager
 def browser() -> Iterator[Browser]:
     """A running Chromium, closed at the end of the block. Raises BrowserMissingError."""
-    with sync_playwright() as playwright:
+    driver = sync_playwright()
+    try:
+        playwright = driver.start()
+    except Exception as error:  # noqa: BLE001 - It has no type of its own where its program cannot be started.
+        raise BrowserMissingError(f"Playwright's driver does not start ({error}); {_INSTALL_IT}") from None
+    try:
         found = _launch(playwright)
-        try:
-            yield found
-        finally:
-            found.close()
+        yield found
+        found.close()
+    finally:
+        playwright.stop()
 
 
 def _launch(playwright: Playwright) -> Browser:
@@ -71,7 +81,7 @@ def install() -> None:
     """Install a Chromium with what this user may use: Debian's package as root, otherwise Playwright's own build."""
     is_root = os.geteuid() == 0 and shutil.which("apt-get")
     commands = (
-        [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "chromium"]]
+        [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *_PACKAGES]]
         if is_root
         else [[sys.executable, "-m", "playwright", "install", "chromium"]]
     )
