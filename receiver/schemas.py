@@ -12,9 +12,11 @@ from receiver.record.tickets import IncomingTicket
 
 MAX_ADDRESS = 320  # RFC 5321, section 4.5.3.1: 64 + 1 + 255.
 MAX_LINK = 2_000
+MAX_NAME = 255
 _LINK = re.compile(r"https?://[^\s<>\"'\\]+", re.IGNORECASE)
 # What a template that was not filled in gives to every ticket: {{ticket.id}}, #{ticket.id}, ${RequestId}, $RequestId.
 _PLACEHOLDER = re.compile(r"\{\{.*\}\}|[#$%]\{.*\}|\{%.*%\}|^\$[A-Za-z_.]+$", re.DOTALL)
+_HALF = re.compile("[\ud800-\udfff]")
 _NO_TIME = {"invalid": "Not a time; send ISO 8601, such as 2026-01-31T10:00:00+01:00."}
 _TIME: dict[str, Any] = {
     "format": "iso",
@@ -36,7 +38,7 @@ class PlainText(fields.String):
         text = super()._deserialize(value, attr, data, **kwargs)
         if "\x00" in text:
             raise ValidationError("Contains a NUL character.")
-        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        if not text.isascii() and _HALF.search(text):
             raise ValidationError("Contains half of a surrogate pair, which is not text.")
         return text
 
@@ -87,7 +89,8 @@ class Moment(_Blankable, fields.AwareDateTime):
 
 
 def _filled_in(name: str) -> None:
-    if _PLACEHOLDER.search(name):
+    # Every validator runs, and over a name that is too long the pattern would work for minutes.
+    if len(name) <= MAX_NAME and _PLACEHOLDER.search(name):
         raise ValidationError("A placeholder that was not filled in; mend the helpdesk's template.")
 
 
@@ -100,7 +103,7 @@ class TicketIn(Schema):
         unknown = EXCLUDE
 
     error_messages = dict.fromkeys(("type",), "Not an object with the fields of a ticket.")
-    external_id = Name(data_key="id", required=True, validate=[Length(1, 255), _filled_in])
+    external_id = Name(data_key="id", required=True, validate=[Length(1, MAX_NAME), _filled_in])
     short_description = PlainText(required=True, validate=Length(1))
     long_description = PlainText(load_default="", allow_none=True)
     requester_email = Address(load_default=None, allow_none=True)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -295,6 +296,15 @@ def test_an_id_is_repeated_only_as_far_as_an_id_goes(sender: Sender) -> None:
     (fault,) = sender.refused({"id": "x" * 1_000_000, "short_description": "x"})
     assert fault["id"] == "x" * 255
     assert set(fault["errors"]) == {"id"}
+
+
+@pytest.mark.parametrize("piece", ["{{", "${", "{%", "#{", "{", "$a", "é", "😀"])
+@pytest.mark.parametrize("field", ["id", "short_description", "requester_email", "priority", "url", "created_at"])
+def test_a_field_of_a_megabyte_is_answered_at_once(sender: Sender, field: str, piece: str) -> None:
+    text = piece * (1_000_000 // len(piece.encode()))
+    began = time.thread_time()
+    assert sender.send(TICKET | {field: text})[0] in (200, 422)
+    assert time.thread_time() - began < 5
 
 
 def test_a_batch_of_nothing_but_faults_is_told_one_by_one(sender: Sender) -> None:

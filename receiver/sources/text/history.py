@@ -3,6 +3,7 @@
 import re
 
 _MARKER_LENGTH = 300  # No line that introduces an earlier message is longer.
+_SHORT_MESSAGE = 500  # Characters; a longer one is not merely a note on what stands below it.
 _SENTENCE = 20  # Letters; less than that is no request.
 _SIGNATURE_LINES = 12
 _SIGNATURE_WIDTH = 90
@@ -101,7 +102,7 @@ def _without_history(lines: list[str]) -> list[str]:
             kept.append(lines[at])
             at += 1
             continue
-        if _points_below("\n".join(kept)):
+        if _points_below(kept):
             return [*kept, *map(_unquoted, lines[at:])]
         at = _end_of_quote(lines, at + length)
     return kept
@@ -111,8 +112,11 @@ def _is_forward(line: str) -> bool:
     return len(line) < _MARKER_LENGTH and bool(_FORWARDED.fullmatch(_unquoted(line).strip(" *")))
 
 
-def _points_below(above: str) -> bool:
-    return len(above) < 500 and bool(_POINTS_BELOW.search(above))
+def _points_below(above: list[str]) -> bool:
+    if len(above) >= _SHORT_MESSAGE:  # Each line has an end, so there is no need to join them.
+        return False
+    text = "\n".join(above)
+    return len(text) < _SHORT_MESSAGE and bool(_POINTS_BELOW.search(text))
 
 
 def _introduction(lines: list[str], at: int) -> int:
@@ -155,7 +159,7 @@ def _without_last_quote(lines: list[str]) -> list[str]:
     end = len(lines)
     while end and (lines[end - 1].startswith(">") or not lines[end - 1].strip()):
         end -= 1
-    return lines if _points_below("\n".join(lines[:end])) else lines[:end]
+    return lines if _points_below(lines[:end]) else lines[:end]
 
 
 def _unquoted(line: str) -> str:
@@ -173,8 +177,10 @@ def _without_signature(lines: list[str]) -> list[str]:
 
 
 def _without_closing(lines: list[str]) -> list[str]:
-    while lines and _is_blank_or_advert(lines[-1].strip()):
-        lines = lines[:-1]
+    end = len(lines)
+    while end and _is_blank_or_advert(lines[end - 1].strip()):
+        end -= 1
+    lines = lines[:end]
     for at in range(max(1, len(lines) - _SIGNATURE_LINES), len(lines)):
         below = lines[at + 1 :]
         if len(lines[at]) < 80 and _CLOSING.fullmatch(lines[at].strip()) and _is_signature(below):

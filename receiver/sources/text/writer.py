@@ -22,6 +22,12 @@ _SIGNATURES = {"gmail_signature", "moz-signature", "protonmail_signature_block",
 _WEB = re.compile(r"(?:https?|ftp)://[^\s<>\"]+", re.IGNORECASE)
 _DEEPEST_QUOTE = 10
 _SHORT_CELL = 4  # Lines, empty ones included.
+_LONGEST_ROW = 2_000  # Characters; a cell that would make a row longer stands on a line of its own.
+_MOST_OPEN = 500  # Elements; the parser looks through all of them for each end tag.
+
+
+class TooDeepError(Exception):
+    """More elements are open than any mail program nests."""
 
 
 class Writer:
@@ -34,15 +40,18 @@ class Writer:
         self.stack: list[tuple[str, str]] = []  # Open tags, each with what its end must undo.
         self.hidden = self.quoted = self.kept = 0
         self.lists: list[int | None] = []
-        self.links: list[tuple[str, int]] = []
+        self.address: str | None = None  # Where the open link leads, and where in the line it begins.
+        self.begun = 0
         self.cells: list[tuple[str, int]] = []  # Open cells: what stands before them in the row, and where they begin.
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        """A tag opens."""
+        """A tag opens. Raises TooDeepError."""
         tag = tag.lower() if isinstance(tag, str) else ""
         if tag in _VOID:
             self.void(tag, attributes)
             return
+        if len(self.stack) >= _MOST_OPEN:
+            raise TooDeepError
         undo = self.opened(tag, attributes)
         self.stack.append((tag, undo))
 
@@ -105,14 +114,16 @@ class Writer:
         elif tag in ("td", "th"):
             self.cells.append(("".join(self.line).strip(), len(self.lines)))
             self.line.clear()
+            self.begun = 0
         elif tag == "a":
-            self.links.append((attributes.get("href") or "", len(self.line)))
+            self.end_link()  # As in a browser, a link ends where another one begins.
+            self.address, self.begun = attributes.get("href") or "", len(self.line)
         elif tag == "pre":
             self.kept += 1
 
     def closed(self, tag: str, undo: str) -> None:
-        if tag == "a" and self.links:
-            self.link(*self.links.pop())
+        if tag == "a":
+            self.end_link()
         if tag in _LINES or tag in _PARAGRAPHS or undo:
             self.new_line(tag in _PARAGRAPHS)
         if tag in ("td", "th") and self.cells:
@@ -140,9 +151,10 @@ class Writer:
         quote = "> " * min(self.quoted, _DEEPEST_QUOTE)
         few = len(self.lines) - start <= _SHORT_CELL  # Else every cell around would read all that is inside again.
         said = [line for line in self.lines[start:] if line.strip("> ")] if few else []
-        if few and len(said) <= 1:
+        joined = " | ".join(part for part in (row, *(line.removeprefix(quote) for line in said)) if part)
+        if few and len(said) <= 1 and len(joined) <= _LONGEST_ROW:
             del self.lines[start:]
-            self.line = [" | ".join(part for part in (row, *(line.removeprefix(quote) for line in said)) if part)]
+            self.line = [joined]
         elif row:
             self.lines.insert(start, quote + row)
 
@@ -153,10 +165,12 @@ class Writer:
         self.lists[-1] = number + 1
         return f"{number}. "
 
-    def link(self, href: str, begun: int) -> None:
-        """Where a link leads, unless its text says so already."""
-        said = "".join(self.line[begun:]).strip()
-        href = href.strip()
+    def end_link(self) -> None:
+        """Where the open link leads, unless its text says so already."""
+        if self.address is None:
+            return
+        said, href = "".join(self.line[self.begun :]).strip(), self.address.strip()
+        self.address = None
         address = href.removeprefix("mailto:").partition("?")[0] if href.startswith("mailto:") else href
         if address != href and "@" not in said:
             self.line.append(f" ({address})" if said else address)
@@ -170,14 +184,14 @@ class Writer:
         self.lines.append(quote + self.bullet + (whole if self.kept else _SPACE.sub(" ", whole).strip()))
         self.bullet = ""
         self.line.clear()
-        self.links = [(href, 0) for href, _ in self.links]
+        self.begun = 0
 
     def new_line(self, spaced: bool = False) -> None:
         """Begin a line, after an empty one where `spaced`; an empty line is not begun again."""
         if any(part.strip() for part in self.line):
             self.break_line()
         self.line.clear()
-        self.links = [(href, 0) for href, _ in self.links]
+        self.begun = 0
         if spaced and not self.lists and self.lines and self.lines[-1].strip("> "):
             self.lines.append("> " * min(self.quoted, _DEEPEST_QUOTE))
 

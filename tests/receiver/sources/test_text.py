@@ -1,5 +1,6 @@
 """Texts as a person reads them, out of HTML, Markdown, ADF and mails with a history."""
 
+import time
 import tracemalloc
 from typing import Any
 
@@ -332,6 +333,38 @@ HOSTILE = [
 def test_a_long_text_of_anything_comes_to_an_end(form: str) -> None:
     for piece in HOSTILE:
         assert len(readable(piece * (200_000 // len(piece)), form)) <= MOST_OUTPUT
+
+
+# What once took minutes or grows with the square of its length in a naive reader: a beginning and what follows it.
+SLOW = [
+    ("<a href=x><b>", "<br>"), ("<b>", "</i>"), ("<a href=https://x.org>", "a"), ("<a href=x><i>", "</i></a>"),
+    ("<table><tr><td>a", "</td>"), ("<td>a</td>", ""), ("<p>x\n\nOn 5, a@b.org wrote:\n>", "\n> y\nz"),
+    ("a line\nOn Monday 5, Ada wrote:\n> old\n", ""), ("x\n", "Sent from my iPhone\n"),
+    ("<style>", "</script"), ("<!--", "<b>"), ("&amp;lt;p", "&gt;"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "then"), SLOW)
+def test_no_mail_of_400_kb_holds_up_what_comes_after_it(first: str, then: str) -> None:
+    source = first * (200_000 // len(first)) + (then or first) * (200_000 // len(then or first))
+    for form in ("html", "text", "markdown"):
+        began = time.thread_time()
+        readable(source, form)
+        assert time.thread_time() - began < 5  # A tenth of it on an idle machine; minutes where the square grows.
+
+
+def test_a_mail_nested_too_deeply_is_read_without_its_tags_and_says_so() -> None:
+    found = readable(f"<style>p {{}}</style><p>{REQUEST}</p>" + "<div><span>" * 300 + "the rest<br>of it", "html")
+    assert found.startswith(REQUEST)
+    assert found.endswith("the rest\nof it\n[read without its formatting, which is nested too deeply]")
+    assert readable("<div>" * 400 + REQUEST, "html") == REQUEST
+
+
+def test_a_link_ends_where_another_begins() -> None:
+    assert readable("<a href=https://a.org>a<a href=https://b.org>b</a>c</a>d", "html") == (
+        "a (https://a.org)b (https://b.org)cd"
+    )
+    assert readable("<a href=https://a.org>one<br>two</a> three", "html") == "one\ntwo (https://a.org) three"
 
 
 def test_five_megabytes_of_nested_tags_take_little_memory() -> None:
