@@ -5,12 +5,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, func, insert, literal, select, update
+from sqlalchemy import Row, and_, bindparam, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from receiver.record import examples, tallies, tombstones, words
+from receiver.record.bulk_insert import BulkInsert
 from receiver.record.database import PARAMETERS
 from receiver.record.models import RECEIVED, REVIEWED, Classification, Ticket, table_of
 
@@ -80,7 +82,11 @@ def merge(session: Session, source: str, incoming: Sequence[IncomingTicket]) -> 
 
 
 # Built once, because every delivery executes them.
-_INSERT = insert(table_of(Ticket))
+_INSERT = BulkInsert(
+    table_of(Ticket),
+    each=IncomingTicket.__slots__,
+    shared=("source", "delivery_id", "received_at", "status", "claimable_at", "attempts", "crashes"),
+)
 _KNOWN = select(
     *(Ticket.id, Ticket.external_id, Ticket.delivery_id, Ticket.source_updated_at, Ticket.arrived_sha256),
     *(getattr(Ticket, name) for name in TEXT_FIELDS),
@@ -191,7 +197,7 @@ def record(session: Session, source: str, delivery_id: int, merged: Merge, now: 
     if merged.new:
         arrival = {"source": source, "delivery_id": delivery_id, "received_at": now}
         due = {"status": RECEIVED, "claimable_at": now, "attempts": 0, "crashes": 0}
-        session.connection().execute(_INSERT, [_columns(t) | arrival | due for t in merged.new.values()])
+        _INSERT.execute(session.connection(), map(_values, merged.new.values()), arrival | due)
         words.add_newest(session, len(merged.new))
     for ticket_id, updated_at in merged.confirmed.items():
         session.execute(update(Ticket).where(Ticket.id == ticket_id).values(source_updated_at=updated_at))
@@ -210,6 +216,9 @@ def record(session: Session, source: str, delivery_id: int, merged: Merge, now: 
 def written(session: Session, source: str, merged: Merge) -> list[int]:
     """The ids of the tickets that `record` has made or changed."""
     return [*merged.changed, *ids(session, source, list(merged.new))]
+
+
+_values = attrgetter(*IncomingTicket.__slots__)
 
 
 def _columns(ticket: IncomingTicket) -> dict[str, Any]:

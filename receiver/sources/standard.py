@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from marshmallow import ValidationError
+from marshmallow import ValidationError, missing
 
 from receiver.record.deliveries import Content
+from receiver.record.tickets import IncomingTicket
 from receiver.schemas import PlainText, TicketIn
 
 
@@ -33,13 +34,33 @@ def unwrap(value: Any) -> list[Any]:
 def validate(items: list[Any], thin: bool = False) -> Content:
     """The usable tickets among `items`, and what is wrong with the others; a `thin` one may have no subject."""
     schema = _THIN_SCHEMA if thin else _SCHEMA
+    usable: list[IncomingTicket] = []
+    rejected: list[dict[str, Any]] = []
+    for index, item in enumerate(items):
+        try:
+            usable.append(_by_fields(schema, item) or schema.load(item))
+        except ValidationError as error:
+            rejected.append({"index": index, "id": _id(item), "errors": error.normalized_messages()})
+    return Content(usable, rejected)
+
+
+def _by_fields(schema: TicketIn, item: Any) -> IncomingTicket | None:
+    """What the schema's own fields make of an item; None where one of them objects, or the item is no object.
+
+    The schema itself collects every fault of an item, which takes twice as long; hardly an item has one.
+    """
+    if not isinstance(item, dict):
+        return None
     try:
-        return Content(schema.load(items, many=True))
-    except ValidationError as error:
-        faults = error.normalized_messages()
-    good = [item for index, item in enumerate(items) if index not in faults]
-    rejected = [{"index": index, "id": _id(items[index]), "errors": faults[index]} for index in sorted(faults)]
-    return Content(schema.load(good, many=True), rejected)
+        made: IncomingTicket = schema.make(
+            {
+                attribute: known.deserialize(item.get(known.data_key or attribute, missing), known.data_key, item)
+                for attribute, known in schema.load_fields.items()
+            }
+        )
+    except ValidationError:
+        return None
+    return made
 
 
 def _id(item: Any) -> str | int | None:
