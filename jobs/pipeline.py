@@ -54,7 +54,7 @@ def run(config: Settings, input_file: Path | None, output: Path | None, skip_ema
         migrate(record)
         log.info("Step 1: Fetching data from external sources")
         catalog = newest_catalog(record, config)
-        batch = pull.from_file(input_file) if input_file else pull.from_helpdesk(config)
+        batch = pull.from_file(input_file, config.digest_timezone) if input_file else pull.from_helpdesk(config)
         ticket_ids = record_batch(record, batch)
         engine = choose(config, catalog, record)
         log.info("Step 2: Classifying %d tickets with %s (%s)", len(ticket_ids), engine.name, engine.model)
@@ -82,7 +82,7 @@ def record_batch(record: Record, batch: pull.Batch) -> list[int]:
     """Record a pull as a delivery and return its tickets' ids; what is known and unchanged stays as it is."""
     content = standard.validate(batch.items)
     for fault in content.rejected:
-        log.warning("Ticket %r (number %d) is left out: %s", fault["id"], fault["index"] + 1, fault["errors"])
+        log.warning("Ticket %r (%s) is left out: %s", fault["id"], batch.place(fault["index"]), fault["errors"])
     if not content.tickets:
         raise PipelineError("there is not one usable ticket to classify")
     digest_of_body = hashlib.sha256(batch.body).hexdigest()

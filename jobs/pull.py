@@ -1,45 +1,54 @@
 """Tickets from the helpdesk's API, or from a file, in the shape of the source `standard`."""
 
-import csv
-import io
-import zipfile
-import zlib
-from collections.abc import Iterable
+import codecs
+import logging
+import re
+from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
-import openpyxl
 import requests
+from marshmallow import ValidationError
+from marshmallow.validate import Email
 
+from jobs import tables
+from jobs.tables import Table
+from jobs.words import LANGUAGES, words
 from receiver import guarded
 from receiver.settings import Settings
 from receiver.sources import bodies, standard
 
-_ALIASES = {"request_id": "id", "ticket_id": "id", "external_id": "id"}
-_FIELDS = {
-    "id",
-    "short_description",
-    "long_description",
-    "requester_email",
-    "created_at",
-    "updated_at",
-    "priority",
-    "url",
+log = logging.getLogger(__name__)
+
+_TABLES = {".csv": tables.of_text, ".tsv": tables.of_text, ".txt": tables.of_text, ".xlsx": tables.of_workbook}
+_NEEDED = ("id", "short_description")
+# Our own names first, then what helpdesks call these columns in their exports, the most telling first.
+_NAMES = {
+    "id": "id request_id ticket_id external_id issue_key ticket_number ticket_no ticket_nr ticketnummer case_number "
+    "case_id incident_number issue_id number key ticket",
+    "short_description": "short_description subject summary title ticket_subject issue_summary betreff objet asunto "
+    "assunto",
+    "long_description": "long_description description details body ticket_description issue_description message",
+    "requester_email": "requester_email requester_e_mail email e_mail email_address contact_email reporter_email "
+    "user_email from_email sender_email requester reporter caller from",
+    "created_at": "created_at created created_time created_on created_date date_created creation_date opened_at opened",
+    "updated_at": "updated_at updated updated_time updated_on updated_date last_updated last_update last_update_time "
+    "last_modified modified_at",
+    "priority": "priority",
+    "url": "url link",
 }
-# What openpyxl lets through when a file makes it stumble.
-_BROKEN_WORKBOOK = (
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    SyntaxError,
-    RuntimeError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_HEADINGS = {
+    "id": "Request ID",
+    "short_description": "Short Description",
+    "long_description": "Long Description",
+    "requester_email": "Requester Email",
+}
+_DECIMAL = re.compile(r"\d+\.0+")
+_SHORTENED = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
+_AS_FORMULA = re.compile(r'="([^"]*)"')
+_IN_BRACKETS = re.compile(r"<([^<>]+)>\s*\Z")
 
 
 class PullError(Exception):
@@ -48,11 +57,16 @@ class PullError(Exception):
 
 @dataclass(frozen=True)
 class Batch:
-    """The tickets of one pull, unchecked, and the raw bytes they came in."""
+    """The tickets of one pull, unchecked, and the raw bytes they came in; `rows` says where in a table each stood."""
 
     source: str
     body: bytes
     items: list[Any]
+    rows: tuple[int, ...] = ()
+
+    def place(self, index: int) -> str:
+        """Where a person finds the ticket with this index."""
+        return f"row {self.rows[index]}" if self.rows else f"number {index + 1}"
 
 
 def from_helpdesk(config: Settings) -> Batch:
@@ -94,28 +108,41 @@ def _requests_in(body: bytes) -> list[Any]:
     return found
 
 
-def from_file(path: Path) -> Batch:
-    """The tickets in a .json, .jsonl, .csv or .xlsx file. Raises PullError."""
-    readers = {".json": _json, ".jsonl": _json_lines, ".csv": _csv, ".xlsx": _xlsx}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise PullError(f"--input takes {', '.join(readers)}; {path.name} is none of them")
+def from_file(path: Path, zone: str = "UTC") -> Batch:
+    """The tickets in a .json, .jsonl, .csv or .xlsx file. Raises PullError.
+
+    `zone` is the clock of the times in a table that name none.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".json", ".jsonl", *_TABLES):
+        raise PullError(f"--input takes .json, .jsonl, {', '.join(_TABLES)}; {path.name} is none of them")
     try:
         body = path.read_bytes()
-        return Batch("file", body, reader(body))
+        if suffix in _TABLES:
+            table = _TABLES[suffix](body, _names(), _NEEDED)
+            log.info("%s is read as %s", path.name, table.found)
+            items = _tickets(table, ZoneInfo(zone), path.name)
+            return Batch("file", body, items, tuple(number for number, _ in table.rows))
+        return Batch("file", body, _json(body) if suffix == ".json" else _json_lines(body))
     except OSError as error:
         raise PullError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, csv.Error) as error:
+    except ValueError as error:
         raise PullError(f"{path.name} cannot be read: {error}") from None
 
 
+def _in_utf8(body: bytes) -> bytes:
+    """JSON as PowerShell writes it, in UTF-16, as every other JSON is."""
+    is_wide = body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\x00" in body[:2]
+    return tables.decoded(body)[0].encode() if is_wide else body
+
+
 def _json(body: bytes) -> list[Any]:
-    return standard.unwrap(bodies.parse_json(body))
+    return standard.unwrap(bodies.parse_json(_in_utf8(body)))
 
 
 def _json_lines(body: bytes) -> list[Any]:
     items = []
-    for number, line in enumerate(body.splitlines(), start=1):
+    for number, line in enumerate(_in_utf8(body).splitlines(), start=1):
         if line.strip():
             try:
                 items.append(bodies.parse_json(line))
@@ -124,47 +151,60 @@ def _json_lines(body: bytes) -> list[Any]:
     return items
 
 
-def _csv(body: bytes) -> list[Any]:
-    csv.field_size_limit(max(len(body), 1))  # Else a long ticket would cost all the others.
-    # Strict, because a quote that is never closed would swallow the tickets after it.
-    return _records(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+def _names() -> dict[str, list[str]]:
+    """The names of a ticket's columns, those of our own workbook in its languages among them."""
+    found = {field: known.split() for field, known in _NAMES.items()}
+    for field, heading in _HEADINGS.items():
+        found[field] += [tables.plain_name(words(language)["columns"][heading]) for language in LANGUAGES]
+    return found
 
 
-def _xlsx(body: bytes) -> list[Any]:
+def _tickets(table: Table, zone: ZoneInfo, file: str) -> list[dict[str, str]]:
+    """The rows as tickets of the source `standard`; what only looks like an address or a time is left out and told."""
+    items = [dict(values) for _, values in table.rows]
+    left_out: Counter[str] = Counter()
+    for name in ("created_at", "updated_at"):
+        for item, moment in zip(items, tables.moments([item.get(name) for item in items], zone), strict=True):
+            left_out[name] += name in item and moment is None
+            item[name] = moment.isoformat() if moment else None
+    for (number, _), item in zip(table.rows, items, strict=True):
+        for name, value in item.items():
+            item[name] = _text(value) if value is not None else None
+        if "id" in item:
+            item["id"] = _whole_id(item["id"], number)
+        if "requester_email" in item:
+            item["requester_email"] = _address(item["requester_email"])
+            left_out["requester_email"] += item["requester_email"] is None
+    if all(_DECIMAL.fullmatch(item["id"]) for item in items if "id" in item):
+        for item in (item for item in items if "id" in item):
+            item["id"] = item["id"].partition(".")[0]
+    for name, count in (+left_out).items():
+        what = "an address" if name == "requester_email" else "a time that is certain (such as 2026-01-31 10:00)"
+        log.warning("%s: in %d rows %s is not %s and is left out", file, count, name, what)
+    return [{name: value for name, value in item.items() if value is not None} for item in items]
+
+
+def _whole_id(text: str, row: int) -> str:
+    """The id without what a spreadsheet put around it. Raises ValueError where it has cut digits off."""
+    if _SHORTENED.fullmatch(text):
+        raise ValueError(
+            f"row {row}: the id is written as {text}, so a spreadsheet has cut its digits off; "
+            "format the column as text and export it again"
+        )
+    as_formula = _AS_FORMULA.fullmatch(text)
+    return (as_formula[1] if as_formula else text).strip()
+
+
+def _address(text: str) -> str | None:
+    """The address in `Ada <ada@example.com>` or alone; None where there is none, as where a column holds names."""
+    in_brackets = _IN_BRACKETS.search(text)
     try:
-        sheet = openpyxl.load_workbook(io.BytesIO(body), read_only=True, data_only=True).worksheets[0]
-        sheet.reset_dimensions()  # Some programs note a wrong size, and openpyxl would believe it.
-        rows = list(sheet.iter_rows(values_only=True))
-    except _BROKEN_WORKBOOK as error:
-        raise ValueError(f"it is not a sound workbook ({type(error).__name__})") from None
-    return _records(rows)
-
-
-def _records(rows: Iterable[Any]) -> list[Any]:
-    """Rows under a header to tickets; only the columns of a ticket, so that a workbook of ours can be read back."""
-    iterator = iter(rows)
-    header = [_column(name) for name in next(iterator, ())]
-    if "id" not in header or "short_description" not in header:
-        raise ValueError("the first row must name the columns, id and short_description among them")
-    return [
-        {
-            name: _text(value)
-            for name, value in zip(header, row, strict=False)
-            if name in _FIELDS and value not in (None, "")
-        }
-        for row in iterator
-        if any(value not in (None, "") for value in row)
-    ]
-
-
-def _column(name: Any) -> str:
-    plain = "_".join(str(name or "").lower().split())
-    return _ALIASES.get(plain, plain)
+        return str(Email()((in_brackets[1] if in_brackets else text).strip()))
+    except ValidationError:
+        return None
 
 
 def _text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    if isinstance(value, datetime):
-        value = value.replace(tzinfo=UTC)  # A workbook knows no time zones; ours are in UTC.
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

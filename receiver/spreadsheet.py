@@ -18,6 +18,10 @@ Row = Sequence[Cell]
 # Signs without a width may be dropped on the way, and what stands behind them be read first.
 _FORMULA = re.compile(r"[\t\r\n\0]|[\s\u200b-\u200f\u2060-\u2064\ufeff]*[=+\-@＝＋－＠]")
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# Excel reads `_x` and four hexadecimal digits as a letter's number, so such a text gets its own `_` as a number.
+# ECMA-376, part 1, 22.9.2.19 (ST_Xstring).
+_CODE = re.compile("_x([0-9A-Fa-f]{4})_")
+_LIKE_A_CODE = re.compile("_(?=x[0-9A-Fa-f]{4}_)")
 _LONGEST = 32_000  # Characters; Excel takes no more than 32,767 in a cell.
 _PIECE = 64 * 1024
 
@@ -38,6 +42,21 @@ _PARTS = {
     "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="r1" '
     f'Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
 }
+
+
+def escaped(text: str) -> str:
+    """The text as a workbook must hold it, so that Excel shows every letter: `_x000D_` is no line break."""
+    return _LIKE_A_CODE.sub("_x005F_", text) if "_x" in text else text
+
+
+def unescaped(text: str) -> str:
+    """What Excel shows of a text in a workbook: `_x000D_` is a carriage return, `_x005F_` an underscore."""
+    return _CODE.sub(_letter, text) if "_x" in text else text
+
+
+def _letter(code: re.Match[str]) -> str:
+    letter = chr(int(code[1], 16))
+    return code[0] if letter == "\0" or "\ud800" <= letter <= "\udfff" else letter  # These are no text.
 
 
 def as_csv(rows: Iterable[Row]) -> Iterator[bytes]:
@@ -118,4 +137,4 @@ def _cell(cell: Cell) -> str:
         return f"<c><v>{cell}</v></c>"
     text = _UNWRITABLE.sub("", cell)
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-    return f'<c t="inlineStr"><is><t xml:space="preserve">{escape(text)}</t></is></c>'
+    return f'<c t="inlineStr"><is><t xml:space="preserve">{escape(escaped(text))}</t></is></c>'

@@ -8,6 +8,8 @@ from openpyxl.cell import Cell, WriteOnlyCell
 from openpyxl.cell.cell import ERROR_CODES
 from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 
+from receiver.spreadsheet import escaped
+
 MAX_CELL = 32_767  # https://support.microsoft.com/office/excel-specifications-and-limits
 # The colours of the dashboard and of the mail.
 ACCENT, ACCENT_SOFT, TEXT, SOFT, LINE = "4338CA", "EEEDFD", "17171C", "5A5A66", "E3E3E8"
@@ -23,16 +25,21 @@ _SUSPECT = frozenset("=+-@\t\r\n＝＋－＠#")
 
 
 def plain(text: str) -> str:
-    """The text with what Excel cannot hold replaced, or cut, where it shows."""
+    """The text as it is shown: what Excel cannot hold is replaced, or cut, where it shows."""
     shown = text if text.isprintable() else _UNPRINTABLE.sub(_visible, text)  # Most are, and asking is cheaper.
     return shown if len(shown) <= MAX_CELL // 2 else _cut(shown)  # Shorter text fits whatever letters it has.
+
+
+def held(text: str) -> str:
+    """That text as the file holds it."""
+    return escaped(plain(text))
 
 
 def cell(sheet: Any, value: Any) -> Any:
     """What a streamed sheet takes for `value`: a text that could be more than a text gets a cell that says so."""
     if not isinstance(value, str):
         return value
-    text = plain(value)
+    text = held(value)
     return literal(sheet, text) if is_treacherous(text) else text
 
 

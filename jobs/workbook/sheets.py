@@ -1,6 +1,7 @@
 """Sheets that are written as a stream: a table of any length, and how every sheet is printed."""
 
 import math
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -151,7 +152,7 @@ class TableSheet:
         return made
 
     def _text(self, index: int, text: str) -> Any:
-        shown, look = cells.plain(text), _AS_COLUMN
+        shown, look = cells.held(text), _AS_COLUMN
         if cells.is_treacherous(shown):
             look = _LITERAL
         elif "\n" in shown:
@@ -162,7 +163,7 @@ class TableSheet:
         if self._links == MAX_LINKS:
             return self._text(index, link.text)
         self._links += 1
-        made = self._looking(index, _LINK).holding(cells.plain(link.text))
+        made = self._looking(index, _LINK).holding(cells.held(link.text))
         made.hyperlink = link.address
         return made
 
@@ -215,9 +216,18 @@ def _length(value: Any) -> int:
         return _length(value[0])
     if isinstance(value, datetime):
         return 16
-    return len(f"{value:.2f}") if isinstance(value, float) else len(str(value).split("\n", 1)[0])
+    return len(f"{value:.2f}") if isinstance(value, float) else _width(str(value).split("\n", 1)[0])
+
+
+def _width(text: str) -> int:
+    """How many columns of a fixed font a text takes: letters of East Asia and emoji two, marks on a letter none."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    none = sum(unicodedata.category(letter) in ("Mn", "Me", "Cf") for letter in text)
+    return len(text) + wide - none
 
 
 def _lines(text: str, width: int) -> int:
     """How many lines a wrapped text takes, about."""
-    return sum(max(1, math.ceil(len(line) / width)) for line in text.split("\n"))
+    return sum(max(1, math.ceil(_width(line) / width)) for line in text.split("\n"))

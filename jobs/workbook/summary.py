@@ -173,7 +173,7 @@ class _Page:
         return self._source(rows, shown)
 
     def _source(self, rows: range, names: Sequence[Any]) -> Source:
-        return Source(self._sheet.title, rows, [cells.plain(name) if isinstance(name, str) else name for name in names])
+        return Source(self._sheet.title, rows, [cells.held(name) if isinstance(name, str) else name for name in names])
 
     def _ranked_categories(self) -> list[str]:
         return _ranked(self._categories, self._before_by_category())

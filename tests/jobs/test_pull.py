@@ -229,7 +229,14 @@ texts = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_character
 
 
 @hypothesis_settings(deadline=None, max_examples=25)
-@given(found=st.lists(st.tuples(texts, texts | st.sampled_from(["=1+1", "#REF!", "0123", "1e5", "TRUE"])), min_size=1))
+@given(
+    found=st.lists(
+        st.tuples(
+            texts, texts | st.sampled_from(["=1+1", "#REF!", "0123", "1e5", "TRUE", "_x000D_", "_x005F_x0041_x000a_"])
+        ),
+        min_size=1,
+    )
+)
 def test_our_own_workbook_is_read_back(found: list[tuple[str, str]], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("own") / "report.xlsx"
     rows = [
@@ -239,7 +246,7 @@ def test_our_own_workbook_is_read_back(found: list[tuple[str, str]], tmp_path_fa
     workbook.build(path, rows, NOON)
     expected = [
         {
-            "id": name,
+            "id": name.strip(),
             "short_description": text,
             "long_description": "No route.",
             "requester_email": "ada@example.com",
@@ -271,7 +278,6 @@ def test_columns_that_may_be_missing_may_be_missing(tmp_path: Path) -> None:
         ("a.json", b'[{"id": NaN}]', "NaN"),
         ("a.jsonl", b'{"id": 1}\n{"id": 2', "line 2"),
         ("a.jsonl", b'{"id": 1}\n\xff', "line 2"),
-        ("a.csv", "id,short_description\n1,Größe".encode("latin-1"), "utf-8"),
         ("a.csv", b'id,short_description\n1,"never closed\n2,VPN\n3,Mail', "end of data"),
         ("a.xlsx", b"", "not a sound workbook"),
         ("a.xlsx", b"PK\x03\x04", "not a sound workbook"),

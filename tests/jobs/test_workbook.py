@@ -19,6 +19,7 @@ from receiver.record import contents
 from receiver.record.database import Record
 from receiver.record.models import Ticket
 from receiver.record.tickets import Pair
+from receiver.spreadsheet import escaped, unescaped
 from tests.factories import classification, due_ticket, settle
 
 NOON = datetime(2025, 12, 5, 12, 0, 30, tzinfo=UTC)
@@ -354,6 +355,32 @@ def test_every_sheet_prints_one_page_wide_with_its_header_on_each(tmp_path: Path
         assert sheet.sheet_properties.pageSetUpPr.fitToPage
         assert (sheet.page_setup.fitToHeight, sheet.page_setup.paperSize) == (0, 9)
         assert sheet.print_title_rows == (None if sheet.title == "Summary" else "$1:$1")
+
+
+@pytest.mark.parametrize("text", ["_x000D_", "a_x0041_x0042_b", "_x005f_", "_xABCD_ _x00e9_"])
+def test_text_that_excel_would_take_for_the_number_of_a_letter_stays_text(tmp_path: Path, text: str) -> None:
+    unsure = UNSURE | {"category": text, "reasoning": text}
+    fields = {"external_id": text, "short_description": text, "long_description": f"{text}\n{text}"}
+    book = written(tmp_path, pair(unsure, **fields), title=text, address="https://tickets.example.com")
+    cells = [str(cell.value) for sheet in book.worksheets for row in sheet.iter_rows() for cell in row]
+    found = [cell for cell in cells if text in unescaped(cell)]
+    assert len(found) > 8
+    assert [cell for cell in found if cell != escaped(unescaped(cell))] == []
+    assert book.properties.title == text  # Which is no cell.
+
+
+@pytest.mark.parametrize(
+    ("text", "width"),
+    [
+        ("프린터가 작동하지 않습니다 빨리요", 33),
+        ("プリンターが動きません", 22),
+        ("👩‍💻👍🏽🔥", 10),
+        ("e\u0301e\u0301e\u0301e\u0301", 4),
+    ],
+)
+def test_a_column_is_as_wide_as_its_letters(tmp_path: Path, text: str, width: int) -> None:
+    sheet = written(tmp_path, pair(short_description=text))["Tickets"]
+    assert sheet.column_dimensions["B"].width == max(width + 2, len("Short Description") + 5)
 
 
 def test_a_promise_of_no_time_at_all_is_breached(tmp_path: Path) -> None:
