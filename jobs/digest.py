@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from sqlalchemy.orm import Session
 
 from jobs import mail, shell, workbook
-from jobs.mail import Attachment, Content, MailError
+from jobs.mail import Attachment, Content, MailError, Outcome
 from jobs.workbook import Summary
 from receiver import plans, settings
 from receiver.clock import now
@@ -177,13 +177,19 @@ def _send_by_smtp(record: Record, config: Settings, digest: Digest, message: Ema
     with record.write() as session:
         if not digests.begin_sending(session, digest, now()):
             return  # The workbook took so long that somebody else took the digest over.
-    try:
-        refused = mail.send(config, message)
-    except MailError as error:
-        with record.write() as session:
-            _set_back(session, config, digest, error)
-    else:
+    outcomes: dict[str, Outcome] = {}
+    sender = str(message["From"].addresses[0].addr_spec)
+    for some in mail.send(config, mail.on_the_line(message), sender, digest.recipients):
+        outcomes |= some
+    refused = {address: str(one.error) for address, one in outcomes.items() if one.state != digests.SENT}
+    if outcomes and len(refused) < len(outcomes):
         _mark_sent(record, digest, refused)
+        return
+    states = {one.state for one in outcomes.values()}
+    unknown, permanent = digests.HELD in states, not states & {digests.DUE, digests.HELD}
+    text = next(iter(refused.values()), "nobody is to receive it; set RECIPIENT_EMAIL")
+    with record.write() as session:
+        _set_back(session, config, digest, MailError(text, "mail", permanent=permanent, unknown=unknown))
 
 
 def _mark_sent(record: Record, digest: Digest, refused: dict[str, str]) -> None:

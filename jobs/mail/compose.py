@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -22,6 +23,8 @@ from receiver.settings import Settings
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
 _XLSX = ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+# Whatever goes over the line is ASCII: not every server says 8BITMIME, and what one hop takes the next may not.
+ON_THE_LINE = policy.SMTP.clone(cte_type="7bit")
 _LONGEST_LINE = 90
 _LONGEST_QUOTED, _SPECIAL = 40, re.compile(r'[]["\\<>@:;,().]')
 _UNNAMED = ("digest", "run", "alert")
@@ -153,6 +156,11 @@ def without_attachments(message: EmailMessage) -> EmailMessage:
     if message.get_content_type() == "multipart/mixed":
         kept.set_payload([part for part in message.iter_parts() if not part.is_attachment()])
     return kept
+
+
+def on_the_line(message: EmailMessage) -> bytes:
+    """The mail as any server takes it: ASCII, in lines of at most 998 bytes that end in CR LF."""
+    return message.as_bytes(policy=ON_THE_LINE)
 
 
 def keep(message: EmailMessage, path: Path) -> None:

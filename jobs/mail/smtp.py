@@ -1,92 +1,192 @@
-"""Handing a mail to the server, and judging what goes wrong: the only user of smtplib."""
+"""Handing a mail to the server, and judging for each recipient what came of it."""
 
-import smtplib
-import ssl
-from email.message import EmailMessage
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
+from jobs.mail.connection import BrokenError, Connection, MailError, Reply, connect
+from receiver.addresses import on_the_wire
+from receiver.record.digests import DUE, FAILED, HELD, REFUSED, SENT
 from receiver.settings import Settings
 
-IMPLICIT_TLS_PORT = 465
-TIMEOUT_SECONDS = 30
-GO_AHEAD = 354  # The answer to DATA, before the first byte of the mail.
+MOST_RECIPIENTS = 100  # Of one transaction; every server must take so many (RFC 5321, 4.5.3.1.8).
+GO_AHEAD, CLOSING, SIGN_IN_FIRST = 354, 421, 530
+
+log = logging.getLogger(__name__)
 
 
-class MailError(Exception):
-    """The mail was not sent, or nobody knows (`unknown`); `permanent` means that trying again is in vain."""
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a mail for one recipient.
 
-    def __init__(self, message: str, *, permanent: bool = False, unknown: bool = False) -> None:
-        super().__init__(message)
-        self.permanent, self.unknown = permanent, unknown
+    `state` is `sent`; `due` where a later attempt may succeed; `refused` where the server, or the address, rules it out
+    for this recipient and `failed` where something else does; `held` where nobody knows whether it was sent.
+    `error_code` names the kind of fault in one word, `error` is a line for people with the server's own words.
+    """
 
+    state: str
+    error_code: str | None = None
+    error: str | None = None
 
-class _Connection(smtplib.SMTP):
-    """Knows whether the mail itself has begun to leave; before that, nothing can have arrived."""
-
-    has_begun = False
-
-    def getreply(self) -> tuple[int, bytes]:
-        code, text = super().getreply()
-        self.has_begun = self.has_begun or code == GO_AHEAD
-        return code, text
-
-
-class _TlsConnection(_Connection, smtplib.SMTP_SSL):
-    """The same, with TLS from the start."""
+    @classmethod
+    def of(cls, error: MailError) -> "Outcome":
+        """The outcome for everybody whose mail this error has stopped."""
+        return cls(HELD if error.unknown else FAILED if error.permanent else DUE, error.error_code, str(error))
 
 
-def send(config: Settings, message: EmailMessage) -> dict[str, str]:
-    """Hand the mail to the SMTP server; returns the recipients it refused, with its reason. Raises MailError."""
-    if not message["To"].addresses:
-        raise MailError("nobody is to receive it; set RECIPIENT_EMAIL", permanent=True)
-    server = _connect(config)
+def send(
+    config: Settings, content: bytes, sender: str, recipients: Sequence[str], check: Callable[[], None] = lambda: None
+) -> Iterator[dict[str, Outcome]]:
+    """Hand the mail to the SMTP server; yields what became of it for some recipients as soon as that is known.
+
+    In the end everybody was told of once. `content` is the mail as it goes over the line: ASCII, lines that end in CR
+    LF. `check` is called before anything leaves, and raises where this process may not send any more.
+    """
     try:
-        if config.smtp_username and config.smtp_password:
-            server.login(config.smtp_username, config.smtp_password)
-        refused = server.send_message(message)
-    except smtplib.SMTPAuthenticationError as error:
-        raise MailError(
-            f"the mail server refused SMTP_USERNAME and SMTP_PASSWORD ({error.smtp_code})",
-            permanent=error.smtp_code >= 500,
-        ) from None
-    except smtplib.SMTPRecipientsRefused as error:
-        permanent = all(code >= 500 for code, _ in error.recipients.values())
-        raise MailError("the mail server refused every recipient", permanent=permanent) from None
-    except smtplib.SMTPResponseException as error:
-        raise MailError(f"the mail server answered {error.smtp_code}", permanent=error.smtp_code >= 500) from None
-    except smtplib.SMTPServerDisconnected:
-        if server.has_begun:
-            raise MailError("the connection broke while sending", unknown=True) from None
-        raise MailError("the connection broke before the mail was sent") from None
-    except UnicodeEncodeError:
-        raise MailError("SMTP_USERNAME and SMTP_PASSWORD can only have ASCII characters", permanent=True) from None
-    except (OSError, smtplib.SMTPException) as error:
-        raise MailError(f"the mail server cannot be used: {type(error).__name__}") from None
+        server = connect(config)
+    except MailError as error:
+        yield dict.fromkeys(recipients, Outcome.of(error))
+        return
+    try:
+        yield from _deliver(server, content, sender, recipients, check)
     finally:
-        _leave(server)
-    return {address: f"{code}" for address, (code, _) in refused.items()}
+        server.leave()
 
 
-def _leave(server: smtplib.SMTP) -> None:
-    """Say goodbye. Whatever the server answers to that, it has taken the mail or has not."""
-    try:
-        server.quit()
-    except smtplib.SMTPException:
-        server.close()
+def _deliver(
+    server: Connection, content: bytes, sender: str, recipients: Sequence[str], check: Callable[[], None]
+) -> Iterator[dict[str, Outcome]]:
+    if server.largest and len(content) > server.largest:
+        text = f"the mail has {len(content):,} bytes, the mail server takes {server.largest:,}"
+        yield dict.fromkeys(recipients, Outcome(FAILED, "too_large", text))
+        return
+    usual, unusual, impossible = _sorted(server, recipients)
+    if impossible:
+        yield impossible
+    for group in (usual, unusual):
+        left = group
+        while left:
+            try:
+                outcomes = _transaction(server, content, sender, left, check)
+            except BrokenError as error:
+                outcomes = dict.fromkeys(left, Outcome.of(error))
+            yield outcomes
+            left = {address: wire for address, wire in left.items() if address not in outcomes}
 
 
-def _connect(config: Settings) -> _Connection:
-    """A connection with a verified certificate, unless SMTP_USE_TLS is off. Raises MailError, never `unknown`."""
-    # Reading every certificate there is takes a while, so it is done where it is needed.
-    context = ssl.create_default_context() if config.smtp_use_tls else None
-    host, port = config.smtp_host or "", config.smtp_port
-    try:
-        if config.smtp_use_tls and port == IMPLICIT_TLS_PORT:
-            return _TlsConnection(host, port, timeout=TIMEOUT_SECONDS, context=context)
-        server = _Connection(host, port, timeout=TIMEOUT_SECONDS)
-        if config.smtp_use_tls:
-            server.starttls(context=context)
-    except ssl.SSLCertVerificationError as error:
-        raise MailError(f"the mail server's certificate is not valid: {error.verify_message}") from None
-    except (OSError, smtplib.SMTPException) as error:
-        raise MailError(f"the mail server cannot be reached: {type(error).__name__}") from None
-    return server
+def _sorted(server: Connection, recipients: Sequence[str]) -> tuple[dict[str, str], dict[str, str], dict[str, Outcome]]:
+    """Each recipient as the server is told it: the usual ones, those for SMTPUTF8, and what it cannot take."""
+    usual: dict[str, str] = {}
+    unusual: dict[str, str] = {}
+    impossible: dict[str, Outcome] = {}
+    for address in recipients:
+        try:
+            wire = on_the_wire(address)
+        except UnicodeError:
+            impossible[address] = Outcome(REFUSED, "address", "what stands after the @ is no name of a mail domain")
+            continue
+        if wire.isascii():
+            usual[address] = wire
+        elif server.has_extn("smtputf8"):
+            unusual[address] = wire
+        else:
+            text = "the mail server takes only ASCII letters before the @ (it offers no SMTPUTF8)"
+            impossible[address] = Outcome(REFUSED, "address", text)
+    return usual, unusual, impossible
+
+
+def _transaction(
+    server: Connection, content: bytes, sender: str, recipients: dict[str, str], check: Callable[[], None]
+) -> dict[str, Outcome]:
+    """One MAIL, RCPTs and DATA; whoever is not in its outcomes belongs into another transaction.
+
+    Raises BrokenError where nothing of the mail has left.
+    """
+    if server.is_in_transaction and not (answer := server.command("RSET")).is_good:
+        raise BrokenError(f"the mail server begins no second mail: {answer}")
+    options = [f"SIZE={len(content)}"] if server.has_extn("size") else []
+    if not all(wire.isascii() for wire in recipients.values()):
+        options.append("SMTPUTF8")
+    answer = server.mail_from(sender, options)
+    _stop_where_closing(answer)
+    if not answer.is_good:
+        return dict.fromkeys(recipients, _about_sender(answer, sender))
+    accepted: list[str] = []
+    outcomes: dict[str, Outcome] = {}
+    for address, wire in list(recipients.items())[:MOST_RECIPIENTS]:
+        answer = server.recipient(wire)
+        _stop_where_closing(answer)
+        if answer.is_good:
+            accepted.append(address)
+        elif accepted and _is_too_many(answer):
+            break
+        else:
+            outcomes[address] = _about_recipient(server, answer)
+    if not accepted:
+        return outcomes
+    check()
+    answer = server.command("DATA")
+    if answer.code == GO_AHEAD:
+        try:
+            answer = server.content(content)
+        except BrokenError as error:
+            return outcomes | dict.fromkeys(accepted, Outcome(HELD, error.error_code, f"{error} while sending"))
+        if answer.is_good:
+            log.info("The mail server has taken the mail for %d recipients: %s", len(accepted), answer)
+            return outcomes | dict.fromkeys(accepted, Outcome(SENT))
+        if not answer.is_known:
+            text = f"the mail server gave no proper answer to the mail: {answer}"
+            return outcomes | dict.fromkeys(accepted, Outcome(HELD, "no_answer", text))
+    return outcomes | dict.fromkeys(accepted, _about_content(answer))
+
+
+def _stop_where_closing(answer: Reply) -> None:
+    if answer.code == CLOSING:
+        raise BrokenError(f"the mail server ends the connection: {answer}")
+
+
+def _is_too_many(answer: Reply) -> bool:
+    """Whether the recipient only is one too many for this transaction (RFC 5321, 4.5.3.1.10)."""
+    if answer.enhanced:
+        return answer.enhanced[1:] == ".5.3"
+    return answer.code in (452, 552) or "too many recipients" in answer.words.lower()
+
+
+def _about_sender(answer: Reply, sender: str) -> Outcome:
+    if answer.is_about_size:
+        return Outcome(FAILED, "too_large", f"the mail server does not take so large a mail: {answer}")
+    if not answer.is_final:
+        return _later(answer)
+    if answer.code == SIGN_IN_FIRST:
+        return Outcome(FAILED, "sign_in", _wants_sign_in(answer))
+    text = f"the mail server takes no mail from {sender}, set FROM_EMAIL to an address it lets us use: {answer}"
+    return Outcome(FAILED, "sender", text)
+
+
+def _about_recipient(server: Connection, answer: Reply) -> Outcome:
+    if answer.is_about_size:
+        return Outcome(REFUSED, "too_large", f"the mail server does not take so large a mail: {answer}")
+    if not answer.is_final:
+        return _later(answer)
+    if answer.code == SIGN_IN_FIRST:
+        return Outcome(FAILED, "sign_in", _wants_sign_in(answer))
+    text = f"the mail server refuses this address: {answer}"
+    if answer.enhanced == "5.7.1" and not server.is_signed_in:
+        text += "; if that means relaying, set SMTP_USERNAME and SMTP_PASSWORD"
+    return Outcome(REFUSED, "recipient", text)
+
+
+def _about_content(answer: Reply) -> Outcome:
+    if answer.is_about_size:
+        return Outcome(FAILED, "too_large", f"the mail server does not take so large a mail: {answer}")
+    if not answer.is_final:
+        return _later(answer)
+    return Outcome(FAILED, "content", f"the mail server refuses the mail: {answer}")
+
+
+def _wants_sign_in(answer: Reply) -> str:
+    return f"the mail server wants a sign-in or TLS first, set SMTP_USERNAME and SMTP_PASSWORD or SMTP_TLS: {answer}"
+
+
+def _later(answer: Reply) -> Outcome:
+    return Outcome(DUE, "later", f"the mail server does not take it now: {answer}")

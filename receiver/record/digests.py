@@ -25,6 +25,9 @@ from receiver.record.models import (
 SENDING_LEASE = timedelta(seconds=120)
 ALERTS_APART = timedelta(minutes=10)
 SCHEDULED, RUN, ALERT = "digest", "run", "alert"
+# What became of a digest for one recipient: `due` is tried (again), `refused` was ruled out for this one by the server
+# or the address, `failed` by something else, `held` may have arrived, `kept` lies in the outbox.
+DUE, SENT, REFUSED, FAILED, HELD, KEPT = "due", "sent", "refused", "failed", "held", "kept"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from jobs import mail
-from jobs.mail import Attachment, Content, MailError
+from jobs.mail import Attachment, Content, Outcome
 from jobs.workbook import Group, Summary
 from receiver import settings
 from receiver.record.models import Digest
@@ -116,15 +116,29 @@ def by_smtp(config: Settings) -> Settings:
     )
 
 
-def refusal(config: Settings, folder: Path) -> MailError:
-    with pytest.raises(MailError) as caught:
-        mail.send(config, composed(config, folder))
-    return caught.value
+def sent(config: Settings, folder: Path) -> dict[str, Outcome]:
+    """What became of the mail for each recipient."""
+    message = composed(config, folder)
+    found: dict[str, Outcome] = {}
+    for outcomes in mail.send(config, mail.on_the_line(message), "desk@example.com", config.recipient_email):
+        assert not found.keys() & outcomes.keys()
+        found |= outcomes
+    return found
 
 
-def verdict(error: MailError) -> str:
-    assert not (error.permanent and error.unknown)
-    return "unknown" if error.unknown else "permanent" if error.permanent else "transient"
+def states(outcomes: dict[str, Outcome]) -> dict[str, str]:
+    return {address.partition("@")[0]: outcome.state for address, outcome in outcomes.items()}
+
+
+def refusal(config: Settings, folder: Path) -> Outcome:
+    """What stopped everybody's mail."""
+    [outcome] = set(sent(config, folder).values())
+    assert outcome.state != "sent"
+    return outcome
+
+
+def verdict(outcome: Outcome) -> str:
+    return {"held": "unknown", "due": "transient", "failed": "permanent", "refused": "permanent"}[outcome.state]
 
 
 def test_the_head_says_who_to_whom_and_what(by_smtp: Settings, tmp_path: Path) -> None:
@@ -232,7 +246,7 @@ def test_an_smtp_username_that_is_no_address_is_not_the_sender(environment: pyte
 
 
 def test_every_recipient_gets_the_one_mail(by_smtp: Settings, tmp_path: Path, mail_server: MailServer) -> None:
-    assert mail.send(replace(by_smtp, smtp_port=mail_server.port), composed(by_smtp, tmp_path)) == {}
+    assert states(sent(replace(by_smtp, smtp_port=mail_server.port), tmp_path)) == {"ada": "sent", "bo": "sent"}
     assert mail_server.recipients == [["ada@example.com", "bo@example.com"]]
     [message] = mail_server.messages
     [attached] = message.iter_attachments()
@@ -243,8 +257,9 @@ def test_one_refused_recipient_does_not_cost_the_other_the_mail(
     by_smtp: Settings, tmp_path: Path, mail_server: MailServer
 ) -> None:
     mail_server.refused["bo@example.com"] = "550 no such user"
-    refused = mail.send(replace(by_smtp, smtp_port=mail_server.port), composed(by_smtp, tmp_path))
-    assert list(refused) == ["bo@example.com"]
+    outcomes = sent(replace(by_smtp, smtp_port=mail_server.port), tmp_path)
+    assert states(outcomes) == {"ada": "sent", "bo": "refused"}
+    assert "550 no such user" in (outcomes["bo@example.com"].error or "")
     assert mail_server.recipients == [["ada@example.com"]]
 
 
@@ -275,14 +290,15 @@ def test_a_failure_is_judged_by_what_the_server_said_and_when(
     config = replace(by_smtp, smtp_port=moody.port, smtp_username="desk", smtp_password="s3cret-word")
     error = refusal(config, tmp_path)
     assert verdict(error) == expected
-    assert "s3cret-word" not in str(error)
+    assert "s3cret-word" not in str(error.error)
 
 
-def test_recipients_refused_for_different_reasons_are_tried_again(
+def test_recipients_refused_for_different_reasons_are_judged_each_for_itself(
     by_smtp: Settings, tmp_path: Path, mail_server: MailServer
 ) -> None:
     mail_server.refused = {"ada@example.com": "550 no such user", "bo@example.com": "450 greylisted"}
-    assert verdict(refusal(replace(by_smtp, smtp_port=mail_server.port), tmp_path)) == "transient"
+    outcomes = sent(replace(by_smtp, smtp_port=mail_server.port), tmp_path)
+    assert states(outcomes) == {"ada": "refused", "bo": "due"}
 
 
 @pytest.mark.parametrize("answer", ["drop", "421 too slow", "550 rude"])
@@ -290,7 +306,7 @@ def test_a_mail_that_was_taken_is_sent_whatever_the_goodbye_is(
     by_smtp: Settings, tmp_path: Path, moody: Moody, answer: str
 ) -> None:
     moody.replies["QUIT"] = answer
-    assert mail.send(replace(by_smtp, smtp_port=moody.port), composed(by_smtp, tmp_path)) == {}
+    assert states(sent(replace(by_smtp, smtp_port=moody.port), tmp_path)) == {"ada": "sent", "bo": "sent"}
     assert len(moody.messages) == 1
 
 
@@ -304,7 +320,7 @@ def test_the_right_password_logs_in(by_smtp: Settings, tmp_path: Path) -> None:
     server = MailServer()
     with smtp.serve(server, authenticator=server.authenticate, auth_require_tls=False):
         config = replace(by_smtp, smtp_port=server.port, smtp_username="desk", smtp_password="right")
-        mail.send(config, composed(config, tmp_path))
+        sent(config, tmp_path)
     assert server.logins == [(b"desk", b"right")]
     assert len(server.messages) == 1
 
@@ -313,8 +329,8 @@ def test_a_password_that_smtp_cannot_carry_is_refused_in_words(by_smtp: Settings
     config = replace(by_smtp, smtp_port=moody.port, smtp_username="desk", smtp_password="schlüssel")
     error = refusal(config, tmp_path)
     assert verdict(error) == "permanent"
-    assert "SMTP_PASSWORD" in str(error)
-    assert "schlüssel" not in str(error)
+    assert "SMTP_PASSWORD" in str(error.error)
+    assert "schlüssel" not in str(error.error)
 
 
 @pytest.fixture(params=["STARTTLS", "TLS from the start"])
@@ -329,7 +345,9 @@ def tls_server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
             yield server
     else:
         with smtp.serve(server, ssl_context=context):
-            monkeypatch.setattr("jobs.mail.smtp.IMPLICIT_TLS_PORT", server.port)  # Nobody but root may listen at 465.
+            monkeypatch.setattr(
+                "jobs.mail.connection.IMPLICIT_TLS_PORT", server.port
+            )  # Nobody but root may listen at 465.
             yield server
 
 
@@ -337,7 +355,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     by_smtp: Settings, tmp_path: Path, tls_server: MailServer
 ) -> None:
     config = replace(by_smtp, smtp_port=tls_server.port, smtp_use_tls=True)
-    assert "certificate" in str(refusal(config, tmp_path))
+    assert refusal(config, tmp_path).error_code == "certificate"
     assert tls_server.messages == []
 
 
@@ -345,7 +363,7 @@ def test_with_a_trusted_certificate_the_mail_goes_out_encrypted(
     by_smtp: Settings, tmp_path: Path, tls_server: MailServer, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
-    mail.send(replace(by_smtp, smtp_port=tls_server.port, smtp_use_tls=True), composed(by_smtp, tmp_path))
+    sent(replace(by_smtp, smtp_port=tls_server.port, smtp_use_tls=True), tmp_path)
     assert len(tls_server.messages) == 1
 
 
@@ -354,7 +372,7 @@ def test_a_certificate_of_another_host_is_refused(
 ) -> None:
     environment.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
     config = replace(by_smtp, smtp_host="127.1", smtp_port=tls_server.port, smtp_use_tls=True)
-    assert "certificate" in str(refusal(config, tmp_path))
+    assert refusal(config, tmp_path).error_code == "certificate"
     assert tls_server.messages == []
 
 
