@@ -76,7 +76,10 @@ def _window(chromium: Browser, config: Settings, size: tuple[int, int], scheme: 
         viewport={"width": width, "height": height},
         color_scheme="dark" if scheme == "dark" else "light",
     )
-    context.new_page().goto(f"/sign-in/{token}")
+    page = context.new_page()
+    page.goto(f"/sign-in/{token}")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/")
     yield context
     context.close()
 

@@ -63,11 +63,7 @@ def create_app(config: Settings | None = None) -> Flask:
 def furnish(app: Flask, config: Settings) -> None:
     """Give `app` what depends on the settings. Its routes do not, but for those of an OpenID Connect provider."""
     app.secret_key = secrets.session_key(config)
-    app.config.update(
-        MAX_CONTENT_LENGTH=config.max_body_mb * 1024 * 1024,
-        SESSION_COOKIE_SAMESITE="Lax",
-        SESSION_COOKIE_SECURE=(config.public_url or "").startswith("https://"),
-    )
+    app.config.update(MAX_CONTENT_LENGTH=config.max_body_mb * 1024 * 1024, **auth.cookies(config, app.secret_key))
     app.extensions["settings"] = config
     app.extensions["sources"] = sources.configured(config)
     plans.in_force(config)  # Whoever starts it is told of a mistake.

@@ -1,11 +1,13 @@
 """Who is let in, and who may do what: people by their session, programs by a bearer token."""
 
+import hashlib
 import hmac
 import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, current_app, g, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
@@ -19,6 +21,7 @@ from receiver.record import api_tokens, browser_sessions
 from receiver.record.database import Record
 from receiver.record.models import Person
 from receiver.record.people import ADMIN, OPERATOR, REVIEWER, ROLES, VIEWER
+from receiver.settings import Settings
 
 __all__ = ["ADMIN", "OPERATOR", "REVIEWER", "ROLES", "VIEWER"]
 
@@ -84,12 +87,36 @@ def _caller() -> Caller:
 def init_app(app: Flask) -> None:
     """Give the app sessions and the CSRF check."""
     manager = LoginManager(app)
-    manager.session_protection = "strong"
+    # A session is not tied to address or browser version: both change while a person works, on the way from one
+    # network to the next or after an update, and whoever steals a cookie can imitate them. It can be ended instead.
+    manager.session_protection = None
     manager.user_loader(_signed_in)
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # The guards below check it where a session cookie is what lets in.
     app.config["WTF_CSRF_TIME_LIMIT"] = None  # It ends with its session, however long a page stays open.
     csrf.init_app(app)
     app.jinja_env.globals["may"] = may
+
+
+def cookies(settings: Settings, session_key: str) -> dict[str, Any]:
+    """Flask's settings about cookies, with names that no other program and no other instance on this host uses.
+
+    A browser sends the cookies of a host to all of its ports. So the name tells instances apart by their key, and by
+    PUBLIC_URL or the port where one was restored from a backup of the other.
+    """
+    url = urlsplit(settings.public_url or "")
+    is_https = url.scheme.lower() == "https"
+    place = f"{session_key} {settings.public_url or settings.port}"
+    suffix = hashlib.sha256(place.encode()).hexdigest()[:8]
+    # Browsers take a cookie of this prefix from nobody but the host itself, over https.
+    prefix = "__Host-" if is_https and not url.path.strip("/") else ""
+    return {
+        "SESSION_COOKIE_NAME": f"{prefix}tickets_session_{suffix}",
+        "REMEMBER_COOKIE_NAME": f"{prefix}tickets_remember_{suffix}",
+        "KNOWN_COOKIE_NAME": f"{prefix}tickets_known_{suffix}",
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SECURE": is_https,
+        "SESSION_COOKIE_PATH": "/",
+    }
 
 
 def _signed_in(token: str) -> SignedIn | None:

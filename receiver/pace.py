@@ -16,7 +16,6 @@ from receiver.record.models import Person
 from receiver.record.people import plain
 from receiver.record.sign_in_tries import Key
 
-_COOKIE = "known"
 _KNOWN_SECONDS = 365 * 24 * 3600
 _LONG, _SHORT = timedelta(minutes=15), timedelta(minutes=1)
 
@@ -33,7 +32,7 @@ def know(answer: Response, person: Person) -> Response:
     """Have the browser remember, for a year, that the person was signed in in it."""
     config = current_app.config
     answer.set_cookie(
-        _COOKIE,
+        config["KNOWN_COOKIE_NAME"],
         _signer().dumps([person.id, _known(person) or secrets.token_urlsafe(16)]),
         max_age=_KNOWN_SECONDS,
         secure=config["SESSION_COOKIE_SECURE"],
@@ -46,7 +45,9 @@ def know(answer: Response, person: Person) -> Response:
 def _known(person: Person | None) -> str | None:
     """The name of this browser, where it is one of the person's."""
     try:
-        known_person, browser = _signer().loads(request.cookies.get(_COOKIE, ""), max_age=_KNOWN_SECONDS)
+        known_person, browser = _signer().loads(
+            request.cookies.get(current_app.config["KNOWN_COOKIE_NAME"], ""), max_age=_KNOWN_SECONDS
+        )
     except (BadSignature, ValueError):
         return None
     return str(browser) if person and known_person == person.id else None

@@ -12,6 +12,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from receiver import signatures
 from receiver.catalog import Catalog
@@ -129,13 +130,22 @@ def sign_in_as(client: FlaskClient, record: Record, role: str = people.ADMIN, **
     made = person(record, role, **fields)
     with record.write() as session:
         token = sign_in.issue(session, now(), made)
-    assert client.get(f"/sign-in/{token}").status_code == 302
+    assert use_link(client, f"/sign-in/{token}").status_code == 302
     return made
 
 
-def csrf(client: FlaskClient, path: str = "/") -> str:
+def use_link(client: FlaskClient, link: str, **form: Any) -> TestResponse:
+    """Open a one-time link and send the form it shows; the answer to the first request where there is no form."""
+    page = client.get(link)
+    if page.status_code != 200:
+        return page
+    [token] = set(re.findall(r'name="csrf_token" value="([^"]+)"', page.text))
+    return client.post(link, data={"csrf_token": token, **form})
+
+
+def csrf(client: FlaskClient, path: str = "/", **options: Any) -> str:
     """The CSRF token that a page gives its browser."""
-    found = re.search(r'name="csrf_token" value="([^"]+)"', client.get(path).text)
+    found = re.search(r'name="csrf_token" value="([^"]+)"', client.get(path, **options).text)
     assert found
     return found[1]
 

@@ -75,10 +75,11 @@ def _welcome(person: Person, password: str, keys: list[sign_in_tries.Key]) -> No
 
 
 @blueprint.get("/sign-in/<token>")
-def sign_in_with(token: str) -> ResponseReturnValue:
-    """Come in by a one-time link, or see what it asks for."""
-    if request.method == "HEAD":  # Mail scanners and chat programs look at links; that shall not spend one.
-        return "", 200
+def show_link(token: str) -> ResponseReturnValue:
+    """What a one-time link asks for: a click, or an account's name and password.
+
+    This spends no link: mail scanners and the previews of chat programs open every address they see.
+    """
     with _record().read() as session:
         found = sign_in.opened(session, token, now())
     if found is None:
@@ -86,20 +87,22 @@ def sign_in_with(token: str) -> ResponseReturnValue:
     link, person = found
     if person is None or link.sets_password:
         return _ask(token, person)
-    with _record().write() as session:
-        spent = sign_in.use(session, token, now())
-    return auth.admit(person, "link") if spent else _page(_SPENT, 403)
+    return render_template("use_link.html", token=token, person=person)
 
 
 @blueprint.post("/sign-in/<token>")
-def set_up_account(token: str) -> ResponseReturnValue:
-    """Make the first account, or set the name and the password of an invited person, and come in."""
+def use_link(token: str) -> ResponseReturnValue:
+    """Spend a one-time link: come in, make the first account, or set the name and password of an invited person."""
     auth.csrf.protect()
     with _record().read() as session:
         found = sign_in.opened(session, token, now())
     if found is None:
         return _page(_SPENT, 403)
-    _, person = found
+    link, person = found
+    if person and not link.sets_password:
+        with _record().write() as session:
+            spent = sign_in.use(session, token, now())
+        return auth.admit(person, "link") if spent else _page(_SPENT, 403)
     values, errors = forms.read(forms.NewAccount() if person is None else forms.Password())
     errors |= forms.password_problems(values, person.email if person else values.get("email", ""))
     if errors:

@@ -93,6 +93,8 @@ def page(stranger: Page, record: Record) -> Page:
     with record.write() as session:
         token = sign_in.issue(session, now())
     stranger.goto(f"/sign-in/{token}")
+    stranger.get_by_role("button", name="Sign in").click()
+    expect(stranger.get_by_role("heading", name="Overview", level=1)).to_be_visible()
     return stranger
 
 

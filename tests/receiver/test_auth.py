@@ -1,7 +1,7 @@
 """Who may come in, and what a browser must be told."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,8 @@ from receiver.record import sign_in
 from receiver.record.database import Record
 from receiver.record.models import Digest, SignInLink
 from receiver.settings import Settings
-from tests.factories import due_ticket, settle
+from tests.conftest import ADMIN
+from tests.factories import csrf, due_ticket, settle, use_link
 
 
 def _link(record: Record) -> str:
@@ -35,7 +36,7 @@ def link(record: Record) -> str:
 @pytest.fixture
 def person(client: FlaskClient, link: str) -> FlaskClient:
     """A browser that is signed in."""
-    assert client.get(link).status_code == 302
+    assert use_link(client, link).status_code == 302
     return client
 
 
@@ -52,8 +53,10 @@ def _digests(record: Record) -> int:
 
 def test_a_link_lets_one_browser_in_once(app: Flask, link: str) -> None:
     first, second = app.test_client(), app.test_client()
-    assert first.get(link).headers["Location"] == "/"
+    before = csrf(second, link)
+    assert use_link(first, link).headers["Location"] == "/"
     assert first.get("/").status_code == 200
+    assert second.post(link, data={"csrf_token": before}).status_code == 403
     refused = second.get(link)
     assert refused.status_code == 403
     assert "used before" in refused.text
@@ -66,10 +69,29 @@ def test_a_link_that_is_older_than_a_day_lets_nobody_in(client: FlaskClient, lin
         assert client.get("/").status_code == 302
 
 
-def test_a_look_at_a_link_without_opening_it_does_not_spend_it(client: FlaskClient, link: str) -> None:
-    client.head(link)
-    client.options(link)
-    assert client.get(link).status_code == 302
+def test_whoever_looks_at_a_link_first_neither_spends_it_nor_comes_in(
+    app: Flask, client: FlaskClient, link: str
+) -> None:
+    """As mail scanners, link previews and browsers that load a page ahead do."""
+    for method in ("GET", "HEAD", "OPTIONS", "GET"):
+        scanner = app.test_client()
+        looked = scanner.open(link, method=method)
+        assert looked.status_code == 200
+        assert scanner.get("/").headers["Location"] == "/sign-in"
+        assert scanner.post(link).status_code == 400
+    assert "no-store" in looked.headers["Cache-Control"]
+    assert looked.headers["Referrer-Policy"] == "same-origin"
+    assert link not in looked.headers.get("Location", "")
+    assert client.get(link).status_code == 200
+    assert use_link(client, link).headers["Location"] == "/"
+    assert client.get("/").status_code == 200
+
+
+def test_a_link_says_whom_it_signs_in_and_needs_no_script(client: FlaskClient, link: str) -> None:
+    page = client.get(link).text
+    assert ADMIN in page
+    assert page.count("<button") == 1
+    assert f'<form method="post" action="{link}">' in page
 
 
 @pytest.mark.parametrize("token", ["x", "..", "%00", "%ff%fe", "a" * 3000, "<script>alert(1)</script>"])
@@ -81,12 +103,14 @@ def test_an_unknown_link_lets_nobody_in_and_is_not_repeated(client: FlaskClient,
 
 
 def _session_cookie(answer: TestResponse) -> str:
-    [cookie] = [value for value in answer.headers.getlist("Set-Cookie") if value.startswith("session=")]
+    [cookie] = [
+        value for value in answer.headers.getlist("Set-Cookie") if "tickets_session_" in value.partition("=")[0]
+    ]
     return cookie
 
 
 def test_the_cookie_is_for_this_site_alone_and_no_script_reads_it(client: FlaskClient, link: str) -> None:
-    flags = {part.strip() for part in _session_cookie(client.get(link)).split(";")[1:]}
+    flags = {part.strip() for part in _session_cookie(use_link(client, link)).split(";")[1:]}
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= flags
     assert "Secure" not in flags
 
@@ -99,20 +123,68 @@ def test_the_cookie_keeps_to_https_where_the_pages_do(config: Settings, record: 
 def test_a_cookie_that_was_changed_or_signed_elsewhere_lets_nobody_in(
     app: Flask, client: FlaskClient, link: str, config: Settings
 ) -> None:
-    good = parse_cookie(_session_cookie(client.get(link)))["session"]
+    good = parse_cookie(_session_cookie(use_link(client, link)))[app.config["SESSION_COOKIE_NAME"]]
     (config.data_dir / "session_key").write_text("another key")
     for value, checked in ((good[:-2] + "AA", app), ("e30.x.y", app), (good, create_app(config))):
         thief = checked.test_client()
-        thief.set_cookie("session", value)
+        thief.set_cookie(checked.config["SESSION_COOKIE_NAME"], value)
         assert thief.get("/").status_code == 302
 
 
-def test_a_stolen_cookie_is_of_no_use_in_another_browser(app: Flask, client: FlaskClient, link: str) -> None:
-    cookie = parse_cookie(_session_cookie(client.get(link)))["session"]
-    thief = app.test_client()
-    thief.set_cookie("session", cookie)
-    assert thief.get("/", headers={"User-Agent": "another"}).status_code == 302
-    assert thief.get("/api/tickets", headers={"User-Agent": "another"}).status_code == 401
+def test_a_session_survives_another_address_and_another_browser_version(person: FlaskClient) -> None:
+    for address, browser in (("127.0.0.1", "Firefox/140"), ("192.0.2.7", "Firefox/141"), ("2001:db8::7", "Edg/141")):
+        told = {"REMOTE_ADDR": address}
+        assert person.get("/", environ_base=told, headers={"User-Agent": browser}).status_code == 200
+        headers = {"User-Agent": browser, "X-CSRFToken": _csrf(person)}
+        renamed = person.post("/account/name", data={"name": "Grace"}, environ_base=told, headers=headers)
+        assert renamed.status_code == 302
+
+
+def test_two_stacks_on_one_host_sign_nobody_out_of_the_other(
+    application: Callable[[Settings], Flask], config: Settings, record: Record
+) -> None:
+    """A browser sends its cookies to every port of a host: those of production, staging and one restored from it."""
+    other = replace(config, data_dir=config.data_dir.parent / "other")
+    stacks = [application(one).test_client() for one in (config, other, replace(config, port=8001))]
+    for stack in stacks:
+        stack._cookies = stacks[0]._cookies
+    for stack in stacks:
+        assert use_link(stack, _link(record)).status_code == 302
+    assert [stack.get("/").status_code for stack in stacks] == [200, 200, 200]
+    assert stacks[1].post("/sign-out", data={"csrf_token": csrf(stacks[1])}).status_code == 302
+    assert [stack.get("/").status_code for stack in stacks] == [200, 302, 200]
+
+
+def test_signing_out_leaves_the_cookies_of_other_programs_alone(person: FlaskClient) -> None:
+    for name in ("session", "remember_token", "csrf_token"):
+        person.set_cookie(name, "of another program")
+    person.post("/sign-out", data={"csrf_token": _csrf(person)})
+    assert all(person.get_cookie(name) for name in ("session", "remember_token", "csrf_token"))
+
+
+@pytest.mark.parametrize(
+    ("url", "prefix"),
+    [
+        ("https://tickets.example.com", "__Host-"),
+        ("HTTPS://tickets.example.com/", "__Host-"),
+        ("https://example.com/tickets", ""),
+        ("http://tickets.example.com", ""),
+    ],
+)
+def test_only_the_host_itself_sets_the_cookies_where_the_pages_keep_to_https(
+    config: Settings, record: Record, link: str, url: str, prefix: str
+) -> None:
+    secure = create_app(replace(config, public_url=url)).test_client()
+    answer = secure.post(link, base_url="https://x", data={"csrf_token": csrf(secure, link, base_url="https://x")},
+                         headers={"Referer": "https://x/"})  # fmt: skip
+    names = [value.partition("=")[0] for value in answer.headers.getlist("Set-Cookie")]
+    kinds = [name.removeprefix(prefix).rpartition("_")[0] for name in names]
+    assert sorted(kinds) == ["tickets_known", "tickets_session"]
+    for cookie in answer.headers.getlist("Set-Cookie"):
+        flags = {part.strip() for part in cookie.split(";")[1:]}
+        assert "Path=/" in flags
+        assert ("Secure" in flags) is url.lower().startswith("https")
+        assert not any(flag.startswith("Domain") for flag in flags)
 
 
 def test_who_signs_out_is_out(person: FlaskClient) -> None:
@@ -143,7 +215,7 @@ def test_a_change_by_a_session_needs_the_token_of_the_page(person: FlaskClient, 
 
 def test_a_token_of_another_persons_page_does_not_count(app: Flask, person: FlaskClient, record: Record) -> None:
     other = app.test_client()
-    assert other.get(_link(record)).status_code == 302
+    assert use_link(other, _link(record)).status_code == 302
     assert person.post("/digests", data={"csrf_token": _csrf(other)}).status_code == 400
 
 

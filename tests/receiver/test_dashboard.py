@@ -19,7 +19,7 @@ from receiver.record import alarms, digests, latencies, leases, overview, sign_i
 from receiver.record.database import Record
 from receiver.record.digests import Envelope
 from receiver.record.models import Digest
-from tests.factories import deliver, due_ticket, incoming, settle
+from tests.factories import deliver, due_ticket, incoming, settle, use_link
 
 HOSTILE = (
     "<script>alert(1)</script>\"><img src=x onerror=alert(2)>' onmouseover=alert(3) {{7*7}} {% raw %} </title>&amp;"
@@ -32,7 +32,7 @@ LATEST = "//section[@id='latest']//tbody/tr"
 def person(client: FlaskClient, record: Record) -> FlaskClient:
     with record.write() as session:
         token = sign_in.issue(session, now())
-    client.get(f"/sign-in/{token}")
+    use_link(client, f"/sign-in/{token}")
     return client
 
 

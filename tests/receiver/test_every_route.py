@@ -21,7 +21,7 @@ from tests.factories import csrf, due_ticket, person, settle, sign_in_as
 LOOKING = {"GET", "HEAD"}
 OPEN = {
     "health.healthz", "health.readyz", "sign_in_pages.sign_in_page", "sign_in_pages.sign_in_with_password",
-    "sign_in_pages.sign_in_with", "sign_in_pages.set_up_account", "sign_in_pages.sign_out", "api-docs.openapi_json",
+    "sign_in_pages.show_link", "sign_in_pages.use_link", "sign_in_pages.sign_out", "api-docs.openapi_json",
     "static", "webhooks.receive", "webhooks.shake_hands",
 }  # fmt: skip
 

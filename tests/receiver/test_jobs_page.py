@@ -17,7 +17,7 @@ from receiver import auth, queue
 from receiver.clock import now
 from receiver.record import audit, pauses, sign_in, timetable
 from receiver.record.database import Record
-from tests.factories import csrf, due_ticket, sign_in_as
+from tests.factories import csrf, due_ticket, sign_in_as, use_link
 from tests.receiver.test_dashboard import HOSTILE, no_way_in
 from tests.receiver.test_jobs_seen import connection, enqueued, failed
 
@@ -28,7 +28,7 @@ __all__ = ["connection"]
 def person(client: FlaskClient, record: Record) -> FlaskClient:
     with record.write() as session:
         token = sign_in.issue(session, now())
-    client.get(f"/sign-in/{token}")
+    use_link(client, f"/sign-in/{token}")
     return client
 
 

@@ -1,6 +1,7 @@
 """The streams behind open pages: what they bring, how many there may be, and that they end when they shall."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -44,7 +45,9 @@ def browser(site: str, record: Record) -> Iterator[Browser]:
     with record.write() as session:
         token = sign_in.issue(session, now(), who)
     with Browser(site) as made:
-        made.get(f"{site}/sign-in/{token}", timeout=60)
+        link = f"{site}/sign-in/{token}"
+        [csrf] = re.findall(r'name="csrf_token" value="([^"]+)"', made.get(link, timeout=60).text)
+        made.post(link, {"csrf_token": csrf}, timeout=60)
         yield made
 
 

@@ -21,7 +21,7 @@ from receiver.record import sign_in
 from receiver.record.database import Record
 from receiver.record.models import Delivery
 from receiver.settings import Settings
-from tests.factories import deliver, due_ticket, incoming, settle
+from tests.factories import deliver, due_ticket, incoming, settle, use_link
 
 # The same requests in every run: a build shall not fail by luck.
 _tries = settings(
@@ -173,7 +173,7 @@ def test_the_page_that_shows_it_is_for_people_and_needs_no_other_host(app: Flask
     assert stranger.get("/docs").headers["Location"] == "/sign-in"
     with record.write() as session:
         link = sign_in.issue(session, now())
-    person.get(f"/sign-in/{link}")
+    use_link(person, f"/sign-in/{link}")
     page = person.get("/docs")
     assert page.status_code == 200
     assert "unsafe" not in page.headers["Content-Security-Policy"]

@@ -18,7 +18,7 @@ from receiver.record.database import Record
 from receiver.record.models import ExampleRow, Ticket
 from receiver.settings import Settings
 from tests.conftest import ADMIN, wait_until
-from tests.factories import due_ticket, settle
+from tests.factories import due_ticket, settle, use_link
 
 VPN = {"category": "Network & Connectivity", "request_type": "VPN Connection Issue"}
 
@@ -74,7 +74,7 @@ def test_a_review_of_ones_own_is_undone(api: FlaskClient, record: Record, ticket
 def test_a_signed_in_person_is_named(client: FlaskClient, record: Record, ticket: int) -> None:
     with record.write() as session:
         link = sign_in.issue(session, now())
-    client.get(f"/sign-in/{link}")
+    use_link(client, f"/sign-in/{link}")
     found = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/").text)
     assert found
     url = f"/api/tickets/{ticket}/review"

@@ -20,7 +20,7 @@ from receiver.record.database import Record
 from receiver.record.models import Person
 from receiver.settings import Settings
 from tests.conftest import ADMIN, CHEAP, PASSWORD
-from tests.factories import csrf, person, sign_in_as
+from tests.factories import csrf, person, sign_in_as, use_link
 
 ACCOUNT = {"name": "Ada", "email": "Ada@Example.com", "password": "correct horse battery"}
 
@@ -92,7 +92,7 @@ def test_an_invited_person_sets_a_password_and_other_links_and_sessions_end(app:
         link, older = (f"/sign-in/{sign_in.issue(session, now(), invited, sets_password=True)}" for _ in "12")
         elsewhere = app.test_client()
         plain = sign_in.issue(session, now(), invited)
-    assert elsewhere.get(f"/sign-in/{plain}").status_code == 302
+    assert use_link(elsewhere, f"/sign-in/{plain}").status_code == 302
     client = app.test_client()
     assert "lin@example.com" in client.get(link).text
     assert _send(client, link, link, name="Lin", password="a new long password").status_code == 302
@@ -225,11 +225,12 @@ def test_who_signs_in_again_leaves_no_session_behind(client: FlaskClient, record
 
 def test_a_cookie_kept_from_before_the_sign_out_is_worthless(app: Flask, client: FlaskClient, record: Record) -> None:
     sign_in_as(client, record)
-    cookie = client.get_cookie("session")
+    name = app.config["SESSION_COOKIE_NAME"]
+    cookie = client.get_cookie(name)
     assert cookie
     assert _send(client, "/sign-out", "/").status_code == 302
     thief = app.test_client()
-    thief.set_cookie("session", cookie.value)
+    thief.set_cookie(name, cookie.value)
     assert thief.get("/").headers["Location"] == "/sign-in"
 
 

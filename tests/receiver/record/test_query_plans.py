@@ -32,7 +32,7 @@ from receiver.record.memberships import Filter
 from receiver.record.models import CLASSIFIED, Ticket, TimetableEntry
 from receiver.settings import Settings
 from tests import databases
-from tests.factories import classification, deliver, incoming, promise, signed, ticket_json
+from tests.factories import classification, deliver, incoming, promise, signed, ticket_json, use_link
 from tests.peers.http import Peer
 
 pytestmark = pytest.mark.sqlite
@@ -217,7 +217,7 @@ def test_no_list_of_the_api_reads_a_whole_table(record: Record, client: FlaskCli
 def test_no_page_reads_a_whole_table(record: Record, client: FlaskClient) -> None:
     with record.write() as session:
         link = sign_in.issue(session, now())
-    assert _whole_tables(_plans(record, lambda: client.get(f"/sign-in/{link}"))) == []
+    assert _whole_tables(_plans(record, lambda: use_link(client, f"/sign-in/{link}"))) == []
     plans = _plans(record, _answers(lambda: client.get("/")))
     assert " FROM tickets " in " ".join(plans)
     assert _whole_tables(plans) == []
