@@ -1,5 +1,6 @@
 """The timetable, and RQ's own cron that runs it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,8 @@ from receiver import queue
 from receiver.record import timetable
 from receiver.record.database import Record
 from receiver.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,10 +60,21 @@ def announce(record: Record) -> None:
         timetable.announce(session, [(timed.name, timed.queue, timed.seconds) for timed in TIMETABLE])
 
 
+def run(config: Settings) -> None:
+    """Run the timetable until asked to stop. Raises redis.RedisError where Redis is away, UnsuitableError."""
+    connection = queue.connect(config.redis_url)
+    queue.check_suitable(connection)
+    # One scheduler serves a stack, so what is said here is said once.
+    for told in (queue.eviction(connection), queue.forgets(connection)):
+        if told:
+            log.warning("Redis %s", told)
+    scheduler(config).start()
+
+
 def scheduler(config: Settings) -> CronScheduler:
     """The scheduler of the timetable, not yet started."""
     cron = CronScheduler(queue.connect(config.redis_url), logging_level="WARNING")
     for timed in TIMETABLE:
-        job = _JsonCronJob(timed.queue, timed.job, interval=timed.seconds, result_ttl=60, failure_ttl=7 * 86400)
+        job = _JsonCronJob(timed.queue, timed.job, interval=timed.seconds, result_ttl=60, failure_ttl=86_400)
         cron.get_jobs().append(job)
     return cron

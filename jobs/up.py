@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
+import redis
 import requests
 
 from jobs import embedded_redis
@@ -110,6 +111,7 @@ def keep(children: list[Child], transport: list[Child], on_tick: Callable[[], No
 def up(config: Settings) -> None:
     """Migrate, start everything, print where to go, and stay until asked to stop. Raises SettingsError."""
     _check_port(config)
+    _check_redis(config)
     with opened(config.database_url) as record:
         migrate(record)
         with record.write() as session:
@@ -138,6 +140,18 @@ def _check_port(config: Settings) -> None:
             raise SettingsError(
                 f"HOST and PORT: {config.host}:{config.port} cannot be used: {error.strerror}"
             ) from None
+
+
+def _check_redis(config: Settings) -> None:
+    """Refuse a server that can never carry our queues; one that is away may come back, and tickets wait meanwhile."""
+    if config.embeds_redis:
+        return
+    try:
+        queue.check_suitable(queue.connect(config.redis_url, timeout=2.0))
+    except queue.UnsuitableError as error:
+        raise SettingsError(str(error)) from None
+    except (redis.RedisError, OSError) as error:
+        log.warning("Redis is away: %s", queue.reason(error))
 
 
 class _Announcement:

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 import redis
-from rq import Worker
+from rq import Queue, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,36 +19,25 @@ from sqlalchemy.exc import SQLAlchemyError
 from jobs import classify, learning
 from jobs.catalog_in_force import catalog_in_force
 from jobs.engines import local
-from jobs.schedule import TIMETABLE
 from receiver import queue, settings
 from receiver.catalog import CatalogError
 from receiver.clock import now
+from receiver.queue import TIMED_JOBS, changes
 from receiver.record import leases, timetable
 from receiver.record.database import opened
 from receiver.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_TIMED = {timed.name for timed in TIMETABLE}
-JOBS = {queue.CLASSIFY_JOB, queue.DIGEST_JOB, queue.PREVIEW_JOB, queue.OUTGOING_JOB, *_TIMED}
+_FAILURES_KEPT = 10  # Of one job that is no timed one; all of them only wake, so one is retried as well as another.
 
 
-class OwnJob(Job):
-    """A job that runs nothing but ours, whatever somebody with access to Redis has named."""
-
-    # They too would be imported by the name that Redis holds.
-    success_callback = failure_callback = stopped_callback = None
-
-    @property
-    def func(self) -> Any:
-        """The function to run. Raises ValueError where it is not one of JOBS."""
-        if self.func_name not in JOBS:
-            raise ValueError("this is not a job of ours, so it is not run")
-        return super().func
+class OwnJob(queue.OurJob):
+    """A job of ours; how it went is noted where it is one of the timetable."""
 
     def perform(self) -> Any:
-        """Run it; how it went is noted where it is one of the timetable."""
-        if self.func_name not in _TIMED:
+        """Run it."""
+        if self.func_name not in TIMED_JOBS:
             return super().perform()
         started_at = now()
         try:
@@ -61,7 +50,7 @@ def _note_run(name: str, started_at: datetime, error: BaseException | None) -> N
     try:
         with opened(settings.load().database_url) as record, record.write() as session:
             timetable.ran(session, name, started_at, now(), type(error).__name__ if error else None)
-    except SQLAlchemyError as away:  # That it is not noted must not make it fail.
+    except (SQLAlchemyError, OSError) as away:  # That it is not noted must not make it fail.
         log.warning("How %s went is not noted: %s", name, type(away).__name__)
 
 
@@ -69,6 +58,11 @@ class AttributionWorker(Worker):
     """RQ's worker, whose jobs hear that it is asked to stop, and find the engine loaded."""
 
     job_class = OwnJob
+    queue_class = queue.OurQueue
+    max_connection_wait_time = 5.0  # Seconds between two tries while Redis is away; RQ waits for up to a minute.
+
+    def clean_group_registries(self) -> None:
+        """Nothing: we have no groups, and RQ would read their jobs as if they were pickled."""
 
     def handle_warm_shutdown_request(self) -> None:
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
@@ -86,6 +80,12 @@ class AttributionWorker(Worker):
             warm(settings.load())
         super().fork_work_horse(job, origin)
 
+    def handle_job_failure(self, job: Job, queue: Queue, *args: Any, **options: Any) -> None:
+        """Remember why it failed, and forget what failed the same way before: of such there may be thousands."""
+        super().handle_job_failure(job, queue, *args, **options)
+        with suppress(redis.RedisError, OSError):
+            changes.forget_older(self.connection, job, keep=1 if job.func_name in TIMED_JOBS else _FAILURES_KEPT)
+
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int, rusage: Any) -> None:
         """Free at once what a job held that died; otherwise the sweep does when its lease has run out."""
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
@@ -94,7 +94,7 @@ class AttributionWorker(Worker):
         try:
             with opened(settings.load().database_url) as record, record.write() as session:
                 freed = leases.end(session, job.id, now())
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OSError) as error:
             log.error("A job died, and what it held waits for the sweep: %s", type(error).__name__)
             return
         log.warning("A job died; the %d tickets it held are due again", freed)
@@ -120,10 +120,12 @@ def warm(config: Settings) -> None:
 
 
 def work(name: str, config: Settings) -> None:
-    """Serve the queue `name` until asked to stop. Raises redis.RedisError where Redis is away at the start."""
+    """Serve the queue `name` until asked to stop.
+
+    Raises redis.RedisError where Redis is away at the start, and UnsuitableError where it is of a wrong kind.
+    """
     connection = queue.connect(config.redis_url)
-    if evicts := queue.eviction(connection):
-        log.warning("Redis %s", evicts)
+    queue.check_suitable(connection)
     # RQ's own intervals would find a dead worker's job after ten minutes and more.
     worker = AttributionWorker(
         [queue.queue(name, connection)],

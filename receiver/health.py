@@ -33,8 +33,8 @@ def readyz() -> ResponseReturnValue:
     try:
         evicts = queue.eviction(current_app.extensions["redis"])
         transport = f"up, but {evicts}" if evicts else "up"
-    except (redis.RedisError, OSError):
-        transport = "away; tickets wait safely in the record"
+    except (redis.RedisError, OSError) as error:
+        transport = f"away: {queue.reason(error)}; tickets wait safely in the record"
     try:
         ready = is_at_head(current_app.extensions["record"])
         state = "up" if ready else "its schema is old: run python -m jobs migrate"

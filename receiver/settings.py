@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import marshmallow.fields as mf
@@ -77,12 +76,12 @@ def _database(url: str) -> None:
 
 
 def _redis(url: str) -> None:
+    from receiver.queue.connection import check_url  # Where no REDIS_URL is set, nothing needs it here.
+
     try:
-        _ = urlsplit(url).port
-    except ValueError:
-        raise ValidationError("Not a valid URL; percent-encode what is special in its password.") from None
-    if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ValidationError("Must begin with redis://, rediss:// or unix://.")
+        check_url(url)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 def _certificates(path: str) -> None:

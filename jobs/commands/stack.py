@@ -51,17 +51,21 @@ def scheduler(config: Settings) -> None:
     try:
         with opened(config.database_url) as record:
             schedule.announce(record)
-    except SQLAlchemyError as error:  # The page shows an older timetable then; this one runs all the same.
+    except (SQLAlchemyError, OSError) as error:  # The page shows an older timetable then; this one runs all the same.
         log.warning("The timetable is not written into the record: %s", type(error).__name__)
-    _with_redis(lambda: schedule.scheduler(config).start())
+    _with_redis(lambda: schedule.run(config))
 
 
 def _with_redis(start: Callable[[], None]) -> None:
-    """Ends with 1 where Redis is away; whoever keeps this process running starts it again."""
+    """Ends with 1 where Redis is away; whoever keeps this process running starts it again. Raises SettingsError."""
+    from receiver import queue
+
     try:
         start()
-    except redis.RedisError as error:
-        log.error("Redis is away: %s", type(error).__name__)
+    except queue.UnsuitableError as error:
+        raise SettingsError(str(error)) from None
+    except (redis.RedisError, OSError) as error:
+        log.error("Redis is away: %s", queue.reason(error))
         sys.exit(FAILED)
 
 

@@ -4,19 +4,42 @@ import logging
 import threading
 import time
 from datetime import UTC, datetime
-from typing import Any
 
 import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from receiver.queue.connection import (
+    UnsuitableError,
+    check_suitable,
+    connect,
+    eviction,
+    forgets,
+    probe,
+    reason,
+)
+from receiver.queue.job import CLASSIFY_JOB, DIGEST_JOB, JOBS, OUTGOING_JOB, PREVIEW_JOB, TIMED_JOBS, OurJob, OurQueue
+
+__all__ = [
+    "CLASSIFY_JOB",
+    "DIGEST_JOB",
+    "JOBS",
+    "OUTGOING_JOB",
+    "PREVIEW_JOB",
+    "TIMED_JOBS",
+    "OurJob",
+    "OurQueue",
+    "UnsuitableError",
+    "check_suitable",
+    "connect",
+    "eviction",
+    "forgets",
+    "probe",
+    "reason",
+]
+
 CLASSIFY, DIGEST, MAINTENANCE, OUTGOING, TRAINING = "classify", "digest", "maintenance", "outgoing", "training"
 QUEUES = (CLASSIFY, DIGEST, MAINTENANCE, OUTGOING, TRAINING)
-
-CLASSIFY_JOB = "jobs.classify.classify_due"
-DIGEST_JOB = "jobs.digest.send_due"
-PREVIEW_JOB = "jobs.digest.preview_job"
-OUTGOING_JOB = "jobs.outgoing.errands.run_due"
 
 # A classify job stops claiming after its budget and then waits for what is in flight.
 TIMEOUTS = {CLASSIFY: 1800, DIGEST: 900, MAINTENANCE: 60, OUTGOING: 1800, TRAINING: 3600}
@@ -27,26 +50,9 @@ _PAUSE_SECONDS = 0.05
 log = logging.getLogger(__name__)
 
 
-def connect(url: str, timeout: float | None = None) -> "redis.Redis":
-    """A Redis client; with a `timeout` in seconds it gives up that fast and never retries."""
-    options: dict[str, Any] = {}
-    if timeout is not None:
-        options = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": None}
-    return redis.Redis.from_url(url, **options)
-
-
-def eviction(connection: "redis.Redis") -> str | None:
-    """What to say where Redis may throw away what waits in it; None where it may not. Raises redis.RedisError."""
-    memory: Any = connection.info("memory")
-    policy = memory.get("maxmemory_policy", "noeviction")
-    if policy == "noeviction" or not memory.get("maxmemory"):
-        return None
-    return f"evicts what waits in it ({policy}); set its maxmemory-policy to noeviction"
-
-
 def queue(name: str, connection: "redis.Redis") -> Queue:
     """The queue `name`; what it carries is JSON, so nothing from Redis is ever unpickled."""
-    return Queue(name, connection=connection, serializer=JSONSerializer, default_timeout=TIMEOUTS[name])
+    return OurQueue(name, connection=connection, serializer=JSONSerializer, default_timeout=TIMEOUTS[name])
 
 
 def wake(name: str, connection: "redis.Redis", enough: int = 1) -> None:
@@ -65,7 +71,7 @@ def try_wake(name: str, url: str) -> None:
     try:
         wake(name, connect(url, timeout=1.0))
     except (redis.RedisError, OSError) as error:
-        log.warning("Redis is away (%s); the sweep will wake what is due", type(error).__name__)
+        log.warning("Redis is away: %s; the sweep will wake what is due", reason(error))
 
 
 class Waker:
@@ -102,7 +108,7 @@ class Waker:
                 self._away = False
             except (redis.RedisError, OSError) as error:
                 if not self._away:
-                    log.warning("Redis is away (%s); the sweep will wake what is due", type(error).__name__)
+                    log.warning("Redis is away: %s; the sweep will wake what is due", reason(error))
                 self._away = True
             time.sleep(_PAUSE_SECONDS)
 

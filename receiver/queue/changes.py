@@ -7,11 +7,10 @@ import redis
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job, JobStatus
-from rq.registry import FailedJobRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
 
-from receiver.queue import QUEUES, SHORT_TTL, queue
+from receiver.queue import PREVIEW_JOB, QUEUES, SHORT_TTL, OurJob, queue
 
 AT_ONCE = 500
 
@@ -26,7 +25,7 @@ _GONE = "There is no such job any more; it may have ended meanwhile."
 def _fetched(connection: "redis.Redis", job_id: str) -> Job:
     """The job as RQ reads it. Raises JobError, also where Redis holds something else under its name."""
     try:
-        job = Job.fetch(job_id, connection=connection, serializer=JSONSerializer)
+        job = OurJob.fetch(job_id, connection=connection, serializer=JSONSerializer)
     except NoSuchJobError:
         raise JobError(_GONE) from None
     except (ValueError, TypeError, AttributeError, LookupError, AssertionError):
@@ -40,7 +39,7 @@ def retry(connection: "redis.Redis", job_id: str) -> str:
     """Put a failed job into its queue again; returns the queue's name. Raises JobError and redis.RedisError."""
     job = _fetched(connection, job_id)
     try:
-        FailedJobRegistry(queue=queue(job.origin, connection)).requeue(job)
+        queue(job.origin, connection).failed_job_registry.requeue(job)
     except InvalidJobOperation:
         raise JobError("It has not failed, or somebody else has retried it.") from None
     return job.origin
@@ -83,9 +82,26 @@ def retry_all(connection: "redis.Redis", name: str) -> int:
 
 def forget_all(connection: "redis.Redis", name: str) -> int:
     """Forget the failed jobs of a queue; returns how many."""
-    registry = FailedJobRegistry(queue=queue(name, connection))
+    registry = queue(name, connection).failed_job_registry
     many: Any = connection.zcard(registry.key)
     return _drop(connection, many, lambda: [entry for entry, _ in _list(connection.zpopmin(registry.key, AT_ONCE))])
+
+
+def forget_older(connection: "redis.Redis", job: Job, keep: int) -> None:
+    """Of a job's failed runs, of which this is one, forget all but the newest `keep`. Raises redis.RedisError."""
+    if job.func_name == PREVIEW_JOB:
+        return  # Each is somebody's.
+    registry = queue(job.origin, connection).failed_job_registry
+    ids = [entry.decode("utf-8", "replace") for entry in _list(connection.zrevrange(registry.key, 0, AT_ONCE - 1))]
+    pipeline = connection.pipeline(transaction=False)
+    for job_id in ids:
+        pipeline.hget(OurJob.key_for(job_id), "description")
+    name = str(job.func_name).encode()
+    same = [job_id for job_id, told in zip(ids, pipeline.execute(), strict=True) if told == name]
+    # Failures of one second are in no order, so the run at hand is kept by its name.
+    for job_id in [other for other in same if other != job.id][keep - 1 :]:
+        connection.zrem(registry.key, job_id)
+        connection.unlink(OurJob.key_for(job_id), OurJob.dependents_key_for(job_id), Result.get_key(job_id))
 
 
 def _drop(connection: "redis.Redis", many: int, take: Callable[[], Any]) -> int:
@@ -95,7 +111,7 @@ def _drop(connection: "redis.Redis", many: int, take: Callable[[], Any]) -> int:
         names = [entry.decode("utf-8", "replace") for entry in _list(take())]
         if not names:
             break
-        keys = [key for name in names for key in (Job.key_for(name), Job.dependents_key_for(name))]
+        keys = [key for name in names for key in (OurJob.key_for(name), OurJob.dependents_key_for(name))]
         connection.unlink(*keys, *map(Result.get_key, names))
         dropped += len(names)
     return dropped
@@ -106,7 +122,8 @@ def _list(answer: Any) -> list[Any]:
 
 
 def _failed(connection: "redis.Redis", name: str) -> list[str]:
-    return FailedJobRegistry(queue=queue(name, connection)).get_job_ids(0, AT_ONCE - 1, desc=True, cleanup=False)
+    ids: list[str] = queue(name, connection).failed_job_registry.get_job_ids(0, AT_ONCE - 1, desc=True, cleanup=False)
+    return ids
 
 
 def _is_retried(connection: "redis.Redis", job_id: str) -> bool:

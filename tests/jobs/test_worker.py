@@ -1,5 +1,6 @@
 """Real worker processes, asked to stop, killed, and fed poison."""
 
+import json
 import logging
 import os
 import pickle
@@ -308,3 +309,43 @@ def test_a_foreign_job_written_as_json_is_not_run(config: Settings, worker: Proc
         job = target.enqueue("os.mkdir", str(made))
         wait_until(lambda: job.id in target.failed_job_registry.get_job_ids())
     assert not made.exists()
+
+
+EVIL = "from pathlib import Path\nPath('imported').touch()\ndef called(*_words): pass\n"
+
+
+def test_what_somebody_writes_into_a_job_is_not_called_imported_or_followed(
+    record: Record, config: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "evil.py").write_text(EVIL)  # The worker would find it: it runs in this folder.
+    with http.serve(Peer(lambda _request: Answer(200))) as stranger, queue.connect(config.redis_url) as connection:
+        target = queue.queue(queue.MAINTENANCE, connection)
+        good, bad, follower = (target.enqueue(name) for name in ("jobs.maintenance.sweep", "os.getpid", "os.getpid"))
+        target.remove(follower)
+        webhooks = [{"url": f"{stranger.url}/{ended}", "job_status": ended} for ended in ("finished", "failed")]
+        written = {f"{kind}_callback_name": "evil.called" for kind in ("success", "failure", "stopped")}
+        written |= {"webhooks": json.dumps(webhooks), "retries_left": "3", "repeats_left": "3", "group_id": "evil"}
+        for job in (good, bad):
+            connection.hset(job.key, mapping=written)
+            connection.sadd(job.dependents_key, follower.id)
+            connection.hset(follower.key, "dependency_ids", json.dumps([job.id]))
+        connection.hset(good.key, "meta", pickle.dumps(Payload(tmp_path / "unpickled")))
+        with running("-m", "jobs", "worker", "maintenance"):
+            wait_until(lambda: bad.id in target.failed_job_registry.get_job_ids() and not target.count)
+        assert target.finished_job_registry.get_job_ids() == [good.id]
+        assert target.failed_job_registry.get_job_ids() == [bad.id]
+    assert stranger.requests == []
+    assert not (tmp_path / "imported").exists()
+    assert not (tmp_path / "unpickled").exists()
+
+
+def test_of_a_timed_job_that_keeps_failing_one_failure_is_remembered(config: Settings) -> None:
+    with queue.connect(config.redis_url) as connection:  # There is no record, so each run fails.
+        target = queue.queue(queue.MAINTENANCE, connection)
+        foreign = target.enqueue("os.getpid")
+        jobs = [target.enqueue("jobs.maintenance.sweep", description="jobs.maintenance.sweep") for _ in range(4)]
+        with running("-m", "jobs", "worker", "maintenance"):
+            wait_until(lambda: jobs[-1].id in target.failed_job_registry.get_job_ids() and not target.count)
+            wait_until(lambda: len(target.failed_job_registry.get_job_ids()) == 2)
+        assert set(target.failed_job_registry.get_job_ids()) == {foreign.id, jobs[-1].id}
+        assert len(list(connection.scan_iter("rq:job:*"))) == 2
