@@ -1,7 +1,11 @@
 """create_app() wires the parts; each blueprint's guard stands on the line above its registration."""
 
+from functools import partial
+from urllib.parse import urlsplit
+
 from flask import Flask, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
 from gunicorn.http.errors import NoMoreData, ParseException  # type: ignore[import-untyped]
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, ServiceUnavailable
@@ -24,6 +28,7 @@ from receiver.api.errors import require_json
 from receiver.dashboard import error_page, formats, frame, oidc, sign_in
 from receiver.log import configure
 from receiver.passwords import Passwords
+from receiver.proxy import OPENED_AT, BehindProxy
 from receiver.record.database import Record
 from receiver.record.group import Group
 from receiver.settings import Settings
@@ -52,6 +57,7 @@ def create_app(config: Settings | None = None) -> Flask:
     auth.init_app(app)
     _register(app)
     app.register_error_handler(HTTPException, _explain)
+    app.register_error_handler(CSRFError, _opened_elsewhere)
     app.register_error_handler(ParseException, _badly_sent)
     app.register_error_handler(NoMoreData, _badly_sent)
     app.register_error_handler(SQLAlchemyError, _record_away)
@@ -63,6 +69,8 @@ def create_app(config: Settings | None = None) -> Flask:
 def furnish(app: Flask, config: Settings) -> None:
     """Give `app` what depends on the settings. Its routes do not, but for those of an OpenID Connect provider."""
     app.secret_key = secrets.session_key(config)
+    inner = partial(Flask.wsgi_app, app)
+    app.wsgi_app = BehindProxy(inner, config.public_url, config.trusted_proxies)  # type: ignore[method-assign]
     app.config.update(MAX_CONTENT_LENGTH=config.max_body_mb * 1024 * 1024, **auth.cookies(config, app.secret_key))
     app.extensions["settings"] = config
     app.extensions["sources"] = sources.configured(config)
@@ -121,6 +129,22 @@ def _explain(error: HTTPException) -> ResponseReturnValue:
     return jsonify(body), error.code or 500, headers
 
 
+def _opened_elsewhere(error: CSRFError) -> ResponseReturnValue:
+    """A page's token does not fit. Where that is because of the address it was opened at, say which one to open."""
+    config: Settings = current_app.extensions["settings"]
+    opened_at = request.environ.get(OPENED_AT, "")
+    if config.public_url and opened_at.partition("://")[2] != urlsplit(config.public_url).netloc:
+        return _explain(BadRequest(f"This is not the address of this service: open {config.url} instead."))
+    if "referrer does not match" in str(error.description):
+        return _explain(
+            BadRequest(
+                "The proxy before this service does not pass on the Host header of what you opened: set PUBLIC_URL to "
+                "that address, or have the proxy pass Host on."
+            )
+        )
+    return _explain(error)
+
+
 def _description(error: HTTPException) -> str:
     """What is wrong, and what to do."""
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
@@ -142,6 +166,8 @@ def _record_away(error: SQLAlchemyError | OSError) -> ResponseReturnValue:
 
 
 def _harden(response: Response) -> Response:
+    if current_app.config["SESSION_COOKIE_SECURE"]:  # PUBLIC_URL is https, and shall stay so for a year.
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     response.headers.setdefault("Content-Security-Policy", _POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import marshmallow.fields as mf
@@ -24,6 +25,7 @@ from sqlalchemy.exc import ArgumentError
 from receiver import signatures, sla
 from receiver.record.digests import Envelope
 from receiver.record.people import ROLES
+from receiver.signatures.static import Network
 
 
 class SettingsError(ValueError):
@@ -114,6 +116,14 @@ def _places(items: tuple[str, ...]) -> None:
                 raise ValidationError("Hosts, addresses and networks, such as llm.internal, 10.1.2.0/24.") from None
 
 
+def networks(text: str) -> tuple[Network, ...]:
+    """The addresses and networks in a comma-separated text. Raises ValueError."""
+    try:
+        return tuple(ipaddress.ip_network(item.strip(), strict=False) for item in text.split(",") if item.strip())
+    except ValueError:
+        raise ValueError("Addresses and networks, such as 127.0.0.1, 10.0.0.0/8, fd00::/8.") from None
+
+
 class _Written(mf.String):
     """A text that `read` understands, or says why not."""
 
@@ -202,6 +212,7 @@ class Settings:
     web_workers: int = _whole(2, 1, 64)
     workers: int = _whole(1, 1, 64)
     public_url: str | None = _url()
+    trusted_proxies: tuple[Network, ...] = _setting(_Written(networks, ()))
     helpdesk_webhook_url: str | None = _url()
     helpdesk_api_key: str | None = _text()
     helpdesk_api_secret: str | None = _text()
@@ -286,6 +297,12 @@ class Settings:
     def url(self) -> str:
         """Where a person on this machine, or behind `PUBLIC_URL`, opens the pages. No slash at the end."""
         return self.public_url.rstrip("/") if self.public_url else f"http://{self.host}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of `url`; the path under which a proxy may have us is what url_for puts before ours."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
 
 
 _SCHEMA = Schema.from_dict({f.name: f.metadata["kind"] for f in fields(Settings)})

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, abort, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from receiver import intake, queue, samples
+from receiver import intake, proxy, queue, samples
 from receiver.clock import now
 from receiver.record import deliveries, latencies
 from receiver.record.deliveries import Arrival, Content
@@ -78,7 +78,14 @@ def _message() -> Message:
     headers = {name.lower(): value for name, value in request.headers}
     public = (current_app.extensions["settings"].public_url or "").rstrip("/")
     path = request.environ.get("RAW_URI") or request.full_path.removesuffix("?")
-    return Message(headers, body, request.method, public + path, request.remote_addr or "")
+    return Message(
+        headers,
+        body,
+        request.method,
+        public + path.removeprefix(request.script_root),  # PUBLIC_URL ends with it.
+        request.remote_addr or "",
+        bool(request.environ.get(proxy.THROUGH_PROXY)),
+    )
 
 
 def _body_without_length() -> bytes:

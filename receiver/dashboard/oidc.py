@@ -76,7 +76,7 @@ def to_provider() -> ResponseReturnValue:
     """Send the browser to the provider."""
     for name in [name for name in session if name.startswith("_state_")]:
         del session[name]  # What was begun before and never came back; a cookie has little room.
-    back = current_app.extensions["settings"].url + url_for("oidc_pages.from_provider")
+    back = current_app.extensions["settings"].origin + url_for("oidc_pages.from_provider")
     try:
         return current_app.extensions["oidc"].authorize_redirect(back)  # type: ignore[no-any-return]
     except (OAuthError, RequestException, RuntimeError, ValueError) as error:

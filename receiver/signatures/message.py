@@ -24,6 +24,7 @@ class Message:
     method: str = "POST"
     url: str = ""
     peer: str = ""
+    through_proxy: bool = False  # A proxy that we trust has named the peer.
 
 
 @dataclass(frozen=True, repr=False)  # A repr would show the secret in a log or a traceback.

@@ -70,9 +70,15 @@ class Unsigned:
         raise ValidationError("An unsigned source has none.")
 
     def verify(self, _secrets: tuple[Secret, ...], message: Message, _now: float) -> None:
-        """Raises SignatureError where the peer's own address is not allowed; forwarded ones are not believed."""
-        if any(name in _OF_PROXIES or name.startswith("x-forwarded") for name in message.headers):
-            raise SignatureError("this came through a proxy, so who sent it is not known, and this source is unsigned")
+        """Raises SignatureError where the peer's address is not allowed; only a trusted proxy may name another."""
+        if message.through_proxy:
+            if not self.allowed:
+                raise SignatureError("this came through a proxy, and this source is unsigned and has no allow_from")
+        elif any(name in _OF_PROXIES or name.startswith("x-forwarded") for name in message.headers):
+            raise SignatureError(
+                "this came through a proxy, so who sent it is not known, and this source is unsigned; "
+                "name the proxy in TRUSTED_PROXIES"
+            )
         try:
             address = ip_address(message.peer.partition("%")[0])
         except ValueError:

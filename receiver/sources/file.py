@@ -155,6 +155,8 @@ def _unsigned(settings: Settings, data: dict[str, Any]) -> Unsigned:
     allowed = tuple(data.get("allow_from", ()))
     if not allowed and not _is_loopback(settings.host):
         raise ValidationError("unsigned: HOST is open to others, so say in allow_from which addresses may push.")
+    if not allowed and settings.public_url:
+        raise ValidationError("unsigned: PUBLIC_URL is set, so say in allow_from which addresses may push.")
     return Unsigned(allowed)
 
 

@@ -267,6 +267,15 @@ def test_an_unsigned_message_is_heard_from_its_addresses_only(
         assert taken
 
 
+def test_through_a_trusted_proxy_only_who_is_named_is_heard() -> None:
+    named, forwarded = Unsigned((ip_network("203.0.113.0/24"),)), {"x-forwarded-for": "203.0.113.9"}
+    named.verify((), Message(forwarded, BODY, peer="203.0.113.9", through_proxy=True), AT)
+    with pytest.raises(SignatureError, match="not in its allow_from"):
+        named.verify((), Message(forwarded, BODY, peer="198.51.100.1", through_proxy=True), AT)
+    with pytest.raises(SignatureError, match="has no allow_from"):
+        Unsigned().verify((), Message(forwarded, BODY, peer="127.0.0.1", through_proxy=True), AT)
+
+
 def _refused(check: Callable[[str], None], secret: str) -> None:
     with pytest.raises(ValidationError) as caught:
         check(secret)

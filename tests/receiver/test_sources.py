@@ -225,11 +225,12 @@ def test_unsigned_is_refused_where_others_can_reach_us(config: Settings) -> None
     entry = {"profile": "token", "unsigned": True}
     (_, source) = _configured(config, {"desk": entry}).values()
     assert not source.is_signed
-    for host in ("0.0.0.0", "::", "192.168.1.7", "tickets.example.com"):
-        open_to_all = replace(_with_file(config, yaml.safe_dump({"sources": {"desk": entry}})), host=host)
+    hosts = ("0.0.0.0", "::", "192.168.1.7", "tickets.example.com")
+    for reached in (*(replace(config, host=host) for host in hosts), replace(config, public_url="https://a.example")):
+        open_to_all = _with_file(reached, yaml.safe_dump({"sources": {"desk": entry}}))
         assert "allow_from" in _error(open_to_all)
         named = yaml.safe_dump({"sources": {"desk": entry | {"allow_from": ["10.1.0.0/16"]}}})
-        assert len(sources.configured(replace(_with_file(config, named), host=host))) == 2
+        assert len(sources.configured(_with_file(reached, named))) == 2
 
 
 def test_an_unsigned_delivery_says_so(config: Settings, record: Record) -> None:
