@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import openpyxl
 from sqlalchemy import insert
@@ -78,7 +79,7 @@ def _write_bare(path: Path, pairs: list[Pair]) -> None:
 def _entry(pair: Pair) -> rows.Entry:
     ticket, classification = pair
     state = sla.state(ticket.due_at, ticket.at_risk_at, MOMENT)
-    return rows.Entry(ticket, classification, state, words("en"), LOOK.address)
+    return rows.Entry(ticket, classification, state, words("en"), LOOK.address, ZoneInfo(LOOK.zone))
 
 
 def _review(entry: rows.Entry) -> list[Any] | None:

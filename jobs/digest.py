@@ -63,7 +63,7 @@ def _plans_in_force(record: Record, config: Settings) -> dict[str, Plan]:
 
 
 def alert() -> None:
-    """The job that tells ALERT_RECIPIENTS what is about to breach. Safe to run twice: each ticket is told of once."""
+    """The job that tells ALERT_RECIPIENTS what is due soon. Safe to run twice: each ticket is told of once."""
     config = settings.load()
     configure(config.log_level)
     if config.alert_recipients:
@@ -170,7 +170,7 @@ def build_workbook(record: Record, config: Settings, digest: Digest) -> Summary:
 
 def _look(config: Settings, name: str, plan: Plan) -> workbook.Look:
     title = config.sender_name if name in (digests.SCHEDULED, digests.RUN) else f"{config.sender_name} ({name})"
-    return workbook.Look(title, plan.columns, plan.language, config.url if config.public_url else None)
+    return workbook.Look(title, plan.columns, plan.language, config.url if config.public_url else None, plan.zone)
 
 
 def _send_by_smtp(record: Record, config: Settings, digest: Digest, message: EmailMessage) -> None:

@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo
 UNITS = {"minutes": timedelta(minutes=1), "hours": timedelta(hours=1), "days": timedelta(days=1),
          "weeks": timedelta(weeks=1)}  # fmt: skip
 AT_RISK_FROM = Fraction(3, 4)
-ON_TRACK, AT_RISK, BREACHED, NONE = "on_track", "at_risk", "breached", "none"
-STATES = (ON_TRACK, AT_RISK, BREACHED, NONE)
+# Past due, not breached: whether a ticket is solved by now only its helpdesk knows.
+ON_TRACK, AT_RISK, PAST_DUE, NONE = "on_track", "at_risk", "past_due", "none"
+STATES = (ON_TRACK, AT_RISK, PAST_DUE, NONE)
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SPAN = re.compile(r"(\d\d?):([0-5]\d)-(\d\d?):([0-5]\d)")
 _MICROSECOND = timedelta(microseconds=1)
@@ -79,11 +80,11 @@ def due(received_at: datetime, value: float, unit: str, hours: Hours | None = No
 
 
 def state(due_at: datetime | None, at_risk_at: datetime | None, now: datetime) -> str:
-    """How a promise stands at `now`: on_track, at_risk or breached; none where nothing is promised."""
+    """How a promise stands at `now`: on_track, at_risk or past_due; none where nothing is promised."""
     if due_at is None:
         return NONE
     if now >= due_at:
-        return BREACHED
+        return PAST_DUE
     return AT_RISK if at_risk_at is not None and now >= at_risk_at else ON_TRACK
 
 

@@ -79,7 +79,7 @@ def compose(config: Settings, digest: Digest, content: Content, attachment: Atta
     values = {
         "config": config, "digest": digest, "summary": summary, "content": content, "w": wording, "bars": bars,
         "headline": headline, "attached": attached, "megabytes": -(-size // 2**20), "cid": cid,
-        "chart_width": chart.WIDTH,
+        "chart_width": chart.WIDTH, "as_of": (content.copy_of or digest).created_at,
         "alt": wording["chart"].format(
             counts=", ".join(f"{name} {count}" for name, count, _ in bars[: chart.MOST])
         ),
@@ -94,11 +94,14 @@ def compose(config: Settings, digest: Digest, content: Content, attachment: Atta
 
 
 def compose_alert(config: Settings, digest: Digest, soonest: Sequence[Ticket]) -> EmailMessage:
-    """The mail that names tickets which are about to breach."""
+    """The mail that names tickets which are due soon or past due."""
     wording = _wording(config, digest)
-    headline = wording.counted("alert", digest.tickets)
+    # What is due first comes first, so one that is past due is seen even where not all are named.
+    is_past = any(ticket.due_at and ticket.due_at <= digest.created_at for ticket in soonest)
+    headline = wording.counted("alert_past" if is_past else "alert", digest.tickets)
     message = _addressed(config, digest, headline, wording)
     values = {"config": config, "digest": digest, "soonest": soonest, "w": wording, "headline": headline}
+    values["as_of"] = digest.created_at
     _write(message, "alert", values)
     return message
 

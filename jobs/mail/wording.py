@@ -52,6 +52,10 @@ class Wording:
         sign = "+" if difference > 0 else _MINUS if difference < 0 else _SAME
         return self["against"].format(change=f"{sign}{self.number(abs(difference))}")
 
+    def stamp(self, moment: datetime) -> str:
+        """A time on the reader's clock, with the clock's full name: CST alone is in America, China and Cuba."""
+        return self.moment(moment) + (f" ({self.zone})" if self.zone != "UTC" else "")
+
     def moment(self, moment: datetime) -> str:
         """A time on the reader's clock, and which clock that is."""
         local = moment.astimezone(ZoneInfo(self.zone))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from openpyxl import Workbook
 
@@ -19,12 +20,13 @@ __all__ = ["COLUMNS", "Group", "Look", "Summary", "build", "needs_review"]
 
 @dataclass(frozen=True)
 class Look:
-    """How a workbook reads: its title, the columns of `Tickets`, its language, and the dashboard that it links to."""
+    """How a workbook reads: its title, the columns of `Tickets`, its language, the dashboard it links to, its clock."""
 
     title: str = "Ticket Attribution"
     columns: tuple[str, ...] = COLUMNS
     language: str = "en"
     address: str | None = None
+    zone: str = "UTC"
 
 
 PLAIN = Look()
@@ -39,20 +41,21 @@ def build(
     """
     book, counted = Workbook(write_only=True), Summary()
     _describe(book, look, now)
+    zone = ZoneInfo(look.zone)
     own, titles = words(look.language), words(look.language)["sheets"]
-    tickets = sheets.TableSheet(book, titles["Tickets"], "Tickets", rows.columns(look.columns, own))
+    tickets = sheets.TableSheet(book, titles["Tickets"], "Tickets", rows.columns(look.columns, own, zone))
     overview = sheets.create(book, titles["Summary"])
-    review_columns = rows.columns(rows.REVIEW_COLUMNS, own, wraps=True)
+    review_columns = rows.columns(rows.REVIEW_COLUMNS, own, zone, wraps=True)
     reviews = sheets.TableSheet(book, titles["Needs review"], "Needs_review", review_columns)
     for ticket, classification in pairs:
-        state = counted.add(ticket, classification, now)
-        entry = rows.Entry(ticket, classification, state, own, look.address)
+        state = counted.add(ticket, classification, now, zone)
+        entry = rows.Entry(ticket, classification, state, own, look.address, zone)
         tickets.append(rows.row(entry, look.columns))
         if needs_review(ticket, classification):
             reviews.append(rows.review_row(entry))
     tickets.close()
     reviews.close()
-    summary.write(overview, counted, summary.Frame(look.title, own, now, before))
+    summary.write(overview, counted, summary.Frame(look.title, own, now, zone, before))
     _save(book, path)
     return counted
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field, fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 
 from receiver import sla
 from receiver.record.models import REVIEWED, Classification, Ticket
@@ -21,7 +21,7 @@ class Group:
     confidence: float = 0.0
     needs_review: int = 0
     at_risk: int = 0
-    breached: int = 0
+    past_due: int = 0
 
     @property
     def mean_confidence(self) -> float | None:
@@ -43,15 +43,15 @@ class Summary:
     catalog_versions: Counter[str] = field(default_factory=Counter)
     prompt_versions: Counter[str] = field(default_factory=Counter)
 
-    def add(self, ticket: Ticket, classification: Classification | None, now: datetime) -> str:
-        """Count one ticket as things stand at `now`; returns its SLA state."""
+    def add(self, ticket: Ticket, classification: Classification | None, now: datetime, zone: tzinfo = UTC) -> str:
+        """Count one ticket as things stand at `now`, its day on the clock of `zone`; returns its SLA state."""
         state = sla.state(ticket.due_at, ticket.at_risk_at, now)
         group = self._group(classification)
         group.count += 1
         group.needs_review += needs_review(ticket, classification)
         group.at_risk += state == sla.AT_RISK
-        group.breached += state == sla.BREACHED
-        self.days[ticket.received_at.astimezone(UTC).date()] += 1
+        group.past_due += state == sla.PAST_DUE
+        self.days[ticket.received_at.astimezone(zone).date()] += 1
         self.states[state] += 1
         if classification:
             group.classified += 1
@@ -108,9 +108,9 @@ class Summary:
         return self.all.at_risk
 
     @property
-    def breached(self) -> int:
-        """How many are past their due date."""
-        return self.all.breached
+    def past_due(self) -> int:
+        """How many are past their due date; whether they were solved before it is not known."""
+        return self.all.past_due
 
     @property
     def categories(self) -> Counter[str]:

@@ -1,8 +1,9 @@
 """Tickets as rows of the sheets `Tickets` and `Needs review`."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from jobs.words import Words
 from jobs.workbook import cells
@@ -16,7 +17,7 @@ REVIEW_COLUMNS = (
 )  # fmt: skip
 _FORMATS = {"Confidence": cells.PERCENT, "Received": cells.TIME, "Due": cells.TIME}
 _ALIGNED = {"Confidence": "center", "Received": "left", "Due": "left"}
-_TONES = {sla.AT_RISK: cells.WARN_TEXT, sla.BREACHED: cells.BAD_TEXT}
+_TONES = {sla.AT_RISK: cells.WARN_TEXT, sla.PAST_DUE: cells.SOFT}
 
 
 class Entry(NamedTuple):
@@ -27,11 +28,22 @@ class Entry(NamedTuple):
     state: str
     words: Words
     address: str | None
+    zone: ZoneInfo
 
 
-def columns(names: tuple[str, ...], words: Words, *, wraps: bool = False) -> list[Column]:
-    """The columns of these English names, with headings in the language of `words`."""
-    return [Column(words["columns"][name], _FORMATS.get(name), _ALIGNED.get(name), wraps) for name in names]
+def columns(names: tuple[str, ...], words: Words, zone: ZoneInfo, *, wraps: bool = False) -> list[Column]:
+    """The columns of these English names, with headings in the language of `words`, and the clock of their times."""
+    clock = words["summary"]["clock"].format(zone=zone.key)
+    return [
+        Column(
+            words["columns"][name],
+            _FORMATS.get(name),
+            _ALIGNED.get(name),
+            wraps,
+            clock if name in ("Received", "Due") else None,
+        )
+        for name in names
+    ]
 
 
 def row(entry: Entry, names: tuple[str, ...]) -> list[Any]:
@@ -65,13 +77,13 @@ def _status(entry: Entry) -> Any:
 
 
 def _due(entry: Entry) -> Any:
-    due = _plain_time(entry.ticket.due_at)
+    due = _plain_time(entry.ticket.due_at, entry.zone)
     return Toned(due, _TONES[entry.state]) if entry.state in _TONES else due
 
 
-def _plain_time(moment: datetime | None) -> datetime | None:
-    """Excel knows no time zones; the cells are in UTC."""
-    return moment.astimezone(UTC).replace(tzinfo=None, microsecond=0) if moment else None
+def _plain_time(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
+    """Excel knows no time zones; the cells are on the digest's clock, which the sheets name."""
+    return moment.astimezone(zone).replace(tzinfo=None, microsecond=0) if moment else None
 
 
 def _next_best(place: int) -> Callable[[Entry], str | None]:
@@ -99,7 +111,7 @@ _VALUES: dict[str, Callable[[Entry], Any]] = {
     "SLA Unit": _of_classification("sla_unit"),
     "Confidence": _of_classification("confidence"),
     "Status": _status,
-    "Received": lambda entry: _plain_time(entry.ticket.received_at),
+    "Received": lambda entry: _plain_time(entry.ticket.received_at, entry.zone),
     "Due": _due,
     "Next Best": _next_best(0),
     "Second Best": _next_best(1),

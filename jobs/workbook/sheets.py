@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from openpyxl.comments import Comment
 from openpyxl.styles import Alignment
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
@@ -27,12 +28,16 @@ _OTHER_LOOKS = _AS_COLUMN, _TOP, _LITERAL, _LINK = "as column", "top", "literal"
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table; text in it is wrapped, and then stands at the top of its row, where `wraps`."""
+    """A column of a table, its heading perhaps with a note.
+
+    Text in it is wrapped, and then stands at the top of its row, where `wraps`.
+    """
 
     heading: str
     number_format: str | None = None
     horizontal: str | None = None
     wraps: bool = False
+    note: str | None = None
 
 
 class Toned(NamedTuple):
@@ -117,9 +122,15 @@ class TableSheet:
             self._sheet.column_dimensions[get_column_letter(index)].width = width
         self._sheet.freeze_panes = "A2"
         self._sheet.print_title_rows = "1:1"
-        self._sheet.append([cells.header(self._sheet, column.heading) for column in self._columns])
+        self._sheet.append([self._heading(column) for column in self._columns])
         for values in first:
             self._write(values)
+
+    def _heading(self, column: Column) -> Any:
+        made = cells.header(self._sheet, column.heading)
+        if column.note:
+            made.comment = Comment(column.note, "Ticket Attribution", height=50, width=220)
+        return made
 
     def _fitting(self, rows: list[Sequence[Any]]) -> list[int]:
         """As wide as the longest value of the first rows, within reason; a heading has a button beside it."""

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from openpyxl.formatting.rule import DataBarRule
 
@@ -22,19 +23,20 @@ Before = Mapping[Label, int]
 _WIDTHS = (30, 38, *[13] * 8)
 _CHART_ROWS, _CHARTED_CATEGORIES, _CHARTED_DAYS = 17, 10, 30
 _COUNT, _SIGNED, _SHARE = '#,##0;-#,##0;"–"', "+#,##0;-#,##0;0", "0.0%"
-_FIGURES = ("tickets", "share", "mean_confidence", "needs_review", "at_risk", "breached", "previous", "change")
+_FIGURES = ("tickets", "share", "mean_confidence", "needs_review", "at_risk", "past_due", "previous", "change")
 _FORMATS = {"share": _SHARE, "mean_confidence": cells.PERCENT, "change": _SIGNED}
-_STATE_COLORS = (cells.GOOD, cells.WARN, cells.BAD, cells.NEUTRAL)
-_TONES = {"needs_review": cells.WARN_TEXT, "at_risk": cells.WARN_TEXT, "breached": cells.BAD_TEXT}
+_STATE_COLORS = (cells.GOOD, cells.WARN, cells.SOFT, cells.NEUTRAL)
+_TONES = {"needs_review": cells.WARN_TEXT, "at_risk": cells.WARN_TEXT}
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What the summary stands in: its title and words, its moment, and the counts of the period before."""
+    """What the summary stands in: its title and words, its moment and clock, and the counts of the period before."""
 
     title: str
     words: Words
     now: datetime
+    zone: ZoneInfo
     before: Before | None = None
 
 
@@ -99,7 +101,9 @@ class _Page:
 
     def title(self) -> None:
         """What this is, and of when."""
-        moment = self.word("as_of").format(moment=f"{self._frame.now.astimezone(UTC):%Y-%m-%d %H:%M}")
+        zone = self._frame.zone
+        as_of = self.word("as_of").format(moment=f"{self._frame.now.astimezone(zone):%Y-%m-%d %H:%M %Z}")
+        moment = f"{as_of}. {self.word('clock').format(zone=zone.key)}"
         for text, size, height in ((self._frame.title, 20, 36), (moment, 11, 22)):
             look: dict[str, Any] = {"fill": cells.ACCENT, "vertical": "center", "horizontal": "left", "indent": 1}
             first = styled(self._sheet, text, size=size, bold=size == 20, color="FFFFFF", **look)
@@ -114,7 +118,7 @@ class _Page:
             ("needs_review", found.needs_review, cells.WARN_TEXT, _share(found.needs_review, total)),
             ("not_classified", found.failed, cells.BAD_TEXT, _share(found.failed, total)),
             ("at_risk", found.at_risk, cells.WARN_TEXT, _share(found.at_risk, total)),
-            ("breached", found.breached, cells.BAD_TEXT, _share(found.breached, total)),
+            ("past_due", found.past_due, None, _share(found.past_due, total)),
             ("mean_confidence", found.all.mean_confidence, None, None),
         ]
         change = self._change()
@@ -205,7 +209,7 @@ class _Page:
             "mean_confidence": group.mean_confidence,
             "needs_review": group.needs_review,
             "at_risk": group.at_risk,
-            "breached": group.breached,
+            "past_due": group.past_due,
             "previous": before if known else None,
             "change": group.count - before if known else None,
         }

@@ -95,5 +95,5 @@ def in_unit(value: float | None, unit: str) -> str:
 
 
 def sla_state(ticket: Ticket, at: datetime) -> str:
-    """How a ticket's promise stands: on_track, at_risk, breached, or none."""
+    """How a ticket's promise stands: on_track, at_risk, past_due, or none."""
     return sla.state(ticket.due_at, ticket.at_risk_at, at)

@@ -31,7 +31,8 @@ SORTED = {
     lists.DUE: "due soonest",
     lists.BEST: "best match first",
 }
-PROMISES = {sla.AT_RISK: "at risk", sla.BREACHED: "breached"}
+PROMISES = {sla.AT_RISK: "at risk", sla.PAST_DUE: "past due"}
+_FORMER = {"breached": sla.PAST_DUE}  # In links and bookmarks of before.
 
 
 @blueprint.get("")
@@ -106,6 +107,7 @@ def wanted_of_url(moment: datetime) -> Wanted:
 
 def _one_of(known: Sequence[str], name: str) -> str:
     value = request.args.get(name, "")
+    value = _FORMER.get(value, value)
     return value if value in known else ""
 
 

@@ -63,7 +63,7 @@ _ADVICE = {
         "Mend what DIGESTS_FILE names; until then the last good one is in force.",
         "digests",
     ),
-    "sla": ("A promise is about to be broken", "Open the tickets that are due first.", "tickets"),
+    "sla": ("Tickets are due soon", "Open the tickets that are due first.", "tickets"),
 }
 
 

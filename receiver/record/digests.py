@@ -90,7 +90,7 @@ def claim_batch(
 def claim_alert(session: Session, envelope: Envelope, now: datetime) -> Digest | None:
     """The alert about every ticket at risk that no alert has told of; None where none is, or another was just now.
 
-    While one waits for a mail server, none is added: the next tells of all. What has breached since the last is in it.
+    While one waits for a mail server, none is added: the next tells of all. What is past due since the last is in it.
     """
     tallies.add(session, "settled", 0)  # Its lock keeps two claims from telling of the same tickets.
     query = select(func.max(Digest.created_at)).where(Digest.name == ALERT)

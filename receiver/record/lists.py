@@ -133,8 +133,8 @@ def _beyond(session: Session, key: Any, wanted: Wanted, after: int | None) -> li
 
 
 def _by_due(session: Session, wanted: Wanted, now: datetime, after: int | None) -> Select[int]:
-    """What is due next; of what is breached, the latest first."""
-    late = wanted.sla == sla.BREACHED
+    """What is due next; of what is past due, the latest first."""
+    late = wanted.sla == sla.PAST_DUE
     query = select(Ticket.id).where(Ticket.due_at <= now if late else Ticket.due_at > now)
     if wanted.status == NEEDS_REVIEW:
         query = query.where(needs_review)
@@ -151,7 +151,7 @@ needs_review = Ticket.status == literal(NEEDS_REVIEW, literal_execute=True)
 
 
 def _promised(promised: str, now: datetime) -> list[ColumnElement[bool]]:
-    if promised == sla.BREACHED:
+    if promised == sla.PAST_DUE:
         return [Ticket.due_at <= now]
     return [Ticket.at_risk_at <= now, Ticket.due_at > now] if promised == sla.AT_RISK else []
 

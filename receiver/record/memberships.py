@@ -1,4 +1,4 @@
-"""Which tickets a digest tells of: what was settled since the last one of its name, and what is soon to breach."""
+"""Which tickets a digest tells of: what was settled since the last one of its name, and what is due soon."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

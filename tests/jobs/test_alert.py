@@ -57,7 +57,7 @@ def test_each_ticket_is_told_of_once_when_three_quarters_are_used(
     pass_minutes(clock, 60, step=5)
     [message] = mail_server.messages
     assert mail_server.recipients == [["ada@example.com", "bo@example.com"]]
-    assert message["Subject"] == "IT Service Desk: 1 ticket is about to breach its SLA"
+    assert message["Subject"] == "IT Service Desk: 1 ticket is due soon"
     assert "Subject of T-1 (T-1), due 2026-03-02 13:40 UTC" in texts(mail_server)[0]
     with record.read() as session:
         [told] = session.query(Digest).all()
@@ -74,7 +74,9 @@ def test_many_tickets_are_a_few_mails(record: Record, clock: Any, mail_server: M
     assert len(told) <= 4
 
 
-def test_what_breaches_between_two_alerts_is_in_the_next(record: Record, clock: Any, mail_server: MailServer) -> None:
+def test_what_is_past_due_between_two_alerts_is_in_the_next(
+    record: Record, clock: Any, mail_server: MailServer
+) -> None:
     promised(record, "slow", 40)
     pass_minutes(clock, 29)
     promised(record, "quick", 4)  # At risk three minutes after the first alert, and over before the next.
@@ -105,7 +107,7 @@ def test_a_mail_server_that_is_away_delays_alerts_and_makes_no_storm(
     mail_server.replies["MAIL"] = "451 later"
     for number in range(6):
         promised(record, f"T-{number}", 100 + 20 * number)
-    pass_minutes(clock, 190, step=5)  # All are at risk by now, and four have breached.
+    pass_minutes(clock, 190, step=5)  # All are at risk by now, and four are past due.
     mail_server.replies.clear()
     clock.shift(timedelta(hours=1))
     digest.send_due()  # Which the sweep wakes.

@@ -157,7 +157,7 @@ def test_both_parts_say_all_that_the_digest_promises(by_smtp: Settings, tmp_path
     config = replace(by_smtp, codebase_link="https://code.example.com/repo")
     text = part(received(composed(config, tmp_path)), kind)
     words = " ".join(re.sub("<[^>]*>", " ", text).split())
-    for fact in ("6 tickets", "At risk: 4", "Breached: 1", "Not classified: 1", "https://code.example.com/repo"):
+    for fact in ("6 tickets", "At risk: 4", "Past due: 1", "Not classified: 1", "https://code.example.com/repo"):
         assert fact in words
     assert "Needs review: 3" in words or "3 need review" in words
     assert "llm (use-multilingual-v3)" in words

@@ -243,10 +243,13 @@ def table(sheet: Any, heading: str) -> list[tuple[Any, ...]]:
 def test_the_summary_counts_what_the_sheet_shows(tmp_path: Path) -> None:
     before = {("Hardware", "Laptop"): 5, ("Gone", "Fax"): 2, (None, None): 1}
     sheet = written(tmp_path, *MIXED, before=before, title="Service Desk")["Summary"]
-    assert [sheet["A1"].value, sheet["A2"].value] == ["Service Desk", "As of 2025-12-05 12:00 UTC"]
+    assert [sheet["A1"].value, sheet["A2"].value] == [
+        "Service Desk",
+        "As of 2025-12-05 12:00 UTC. Times and days are those of UTC.",
+    ]
     tiles = dict(zip((cell.value for cell in sheet[4]), (cell.value for cell in sheet[5]), strict=True))
     assert tiles.pop("Mean confidence") == pytest.approx((0.9 * 3 + 0.3 * 2) / 5)
-    counts = {"Tickets": 6, "Needs review": 2, "Not classified": 1, "At risk": 1, "Breached": 1}
+    counts = {"Tickets": 6, "Needs review": 2, "Not classified": 1, "At risk": 1, "Past due": 1}
     assert {name: count for name, count in tiles.items() if name} == counts
     assert table(sheet, "Tickets by category") == [
         ("Network & Connectivity", None, 3, 0.5, pytest.approx(0.5), 1, 0, 0, 0, 3),
@@ -260,7 +263,7 @@ def test_the_summary_counts_what_the_sheet_shows(tmp_path: Path) -> None:
         ("Gone", "Fax", 0, 2, -2),
     ]  # fmt: skip
     assert [(row[0], row[2]) for row in table(sheet, "Tickets by SLA")] == [
-        ("On track", 3), ("At risk", 1), ("Breached", 1), ("No due date", 1),
+        ("On track", 3), ("At risk", 1), ("Past due", 1), ("No due date", 1),
     ]  # fmt: skip
     assert [row[:3] for row in table(sheet, "Made by")] == [
         ("Engine", "local (use-multilingual-v3)", 5), ("Catalog version", "v1", 5), ("Prompt version", "p7", 2),
@@ -383,6 +386,6 @@ def test_a_column_is_as_wide_as_its_letters(tmp_path: Path, text: str, width: in
     assert sheet.column_dimensions["B"].width == max(width + 2, len("Short Description") + 5)
 
 
-def test_a_promise_of_no_time_at_all_is_breached(tmp_path: Path) -> None:
+def test_a_promise_of_no_time_at_all_is_past_due(tmp_path: Path) -> None:
     book = written(tmp_path, pair(due_at=NOON), now=NOON)
     assert book["Summary"]["G5"].value == 1

@@ -103,7 +103,7 @@ def test_what_stands_how() -> None:
     received_at = utc("2026-11-23 12:00")
     at_risk_at, due_at = sla.promise(received_at, 4, "hours")
     moments = [received_at, at_risk_at - MINUTE, at_risk_at, due_at - MINUTE, due_at]
-    states = ["on_track", "on_track", "at_risk", "at_risk", "breached"]
+    states = ["on_track", "on_track", "at_risk", "at_risk", "past_due"]
     assert [sla.state(due_at, at_risk_at, moment) for moment in moments] == states
     assert sla.state(None, None, received_at) == "none"
     assert Fraction(3, 4) == (at_risk_at - received_at) / (due_at - received_at)

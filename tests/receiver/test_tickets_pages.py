@@ -77,7 +77,8 @@ def test_the_list_keeps_its_filters_in_the_url(reviewer: FlaskClient, record: Re
     deliver(record, incoming(short_description="printer jam"), source="zendesk")
     for query, count in (
         ("", 2), ("?status=needs_review", 1), ("?q=tunnel", 1), ("?source=zendesk", 1), ("?category=Nowhere", 0),
-        ("?order=due", 0), ("?sla=breached", 1), ("?since=1d&order=oldest", 2), ("?status=bogus&after=x&order=%00", 2),
+        ("?order=due", 0), ("?sla=past_due", 1), ("?sla=breached", 1),
+        ("?since=1d&order=oldest", 2), ("?status=bogus&after=x&order=%00", 2),
         ("?q=%00%F0%9F%94%A5%22*", 0), ("?requester_email=ada%40example.com", 0),
     ):  # fmt: skip
         assert len(_page(reviewer, f"/tickets{query}").xpath("//tr[@data-row]")) == count, query

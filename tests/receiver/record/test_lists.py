@@ -120,19 +120,19 @@ def _settled(record: Record, name: str, hours: float, **fields: str) -> None:
     settle(record, due_ticket(record, external_id=name), now() + timedelta(hours=hours), **fields)
 
 
-def test_what_is_due_next_comes_first_and_of_what_is_breached_the_latest(record: Record) -> None:
+def test_what_is_due_next_comes_first_and_of_what_is_past_due_the_latest(record: Record) -> None:
     for name, hours in (("c", 3), ("a", 1), ("late", -1), ("later", -2), ("b", 2)):
         _settled(record, name, hours, review_reason="low" if name != "b" else None)  # type: ignore[arg-type]
     due_ticket(record, external_id="not promised")
     assert _names(_page(record, Wanted(order=DUE))) == ["a", "b", "c"]
     assert _names(_page(record, Wanted(order=DUE, status="needs_review"))) == ["a", "c"]
-    assert _names(_page(record, Wanted(order=DUE, sla="breached"))) == ["late", "later"]
-    assert sorted(_names(_page(record, Wanted(sla="breached")))) == ["late", "later"]
+    assert _names(_page(record, Wanted(order=DUE, sla="past_due"))) == ["late", "later"]
+    assert sorted(_names(_page(record, Wanted(sla="past_due")))) == ["late", "later"]
 
 
 def test_at_risk_is_what_has_used_three_quarters_of_its_time(record: Record) -> None:
     moment = now()
-    for name, hours in (("safe", 2), ("at risk", 9), ("breached", 11)):
+    for name, hours in (("safe", 2), ("at risk", 9), ("past due", 11)):
         settle(
             record,
             due_ticket(record, external_id=name, at=moment - timedelta(hours=hours)),

@@ -110,7 +110,7 @@ def test_an_empty_digest_is_only_claimed_where_that_is_wanted(record: Record) ->
 def test_what_is_at_risk_is_told_of_when_it_is_and_once(record: Record) -> None:
     ticket(record, "soon", due=2 * HOUR)
     ticket(record, "later", due=9 * HOUR)
-    ticket(record, "breached", due=-HOUR)
+    ticket(record, "past due", due=-HOUR)
     claim(record, "digest")
     risky = Filter(at_risk=True)
     assert told(record, "risk", risky) == ["soon"]

@@ -1,4 +1,4 @@
-"""From when on a ticket is at risk of breaching its SLA; what is known so far had a clock that always runs."""
+"""From when on a ticket is at risk of being late; what is known so far had a clock that always runs."""
 
 import sqlalchemy as sa
 from alembic import op
