@@ -7,8 +7,10 @@ from typing import Any
 
 from rq.cron import CronJob, CronScheduler
 
-from jobs import catalog_in_force, digest, maintenance, reconcile, training, watch
-from receiver import queue
+from jobs import catalog_in_force, digest, maintenance, reconcile, training
+from jobs import watch as audit_watch
+from receiver import queue, watch
+from receiver.heartbeat import Heartbeat
 from receiver.record import timetable
 from receiver.record.database import Record
 from receiver.settings import Settings
@@ -32,7 +34,6 @@ class Timed:
 
 TIMETABLE = (
     Timed(maintenance.sweep, queue.MAINTENANCE, seconds=5),
-    Timed(watch.watch, queue.MAINTENANCE, seconds=30),
     Timed(maintenance.retain, queue.MAINTENANCE, seconds=3600),
     Timed(reconcile.reconcile_due, queue.OUTGOING, seconds=60),
     Timed(digest.send_due, queue.DIGEST, seconds=30),
@@ -40,7 +41,8 @@ TIMETABLE = (
     # Not among the maintenance, where a slow source would keep the sweep waiting.
     Timed(catalog_in_force.reload_catalog, queue.DIGEST, seconds=300),
     Timed(training.train, queue.TRAINING, seconds=86_400),
-    Timed(watch.verify_audit, queue.TRAINING, seconds=86_400),  # A minute for a million entries; nobody waits for it.
+    # A minute for a million entries; nobody waits for it.
+    Timed(audit_watch.verify_audit, queue.TRAINING, seconds=86_400),
 )
 
 
@@ -68,12 +70,27 @@ def run(config: Settings) -> None:
     for told in (queue.eviction(connection), queue.forgets(connection)):
         if told:
             log.warning("Redis %s", told)
-    scheduler(config).start()
+    heartbeat = Heartbeat(config.database_url, watch.SCHEDULER)
+    scheduler(config, heartbeat).start()
+    heartbeat.leave()
 
 
-def scheduler(config: Settings) -> CronScheduler:
+class _Scheduler(CronScheduler):
+    """RQ's scheduler, which says in the record too that it lives."""
+
+    def __init__(self, *args: Any, heartbeat: Heartbeat | None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._heartbeat = heartbeat
+
+    def heartbeat(self) -> None:
+        if self._heartbeat:
+            self._heartbeat.beat()
+        super().heartbeat()
+
+
+def scheduler(config: Settings, heartbeat: Heartbeat | None = None) -> CronScheduler:
     """The scheduler of the timetable, not yet started."""
-    cron = CronScheduler(queue.connect(config.redis_url), logging_level="WARNING")
+    cron = _Scheduler(queue.connect(config.redis_url), logging_level="WARNING", heartbeat=heartbeat)
     for timed in TIMETABLE:
         job = _JsonCronJob(timed.queue, timed.job, interval=timed.seconds, result_ttl=60, failure_ttl=86_400)
         cron.get_jobs().append(job)

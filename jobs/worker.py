@@ -22,6 +22,7 @@ from jobs.engines import local
 from receiver import queue, settings
 from receiver.catalog import CatalogError
 from receiver.clock import now
+from receiver.heartbeat import Heartbeat
 from receiver.queue import TIMED_JOBS, changes
 from receiver.record import leases, timetable
 from receiver.record.database import opened
@@ -60,6 +61,15 @@ class AttributionWorker(Worker):
     job_class = OwnJob
     queue_class = queue.OurQueue
     max_connection_wait_time = 5.0  # Seconds between two tries while Redis is away; RQ waits for up to a minute.
+
+    def __init__(self, *args: Any, heartbeat: Heartbeat, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._heartbeat = heartbeat
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """Say that this worker lives: in the record, so that it is known without Redis, and in Redis."""
+        self._heartbeat.beat()
+        super().heartbeat(timeout, pipeline)
 
     def clean_group_registries(self) -> None:
         """Nothing: we have no groups, and RQ would read their jobs as if they were pickled."""
@@ -126,6 +136,7 @@ def work(name: str, config: Settings) -> None:
     """
     connection = queue.connect(config.redis_url)
     queue.check_suitable(connection)
+    heartbeat = Heartbeat(config.database_url, f"worker {name}")
     # RQ's own intervals would find a dead worker's job after ten minutes and more.
     worker = AttributionWorker(
         [queue.queue(name, connection)],
@@ -135,5 +146,7 @@ def work(name: str, config: Settings) -> None:
         maintenance_interval=10,
         job_monitoring_interval=5,
         log_job_description=False,
+        heartbeat=heartbeat,
     )
     worker.work(logging_level="WARNING")
+    heartbeat.leave()

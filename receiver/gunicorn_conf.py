@@ -4,6 +4,8 @@ import gc
 import importlib
 import resource
 import sys
+import threading
+from typing import Any
 
 from receiver import settings
 
@@ -37,10 +39,17 @@ def on_starting(_server: object) -> None:
     importlib.import_module("receiver.app")
 
 
-def post_worker_init(_worker: object) -> None:
+def post_worker_init(worker: Any) -> None:
     """Let threads take turns more often than every 5 ms, or whoever holds the record's write lock waits that long.
 
-    The collector looks seldom: a batch makes thousands of objects that all live until it is answered.
+    The collector looks seldom: a batch makes thousands of objects that all live until it is answered. And it watches,
+    however the stack was started: a web process needs no Redis for it.
     """
+    from receiver import watch
+    from receiver.dashboard import live
+
     sys.setswitchinterval(0.0005)
     gc.set_threshold(50_000, 20, 50)
+    known = worker.wsgi.extensions
+    words = (known["record"], known["settings"], live.ending)
+    threading.Thread(target=watch.run, args=words, name="watch", daemon=True).start()

@@ -1,6 +1,7 @@
 """For supervisors and monitoring: is the process up, can it work, and its numbers."""
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import redis
@@ -12,9 +13,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
-from receiver import queue
+from receiver import queue, watch
 from receiver.clock import now
-from receiver.record import latencies, overview
+from receiver.record import alarms, latencies, overview, processes
 from receiver.record.database import Record, is_at_head
 
 blueprint = Blueprint("health", __name__)
@@ -29,18 +30,24 @@ def healthz() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """The record can be used; Redis is reported but not required."""
+    """The record can be used; Redis and the kinds of alarms that are up are reported but not required."""
     try:
         evicts = queue.eviction(current_app.extensions["redis"])
         transport = f"up, but {evicts}" if evicts else "up"
     except (redis.RedisError, OSError) as error:
         transport = f"away: {queue.reason(error)}; tickets wait safely in the record"
+    kinds: list[str] = []
     try:
         ready = is_at_head(current_app.extensions["record"])
         state = "up" if ready else "its schema is old: run python -m jobs migrate"
+        if ready:
+            with current_app.extensions["record"].read() as session:
+                # Of what is wrong only the kind: this address is open, and a message may name a source.
+                kinds = sorted({alarm.name.partition(":")[0] for alarm in alarms.current(session)})
     except (SQLAlchemyError, OSError) as error:
         ready, state = False, f"away: {type(error).__name__}"
-    return jsonify(status="ok" if ready else "not ready", database=state, redis=transport), 200 if ready else 503
+    status = "ok" if ready else "not ready"
+    return jsonify(status=status, database=state, redis=transport, alarms=kinds), 200 if ready else 503
 
 
 @metrics_blueprint.get("/metrics")
@@ -59,6 +66,7 @@ class _Numbers(Collector):
         with self._record.read() as session:
             counts = overview.counts(session, now())
             stages = latencies.of_all_time(session)
+            living = processes.living(session, now() - timedelta(seconds=watch.SILENT_SECONDS))
         for noun in ("tickets", "deliveries"):
             family = GaugeMetricFamily(f"ticket_attribution_{noun}", f"{noun} by status", labels=["status"])
             for status, count in counts[noun].items():
@@ -70,6 +78,14 @@ class _Numbers(Collector):
             "ticket_attribution_oldest_due_seconds", "how long the first of them waits", value=due["oldest_seconds"]
         )
         yield GaugeMetricFamily("ticket_attribution_alarms", "alarms that are up", value=len(counts["alarms"]))
+        up = GaugeMetricFamily("ticket_attribution_alarm", "an alarm that is up", labels=["name"])
+        for alarm in counts["alarms"]:
+            up.add_metric([alarm["name"]], 1)
+        yield up
+        alive = GaugeMetricFamily("ticket_attribution_processes", "workers and schedulers that live", labels=["role"])
+        for role in sorted({watch.SCHEDULER, *watch.WORKERS, *living}):
+            alive.add_metric([role], living.get(role, 0))
+        yield alive
         times = HistogramMetricFamily("ticket_attribution_stage_seconds", "how long a stage takes", labels=["stage"])
         for stage in latencies.STAGES:
             times.add_metric([stage], **_cumulative(stages.get(stage, {})))

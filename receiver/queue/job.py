@@ -14,7 +14,6 @@ OUTGOING_JOB = "jobs.outgoing.errands.run_due"
 TIMED_JOBS = frozenset(
     {
         "jobs.maintenance.sweep",
-        "jobs.watch.watch",
         "jobs.maintenance.retain",
         "jobs.reconcile.reconcile_due",
         DIGEST_JOB,

@@ -21,10 +21,12 @@ def sound(session: Session, name: str, message: str, now: datetime) -> bool:
     return False
 
 
-def clear(session: Session, name: str) -> None:
-    """The cause of the alarm `name` is gone; most often it is silent, and only looked at."""
-    if session.scalar(_IS_UP, {"asked": name}):
-        session.execute(delete(Alarm).where(Alarm.name == name))
+def clear(session: Session, name: str) -> bool:
+    """The cause of the alarm `name` is gone; True where it was up. Most often it is silent, and only looked at."""
+    if not session.scalar(_IS_UP, {"asked": name}):
+        return False
+    session.execute(delete(Alarm).where(Alarm.name == name))
+    return True
 
 
 def current(session: Session) -> Sequence[Alarm]:

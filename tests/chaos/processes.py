@@ -100,7 +100,7 @@ _DIGEST = (
     *(f"jobs.digest:{name}" for name in ("claim_slots", "settle_interrupted", "send", "_send_by_smtp", "_mark_sent")),
     "smtp",
 )
-_MAINTENANCE = ("jobs.maintenance:sweep", "jobs.watch:watch", "jobs.maintenance:retain")
+_MAINTENANCE = ("jobs.maintenance:sweep", "jobs.maintenance:retain")
 _SLOW = {"jobs.classify:_renew": 4.0, "jobs.classify:_give_back": 9.0}
 
 

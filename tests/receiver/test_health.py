@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from receiver import secrets
+from receiver import secrets, watch
 from receiver.app import create_app
 from receiver.clock import now
 from receiver.record import alarms, latencies, leases, overview
@@ -49,7 +49,7 @@ def test_a_process_that_answers_is_healthy_whatever_else_is_away(config: Setting
 
 def test_a_new_schema_and_a_redis_that_answers_are_ready(client: FlaskClient) -> None:
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json) == (200, {"status": "ok", "database": "up", "redis": "up"})
+    assert (answer.status_code, answer.json) == (200, {"status": "ok", "database": "up", "redis": "up", "alarms": []})
 
 
 def test_a_redis_that_may_throw_jobs_away_is_told(client: FlaskClient, redis_url: str) -> None:
@@ -145,6 +145,8 @@ def test_the_numbers_are_those_of_the_record(monitor: FlaskClient, record: Recor
         for status, count in counts[noun].items():
             assert numbers.pop(f"ticket_attribution_{noun}{status}") == count
     assert numbers.pop("ticket_attribution_oldest_due_seconds") >= 0
+    assert numbers.pop("ticket_attribution_alarmengine") == 1
+    assert {numbers.pop(f"ticket_attribution_processes{role}") for role in (watch.SCHEDULER, *watch.WORKERS)} == {0}
     others = {name: value for name, value in numbers.items() if "_stage_seconds_" not in name}
     assert others == {"ticket_attribution_due_tickets": 6, "ticket_attribution_alarms": 1}
 

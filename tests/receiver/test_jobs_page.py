@@ -106,19 +106,19 @@ def test_the_timetable_tells_of_the_last_run_and_runs_a_job_now(
     schedule.announce(record)
     started = now() - timedelta(seconds=2)
     with record.write() as session:
-        timetable.ran(session, "jobs.watch.watch", started, started + timedelta(milliseconds=340), None)
+        timetable.ran(session, "jobs.digest.send_due", started, started + timedelta(milliseconds=340), None)
         timetable.ran(session, "jobs.maintenance.sweep", started, now(), "OperationalError")
     rows = {
         row[0].text_content(): [" ".join(cell.text_content().split()) for cell in row]
         for row in _page(person).xpath("//section[@id='jobs-timetable']//tbody/tr")
     }
     assert len(rows) == len(schedule.TIMETABLE)
-    assert rows["watch.watch"][1:6] == ["30 s", "maintenance", "now", "done", "340 ms"]
-    assert re.match(r"in 2\d s", rows["watch.watch"][6])
+    assert rows["digest.send_due"][1:6] == ["30 s", "digest", "now", "done", "340 ms"]
+    assert re.match(r"in 2\d s", rows["digest.send_due"][6])
     assert rows["maintenance.sweep"][4] == "OperationalError"
     assert rows["training.train"][3] == "not yet"
-    assert "runs as soon as" in _press(person, "/jobs/timetable/jobs.watch.watch/run")
-    assert queue.depths(connection)[queue.MAINTENANCE] == 1
+    assert "runs as soon as" in _press(person, "/jobs/timetable/jobs.digest.send_due/run")
+    assert queue.depths(connection)[queue.DIGEST] == 1
     assert person.post("/jobs/timetable/os.system/run").status_code in (400, 404)
 
 

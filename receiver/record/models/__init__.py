@@ -31,7 +31,7 @@ from receiver.record.models.decisions import (
 )
 from receiver.record.models.people import ApiToken, AuditEntry, BrowserSession, Person, SignInLink, SignInTry
 from receiver.record.models.telling import COMPLETE, DONE, PENDING, SUPERSEDED, WRITE_BACK, Digest, DigestTicket, Errand
-from receiver.record.models.upkeep import Alarm, Latency, Tally, TimedJob, TimetableEntry
+from receiver.record.models.upkeep import Alarm, Latency, Process, Tally, TimedJob, TimetableEntry
 
 __all__ = [
     "ACCEPTED",
@@ -68,6 +68,7 @@ __all__ = [
     "Latency",
     "LinearModel",
     "Person",
+    "Process",
     "SignInLink",
     "SignInTry",
     "SourceDay",

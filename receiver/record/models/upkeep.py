@@ -59,3 +59,21 @@ class TimedJob(Base):
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     error: Mapped[str | None]
+
+
+class Process(Base):
+    """A worker, a scheduler or a watch that says that it lives, or that its supervisor says has died.
+
+    `role` is what it does, such as `worker classify`; `place` is its machine and pid. One that ends as it should
+    takes its row with it.
+    """
+
+    __tablename__ = "processes"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str]
+    place: Mapped[str]
+    started_at: Mapped[datetime]
+    heartbeat_at: Mapped[datetime]
+    died_at: Mapped[datetime | None]
+    last_words: Mapped[str | None]
