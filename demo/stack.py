@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,13 @@ class DemoError(Exception):
 
 
 def samples() -> list[dict[str, Any]]:
-    """The sample tickets, each with the category and request type that a person chose for it."""
-    return [json.loads(line) for line in SAMPLES.read_text(encoding="utf-8").splitlines()]
+    """The sample tickets of the last hours, each with the category and request type that a person chose for it."""
+    found = [json.loads(line) for line in SAMPLES.read_text(encoding="utf-8").splitlines()]
+    newest = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=2)
+    return [
+        sample | {"created_at": (newest - number * timedelta(minutes=2)).isoformat()}
+        for number, sample in enumerate(found)
+    ]
 
 
 def configure(folder: Path, **more: str) -> Settings:

@@ -93,5 +93,7 @@ def _save(
         return False  # Again not the model that should answer.
     decision = decide(proposal, catalog, config.review_threshold)
     row = outcome.classification(ticket.id, proposal, decision, catalog, latency_ms=latency, stood_in=False)
-    promise = decision.request_type.sla.promise(ticket.received_at, config.hours)
+    clock = config.sla_clock
+    start = clock.start(ticket.source_created_at, ticket.received_at)
+    promise = decision.request_type.sla.promise(start, clock.hours)
     return classifications.replace(session, classification_id, row, promise, writes)

@@ -328,7 +328,9 @@ class Drain:
             latency_ms=answer.latency_ms,
             stood_in=answer.again or proposal.stood_in,
         )
-        promise = decision.request_type.sla.promise(ticket.received_at, self._config.hours)
+        clock = self._config.sla_clock
+        start = clock.start(ticket.source_created_at, ticket.received_at)
+        promise = decision.request_type.sla.promise(start, clock.hours)
         by_engine = proposal if answer.stand_in_for is None else None
         return _Settlement(row, promise, by_engine, answer.error)
 

@@ -46,9 +46,9 @@ def _confirms(session: Session, ticket_id: int, entries: Catalog) -> bool:
 def _review(
     session: Session, ticket_id: int, choice: tuple[str, str] | None, entries: Catalog, seen: int | None
 ) -> Review | None:
-    who, moment, hours = auth.caller(), now(), current_app.extensions["settings"].hours
+    who, moment, clock = auth.caller(), now(), current_app.extensions["settings"].sla_clock
     writes = sources.writing_back(current_app.extensions["sources"])
-    found = reviews.review(session, ticket_id, choice, entries, who, moment, writes, hours, seen)
+    found = reviews.review(session, ticket_id, choice, entries, who, moment, writes, clock, seen)
     if found:
         action, details = noted(found)
         audit.note(session, who, action, f"ticket {ticket_id}", moment, details)

@@ -255,6 +255,7 @@ class Settings:
     digest_language: str = _text("en", validate=OneOf(LANGUAGES))
     digests_file: str | None = _text()
     alert_recipients: tuple[str, ...] = _setting(_Emails(load_default=()))
+    sla_starts: str = _text(sla.CREATED, validate=OneOf(sla.STARTS))
     business_hours: sla.Week | None = _setting(_Written(sla.week, None))
     business_timezone: str = _text("UTC", validate=_zone)
     holidays: frozenset[date] = _setting(_Written(sla.holidays, frozenset()))
@@ -292,6 +293,11 @@ class Settings:
     def hours(self) -> sla.Hours | None:
         """When the SLA clock runs; None where it always does."""
         return sla.Hours(self.business_hours, self.business_timezone, self.holidays) if self.business_hours else None
+
+    @property
+    def sla_clock(self) -> sla.Clock:
+        """When the SLA clock runs, and what starts it."""
+        return sla.Clock(self.hours, self.sla_starts)
 
     @property
     def url(self) -> str:

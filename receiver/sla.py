@@ -20,9 +20,11 @@ AT_RISK_FROM = Fraction(3, 4)
 # Past due, not breached: whether a ticket is solved by now only its helpdesk knows.
 ON_TRACK, AT_RISK, PAST_DUE, NONE = "on_track", "at_risk", "past_due", "none"
 STATES = (ON_TRACK, AT_RISK, PAST_DUE, NONE)
+CREATED, RECEIVED = STARTS = ("created", "received")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SPAN = re.compile(r"(\d\d?):([0-5]\d)-(\d\d?):([0-5]\d)")
 _MICROSECOND = timedelta(microseconds=1)
+_OLDEST = timedelta(days=5 * 365)
 _HORIZON = timedelta(days=40 * 366)  # A promise that is longer ends there.
 
 Span = tuple[int, int]  # From when to when a desk is open, in minutes of a day.
@@ -68,15 +70,33 @@ class Hours:
         return datetime.combine(day + timedelta(days=days), shown).astimezone(UTC)
 
 
-def promise(received_at: datetime, value: float, unit: str, hours: Hours | None = None) -> Promise:
-    """What an SLA of `value` in `unit` promises to a ticket that was received then."""
+@dataclass(frozen=True)
+class Clock:
+    """The SLA clock of a desk: the hours in which it runs, and what starts it, CREATED or RECEIVED."""
+
+    hours: Hours | None = None
+    starts: str = CREATED
+
+    def start(self, created_at: datetime | None, received_at: datetime) -> datetime:
+        """When it starts for a ticket that its helpdesk created and we received then.
+
+        A creation that cannot be true counts as not known: after the arrival, as of a clock that is fast or a time
+        whose zone is missing, or more than five years before it, as of 1970 or of a device whose clock was reset.
+        """
+        if self.starts == RECEIVED or created_at is None:
+            return received_at
+        return created_at if timedelta(0) <= received_at - created_at <= _OLDEST else received_at
+
+
+def promise(start: datetime, value: float, unit: str, hours: Hours | None = None) -> Promise:
+    """What an SLA of `value` in `unit` promises to a ticket whose clock started then."""
     amount = Fraction(str(value))
-    return Promise(_after(received_at, amount * AT_RISK_FROM, unit, hours), _after(received_at, amount, unit, hours))
+    return Promise(_after(start, amount * AT_RISK_FROM, unit, hours), _after(start, amount, unit, hours))
 
 
-def due(received_at: datetime, value: float, unit: str, hours: Hours | None = None) -> datetime:
+def due(start: datetime, value: float, unit: str, hours: Hours | None = None) -> datetime:
     """When that promise ends."""
-    return promise(received_at, value, unit, hours).due_at
+    return promise(start, value, unit, hours).due_at
 
 
 def state(due_at: datetime | None, at_risk_at: datetime | None, now: datetime) -> str:

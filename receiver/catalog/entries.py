@@ -50,9 +50,9 @@ class Sla:
     unit: str
     is_default: bool = False
 
-    def promise(self, received_at: datetime, hours: Hours | None) -> Promise:
-        """What it promises to a ticket that was received then; without hours the clock always runs."""
-        return sla.promise(received_at, self.value, self.unit, hours)
+    def promise(self, start: datetime, hours: Hours | None) -> Promise:
+        """What it promises to a ticket whose clock started then; without hours the clock always runs."""
+        return sla.promise(start, self.value, self.unit, hours)
 
 
 DEFAULT_SLA = Sla(24, "hours", is_default=True)

@@ -3,7 +3,7 @@
 import math
 from datetime import UTC, datetime, timedelta
 
-from flask import Flask
+from flask import Flask, current_app
 
 from receiver import sla
 from receiver.clock import now
@@ -14,7 +14,8 @@ _STEPS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 def init_app(app: Flask) -> None:
     """Give the app's templates these filters."""
-    for name in (ago_text, moment, count, percent, duration, span, money, words, clock_text, in_unit, sla_state, rough):
+    texts = (ago_text, moment, count, percent, duration, span, money, words, clock_text, in_unit, rough)
+    for name in (*texts, sla_state, sla_start):
         app.jinja_env.filters[name.__name__] = name
 
 
@@ -92,6 +93,12 @@ def in_unit(value: float | None, unit: str) -> str:
         return ""
     written = {"percent": percent, "ms": duration, "money": money}.get(unit)
     return written(value) if written else f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+def sla_start(ticket: Ticket) -> datetime:
+    """When a ticket's SLA clock started."""
+    clock: sla.Clock = current_app.extensions["settings"].sla_clock
+    return clock.start(ticket.source_created_at, ticket.received_at)
 
 
 def sla_state(ticket: Ticket, at: datetime) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from receiver.catalog import Catalog, RequestType
 from receiver.record import classifications, examples, tallies, undoing, verdicts
 from receiver.record.models import CLASSIFIED, NEEDS_REVIEW, REVIEWED, Classification, Ticket
-from receiver.sla import Hours
+from receiver.sla import Clock
 
 PERSON = "person"
 _ATTRIBUTED = (CLASSIFIED, NEEDS_REVIEW, REVIEWED)
@@ -47,15 +47,15 @@ def review(
     reviewer: str,
     now: datetime,
     writes: Mapping[str, bool] | None = None,
-    hours: Hours | None = None,
+    clock: Clock | None = None,
     seen: int | None = None,
 ) -> Review | None:
     """Make the ticket `reviewed`, as `choice` (category, request type) or, without one, as it is attributed.
 
     The catalog is the one in force. Whoever classifies the ticket meanwhile loses the lease. A ticket whose attribution
     a digest may have told already, and which stays what it is, keeps its `settled`; any other will be told of again.
-    The helpdesk is told of it where its source is among `writes`, see `classifications.save`. `hours` are those of the
-    SLA clock, and `seen` is the classification that the person had before them, 0 for none.
+    The helpdesk is told of it where its source is among `writes`, see `classifications.save`. `clock` is
+    that of the SLAs, and `seen` is the classification that the person had before them, 0 for none.
     None where there is no such ticket. Raises NothingToConfirmError, UnknownEntryError and ChangedMeanwhileError.
     """
     # The lock of this number comes before a ticket's everywhere, or two writers could wait for each other.
@@ -70,7 +70,7 @@ def review(
     kept = undoing.kept(session, ticket, before)
     if not _stays(ticket, before, kind):
         ticket.settled = settled
-    _settle(ticket, kind, hours)
+    _settle(ticket, kind, clock or Clock())
     kept["answers"] = _unlearn_answers(session, ticket_id, kind)
     decision = _decision(ticket, before, kind, catalog.version, reviewer, now)
     decision.before = kept
@@ -120,9 +120,10 @@ def _stays(ticket: Ticket, before: Classification | None, kind: RequestType) -> 
     return ticket.status in _ATTRIBUTED and known == (kind.category, kind.name)
 
 
-def _settle(ticket: Ticket, kind: RequestType, hours: Hours | None) -> None:
+def _settle(ticket: Ticket, kind: RequestType, clock: Clock) -> None:
     ticket.status, ticket.category, ticket.request_type = REVIEWED, kind.category, kind.name
-    ticket.at_risk_at, ticket.due_at = kind.sla.promise(ticket.received_at, hours)
+    start = clock.start(ticket.source_created_at, ticket.received_at)
+    ticket.at_risk_at, ticket.due_at = kind.sla.promise(start, clock.hours)
     ticket.lease, ticket.error, ticket.crashes = None, None, 0
 
 

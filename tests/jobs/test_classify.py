@@ -21,10 +21,11 @@ from jobs.engines import Engine, EngineError, Example, Proposal, TicketText, loc
 from receiver import catalog as catalogs
 from receiver import queue, settings
 from receiver.clock import now
-from receiver.record import alarms, leases
+from receiver.record import alarms, leases, reviews
 from receiver.record.database import Record
 from receiver.record.models import Alarm, Classification, Ticket, TimetableEntry
 from receiver.settings import Settings
+from receiver.sla import Clock
 from tests.conftest import wait_until
 from tests.factories import deliver, due_ticket, incoming
 from tests.peers import llm
@@ -164,6 +165,24 @@ def test_every_due_ticket_is_classified(record: Record, config: Settings) -> Non
         assert (saved.engine, saved.fallback, saved.mended, saved.current) == ("llm", False, False, True)
         assert saved.catalog_version == catalogs.parse(CATALOG).version
     assert (woken(config), alarm(record)) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("starts", "created", "counted_from"), [("created", -5, -5), ("received", -5, -1), ("created", 2, -1)]
+)
+def test_the_sla_clock_starts_when_the_helpdesk_created_the_ticket(
+    record: Record, config: Settings, starts: str, created: int, counted_from: int
+) -> None:
+    moment, hour = now(), timedelta(hours=1)
+    deliver(record, incoming(source_created_at=moment + created * hour), at=moment - hour)
+    drain(record, replace(config, sla_starts=starts), Told(lambda _ticket: "VPN Issue")).run(10)
+    [found] = tickets(record)
+    assert found.due_at == moment + (counted_from + 4) * hour
+    assert found.at_risk_at == moment + (counted_from + 3) * hour
+    with record.write() as session:
+        clock = Clock(starts=starts)
+        assert reviews.review(session, found.id, None, catalogs.parse(CATALOG), "Ada", moment, clock=clock)
+    assert tickets(record)[0].due_at == found.due_at
 
 
 def test_a_label_without_a_promise_gets_the_default_marked_as_such(record: Record, model: Peer) -> None:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receiver import sla
-from receiver.sla import AT_RISK_FROM, Hours, Week
+from receiver.catalog.entries import Sla
+from receiver.sla import AT_RISK_FROM, Clock, Hours, Week
 
 MINUTE = timedelta(minutes=1)
 OFFICE = sla.week("mon-thu 09:00-17:30, fri 09:00-12:00 13:00-15:00")
@@ -133,3 +134,34 @@ def test_holidays_are_dates_or_a_file_of_them(tmp_path: Path) -> None:
     for wrong in ("2026-13-01", "2026-12-25 2027-01-01", str(tmp_path / "none")):
         with pytest.raises(ValueError, match="such as 2026-12-25"):
             sla.holidays(wrong)
+
+
+ARRIVED = datetime(2026, 12, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("created", "starts"),
+    [
+        (None, ARRIVED),
+        (ARRIVED, ARRIVED),
+        (ARRIVED - timedelta(seconds=1), ARRIVED - timedelta(seconds=1)),
+        (ARRIVED - timedelta(days=1800), ARRIVED - timedelta(days=1800)),
+        (ARRIVED + timedelta(microseconds=1), ARRIVED),  # Its helpdesk's clock is fast, or its zone is missing.
+        (datetime(9999, 12, 31, tzinfo=UTC), ARRIVED),
+        (datetime(1970, 1, 1, tzinfo=UTC), ARRIVED),
+        (datetime(1, 1, 1, tzinfo=UTC), ARRIVED),
+        (datetime(2000, 1, 1, tzinfo=UTC), ARRIVED),
+    ],
+)
+def test_the_clock_starts_with_a_tickets_creation_where_that_can_be_true(
+    created: datetime | None, starts: datetime
+) -> None:
+    assert Clock().start(created, ARRIVED) == starts
+    assert Clock(starts=sla.RECEIVED).start(created, ARRIVED) == ARRIVED
+
+
+def test_a_desk_that_was_closed_when_the_ticket_was_created_starts_when_it_opens() -> None:
+    friday_night = utc("2026-11-27 22:00")
+    clock = Clock(BERLIN)
+    promised = Sla(2, "hours").promise(clock.start(friday_night, utc("2026-11-30 12:00")), clock.hours)
+    assert promised.due_at == utc("2026-11-30 10:00")
