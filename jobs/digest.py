@@ -1,23 +1,28 @@
 """Claim the period, build the workbook, compose and send the mail, mark it."""
 
 import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from jobs import mail, shell, workbook
-from jobs.mail import Attachment, Content, MailError, Outcome
+from jobs.mail import Attachment, Content
 from jobs.workbook import Summary
 from receiver import plans, settings
 from receiver.clock import now
 from receiver.log import configure
 from receiver.plans import Plan
-from receiver.record import alarms, audit, contents, digests
+from receiver.record import alarms, audit, contents, digests, recipients
 from receiver.record.database import Record, opened
 from receiver.record.memberships import at_risk, in_digest, soonest_due
-from receiver.record.models import Digest
+from receiver.record.models import Digest, DigestRecipient
+from receiver.record.recipients import Outcome
 from receiver.settings import Settings
 
 MAX_ATTEMPTS = 31  # With the pauses between them, a day.
@@ -98,21 +103,35 @@ def claim_slots(record: Record, config: Settings, moment: datetime) -> None:
 
 def settle_interrupted(record: Record, config: Settings) -> None:
     """Settle the digests whose sender died while sending, so that nobody knows whether the mail went out."""
+    unknown = Outcome(recipients.HELD, "sender_died", f"the sender died while sending; {_UNKNOWN}")
     with record.write() as session:
         for digest_id in digests.interrupted(session, now()):
-            _settle_unknown(session, config, digest_id, "the sender died while sending")
+            trying = recipients.to_try(session, digest_id, now())
+            if trying:
+                _settle(session, config, digest_id, dict.fromkeys(trying, unknown))
+                concluded = digests.conclude(session, digest_id, now())
+                _say(concluded, recipients.of(session, digest_id))
+            else:
+                digests.mark(session, digest_id, "held", now(), error=unknown.error)
 
 
-def _settle_unknown(session: Session, config: Settings, digest_id: int, error: str) -> None:
-    """Hold the digest for the operator, or by DIGEST_AFTER_UNKNOWN send it once more under the same Message-ID."""
+def _settle(session: Session, config: Settings, digest_id: int, outcomes: dict[str, Outcome]) -> None:
+    """Write down what became of an attempt, and when the next one is for those who are due again."""
     digest = session.get_one(Digest, digest_id)
-    error = f"{error}; {_UNKNOWN}"
-    if config.digest_after_unknown == "resend" and _UNKNOWN not in (digest.error or ""):
-        digests.mark(session, digest_id, "claimed", now(), claimable_at=now(), error=error)
-        return
-    digests.mark(session, digest_id, "held", now(), error=error)
-    alarms.sound(session, digests.alarm_name(digest.name), f"digest {digest_id} is held: {error}", now())
-    log.error("Digest %d is held: %s", digest_id, error)
+    last = digest.attempts >= MAX_ATTEMPTS
+    shrinks = not digest.without_workbook and digest.name != digests.ALERT
+    recipients.settle(
+        session,
+        digest_id,
+        outcomes,
+        now(),
+        retry_at=None if last else now() + min(_BACKOFF * 2 ** (digest.attempts - 1), _LONGEST_BACKOFF),
+        resends=config.digest_after_unknown == "resend",
+        shrinks=shrinks,
+    )
+    if shrinks and any(outcome.error_code == recipients.TOO_LARGE for outcome in outcomes.values()):
+        digest.without_workbook = True
+        digests.sending_path(config.data_dir, digest_id).unlink(missing_ok=True)
 
 
 def send(record: Record, config: Settings, digest_id: int, built: Summary | None = None) -> Digest | None:
@@ -126,17 +145,122 @@ def send(record: Record, config: Settings, digest_id: int, built: Summary | None
         return None
     if digest.attempts > MAX_ATTEMPTS:
         with record.write() as session:
-            _give_up(session, digest, f"not built or sent in {MAX_ATTEMPTS} attempts; see the worker's log")
-        return digest
-    message = _composed(record, config, digest, built)
-    mail.keep(mail.without_attachments(message), digests.mail_path(config.data_dir, digest.id))
-    if config.smtp_host:
-        _send_by_smtp(record, config, digest, message)
+            text = f"not built or sent in {MAX_ATTEMPTS} attempts; see the worker's log"
+            digests.fail(session, digest, "attempts", text, now())
+        log.error("Digest %d failed: %s", digest_id, text)
     else:
-        mail.keep(message, mail.outbox_path(config, digest))
-        _mark_sent(record, digest, refused={})
+        with _held(record, digest):
+            _build_and_send(record, config, digest, built)
     with record.read() as session:
-        return session.get(Digest, digest.id)
+        found = session.get(Digest, digest_id)
+    if found and found.without_workbook > digest.without_workbook and found.status == "claimed":
+        return send(record, config, digest_id)  # What was too large goes at once without its workbook.
+    return found
+
+
+@contextmanager
+def _held(record: Record, digest: Digest) -> Iterator[None]:
+    """Renew the digest's lease until the end of the block, however long the workbook or the mail server takes."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(digests.RENEW_SECONDS):
+            try:
+                with record.write() as session:
+                    digests.renew(session, digest, now())
+            except SQLAlchemyError as error:
+                log.warning("The lease of digest %d is not renewed now (%s)", digest.id, type(error).__name__)
+
+    thread = threading.Thread(target=renew, name=f"lease of digest {digest.id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _build_and_send(record: Record, config: Settings, digest: Digest, built: Summary | None) -> None:
+    with record.read() as session:
+        rows = recipients.of(session, digest.id)
+        trying = recipients.to_try(session, digest.id, now())
+    path = digests.sending_path(config.data_dir, digest.id)
+    begun = any(row.state == recipients.SENT or row.resends for row in rows)
+    if begun and path.exists():  # Whoever is mailed later gets the very mail that others have.
+        content = path.read_bytes()
+    else:
+        message = _composed(record, config, digest, built)
+        mail.keep(mail.without_attachments(message), digests.mail_path(config.data_dir, digest.id))
+        content = mail.on_the_line(message)
+        if not config.smtp_host:
+            mail.keep(message, mail.outbox_path(config, digest))
+            _keep_in_outbox(record, digest)
+            return
+        mail.keep(content, path)
+    _send_by_smtp(record, config, digest, content, trying)
+
+
+def _keep_in_outbox(record: Record, digest: Digest) -> None:
+    with record.write() as session:
+        if not digests.is_ours(session, digest):
+            return
+        recipients.move(session, digest.id, [recipients.DUE], recipients.KEPT, now())
+        concluded = digests.conclude(session, digest.id, now())
+        _say(concluded, recipients.of(session, digest.id))
+
+
+def _send_by_smtp(record: Record, config: Settings, digest: Digest, content: bytes, trying: Sequence[str]) -> None:
+    """Send, and write down what became of each recipient as soon as that is known."""
+    with record.write() as session:
+        if not trying:
+            digests.fail(session, digest, "nobody", "nobody is to receive it; set RECIPIENT_EMAIL", now())
+            return
+        if not digests.begin_sending(session, digest, now()):
+            return  # The workbook took so long that somebody else took the digest over.
+
+    def check() -> None:
+        with record.write() as session:
+            _need_lease(digests.renew(session, digest, now()))
+
+    try:
+        for outcomes in mail.send(config, content, mail.sender(content), trying, check):
+            with record.write() as session:
+                _need_lease(digests.is_ours(session, digest))
+                _settle(session, config, digest.id, outcomes)
+        with record.write() as session:
+            _need_lease(digests.is_ours(session, digest))
+            concluded = digests.conclude(session, digest.id, now())
+            rows = recipients.of(session, digest.id)
+    except _LeaseLostError:
+        log.warning("Digest %d is another process's by now, which sends it", digest.id)
+        return
+    _say(concluded, rows)
+    if concluded.status not in ("claimed", "held"):
+        digests.sending_path(config.data_dir, digest.id).unlink(missing_ok=True)
+
+
+class _LeaseLostError(Exception):
+    """Somebody else has taken the digest over."""
+
+
+def _need_lease(is_held: bool) -> None:
+    if not is_held:
+        raise _LeaseLostError
+
+
+def _say(digest: Digest, rows: Sequence[DigestRecipient]) -> None:
+    """Log how a digest stands: who was mailed, who will be, and who cannot be."""
+    what = f"Digest {digest.id} of {digest.tickets} tickets"
+    if mailed := recipients.mailed(rows):
+        log.info("%s is sent to %s", what, recipients.named(mailed))
+    elif digest.status == "sent":
+        log.info("%s is kept in the outbox", what)
+    if due := [row for row in rows if row.state == recipients.DUE]:
+        again = min(row.run_at for row in due).isoformat(timespec="seconds")
+        log.warning("%s is tried again at %s: %s", what, again, recipients.problems(due))
+    if wrong := [row for row in rows if row.state in recipients.WRONG]:
+        status = "is held" if digest.status == "held" else "failed"
+        log.error("%s %s for %s: %s", what, status, recipients.named(wrong), recipients.problems(wrong))
 
 
 def _composed(record: Record, config: Settings, digest: Digest, built: Summary | None) -> EmailMessage:
@@ -146,7 +270,8 @@ def _composed(record: Record, config: Settings, digest: Digest, built: Summary |
         return mail.compose_alert(config, digest, soonest)
     summary = built or build_workbook(record, config, digest)
     path = digests.workbook_path(config.data_dir, digest.id)
-    return mail.compose(config, digest, _content(record, digest, summary), Attachment(path, config.report_filename))
+    attachment = Attachment(path, config.report_filename, is_linked=digest.without_workbook)
+    return mail.compose(config, digest, _content(record, digest, summary), attachment)
 
 
 def _content(record: Record, digest: Digest, summary: Summary) -> Content:
@@ -171,51 +296,6 @@ def build_workbook(record: Record, config: Settings, digest: Digest) -> Summary:
 def _look(config: Settings, name: str, plan: Plan) -> workbook.Look:
     title = config.sender_name if name in (digests.SCHEDULED, digests.RUN) else f"{config.sender_name} ({name})"
     return workbook.Look(title, plan.columns, plan.language, config.url if config.public_url else None, plan.zone)
-
-
-def _send_by_smtp(record: Record, config: Settings, digest: Digest, message: EmailMessage) -> None:
-    with record.write() as session:
-        if not digests.begin_sending(session, digest, now()):
-            return  # The workbook took so long that somebody else took the digest over.
-    outcomes: dict[str, Outcome] = {}
-    sender = str(message["From"].addresses[0].addr_spec)
-    for some in mail.send(config, mail.on_the_line(message), sender, digest.recipients):
-        outcomes |= some
-    refused = {address: str(one.error) for address, one in outcomes.items() if one.state != digests.SENT}
-    if outcomes and len(refused) < len(outcomes):
-        _mark_sent(record, digest, refused)
-        return
-    states = {one.state for one in outcomes.values()}
-    unknown, permanent = digests.HELD in states, not states & {digests.DUE, digests.HELD}
-    text = next(iter(refused.values()), "nobody is to receive it; set RECIPIENT_EMAIL")
-    with record.write() as session:
-        _set_back(session, config, digest, MailError(text, "mail", permanent=permanent, unknown=unknown))
-
-
-def _mark_sent(record: Record, digest: Digest, refused: dict[str, str]) -> None:
-    problem = f"refused by the mail server: {', '.join(refused)}" if refused else None
-    with record.write() as session:
-        digests.mark(session, digest.id, "sent", now(), sent_at=now(), error=problem)
-        alarms.clear(session, digests.alarm_name(digest.name))
-    log.info("Digest %d of %d tickets is sent", digest.id, digest.tickets)
-
-
-def _set_back(session: Session, config: Settings, digest: Digest, error: MailError) -> None:
-    """A passing fault is tried again, later; a refusal, or the last of many attempts, is the end."""
-    if error.unknown:
-        _settle_unknown(session, config, digest.id, str(error))
-    elif error.permanent or digest.attempts >= MAX_ATTEMPTS:
-        _give_up(session, digest, str(error))
-    else:
-        again = now() + min(_BACKOFF * 2 ** (digest.attempts - 1), _LONGEST_BACKOFF)
-        digests.mark(session, digest.id, "claimed", now(), claimable_at=again, error=str(error))
-        log.warning("Digest %d is tried again at %s: %s", digest.id, again.isoformat(timespec="seconds"), error)
-
-
-def _give_up(session: Session, digest: Digest, error: str) -> None:
-    digests.mark(session, digest.id, "failed", now(), error=error)
-    alarms.sound(session, digests.alarm_name(digest.name), f"digest {digest.id} failed: {error}", now())
-    log.error("Digest %d failed: %s", digest.id, error)
 
 
 def send_now(record: Record, config: Settings, plan: Plan | None = None) -> Digest | None:

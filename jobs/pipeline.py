@@ -18,7 +18,7 @@ from jobs.classify import Drain
 from jobs.engines import choose
 from jobs.workbook import Summary
 from receiver.clock import now
-from receiver.record import deliveries, digests, leases, outages, runs, tickets
+from receiver.record import deliveries, digests, leases, outages, recipients, runs, tickets
 from receiver.record.database import Record, migrate, opened
 from receiver.record.deliveries import Arrival
 from receiver.record.models import Digest
@@ -155,6 +155,10 @@ def _send(record: Record, config: Settings, report: Digest, summary: Summary) ->
         log.info("An earlier run has sent this mail already, %s", _at(report))
         return
     sent = _settled(record, config, report.id, summary)
+    with record.read() as session:
+        rows = recipients.of(session, sent.id)
+    if mailed := recipients.mailed(rows):
+        log.info("The mail is sent to %s", ", ".join(row.address for row in mailed))
     if sent.status == "held":  # Said once; whoever runs this again after that wants another mail.
         with record.write() as session:
             runs.finish(session, sent.id, now())
@@ -162,9 +166,12 @@ def _send(record: Record, config: Settings, report: Digest, summary: Summary) ->
             f"the mail is held: {sent.error}; to send it again: python -m jobs digest --resend {sent.id}"
         )
     if sent.status != "sent":
-        raise PipelineError(f"the mail was not sent: {sent.error}; the next run, or a running stack, tries again")
-    where = f"sent to {', '.join(sent.recipients)}" if config.smtp_host else f"kept in {mail.outbox_path(config, sent)}"
-    log.info("The mail is %s", where)
+        to_whom = f" to {recipients.named([row for row in rows if row not in mailed])}" if mailed else ""
+        raise PipelineError(
+            f"the mail was not sent{to_whom}: {sent.error}; the next run, or a running stack, tries again"
+        )
+    if not mailed:
+        log.info("The mail is kept in %s", mail.outbox_path(config, sent))
     _send_leftovers(record, config)
 
 

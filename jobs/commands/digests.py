@@ -23,7 +23,7 @@ log = logging.getLogger("jobs")
 @click.option("--name", help="Which digest of DIGESTS_FILE; by default the first.")
 @click.option("--list", "listed", is_flag=True, help="Show the latest digests and how they ended.")
 @click.option("--resend", type=int, metavar="ID", help="Send digest ID again, marked as a copy.")
-@click.option("--redrive", type=int, metavar="ID", help="Send digest ID after all, which failed or is held.")
+@click.option("--redrive", type=int, metavar="ID", help="Send digest ID after all to whom it did not reach.")
 @click.option("--mark-sent", type=int, metavar="ID", help="Digest ID, which is held, did arrive.")
 @recorded
 def digest(config: Settings, record: Record, dry_run: bool, name: str | None, listed: bool, **ordered: Any) -> None:
@@ -64,7 +64,8 @@ def _redrive(record: Record, config: Settings, digest_id: int) -> None:
     from jobs import digest as digests
 
     if (sent := digests.redrive(record, config, digest_id)) is None:
-        raise SettingsError(f"--redrive: there is no digest {digest_id}, or it has neither failed nor is it held.")
+        why = "or it has neither failed for anybody nor is it held or cancelled"
+        raise SettingsError(f"--redrive: there is no digest {digest_id}, {why}.")
     _told(sent)
 
 
@@ -87,7 +88,8 @@ def _list(record: Record) -> None:
     for each in reversed(found):
         problem = f"  {each.error}" if each.error else ""
         made = f"{each.created_at:%Y-%m-%d %H:%M}"
-        click.echo(f"{each.id}  {made}  {each.name}  {each.status}  {each.tickets} tickets{problem}")
+        status = each.status.replace("_", " ")
+        click.echo(f"{each.id}  {made}  {each.name}  {status}  {each.tickets} tickets{problem}")
     if not found:
         click.echo("No digest was made yet.")
 
@@ -96,7 +98,7 @@ def _told(sent: Digest) -> None:
     if sent.status == "sent":
         click.echo(f"Digest {sent.id} of {sent.tickets} tickets is sent.")
     else:
-        click.echo(f"Digest {sent.id} is {sent.status}: {sent.error}", err=True)
+        click.echo(f"Digest {sent.id} is {sent.status.replace('_', ' ')}: {sent.error}", err=True)
         sys.exit(FAILED)
 
 

@@ -8,17 +8,17 @@ from jobs.mail.compose import (
     keep,
     on_the_line,
     outbox_path,
+    sender,
     without_attachments,
 )
 from jobs.mail.connection import Connection, MailError, connect
-from jobs.mail.smtp import Outcome, send
+from jobs.mail.smtp import send
 
 __all__ = [
     "Attachment",
     "Connection",
     "Content",
     "MailError",
-    "Outcome",
     "compose",
     "compose_alert",
     "connect",
@@ -26,5 +26,6 @@ __all__ = [
     "on_the_line",
     "outbox_path",
     "send",
+    "sender",
     "without_attachments",
 ]

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from email import policy
-from email.headerregistry import Address
+from email.headerregistry import Address, Group
 from email.message import EmailMessage
+from email.parser import BytesParser
 from email.utils import format_datetime
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from jobs.mail import chart
 from jobs.mail.wording import Wording
 from jobs.workbook import Summary
 from receiver import plans
+from receiver.addresses import on_the_wire
 from receiver.record.models import Digest, Ticket
 from receiver.settings import Settings
 
@@ -32,10 +34,11 @@ _UNNAMED = ("digest", "run", "alert")
 
 @dataclass(frozen=True)
 class Attachment:
-    """A workbook and the name it has in the mail."""
+    """A workbook and the name it has in the mail, or which the mail only says where to find."""
 
     path: Path
     name: str
+    is_linked: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def compose(config: Settings, digest: Digest, content: Content, attachment: Atta
     """The mail of a digest; it has the same Message-ID and Date however often it is composed."""
     wording, summary = _wording(config, digest), content.summary
     size = attachment.path.stat().st_size
-    attached = bool(summary.total) and size <= config.max_attachment_mb * 2**20
+    attached = bool(summary.total) and size <= config.max_attachment_mb * 2**20 and not attachment.is_linked
     bars = [(wording.category(name), n, summary.reviews[name]) for name, n in summary.categories.most_common()]
     picture = chart.draw(bars[: chart.MOST]) if bars else None
     cid = f"chart.{digest.message_id.strip('<>')}"
@@ -112,14 +115,14 @@ def _wording(config: Settings, digest: Digest) -> Wording:
 
 
 def _addressed(config: Settings, digest: Digest, headline: str, wording: Wording) -> EmailMessage:
-    message = EmailMessage()
+    message = EmailMessage(policy=ON_THE_LINE)
     sender = config.sender_name if digest.name in _UNNAMED else f"{config.sender_name} ({digest.name})"
     copied = f"{wording['copy']}: " if digest.copy_of else ""
     message["Subject"] = _one_line(f"{copied}{sender}: {headline}")
-    message["From"] = _address(config.from_name, config.from_email or "ticket-attribution@localhost")
-    message["To"] = ", ".join(digest.recipients) or "undisclosed-recipients:;"
+    message["From"] = _address(config.from_name, on_the_wire(config.from_email or "ticket-attribution@localhost"))
+    message["To"] = [_receiver(address) for address in digest.recipients] or "undisclosed-recipients:;"
     if config.reply_to:
-        message["Reply-To"] = ", ".join(config.reply_to)
+        message["Reply-To"] = [_receiver(address) for address in config.reply_to]
     message["Date"] = format_datetime(digest.created_at)
     message["Message-ID"] = digest.message_id
     message["List-Id"] = f"<{digest.name.lower().replace('_', '-')}.digests.{config.envelope.domain}>"
@@ -127,11 +130,19 @@ def _addressed(config: Settings, digest: Digest, headline: str, wording: Wording
     return message
 
 
+def _receiver(address: str) -> Address | Group:
+    """The address for a header. Of one that only SMTPUTF8 can carry, a header in ASCII can show the text (RFC 6857)."""
+    wire = on_the_wire(address)
+    return Address(addr_spec=wire) if wire.isascii() else Group(address, ())
+
+
 def _write(
     message: EmailMessage, template: str, values: dict[str, Any], picture: bytes | None = None, cid: str = ""
 ) -> None:
-    message.set_content(_templates().get_template(f"{template}.txt").render(values))
-    message.add_alternative(_templates().get_template(f"{template}.html").render(values), subtype="html")
+    text = _templates().get_template(f"{template}.txt").render(values)
+    html_text = _templates().get_template(f"{template}.html").render(values)
+    message.set_content(text, cte="quoted-printable")
+    message.add_alternative(html_text, subtype="html", cte="quoted-printable")
     if picture:
         html: Any = message.get_body(("html",))
         html.add_related(picture, maintype="image", subtype="png", cid=f"<{cid}>", disposition="inline")
@@ -166,9 +177,15 @@ def on_the_line(message: EmailMessage) -> bytes:
     return message.as_bytes(policy=ON_THE_LINE)
 
 
-def keep(message: EmailMessage, path: Path) -> None:
-    """Put the mail into the outbox, whole or not at all."""
+def sender(content: bytes) -> str:
+    """The address that a mail comes from, as it stands in its head."""
+    parsed = BytesParser(policy=ON_THE_LINE).parsebytes(content, headersonly=True)
+    return str(parsed["From"].addresses[0].addr_spec)
+
+
+def keep(mail: EmailMessage | bytes, path: Path) -> None:
+    """Put the mail into a file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_bytes(bytes(message))
+    unfinished.write_bytes(bytes(mail))
     unfinished.replace(path)

@@ -231,7 +231,7 @@ def _connected(config: Settings, security: str) -> Connection:
     except (OSError, smtplib.SMTPException) as error:
         why = "no answer in time" if isinstance(error, TimeoutError) else getattr(error, "strerror", None)
         raise MailError(
-            f"the mail server at {place} cannot be reached: {why or type(error).__name__}", "unreachable"
+            f"the mail server cannot be reached ({place}): {why or type(error).__name__}", "unreachable"
         ) from None
     server.patience(COMMAND_SECONDS)
     return server

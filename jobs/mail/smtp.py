@@ -2,11 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from jobs.mail.connection import BrokenError, Connection, MailError, Reply, connect
 from receiver.addresses import on_the_wire
-from receiver.record.digests import DUE, FAILED, HELD, REFUSED, SENT
+from receiver.record.recipients import DUE, FAILED, HELD, REFUSED, SENT, TOO_LARGE, Outcome
 from receiver.settings import Settings
 
 MOST_RECIPIENTS = 100  # Of one transaction; every server must take so many (RFC 5321, 4.5.3.1.8).
@@ -15,23 +14,9 @@ GO_AHEAD, CLOSING, SIGN_IN_FIRST = 354, 421, 530
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a mail for one recipient.
-
-    `state` is `sent`; `due` where a later attempt may succeed; `refused` where the server, or the address, rules it out
-    for this recipient and `failed` where something else does; `held` where nobody knows whether it was sent.
-    `error_code` names the kind of fault in one word, `error` is a line for people with the server's own words.
-    """
-
-    state: str
-    error_code: str | None = None
-    error: str | None = None
-
-    @classmethod
-    def of(cls, error: MailError) -> "Outcome":
-        """The outcome for everybody whose mail this error has stopped."""
-        return cls(HELD if error.unknown else FAILED if error.permanent else DUE, error.error_code, str(error))
+def _outcome_of(error: MailError) -> Outcome:
+    """The outcome for everybody whose mail this error has stopped."""
+    return Outcome(HELD if error.unknown else FAILED if error.permanent else DUE, error.error_code, str(error))
 
 
 def send(
@@ -45,7 +30,7 @@ def send(
     try:
         server = connect(config)
     except MailError as error:
-        yield dict.fromkeys(recipients, Outcome.of(error))
+        yield dict.fromkeys(recipients, _outcome_of(error))
         return
     try:
         yield from _deliver(server, content, sender, recipients, check)
@@ -58,7 +43,7 @@ def _deliver(
 ) -> Iterator[dict[str, Outcome]]:
     if server.largest and len(content) > server.largest:
         text = f"the mail has {len(content):,} bytes, the mail server takes {server.largest:,}"
-        yield dict.fromkeys(recipients, Outcome(FAILED, "too_large", text))
+        yield dict.fromkeys(recipients, Outcome(FAILED, TOO_LARGE, text))
         return
     usual, unusual, impossible = _sorted(server, recipients)
     if impossible:
@@ -69,7 +54,7 @@ def _deliver(
             try:
                 outcomes = _transaction(server, content, sender, left, check)
             except BrokenError as error:
-                outcomes = dict.fromkeys(left, Outcome.of(error))
+                outcomes = dict.fromkeys(left, _outcome_of(error))
             yield outcomes
             left = {address: wire for address, wire in left.items() if address not in outcomes}
 
@@ -154,7 +139,7 @@ def _is_too_many(answer: Reply) -> bool:
 
 def _about_sender(answer: Reply, sender: str) -> Outcome:
     if answer.is_about_size:
-        return Outcome(FAILED, "too_large", f"the mail server does not take so large a mail: {answer}")
+        return Outcome(FAILED, TOO_LARGE, f"the mail server does not take so large a mail: {answer}")
     if not answer.is_final:
         return _later(answer)
     if answer.code == SIGN_IN_FIRST:
@@ -165,7 +150,7 @@ def _about_sender(answer: Reply, sender: str) -> Outcome:
 
 def _about_recipient(server: Connection, answer: Reply) -> Outcome:
     if answer.is_about_size:
-        return Outcome(REFUSED, "too_large", f"the mail server does not take so large a mail: {answer}")
+        return Outcome(REFUSED, TOO_LARGE, f"the mail server does not take so large a mail: {answer}")
     if not answer.is_final:
         return _later(answer)
     if answer.code == SIGN_IN_FIRST:
@@ -178,7 +163,7 @@ def _about_recipient(server: Connection, answer: Reply) -> Outcome:
 
 def _about_content(answer: Reply) -> Outcome:
     if answer.is_about_size:
-        return Outcome(FAILED, "too_large", f"the mail server does not take so large a mail: {answer}")
+        return Outcome(FAILED, TOO_LARGE, f"the mail server does not take so large a mail: {answer}")
     if not answer.is_final:
         return _later(answer)
     return Outcome(FAILED, "content", f"the mail server refuses the mail: {answer}")

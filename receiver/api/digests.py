@@ -15,7 +15,7 @@ from receiver.api.errors import Blueprint
 from receiver.api.pages import ID, PageQuery, columns, page, page_of
 from receiver.clock import now
 from receiver.plans import Plan
-from receiver.record import audit, contents, digests
+from receiver.record import audit, contents, digests, recipients
 from receiver.record.models import Digest
 from receiver.schemas import PlainText
 
@@ -26,6 +26,23 @@ _MAIL = "message/rfc822"
 _FILE = {"type": "string", "format": "binary"}
 
 
+class RecipientOut(Schema):
+    """What became of a digest for one of its recipients."""
+
+    address = fields.String()
+    state = fields.String(
+        metadata={
+            "description": "`due` at `run_at`, `sent`, `refused` by the mail server, `failed`, `held` where it may have"
+            " arrived, `kept` in the outbox, or `cancelled`."
+        }
+    )
+    error_code = fields.String(allow_none=True, metadata={"description": "The kind of fault, in a word."})
+    error = fields.String(allow_none=True, metadata={"description": "What the mail server said."})
+    attempts = fields.Integer()
+    run_at = fields.AwareDateTime(metadata={"description": "When the next attempt is, while it is due."})
+    sent_at = fields.AwareDateTime(allow_none=True)
+
+
 class DigestOut(Schema):
     """A digest."""
 
@@ -33,12 +50,16 @@ class DigestOut(Schema):
     name = fields.String()
     period = fields.String(metadata={"description": "What it covers; there is one digest of a period."})
     status = fields.String(
-        metadata={"description": "`claimed`, `sending`, then `sent`, `failed`, or `held` where it may have gone out."}
+        metadata={
+            "description": "`claimed`, `sending`, then `sent`, `partly_sent`, `failed`, `held` where it may have gone"
+            " out, or `cancelled`. It is `claimed` again while a recipient waits for another attempt."
+        }
     )
     created_at = fields.AwareDateTime()
     sent_at = fields.AwareDateTime(allow_none=True)
     tickets = fields.Integer(metadata={"description": "How many it tells of."})
     recipients = fields.List(fields.String())
+    recipient_states = fields.List(fields.Nested(RecipientOut))
     message_id = fields.String(metadata={"description": "The Message-ID of every attempt to send it."})
     attempts = fields.Integer()
     error = fields.String(allow_none=True, metadata={"description": "Why the last attempt failed."})
@@ -85,16 +106,25 @@ class Digests(MethodView):
         """Digests, newest first."""
         with current_app.extensions["record"].read() as session:
             rows = digests.page(session, query["limit"] + 1, query.get("cursor"))
-        return page([columns(row) for row in rows], query["limit"])
+            states = recipients.of_each(session, [row.id for row in rows])
+        listed = [columns(row) | {"recipient_states": states.get(row.id, [])} for row in rows]
+        return page(listed, query["limit"])
 
     @auth.needs(auth.OPERATOR)
     @blueprint.takes(DigestIn)
     @blueprint.response(202, DigestOut, description="It is on its way")
     @blueprint.refuses(404, "There is no digest of this name.")
     @blueprint.refuses(409, "Nothing was settled since the last digest.")
-    def post(self, body: dict[str, Any]) -> Digest:
+    def post(self, body: dict[str, Any]) -> dict[str, Any]:
         """Claim everything settled since the last digest of this name and have it sent now."""
-        return claim_digest_now(now(), plan_named(body.get("name"))) or abort(409, NOTHING_NEW)
+        return _shown(claim_digest_now(now(), plan_named(body.get("name"))) or abort(409, NOTHING_NEW))
+
+
+def _shown(digest: Digest) -> dict[str, Any]:
+    """A digest with what became of it for each recipient."""
+    with current_app.extensions["record"].read() as session:
+        found = session.get_one(Digest, digest.id)  # One that was just made does not know all of its columns.
+        return columns(found) | {"recipient_states": recipients.of(session, digest.id)}
 
 
 NOTHING_NEW = "Nothing was settled since the last digest."
@@ -137,10 +167,12 @@ def copy_digest(digest_id: int) -> Digest:
 
 
 def redrive_digest(digest_id: int) -> Digest:
-    """A digest that failed or is held, on its way after all; 409 where it is neither."""
+    """A digest that did not reach everybody, on its way to the others after all; 409 where it is nothing of that."""
     with current_app.extensions["record"].write() as session:
         if not digests.redrive(session, digest_id, now()):
-            abort(409, "It has neither failed nor is it held, so there is nothing to try again.")
+            abort(
+                409, "It has neither failed for anybody nor is it held or cancelled, so there is nothing to try again."
+            )
         _note(session, "redrive", digest_id)
         found: Digest = session.get_one(Digest, digest_id)
     current_app.extensions["waker"].wake(queue.DIGEST)
@@ -183,9 +215,9 @@ def preview_digest(body: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.get(f"/digests/<{ID}:digest_id>")
 @blueprint.response(200, DigestOut)
-def get_digest(digest_id: int) -> Digest:
+def get_digest(digest_id: int) -> dict[str, Any]:
     """One digest."""
-    return get_digest_or_404(digest_id)
+    return _shown(get_digest_or_404(digest_id))
 
 
 def get_digest_or_404(digest_id: int) -> Digest:
@@ -224,27 +256,27 @@ def _kept(path: Path, mimetype: str, missing: str) -> Response:
 @auth.needs(auth.OPERATOR)
 @blueprint.response(202, DigestOut, description="The copy is on its way")
 @blueprint.refuses(409, "It is on its way itself.")
-def resend_digest(digest_id: int) -> Digest:
+def resend_digest(digest_id: int) -> dict[str, Any]:
     """Send a copy of a digest, marked as one, to the same people."""
     get_digest_or_404(digest_id)
-    return copy_digest(digest_id)
+    return _shown(copy_digest(digest_id))
 
 
 @blueprint.post(f"/digests/<{ID}:digest_id>/redrive")
 @auth.needs(auth.OPERATOR)
 @blueprint.response(202, DigestOut, description="It is on its way")
-@blueprint.refuses(409, "It has neither failed nor is it held.")
-def redrive(digest_id: int) -> Digest:
-    """Have a digest that failed or is held sent after all, under its own Message-ID."""
+@blueprint.refuses(409, "It has neither failed for anybody, nor is it held or cancelled.")
+def redrive(digest_id: int) -> dict[str, Any]:
+    """Have a digest sent after all to whom it did not reach, under its own Message-ID."""
     get_digest_or_404(digest_id)
-    return redrive_digest(digest_id)
+    return _shown(redrive_digest(digest_id))
 
 
 @blueprint.post(f"/digests/<{ID}:digest_id>/mark-sent")
 @auth.needs(auth.OPERATOR)
 @blueprint.response(200, DigestOut)
 @blueprint.refuses(409, "It is not held.")
-def mark_sent(digest_id: int) -> Digest:
+def mark_sent(digest_id: int) -> dict[str, Any]:
     """Say that a held digest did arrive."""
     get_digest_or_404(digest_id)
-    return accept_digest(digest_id)
+    return _shown(accept_digest(digest_id))

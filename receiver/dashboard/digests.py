@@ -14,7 +14,7 @@ from receiver.api.pages import ID
 from receiver.clock import now
 from receiver.plans import Plan
 from receiver.queue import changes
-from receiver.record import audit, digests
+from receiver.record import audit, digests, recipients
 from receiver.record.models import Digest
 
 blueprint = Blueprint("digests_pages", __name__, url_prefix="/digests")
@@ -59,9 +59,10 @@ def digest_page(digest_id: int) -> ResponseReturnValue:
     digest = orders.get_digest_or_404(digest_id)
     with current_app.extensions["record"].read() as session:
         changed = audit.about(session, f"digest {digest_id}")
+        states = recipients.of(session, digest_id)
     has = {"mail": _mail(digest_id).exists(), "workbook": _workbook(digest_id).exists()}
     text = mails.text(_mail(digest_id)) if has["mail"] else ""
-    return render_template("digest.html", digest=digest, changed=changed, has=has, text=text)
+    return render_template("digest.html", digest=digest, changed=changed, states=states, has=has, text=text)
 
 
 def _mail(digest_id: int) -> Path:

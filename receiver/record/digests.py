@@ -5,29 +5,30 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import make_msgid
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from receiver.record import alarms, tallies
+from receiver.addresses import once
+from receiver.record import alarms, recipients, tallies
 from receiver.record.database import PARAMETERS
 from receiver.record.memberships import EVERYTHING, Filter, members, untold_at_risk
 from receiver.record.models import (
     Classification,
     Digest,
+    DigestRecipient,
     DigestTicket,
     Tally,
     Ticket,
     TimetableEntry,
 )
 
-SENDING_LEASE = timedelta(seconds=120)
+SENDING_LEASE = timedelta(seconds=120)  # Renewed while its holder lives, so only that of a dead one runs out.
+RENEW_SECONDS = 20.0
 ALERTS_APART = timedelta(minutes=10)
 SCHEDULED, RUN, ALERT = "digest", "run", "alert"
-# What became of a digest for one recipient: `due` is tried (again), `refused` was ruled out for this one by the server
-# or the address, `failed` by something else, `held` may have arrived, `kept` lies in the outbox.
-DUE, SENT, REFUSED, FAILED, HELD, KEPT = "due", "sent", "refused", "failed", "held", "kept"
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ def workbook_path(data_dir: Path, digest_id: int) -> Path:
 def mail_path(data_dir: Path, digest_id: int) -> Path:
     """Where the mail of a digest is kept, without its workbook."""
     return data_dir / "digests" / f"digest-{digest_id}.eml"
+
+
+def sending_path(data_dir: Path, digest_id: int) -> Path:
+    """Where a mail that is not settled yet is kept as it went over the line, so that each recipient gets the same."""
+    return data_dir / "digests" / f"digest-{digest_id}.sending"
 
 
 def preview_path(data_dir: Path, name: str, suffix: str) -> Path:
@@ -91,13 +97,17 @@ def claim_alert(session: Session, envelope: Envelope, now: datetime) -> Digest |
     """The alert about every ticket at risk that no alert has told of; None where none is, or another was just now.
 
     While one waits for a mail server, none is added: the next tells of all. What is past due since the last is in it.
+    One that waits for some recipients only keeps no other from going out.
     """
     tallies.add(session, "settled", 0)  # Its lock keeps two claims from telling of the same tickets.
     query = select(func.max(Digest.created_at)).where(Digest.name == ALERT)
     last = session.scalar(query)
     if last and last <= now < last + ALERTS_APART:
         return None
-    if session.scalar(query.where(Digest.status.in_(["claimed", "sending"]))):
+    reached = select(DigestRecipient.address).where(
+        DigestRecipient.digest_id == Digest.id, DigestRecipient.state == recipients.SENT
+    )
+    if session.scalar(query.where(Digest.status.in_(["claimed", "sending"]), ~reached.exists())):
         return None
     since = last if last and now - timedelta(days=1) < last <= now else now - 2 * ALERTS_APART
     return _fill(session, _new(ALERT, now.isoformat(), envelope, now), [untold_at_risk(ALERT, now, since)])
@@ -121,6 +131,8 @@ def copy(session: Session, digest_id: int, now: datetime) -> Digest | None:
     rows = rows.where(DigestTicket.digest_id == first.id)
     session.execute(insert(DigestTicket).from_select(["digest_id", "ticket_id", "classification_id"], rows))
     made.tickets = _count(session, made)
+    recipients.add(session, made)
+    session.flush()
     return made
 
 
@@ -133,7 +145,7 @@ def _new(name: str, period: str, envelope: Envelope, now: datetime) -> Digest:
         settled_after=0,
         settled_until=0,
         tickets=0,
-        recipients=list(envelope.recipients),
+        recipients=once(envelope.recipients),
         message_id=make_msgid("digest", envelope.domain),
         claimable_at=now,
     )
@@ -154,6 +166,8 @@ def _fill(
     if not digest.tickets and not even_empty:
         session.delete(digest)
         return None
+    recipients.add(session, digest)
+    session.flush()
     return digest
 
 
@@ -162,11 +176,11 @@ def _count(session: Session, digest: Digest) -> int:
 
 
 def take(session: Session, digest_id: int, now: datetime) -> Digest | None:
-    """The digest, if it is this caller's to build and send now; an attempt is counted."""
+    """The digest, if it is this caller's to build and send now, under a lease of its own; an attempt is counted."""
     return session.scalar(
         update(Digest)
         .where(Digest.id == digest_id, Digest.status == "claimed", Digest.claimable_at <= now)
-        .values(claimable_at=now + SENDING_LEASE, attempts=Digest.attempts + 1)
+        .values(claimable_at=now + SENDING_LEASE, attempts=Digest.attempts + 1, lease=token_hex(8))
         .returning(Digest),
         execution_options={"synchronize_session": False},
     )
@@ -174,32 +188,102 @@ def take(session: Session, digest_id: int, now: datetime) -> Digest | None:
 
 def begin_sending(session: Session, digest: Digest, now: datetime) -> bool:
     """Move a digest that was taken to `sending`; False where it has been taken again since."""
-    taken = session.scalar(
-        update(Digest)
-        .where(Digest.id == digest.id, Digest.status == "claimed", Digest.attempts == digest.attempts)
-        .values(status="sending", claimable_at=now + SENDING_LEASE)
-        .returning(Digest.id),
-        execution_options={"synchronize_session": False},
-    )
-    return taken is not None
+    return _hold(session, digest, ["claimed"], status="sending", claimable_at=now + SENDING_LEASE)
+
+
+def renew(session: Session, digest: Digest, now: datetime) -> bool:
+    """Hold on to a digest that is being built or sent; False where it is not this caller's any more."""
+    return _hold(session, digest, ["claimed", "sending"], claimable_at=now + SENDING_LEASE)
+
+
+def _hold(session: Session, digest: Digest, statuses: Sequence[str], **values: Any) -> bool:
+    query = update(Digest).where(Digest.id == digest.id, Digest.status.in_(statuses), Digest.lease == digest.lease)
+    held = session.scalar(query.values(**values).returning(Digest.id), execution_options={"synchronize_session": False})
+    return held is not None
+
+
+def is_ours(session: Session, digest: Digest) -> bool:
+    """Whether nobody has taken the digest since this caller did; who comes back late still knows what became of it."""
+    return session.scalar(select(Digest.lease).where(Digest.id == digest.id)) == digest.lease
+
+
+def conclude(session: Session, digest_id: int, now: datetime) -> Digest:
+    """Make of what became of its recipients what becomes of the digest, and sound or clear its alarm."""
+    digest = session.get_one(Digest, digest_id, populate_existing=True)
+    rows = recipients.of(session, digest_id)
+    states = {row.state for row in rows}
+    digest.error = recipients.problems(rows)
+    if recipients.DUE in states:
+        digest.status = "claimed"
+        digest.claimable_at = min(row.run_at for row in rows if row.state == recipients.DUE)
+    elif recipients.HELD in states:
+        digest.status = "held"
+    elif states <= {recipients.SENT, recipients.KEPT}:
+        digest.status = "sent"
+    else:
+        digest.status = "partly_sent" if recipients.SENT in states else "failed"
+    if digest.status in ("sent", "partly_sent"):
+        digest.sent_at = max((row.sent_at for row in rows if row.sent_at), default=now)
+    session.flush()
+    _alarm(session, digest, rows, now)
+    return digest
+
+
+def _alarm(session: Session, digest: Digest, rows: Sequence[DigestRecipient], now: datetime) -> None:
+    """An alarm is over only when everybody was reached, and no other digest of its name waits for a decision."""
+    name = alarm_name(digest.name)
+    if wrong := [row for row in rows if row.state in recipients.WRONG]:
+        what = {"failed": "failed", "held": "is held"}.get(digest.status, f"does not reach {recipients.named(wrong)}")
+        why = recipients.problems(wrong)
+        alarms.sound(session, name, f"digest {digest.id} {what}: {why}", now)
+    elif digest.status == "sent":
+        undecided = select(Digest).where(Digest.name == digest.name, Digest.status == "held")
+        if other := session.scalar(undecided.order_by(Digest.id.desc()).limit(1)):
+            alarms.sound(session, name, f"digest {other.id} is held: {other.error}", now)
+        else:
+            alarms.clear(session, name)
 
 
 def mark(session: Session, digest_id: int, status: str, now: datetime, **columns: Any) -> None:
-    """Move a digest to `status`; while it is `sending`, nobody else touches it for two minutes."""
+    """Move a digest and its recipients to `status`; while it is `sending`, nobody else touches it for two minutes."""
     values = {"status": status, "claimable_at": now + SENDING_LEASE} | columns
     session.execute(update(Digest).where(Digest.id == digest_id).values(**values))
+    states = {"sent": recipients.SENT, "failed": recipients.FAILED, "held": recipients.HELD}
+    if status in states:
+        recipients.move(session, digest_id, [recipients.DUE, recipients.KEPT], states[status], now)
+
+
+def fail(session: Session, digest: Digest, error_code: str, error: str, now: datetime) -> None:
+    """Give a digest up for everybody who is due, with an alarm."""
+    outcome = recipients.Outcome(recipients.FAILED, error_code, error)
+    due = recipients.to_try(session, digest.id, now)
+    recipients.settle(session, digest.id, dict.fromkeys(due, outcome), now, retry_at=None, resends=False)
+    if due:
+        conclude(session, digest.id, now)
+    else:
+        mark(session, digest.id, "failed", now, error=error)
+        alarms.sound(session, alarm_name(digest.name), f"digest {digest.id} failed: {error}", now)
 
 
 def redrive(session: Session, digest_id: int, now: datetime) -> bool:
-    """Have a digest that failed or is held sent after all, under its own Message-ID; False where it is neither."""
-    return _settled_by_hand(session, digest_id, ["failed", "held"], status="claimed", attempts=0, claimable_at=now)
+    """Have a digest sent after all to whom it did not reach, under its own Message-ID.
+
+    False where it has neither failed for anybody, nor is it held or cancelled.
+    """
+    unsent = ["failed", "held", "partly_sent", "cancelled"]
+    if not _settled_by_hand(session, digest_id, unsent, status="claimed", attempts=0, claimable_at=now, lease=None):
+        return False
+    recipients.count_resend(session, digest_id)
+    recipients.move(session, digest_id, [*recipients.WRONG, recipients.CANCELLED], recipients.DUE, now)
+    return True
 
 
 def accept(session: Session, digest_id: int, now: datetime) -> bool:
     """Take a held digest for sent, because somebody has seen the mail; False where it is not held."""
     if not _settled_by_hand(session, digest_id, ["held"], status="sent", sent_at=now):
         return False
-    alarms.clear(session, alarm_name(session.get_one(Digest, digest_id).name))
+    recipients.move(session, digest_id, [recipients.HELD], recipients.SENT, now)
+    conclude(session, digest_id, now)
     return True
 
 

@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
-from receiver.record import digests
+from receiver.record import digests, recipients
 from receiver.record.database import PARAMETERS
 from receiver.record.digests import RUN, SENDING_LEASE, Envelope
 from receiver.record.models import Classification, Digest, DigestTicket, Ticket
@@ -43,12 +43,21 @@ def _key(session: Session, ticket_ids: Sequence[int], envelope: Envelope) -> str
 
 
 def skip_mail(session: Session, digest: Digest, now: datetime) -> None:
-    """Hold a digest that is not on its way, so that nobody sends it."""
-    session.execute(
+    """Cancel the mail of a digest that nobody got yet and that is not on its way, so that nobody sends it."""
+    if not recipients.mailed(recipients.of(session, digest.id)):
+        _cancel(session, Digest.id == digest.id, SKIPPED, now)
+
+
+def _cancel(session: Session, which: ColumnElement[bool], reason: str, now: datetime) -> None:
+    found = session.scalars(
         update(Digest)
-        .where(Digest.id == digest.id, Digest.status == "claimed")
-        .values(status="held", error=SKIPPED, claimable_at=now)
-    )
+        .where(which, Digest.status == "claimed")
+        .values(status="cancelled", error=reason, claimable_at=now)
+        .returning(Digest.id),
+        execution_options={"synchronize_session": False},
+    ).all()
+    for digest_id in found:
+        recipients.move(session, digest_id, [recipients.DUE], recipients.CANCELLED, now)
 
 
 def want_mail(session: Session, digest: Digest, now: datetime) -> None:
@@ -56,19 +65,18 @@ def want_mail(session: Session, digest: Digest, now: datetime) -> None:
 
     Those are digests of earlier runs that wait to be sent and tell of no ticket that this one does not tell of.
     """
-    unsent = or_(Digest.status == "failed", and_(Digest.status == "held", Digest.error == SKIPPED))
+    unsent = Digest.status.in_(["failed", "partly_sent", "cancelled"])
     again = {"status": "claimed", "attempts": 0, "error": None, "claimable_at": now + SENDING_LEASE}
-    session.execute(update(Digest).where(Digest.id == digest.id, unsent).values(**again))
+    query = update(Digest).where(Digest.id == digest.id, unsent).values(**again).returning(Digest.id)
+    if session.scalar(query, execution_options={"synchronize_session": False}):
+        undone = [recipients.REFUSED, recipients.FAILED, recipients.CANCELLED]
+        recipients.move(session, digest.id, undone, recipients.DUE, now)
     ours = select(DigestTicket.ticket_id).where(DigestTicket.digest_id == digest.id)
     others = select(DigestTicket.ticket_id).where(
         DigestTicket.digest_id == Digest.id, DigestTicket.ticket_id.not_in(ours)
     )
-    session.execute(
-        update(Digest)
-        .where(Digest.name == RUN, Digest.status == "claimed", Digest.id < digest.id, ~others.exists())
-        .values(status="held", error=f"digest {digest.id} of a later run tells of its tickets"),
-        execution_options={"synchronize_session": False},
-    )
+    needless = (Digest.name == RUN) & (Digest.id < digest.id) & ~others.exists()
+    _cancel(session, needless, f"digest {digest.id} of a later run tells of its tickets", now)
 
 
 def release(session: Session, digest_id: int, now: datetime) -> None:

@@ -264,14 +264,19 @@ def test_a_sender_that_was_overtaken_while_building_does_not_send(started: Recor
         assert begins_sending(started, quick)
 
 
-def test_one_refused_recipient_is_noted_and_the_digest_is_sent(started: Record, by_mail: MailServer) -> None:
+def test_one_refused_recipient_is_named_in_an_alarm_and_the_others_are_mailed(
+    started: Record, by_mail: MailServer
+) -> None:
     by_mail.refused["bo@example.com"] = "550 no such user"
     settled(started, "T-1")
     send_due_at(EIGHT)
     [sent] = all_digests(started)
-    assert sent.status == "sent"
+    assert sent.status == "partly_sent"
     assert "bo@example.com" in (sent.error or "")
     assert by_mail.recipients == [["ada@example.com"]]
+    [alarm] = alarm_messages(started)
+    assert "bo@example.com" in alarm
+    assert "550 no such user" in alarm
 
 
 def test_a_digest_that_cannot_be_built_does_not_stop_the_next(started: Record, by_mail: MailServer) -> None:

@@ -16,10 +16,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from jobs import mail
-from jobs.mail import Attachment, Content, Outcome
+from jobs.mail import Attachment, Content
 from jobs.workbook import Group, Summary
 from receiver import settings
 from receiver.record.models import Digest
+from receiver.record.recipients import Outcome
 from receiver.settings import Settings
 from tests.factories import classification
 from tests.jobs.test_workbook import NOON, pair, ticket

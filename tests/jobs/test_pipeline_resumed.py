@@ -174,7 +174,11 @@ def test_a_later_run_tells_of_all_that_an_earlier_one_could_not_mail(
     other = tmp_path / "other.json"
     other.write_text(json.dumps([ticket_json(id="O-1")]))
     pipeline.run(mailing(config, model, mail_server.port), other, None, skip_email=False)
-    assert [(found.tickets, found.status) for found in all_digests(record)] == [(2, "held"), (3, "sent"), (1, "sent")]
+    assert [(found.tickets, found.status) for found in all_digests(record)] == [
+        (2, "cancelled"),
+        (3, "sent"),
+        (1, "sent"),
+    ]
     assert len(mail_server.messages) == 2
 
 

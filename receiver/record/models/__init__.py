@@ -30,7 +30,17 @@ from receiver.record.models.decisions import (
     Verdict,
 )
 from receiver.record.models.people import ApiToken, AuditEntry, BrowserSession, Person, SignInLink, SignInTry
-from receiver.record.models.telling import COMPLETE, DONE, PENDING, SUPERSEDED, WRITE_BACK, Digest, DigestTicket, Errand
+from receiver.record.models.telling import (
+    COMPLETE,
+    DONE,
+    PENDING,
+    SUPERSEDED,
+    WRITE_BACK,
+    Digest,
+    DigestRecipient,
+    DigestTicket,
+    Errand,
+)
 from receiver.record.models.upkeep import Alarm, Latency, Process, Tally, TimedJob, TimetableEntry
 
 __all__ = [
@@ -60,6 +70,7 @@ __all__ = [
     "Classification",
     "Delivery",
     "Digest",
+    "DigestRecipient",
     "DigestTicket",
     "Endpoint",
     "EntryTally",

@@ -40,6 +40,27 @@ class Digest(Base):
     sent_at: Mapped[datetime | None]
     error: Mapped[str | None]
     copy_of: Mapped[int | None] = mapped_column(Id)
+    lease: Mapped[str | None]  # Of who builds and sends it, or did so last.
+    without_workbook: Mapped[bool] = mapped_column(default=False)  # It was too large for the mail server.
+
+
+class DigestRecipient(Base):
+    """What became of a digest for one of its recipients; receiver.record.recipients names the states.
+
+    `resends` counts how often it was sent again because nobody knew whether it had arrived.
+    """
+
+    __tablename__ = "digest_recipients"
+
+    digest_id: Mapped[int] = mapped_column(ForeignKey("digests.id"), primary_key=True)
+    address: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    error_code: Mapped[str | None]
+    error: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    resends: Mapped[int] = mapped_column(default=0)
+    run_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
 
 
 class DigestTicket(Base):
