@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from jobs import classify, maintenance
 from jobs.classify import Drain
-from jobs.engines import Engine, EngineError, Example, Proposal, TicketText, local
+from jobs.engines import Cause, Engine, EngineError, Example, Proposal, TicketText, local
 from receiver import catalog as catalogs
 from receiver import queue, settings
 from receiver.clock import now
@@ -667,7 +667,7 @@ def test_a_drain_can_be_run_again_for_what_was_set_back(record: Record, config: 
 
     def propose(_ticket: TicketText) -> str:
         if broken.pop() if broken else False:
-            raise EngineError("away", permanent=False)
+            raise EngineError("away", Cause.AWAY)
         return "VPN Issue"
 
     counted: list[int] = []
