@@ -84,6 +84,12 @@ def remembered(learned: dict[str, Any], otherwise: Abilities) -> Abilities:
     return found if sane else otherwise
 
 
+def tried_in_vain(learned: dict[str, Any]) -> int:
+    """How many tickets were refused in every manner, as `learned` says."""
+    found = learned.get("in_vain", 0)
+    return found if type(found) is int else 0
+
+
 def step_down(present: Abilities, refusal: Refusal, address: Address) -> Abilities | None:
     """How to ask after this refusal, or None where there is nothing left to leave out.
 

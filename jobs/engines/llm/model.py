@@ -31,7 +31,7 @@ from receiver.settings import Settings
 MAX_RETRIES = 2
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 # So many tickets may try every way of asking in vain; after that it is likely not the way of asking.
-_MOST_IN_VAIN = 3
+_MOST_IN_VAIN = 2
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _WORDS = {
     Cause.KEY: "refused the key ({status}); check OPENAI_API_KEY and OPENAI_BASE_URL",
@@ -53,6 +53,7 @@ _WORDS = {
         "another LLM_MODEL"
     ),
     Cause.BUSY: "failed ({status})",
+    Cause.AWAY: "cannot be reached; check OPENAI_BASE_URL and whether it runs",
 }
 
 log = logging.getLogger(__name__)
@@ -116,14 +117,15 @@ class Model:
         self._address: Address = address.read(config.openai_base_url)
         self._endpoint = f"{self._address.name} {name}"
         self._learning = threading.Lock()
-        self._in_vain = 0
-        self._abilities = self._remembered(abilities.assumed(self._address))
+        learned = self._remembered()
+        self._in_vain = abilities.tried_in_vain(learned)
+        self._abilities = abilities.remembered(learned, abilities.assumed(self._address))
 
-    def _remembered(self, assumed: Abilities) -> Abilities:
+    def _remembered(self) -> dict[str, Any]:
         if self._record is None:
-            return assumed
+            return {}
         with self._record.read() as session:
-            return abilities.remembered(endpoints.learned(session, self._endpoint, now()), assumed)
+            return endpoints.learned(session, self._endpoint, now())
 
     def ask(self, messages: list[dict[str, str]], schema: dict[str, Any]) -> Asked:
         """An answer that can be read, after LLM_TIMEOUT seconds at most, retries and other ways of asking included.
@@ -140,12 +142,11 @@ class Model:
                     continue
                 cost += price
                 if answer.fields is not None:
-                    self._learn(trial.manner, sure=trial.is_sure)
-                    self._in_vain = 0
+                    self._learn(trial.manner, sure=trial.is_sure, in_vain=0)
                 elif answer.cut_off and (other := abilities.after_cut(trial.manner, begun=answer.begun)):
                     trial.manner, trial.is_sure = other, False
                     if not answer.begun:  # Kept at once: the time that was spent on it may be missing for an answer.
-                        self._learn(replace(self._abilities, room=other.room), sure=False)
+                        self._learn(replace(self._abilities, room=other.room), sure=False, in_vain=0)
                     continue
                 answer.read()
                 return Asked(answer, self.name, cost)
@@ -155,15 +156,17 @@ class Model:
         if refusal.cause in (Cause.BUSY, Cause.AWAY):
             self._pause(refusal, trial)
             return
-        if refusal.cause in (Cause.SLIP, Cause.REQUEST) and not trial.slipped:
+        is_given_up = self._in_vain >= _MOST_IN_VAIN
+        if refusal.cause in (Cause.SLIP, Cause.REQUEST) and not trial.slipped and not is_given_up:
             trial.slipped = True  # A model slips now and then; how it is asked stays the same.
             return
         if refusal.cause is Cause.TOO_LONG and trial.manner.room > 1:
             raise self._error(replace(refusal, cause=Cause.NO_ROOM))
         other = abilities.step_down(trial.manner, refusal, self._address)
         is_format = other is not None and other.format != trial.manner.format
-        if other is None or (is_format and self._in_vain >= _MOST_IN_VAIN):
-            self._in_vain += refusal.cause in (Cause.SLIP, Cause.REQUEST, Cause.PARAMETER)
+        if other is None or (is_format and is_given_up):
+            if refusal.cause in (Cause.SLIP, Cause.REQUEST, Cause.PARAMETER) and not is_given_up:
+                self._learn(self._abilities, sure=False, in_vain=self._in_vain + 1)
             raise self._error(refusal)
         trial.manner = other
         trial.is_sure = trial.is_sure and refusal.cause not in (Cause.SLIP, Cause.REQUEST)
@@ -179,23 +182,23 @@ class Model:
 
     def _error(self, refusal: Refusal) -> EngineError:
         words = _WORDS.get(refusal.cause, "refuses the request ({status})").format(status=refusal.status)
-        if refusal.cause is Cause.AWAY:
-            words = f"failed: {refusal.said}"
         return EngineError(f"the model's endpoint {words}", refusal.cause, retry_after=refusal.retry_after)
 
-    def _learn(self, manner: Abilities, *, sure: bool) -> None:
-        """Ask in this manner from now on, now that it was answered."""
+    def _learn(self, manner: Abilities, *, sure: bool, in_vain: int) -> None:
+        """Ask in this manner from now on, after so many tickets that were refused in every manner."""
         with self._learning:
-            if manner == self._abilities:
+            if (manner, in_vain) == (self._abilities, self._in_vain):
                 return
-            words = "; ".join(manner.less_than(self._abilities))
-            self._abilities = manner
-            log.warning("The model %s %s; this is remembered for %s", self.name, words, "a week" if sure else "an hour")
+            if words := "; ".join(manner.less_than(self._abilities)):
+                lasts = "a week" if sure else "an hour"
+                log.warning("The model %s %s; this is remembered for %s", self.name, words, lasts)
+            self._abilities, self._in_vain = manner, in_vain
             if self._record is None:
                 return
             try:
                 with self._record.write() as session:
-                    endpoints.remember(session, self._endpoint, manner.learned(), now(), sure=sure)
+                    learned = manner.learned() | ({"in_vain": in_vain} if in_vain else {})
+                    endpoints.remember(session, self._endpoint, learned, now(), sure=sure)
             except SQLAlchemyError as error:
                 log.warning("What was learned of the model cannot be kept: %s", type(error).__name__)
 
@@ -259,7 +262,7 @@ class Model:
             message = f"the model's endpoint failed: {error}"
             raise _UnknownCostError(EngineError(message, Cause.UNREADABLE)) from None
         except openai.OpenAIError as error:
-            refused = _RefusedError(Refusal(Cause.AWAY, 0, type(error).__name__))
+            refused = _RefusedError(Refusal(Cause.AWAY, 0, ""))
             raise refused if isinstance(error.__cause__, _NOT_SENT) else _UnknownCostError(refused) from None
 
 
