@@ -62,7 +62,7 @@ def announce(record: Record) -> None:
         timetable.announce(session, [(timed.name, timed.queue, timed.seconds) for timed in TIMETABLE])
 
 
-def run(config: Settings) -> None:
+def run(config: Settings, heartbeat: Heartbeat | None = None) -> None:
     """Run the timetable until asked to stop. Raises redis.RedisError where Redis is away, UnsuitableError."""
     connection = queue.connect(config.redis_url)
     queue.check_suitable(connection)
@@ -70,7 +70,7 @@ def run(config: Settings) -> None:
     for told in (queue.eviction(connection), queue.forgets(connection)):
         if told:
             log.warning("Redis %s", told)
-    heartbeat = Heartbeat(config.database_url, watch.SCHEDULER)
+    heartbeat = heartbeat or Heartbeat(config.database_url, watch.SCHEDULER)
     scheduler(config, heartbeat).start()
     heartbeat.leave()
 

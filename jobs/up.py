@@ -1,110 +1,119 @@
 """The whole stack in the foreground: starts the processes, restarts what dies, stops everything cleanly."""
 
-import ctypes
+import gc
+import importlib
 import logging
 import os
+import select
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from types import FrameType
+from typing import Any
+from uuid import uuid4
 
 import redis
 import requests
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import configure_mappers
 
 from jobs import embedded_redis
 from jobs.catalog_in_force import catalog_in_force
-from receiver import queue
+from jobs.child import AWAY, Child, Fork, adopt_orphans
+from jobs.owner import owned
+from receiver import heartbeat, queue, watch
 from receiver.catalog import CatalogError
 from receiver.clock import now
-from receiver.record import people, sign_in
-from receiver.record.database import migrate, opened
+from receiver.heartbeat import Heartbeat
+from receiver.record import people, processes, sign_in
+from receiver.record.database import is_at_head, migrate, opened
 from receiver.settings import Settings, SettingsError
 
 STOP_SECONDS = 12.0
 _POLL_SECONDS = 0.1
-_FIRST_DELAY, _LONGEST_DELAY = 0.5, 10.0
-_STEADY_SECONDS = 30.0
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+_TELLING_SECONDS = 20  # After which a fork that cannot write into the record is ended.
+_GUNICORN = ("-c", "python:receiver.gunicorn_conf", "receiver.app:create_app()")
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
-class Child:
-    """A process that is kept running."""
+class Supervisor:
+    """Keeps children running, from its first line to its last; SIGTERM and Ctrl-C end it.
 
-    name: str
-    command: list[str]
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    delay: float = _FIRST_DELAY
-    again_at: float = 0.0
+    Nothing here waits for Redis or the record: what is to be written there about a child that died, a fork writes.
+    """
 
-    def start(self) -> None:
-        """Start it, in a process group of its own, so that Ctrl-C reaches only its supervisor."""
-        self.process = subprocess.Popen(self.command, start_new_session=True, preexec_fn=_die_with_parent)  # noqa: PLW1509
-        self.started = time.monotonic()
+    def __init__(self, config: Settings) -> None:
+        self._config = config
+        self._first: list[Child] = []
+        self._others: list[Child] = []
+        self._signals: list[int] = []
+        self._previous: dict[int, Any] = {}
 
-    def keep_running(self) -> None:
-        """Start it again where it has ended, after a pause that grows while it keeps ending."""
-        moment = time.monotonic()
-        if self.process is not None and self.process.poll() is not None:
-            log.warning("%s ended (%s); it is started again in %.1f s", self.name, self.process.returncode, self.delay)
-            self.process, self.again_at = None, moment + self.delay
-            steady = moment - self.started > _STEADY_SECONDS
-            self.delay = _FIRST_DELAY if steady else min(self.delay * 2, _LONGEST_DELAY)
-        if self.process is None and moment >= self.again_at:
-            self.start()
+    def __enter__(self) -> "Supervisor":
+        self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        adopt_orphans()
+        return self
 
-    def stop(self, until: float) -> None:
-        """Wait for it to end after a SIGTERM; kill it at `until`, on the monotonic clock."""
-        if self.process is None:
-            return
-        try:
-            self.process.wait(max(0.1, until - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            log.warning("%s did not stop in time and is killed", self.name)
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._signals.append(number)
 
-    def ask_to_stop(self) -> None:
-        """Send SIGTERM."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
+    def start(self, *children: Child, first: bool = False) -> None:
+        """Start children, which from then on are kept running; what comes `first` is stopped last."""
+        for child in children:
+            child.hears = True
+            child.keep_running()
+        (self._first if first else self._others).extend(children)
 
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def keep(children: list[Child], transport: list[Child], on_tick: Callable[[], None] = lambda: None) -> None:
-    """Keep all of them running until SIGTERM or Ctrl-C; `transport` is started first and stopped last."""
-    ended: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        ended.append(number)
-
-    previous = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        while not ended:
-            for child in (*transport, *children):
-                child.keep_running()
+    def keep(self, on_tick: Callable[[], None] = lambda: None) -> None:
+        """Keep all of them running until SIGTERM or Ctrl-C."""
+        while not self._signals:
+            for child in (*self._first, *self._others):
+                code = child.keep_running()
+                child.pass_on()
+                if code not in (None, AWAY):
+                    self._tell(child)
+            self._reap_orphans()
             on_tick()
-            time.sleep(_POLL_SECONDS)
-    finally:
-        for group in (children, transport):
+            pipes = [pipe for child in (*self._first, *self._others) for pipe in child.pipes]
+            select.select(pipes, [], [], _POLL_SECONDS)
+
+    def _tell(self, child: Child) -> None:
+        """Write into the record that a child died, where the watch finds it; best effort, in a fork that ends soon."""
+        place, words = heartbeat.place(child.last_pid), child.last_words()
+
+        def write() -> None:
+            signal.alarm(_TELLING_SECONDS)
+            with (
+                suppress(SQLAlchemyError, OSError),
+                opened(self._config.database_url) as record,
+                record.write() as session,
+            ):
+                processes.died(session, uuid4().hex, child.name, place, now(), words)
+
+        Fork("note", write, None)
+
+    def _reap_orphans(self) -> None:
+        """Let go what ended whose parent had died before, and the forks that wrote something."""
+        mine = {child.process.pid for child in (*self._first, *self._others) if child.process}
+        with suppress(ChildProcessError):
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if ended.si_pid in mine:
+                    return  # Its own turn comes, and then that of those behind it.
+                os.waitpid(ended.si_pid, os.WNOHANG)
+
+    def __exit__(self, *_error: object) -> None:
+        for group in (self._others, self._first):
             until = time.monotonic() + STOP_SECONDS
             for child in group:
                 child.ask_to_stop()
             for child in group:
                 child.stop(until)
-        for number, handler in previous.items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
 
 
@@ -112,23 +121,96 @@ def up(config: Settings) -> None:
     """Migrate, start everything, print where to go, and stay until asked to stop. Raises SettingsError."""
     _check_port(config)
     _check_redis(config)
+    with owned(config.data_dir), Supervisor(config) as supervisor:
+        if config.embeds_redis:
+            guard = config.data_dir / "redis" / "server.lock"
+            supervisor.start(Child("redis", embedded_redis.command(config), guard=guard), first=True)
+        # It takes a second until it can answer, in which this process migrates and loads what the workers need.
+        supervisor.start(Child("web", [sys.executable, "-m", "gunicorn", *_GUNICORN]))
+        link = _prepared(config)
+        load()
+        supervisor.start(*workers(config), _forked(watch.SCHEDULER, config, run_timetable))
+        supervisor.keep(_Announcement(config, link))
+
+
+def work(config: Settings) -> None:
+    """Keep a worker running for each queue until asked to stop."""
+    load()
+    with Supervisor(config) as supervisor:
+        supervisor.start(*workers(config))
+        supervisor.keep()
+
+
+def _prepared(config: Settings) -> str | None:
+    """Bring the record to the newest schema; the link for the first account, while there is none."""
     with opened(config.database_url) as record:
-        migrate(record)
+        if not is_at_head(record):
+            _migrate_apart(config)
         with record.write() as session:
             link = None if people.first_admin(session) else sign_in.issue(session, now())
         with suppress(CatalogError):  # Logged as an alarm; tickets are accepted all the same, and wait.
             catalog_in_force(record, config, asks=False)
-    python = sys.executable
-    web = Child("web", [python, "-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", "receiver.app:create_app()"])
-    scheduler = Child("scheduler", [python, "-m", "jobs", "scheduler"])
-    transport = [Child("redis", embedded_redis.command(config))] if config.embeds_redis else []
-    keep([web, *workers(config), scheduler], transport, _Announcement(config, link))
+    return link
+
+
+def _migrate_apart(config: Settings) -> None:
+    """Migrate in a process of its own, or this one and all that it forks would keep Alembic. Exits as that does."""
+
+    def run() -> None:
+        with opened(config.database_url) as record:
+            migrate(record)
+
+    if code := Fork("migrate", run, None).wait():
+        sys.exit(code)
 
 
 def workers(config: Settings) -> list[Child]:
-    """A worker for every queue, and as many for `classify` as WORKERS says."""
+    """A worker for every queue, and as many for `classify` as WORKERS says: forks that share what is loaded here."""
     names = [queue.CLASSIFY] * config.workers + [name for name in queue.QUEUES if name != queue.CLASSIFY]
-    return [Child(f"worker {name}", [sys.executable, "-m", "jobs", "worker", name]) for name in names]
+    return [_forked(f"worker {name}", config, partial(serve, name)) for name in names]
+
+
+def _forked(role: str, config: Settings, run: Callable[[Settings, Heartbeat], None]) -> Child:
+    return Child(role, run=partial(run_with_redis, partial(run, config, Heartbeat(config.database_url, role))))
+
+
+def serve(name: str, config: Settings, heartbeat: Heartbeat | None = None) -> None:
+    """Serve the queue `name` until asked to stop."""
+    from jobs import worker
+
+    worker.work(name, config, heartbeat)
+
+
+def load() -> None:
+    """Load what workers and the scheduler need, once for all of them, whose memory it then is."""
+    for module in ("jobs.worker", "jobs.schedule"):
+        importlib.import_module(module)
+    configure_mappers()
+    gc.collect()
+    gc.freeze()  # Else each of them would copy all of it the first time its collector looks through it.
+
+
+def run_timetable(config: Settings, heartbeat: Heartbeat | None = None) -> None:
+    """Run the timetable until asked to stop; it is written into the record too, for the page that shows it."""
+    from jobs import schedule
+
+    try:
+        with opened(config.database_url) as record:
+            schedule.announce(record)
+    except (SQLAlchemyError, OSError) as error:  # The page shows an older timetable then; this one runs all the same.
+        log.warning("The timetable is not written into the record: %s", type(error).__name__)
+    schedule.run(config, heartbeat)
+
+
+def run_with_redis(run: Callable[[], None]) -> None:
+    """Run what needs Redis. Without it the process exits with `AWAY`, and whoever keeps it running starts it again."""
+    try:
+        run()
+    except queue.UnsuitableError as error:
+        raise SettingsError(str(error)) from None
+    except (redis.RedisError, OSError) as error:
+        log.error("Redis is away: %s", queue.reason(error))
+        sys.exit(AWAY)
 
 
 def _check_port(config: Settings) -> None:

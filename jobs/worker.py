@@ -129,14 +129,14 @@ def warm(config: Settings) -> None:
         learning.refresh(record, local.for_catalog(catalog), catalog)
 
 
-def work(name: str, config: Settings) -> None:
+def work(name: str, config: Settings, heartbeat: Heartbeat | None = None) -> None:
     """Serve the queue `name` until asked to stop.
 
     Raises redis.RedisError where Redis is away at the start, and UnsuitableError where it is of a wrong kind.
     """
     connection = queue.connect(config.redis_url)
     queue.check_suitable(connection)
-    heartbeat = Heartbeat(config.database_url, f"worker {name}")
+    heartbeat = heartbeat or Heartbeat(config.database_url, f"worker {name}")
     # RQ's own intervals would find a dead worker's job after ten minutes and more.
     worker = AttributionWorker(
         [queue.queue(name, connection)],
@@ -149,4 +149,5 @@ def work(name: str, config: Settings) -> None:
         heartbeat=heartbeat,
     )
     worker.work(logging_level="WARNING")
-    heartbeat.leave()
+    if classify.stopping.is_set():  # Else it ends for want of Redis, or of a mistake.
+        heartbeat.leave()

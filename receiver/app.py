@@ -44,10 +44,21 @@ _POLICY = (
 )
 
 
+_made_before: list[Flask] = []
+
+
+def make_before_forks() -> None:
+    """Make the application once, in the process that the web server's workers are forked from, who share its memory."""
+    _made_before[:] = [create_app()]
+
+
 def create_app(config: Settings | None = None) -> Flask:
     """The web application; without a `config` its settings come from the environment. Raises SettingsError."""
     config = config or settings.load()
     configure(config.log_level)
+    if _made_before and _made_before[0].extensions["settings"] == config:
+        furnish(_made_before[0], config)  # Connections and threads of its own, which a fork does not take along.
+        return _made_before[0]
     app = Flask(
         __name__, static_folder="dashboard/static", template_folder="dashboard/templates", static_url_path="/static"
     )

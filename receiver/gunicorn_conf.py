@@ -1,11 +1,12 @@
 """gunicorn's own settings, from ours. https://docs.gunicorn.org/en/stable/settings.html"""
 
 import gc
-import importlib
 import resource
 import sys
 import threading
 from typing import Any
+
+from sqlalchemy.orm import configure_mappers
 
 from receiver import settings
 
@@ -32,11 +33,13 @@ forwarder_headers = ""
 
 
 def on_starting(_server: object) -> None:
-    """Load the code once, before the workers are forked: they start at once, and share its memory.
+    """Make the application once, before the workers are forked: they start at once, and share its memory."""
+    from receiver import app, watch  # noqa: F401
 
-    Each makes its own application, whose connections and threads a fork would not take along.
-    """
-    importlib.import_module("receiver.app")
+    app.make_before_forks()
+    configure_mappers()
+    gc.collect()
+    gc.freeze()  # Else each worker would copy all of it the first time its collector looks through it.
 
 
 def post_worker_init(worker: Any) -> None:

@@ -5,7 +5,6 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from contextlib import closing
 from uuid import uuid4
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,16 +26,23 @@ def place(pid: int | None = None) -> str:
 
 
 class Heartbeat:
-    """Says every `EVERY_SECONDS` that this process lives, whenever it is asked to; a fork of it says nothing."""
+    """Says every `EVERY_SECONDS` that a process lives, whenever it is asked to.
+
+    It is of the process that first says something: jobs that are forked from that one say nothing.
+    """
 
     def __init__(self, url: str, role: str) -> None:
-        self._url, self._role = url, role
-        self._name, self._pid = uuid4().hex, os.getpid()
+        self._role = role
+        # Made once, also for processes that are forked later: making it costs each of them 5 MB.
+        self._record = Record(url, _PATIENCE_SECONDS)
+        self._name, self._pid = "", 0
         self._last = float("-inf")
         self._is_lost = False
 
     def beat(self) -> None:
         """Say it, unless it was said just now; that the record is away is logged once."""
+        if not self._pid:
+            self._name, self._pid = uuid4().hex, os.getpid()
         if os.getpid() == self._pid and time.monotonic() - self._last >= EVERY_SECONDS:
             self._last = time.monotonic()
             self._write(lambda session: processes.beat(session, self._name, self._role, place(), now()))
@@ -48,11 +54,12 @@ class Heartbeat:
 
     def _write(self, act: Callable[[Session], None]) -> None:
         try:
-            # Opened anew each time: jobs are forked from this process, and must not share a connection with it.
-            with closing(Record(self._url, _PATIENCE_SECONDS)) as record, record.write() as session:
+            with self._record.write() as session:
                 act(session)
             self._is_lost = False
         except (SQLAlchemyError, OSError) as error:
             if not self._is_lost:
                 log.warning("That %s lives cannot be written into the record: %s", self._role, type(error).__name__)
             self._is_lost = True
+        finally:
+            self._record.close()  # Jobs are forked from this process, and must not share a connection with it.

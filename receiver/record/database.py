@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -182,10 +182,12 @@ def _leave_read_only(context: ExceptionContext) -> None:
 
 def migrate(record: Record, revision: str = "head") -> None:
     """Bring the database to the newest schema, or to an earlier one; several processes may ask for it at once."""
-    from alembic import command
-
     if record.path:
         record.path.parent.mkdir(parents=True, exist_ok=True)
+    if revision == "head" and is_at_head(record):
+        return  # Most often; then Alembic need not be loaded.
+    from alembic import command
+
     with record.turn(), record.engine.execution_options(write_until=float("inf")).begin() as connection:
         config = _config()
         config.attributes["connection"] = connection
@@ -194,12 +196,12 @@ def migrate(record: Record, revision: str = "head") -> None:
 
 def is_at_head(record: Record) -> bool:
     """Whether the database has the schema this code needs."""
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
+    # Without Alembic, which every web process would load and keep for it.
+    newest = max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))[:4]
     with record.engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-    return current == ScriptDirectory.from_config(_config()).get_current_head()
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        return bool(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest)
 
 
 def _config() -> "Config":

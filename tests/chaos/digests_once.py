@@ -20,7 +20,7 @@ import time_machine
 from sqlalchemy import update
 
 from jobs import digest, maintenance
-from jobs.up import Child
+from jobs.child import Child
 from receiver import queue
 from receiver.clock import now
 from receiver.record import database, digests

@@ -17,7 +17,7 @@ import psutil
 import redis
 import requests
 
-from jobs.up import Child
+from jobs.child import Child
 from receiver import queue
 from tests.chaos import checks, disk
 from tests.chaos.ledger import Ledger, deliver, send_all, ticket

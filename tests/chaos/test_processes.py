@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from jobs.up import Child
+from jobs.child import Child
 from receiver import queue
 from tests.chaos.disk import try_once
 from tests.chaos.ledger import Ledger, deliver, ticket

@@ -15,7 +15,7 @@ import psutil
 import requests
 
 from jobs import embedded_redis
-from jobs.up import Child
+from jobs.child import Child
 from receiver import queue, secrets, settings
 from receiver.record.database import Record, migrate, opened
 from receiver.settings import Settings

@@ -18,6 +18,7 @@ import requests
 from sqlalchemy import delete
 
 from jobs import up as stacks
+from jobs.up import Supervisor
 from receiver import signatures
 from receiver.record import database
 from receiver.record.models import Person, Ticket
@@ -29,7 +30,8 @@ from tests.jobs.test_pipeline import environment_of, run_jobs
 from tests.peers import llm
 from tests.peers.http import Peer, free_port
 
-ROLES = {"web": "gunicorn", "worker": "jobs worker classify", "scheduler": "jobs scheduler", "redis": "valkey-server"}
+# By their command lines, or, as forks keep that of their parent, by what `ps -o comm` shows.
+ROLES = {"web": "gunicorn", "worker": "worker classify", "scheduler": "scheduler", "redis": "valkey-server"}
 PATIENCE = 120.0
 
 
@@ -53,7 +55,7 @@ class Stack:
     def roles(self) -> dict[str, int]:
         """The process of each role, where it runs."""
         mine = [pid for pid, parent in _parents().items() if parent == self.process.pid]
-        lines = {pid: _command_line(pid) for pid in mine}
+        lines = {pid: f"{_read(pid, 'cmdline')} {_read(pid, 'comm')}" for pid in mine}
         return {role: pid for role, words in ROLES.items() for pid, line in lines.items() if words in line}
 
     def everyone(self) -> set[int]:
@@ -76,9 +78,9 @@ def _parents() -> dict[int, int]:
     return found
 
 
-def _command_line(pid: int) -> str:
+def _read(pid: int, name: str) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        return Path(f"/proc/{pid}/{name}").read_bytes().replace(b"\0", b" ").decode().strip()
     except OSError:
         return ""
 
@@ -139,6 +141,10 @@ def test_the_stack_starts_mends_itself_and_stops_without_a_trace(tmp_path: Path,
 
         wait_until(lambda: is_whole(stack), PATIENCE)
         assert "Traceback" not in stack.printed()
+        second = run_jobs(tmp_path, environ | {"PORT": str(free_port())}, "up")
+        assert (second.returncode, second.stderr.count("\n")) == (2, 1), second.stderr
+        assert f"in use by the stack of process {stack.process.pid};" in second.stderr
+        assert is_whole(stack)
         before, ever = stack.roles(), stack.everyone()
         for pid in before.values():
             os.kill(pid, signal.SIGKILL)
@@ -173,10 +179,11 @@ def test_the_link_for_the_first_account_is_printed_while_there_is_none(
         with record.write() as session:
             session.execute(delete(Person))
 
-    def look_once(_children: object, _transport: object, on_tick: Callable[[], None]) -> None:
+    def look_once(_supervisor: Supervisor, on_tick: Callable[[], None]) -> None:
         on_tick()
 
-    monkeypatch.setattr(stacks, "keep", look_once)
+    monkeypatch.setattr(Supervisor, "keep", look_once)
+    monkeypatch.setattr(Supervisor, "start", lambda *_children, **_options: None)
     monkeypatch.setattr(stacks, "_check_port", lambda _: None)  # Here the site has it already.
     stacks.up(replace(config, port=int(site.rpartition(":")[2])))
     printed = capsys.readouterr().out

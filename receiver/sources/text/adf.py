@@ -9,7 +9,6 @@ from typing import Any
 
 _DEEPEST = 50
 _MOST_NODES = 50_000
-_MOST_TEXT = 200_000  # Characters; what is longer is not indented any more either.
 _BLOCKS = {
     "paragraph", "heading", "codeBlock", "blockquote", "panel", "rule", "bulletList", "orderedList", "taskList",
     "decisionList", "table", "mediaGroup", "mediaSingle", "expand", "nestedExpand", "blockCard", "embedCard", "caption",
@@ -23,10 +22,10 @@ def rendered(document: Mapping[str, Any]) -> str:
 
 
 class _Reader:
-    """Reads a document, so many nodes and characters at most."""
+    """Reads a document, so many nodes at most."""
 
     def __init__(self) -> None:
-        self.left, self.text_left = _MOST_NODES, _MOST_TEXT
+        self.left = _MOST_NODES
 
     def children(self, node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         content = node.get("content")
@@ -58,9 +57,9 @@ class _Reader:
         if kind == "tableRow":
             return " | ".join(self.blocks(cell, depth + 1).replace("\n", " ") for cell in self.children(node))
         inside = self.blocks(node, depth)
-        if kind == "blockquote" and len(inside) < _MOST_TEXT:
+        if kind == "blockquote":
             return "\n".join(f"> {line}" for line in inside.split("\n"))
-        title = self.taken(_said(node))
+        title = _said(node)
         text = "\n".join(part for part in (title, inside) if part)
         return f"{text}\n" if kind in ("paragraph", "heading") and depth == 1 else text
 
@@ -73,8 +72,7 @@ class _Reader:
             if item.get("type") == "taskItem":
                 sign = "[x] " if _attributes(item).get("state") == "DONE" else "[ ] "
             number += 1
-            said = self.blocks(item, depth + 1).strip("\n")
-            lines.append(sign + (said.replace("\n", "\n  ") if len(said) < _MOST_TEXT else said))
+            lines.append(sign + self.blocks(item, depth + 1).strip("\n").replace("\n", "\n  "))
         return "\n".join(lines)
 
     def inline(self, node: Mapping[str, Any], depth: int) -> str:
@@ -82,23 +80,17 @@ class _Reader:
         if kind == "hardBreak":
             return "\n"
         if kind == "text":
-            return self.taken(_linked(node))
+            return _linked(node)
         if kind == "date":
             return _day(_attributes(node).get("timestamp"))
-        return self.taken(_said(node)) + self.blocks(node, depth)
-
-    def taken(self, text: str) -> str:
-        """As much of a text as there is room for."""
-        text = text[: self.text_left]
-        self.text_left -= len(text)
-        return text
+        return _said(node) + self.blocks(node, depth)
 
     def flat(self, node: Mapping[str, Any]) -> str:
         """The text below a node that is nested absurdly deep."""
         found, pending = [], [node]
         while pending:
             node = pending.pop()
-            found.append(self.taken(node["text"] if isinstance(node.get("text"), str) else _said(node)))
+            found.append(node["text"] if isinstance(node.get("text"), str) else _said(node))
             pending.extend(reversed(list(self.children(node))))
         return " ".join(part for part in found if part)
 

@@ -1,0 +1,65 @@
+"""One stack owns a DATA_DIR: it holds the lock of a file there, which the kernel frees however it ends."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from jobs import child
+from receiver.settings import SettingsError
+
+
+@contextmanager
+def owned(data_dir: Path) -> Iterator[None]:
+    """Own the folder, which is made where it is missing. Raises SettingsError, with who owns it or why nobody can."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(_path(data_dir), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError(f"DATA_DIR: {data_dir} cannot be written: {error.strerror}") from None
+    child.private.add(descriptor)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(
+                f"DATA_DIR: {data_dir} is in use by {_told(descriptor)}; stop it, or name another DATA_DIR"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+        yield
+    finally:
+        child.private.discard(descriptor)
+        os.close(descriptor)
+
+
+def owner(data_dir: Path) -> str | None:
+    """The stack that owns the folder, such as "the stack of process 71"; None where none does."""
+    try:
+        descriptor = os.open(_path(data_dir), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _told(descriptor)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _path(data_dir: Path) -> Path:
+    return data_dir / "stack.lock"
+
+
+def _told(descriptor: int) -> str:
+    """Who holds the lock; in another container its number means nothing here, so the container is named too."""
+    pid = host = ""
+    with suppress(OSError, ValueError):
+        pid, host = os.pread(descriptor, 200, 0).decode("utf-8", "replace").split()
+    if not pid:
+        return "another stack"
+    where = "" if host == socket.gethostname() else f" in the container or on the machine {host}"
+    return f"the stack of process {pid}{where}"
