@@ -257,10 +257,10 @@ def _say(digest: Digest, rows: Sequence[DigestRecipient]) -> None:
         log.info("%s is kept in the outbox", what)
     if due := [row for row in rows if row.state == recipients.DUE]:
         again = min(row.run_at for row in due).isoformat(timespec="seconds")
-        log.warning("%s is tried again at %s: %s", what, again, recipients.problems(due))
+        log.warning("%s is tried again at %s: %s", what, again, recipients.problems(due, len(rows)))
     if wrong := [row for row in rows if row.state in recipients.WRONG]:
-        status = "is held" if digest.status == "held" else "failed"
-        log.error("%s %s for %s: %s", what, status, recipients.named(wrong), recipients.problems(wrong))
+        status = {"failed": "failed", "held": "is held"}.get(digest.status, "does not reach everybody")
+        log.error("%s %s: %s", what, status, recipients.problems(wrong, len(rows)))
 
 
 def _composed(record: Record, config: Settings, digest: Digest, built: Summary | None) -> EmailMessage:

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from receiver.prose import without_stacks
+
 MAX_TEXT = 6_000
 _CUT = "\n[... cut ...]\n"
 
@@ -22,7 +24,12 @@ def sanitise(text: str, limit: int = MAX_TEXT) -> str:
     """The text without what cannot be seen, cut in its middle with a mark where it is above `limit` characters."""
     text = _CONTROL.sub(" ", _INVISIBLE.sub("", text.replace("\r\n", "\n")))
     text = _COMPATIBLE.sub(lambda found: unicodedata.normalize("NFKC", found[0]), text)
-    return cut(unicodedata.normalize("NFC", text), limit)
+    return cut(composed(text), limit)
+
+
+def composed(text: str) -> str:
+    """The text in Unicode's form NFC, in a time that grows with its length alone."""
+    return text if text.isascii() else unicodedata.normalize("NFC", without_stacks(text))
 
 
 def cut(text: str, limit: int) -> str:

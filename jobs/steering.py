@@ -5,13 +5,12 @@ import binascii
 import codecs
 import html
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
-from jobs.sanitise import hidden, sanitise
+from jobs.sanitise import composed, hidden, sanitise
 
 _WORDS = Path(__file__).with_name("prompts") / "steering.txt"
 _LOOKALIKES = str.maketrans("аеорсухіјѕԁһкмтвнАЕОРСУХІЈЅКМТВНαειορυνκτ", "aeopcyxijsdhkmtbhAEOPCYXIJSKMTBHaeiopuvkt")
@@ -36,6 +35,7 @@ _EAST_ASIAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _SENTENCES = re.compile(r"[^.!?;\n]+[.!?;\n]*|.", re.DOTALL)
 _SHORTEST_NAME = 8
 _SCANNED = 8_000  # Somewhat more than the model is shown.
+_BEFORE = 50  # Characters between the word that tells somebody what to do and the name of an entry.
 
 
 def steers(text: str, names: Sequence[str] = ()) -> bool:
@@ -45,12 +45,12 @@ def steers(text: str, names: Sequence[str] = ()) -> bool:
     """
     if _is_disguised(text):
         return True
-    signs, told, entry = _signs(), _telling(tuple(names)), _naming(tuple(names))
-    shown = _named(entry, unicodedata.normalize("NFC", text))
-    return any(
-        signs.search(form) or (told and told.search(form)) or _named(entry, form) - shown
-        for form in _forms(text, entry)
-    )
+    known = _plain_names(tuple(names))
+    for form in _forms(text, known):
+        named = _named(form, known)
+        if _signs().search(form) or _is_told(form, named) or _named(composed(text), named) != named:
+            return True
+    return False
 
 
 def _is_disguised(text: str) -> bool:
@@ -83,10 +83,10 @@ def _signs() -> re.Pattern[str]:
 
 def without_names(text: str, names: Sequence[str]) -> str:
     """The text without the sentences that spell out one of the `names`."""
-    entry = _naming(tuple(names))
-    spans = [found.span() for found in entry.finditer(text)] if entry else []
-    if not spans:
+    named = _named(text, _plain_names(tuple(names)))
+    if not named:
         return text
+    spans = [found.span() for found in _spelled(named).finditer(text)]
     return "".join(
         part[0]
         for part in _SENTENCES.finditer(text)
@@ -94,26 +94,41 @@ def without_names(text: str, names: Sequence[str]) -> str:
     )
 
 
-def _named(entry: re.Pattern[str] | None, text: str) -> set[str]:
-    return {" ".join(name.split()).casefold() for name in entry.findall(text)} if entry else set()
+Names = dict[str, str]
+"""Names as the catalog writes them, by what is looked for in a text of which case and spacing do not matter."""
 
 
 @lru_cache(maxsize=4)
-def _naming(names: tuple[str, ...]) -> re.Pattern[str] | None:
-    """The names that are no everyday word; what has several words may be broken anywhere."""
-    long = sorted({name for name in names if len(name) >= _SHORTEST_NAME and not name.isalpha()}, key=len, reverse=True)
-    return re.compile("|".join(re.escape(name).replace(r"\ ", r"\s+") for name in long), re.I) if long else None
+def _plain_names(names: tuple[str, ...]) -> Names:
+    """The names that are no everyday word."""
+    return {_plain(name): name for name in names if len(name) >= _SHORTEST_NAME and not name.isalpha()}
 
 
-@lru_cache(maxsize=2)
-def _telling(names: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Words that tell somebody what to do, close before the name of an entry; not a form's field with a colon."""
-    entry = _naming(names)
-    tell = _vocabulary()[0]["tell"]
-    return re.compile(rf"\b(?:{tell})\b(?!\s*:)[^.!?\n]{{0,50}}(?:{entry.pattern})", re.I) if entry else None
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold()
 
 
-def _forms(text: str, entry: re.Pattern[str] | None) -> Iterator[str]:
+def _named(text: str, names: Names) -> Names:
+    """Those that stand in the text. One after the other: a pattern of a thousand long names takes a minute."""
+    plain = _plain(text)
+    return {wanted: name for wanted, name in names.items() if wanted in plain}
+
+
+def _spelled(names: Names) -> re.Pattern[str]:
+    """A pattern of the names, of which there should be few; what has several words may be broken anywhere."""
+    longest_first = sorted(names.values(), key=len, reverse=True)
+    return re.compile("|".join(re.escape(name).replace(r"\ ", r"\s+") for name in longest_first), re.I)
+
+
+def _is_told(form: str, named: Names) -> bool:
+    """Whether a word that tells somebody what to do stands close before the name of an entry."""
+    if not named:
+        return False
+    tell = rf"\b(?:{_vocabulary()[0]['tell']})\b(?!\s*:)[^.!?\n]{{0,{_BEFORE}}}"  # Not a form's field with a colon.
+    return bool(re.search(f"{tell}(?:{_spelled(named).pattern})", form, re.I))
+
+
+def _forms(text: str, names: Names) -> Iterator[str]:
     """The text, and what it says to a reader who decodes what is encoded in it."""
     plain = sanitise(text, limit=_SCANNED)
     yield plain
@@ -127,7 +142,7 @@ def _forms(text: str, entry: re.Pattern[str] | None) -> Iterator[str]:
         plain[::-1],
         codecs.encode(plain, "rot13"),
     ):
-        if other != plain and (_CUES.search(other) or (entry and entry.search(other))):
+        if other != plain and (_CUES.search(other) or _named(other, names)):
             yield other
     yield from _decoded(plain)
 

@@ -1,13 +1,14 @@
 """What may come in, as marshmallow schemas; what the API asks and answers stands beside its routes."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load
 from marshmallow.validate import Length
 
+from receiver import prose
 from receiver.record.tickets import IncomingTicket
 
 MAX_ADDRESS = 320  # RFC 5321, section 4.5.3.1: 64 + 1 + 255.
@@ -41,6 +42,17 @@ class PlainText(fields.String):
         if not text.isascii() and _HALF.search(text):
             raise ValidationError("Contains half of a surrogate pair, which is not text.")
         return text
+
+
+class Prose(PlainText):
+    """What a person wrote; `within` leaves of it what a ticket keeps."""
+
+    def __init__(self, within: Callable[[str], str], **options: Any) -> None:
+        super().__init__(**options)
+        self._within = within
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        return self._within(super()._deserialize(value, attr, data, **kwargs))
 
 
 class Name(PlainText):
@@ -104,8 +116,8 @@ class TicketIn(Schema):
 
     error_messages = dict.fromkeys(("type",), "Not an object with the fields of a ticket.")
     external_id = Name(data_key="id", required=True, validate=[Length(1, MAX_NAME), _filled_in])
-    short_description = PlainText(required=True, validate=Length(1))
-    long_description = PlainText(load_default="", allow_none=True)
+    short_description = Prose(prose.subject, required=True, validate=Length(1))
+    long_description = Prose(prose.body, load_default="", allow_none=True)
     requester_email = Address(load_default=None, allow_none=True)
     priority = Name(load_default=None, allow_none=True, validate=Length(max=100))
     url = Link(load_default=None, allow_none=True)

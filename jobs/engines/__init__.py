@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from receiver.catalog import Catalog
@@ -56,33 +57,64 @@ class Proposal:
     example_ids: tuple[int, ...] = ()
 
 
-class EngineError(Exception):
-    """An engine has no answer.
+class Cause(StrEnum):
+    """Why an engine has no answer: what is kept and counted. The sentences about it are made where they are shown."""
 
-    `permanent` means that asking again, for any ticket, is in vain until it is mended; `retry_after` is for how many
-    seconds the engine asks to be left alone. `about_ticket` means that it is this ticket's text that is refused, and
-    will be again; `asked` is False where the engine was spared, so that the ticket has used up nothing.
+    AWAY = "away"
+    TIMEOUT = "timeout"
+    BUSY = "busy"
+    UNREADABLE = "unreadable"
+    NO_ROOM = "no_room"
+    REQUEST = "request"
+    PARAMETER = "parameter"
+    SLIP = "slip"
+    SPARED = "spared"
+    BUDGET = "budget"
+    # Until an operator mends something, asking again is in vain, for any ticket.
+    KEY = "key"
+    BILLING = "billing"
+    MODEL = "model"
+    REGION = "region"
+    REDIRECT = "redirect"
+    ADDRESS = "address"
+    # It is this ticket's text that is refused, and will be again.
+    REFUSED = "refused"
+    FILTERED = "filtered"
+    TOO_LONG = "too_long"
+    PLAN = "plan"
+
+
+_PERMANENT = (Cause.KEY, Cause.BILLING, Cause.MODEL, Cause.REGION, Cause.REDIRECT, Cause.ADDRESS)
+_ABOUT_TICKET = (Cause.REFUSED, Cause.FILTERED, Cause.TOO_LONG, Cause.PLAN)
+
+
+class EngineError(Exception):
+    """An engine has no answer, for this `cause`.
+
+    `retry_after` is for how many seconds the engine asks to be left alone; `asked` is False where the engine was
+    spared, so that the ticket has used up nothing.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        permanent: bool,
-        retry_after: float | None = None,
-        about_ticket: bool = False,
-        asked: bool = True,
-    ) -> None:
+    def __init__(self, message: str, cause: Cause, *, retry_after: float | None = None, asked: bool = True) -> None:
         super().__init__(message)
-        self.permanent, self.retry_after = permanent, retry_after
-        self.about_ticket, self.asked = about_ticket, asked
+        self.cause, self.retry_after, self.asked = cause, retry_after, asked
+
+    @property
+    def permanent(self) -> bool:
+        """Whether asking again, for any ticket, is in vain until an operator mends it."""
+        return self.cause in _PERMANENT and self.asked
+
+    @property
+    def about_ticket(self) -> bool:
+        """Whether it is this ticket's text that is refused, and will be again."""
+        return self.cause in _ABOUT_TICKET
 
 
 class BudgetError(EngineError):
     """The day's budget is spent; the engine answers again on the next day (UTC)."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, permanent=False, asked=False)
+        super().__init__(message, Cause.BUDGET, asked=False)
 
 
 class Engine(Protocol):

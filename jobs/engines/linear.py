@@ -20,7 +20,7 @@ Label = tuple[str, str]
 
 MAX_TEXT = 8_000
 _FORMAT = 1
-_ADDRESS = re.compile(r"\S+@\S+")
+_ADDRESS = re.compile(r"(?<!\S)\S+@\S+")
 _WORD = re.compile(r"[^\W\d_]\w*")
 _RUN = 4
 

@@ -28,7 +28,7 @@ _XLSX = ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet")
 # Whatever goes over the line is ASCII: not every server says 8BITMIME, and what one hop takes the next may not.
 ON_THE_LINE = policy.SMTP.clone(cte_type="7bit")
 _LONGEST_LINE = 90
-_LONGEST_QUOTED, _SPECIAL = 40, re.compile(r'[]["\\<>@:;,().]')
+_LONGEST_NAME, _LONGEST_QUOTED, _SPECIAL = 200, 40, re.compile(r'[]["\\<>@:;,().]')
 _UNNAMED = ("digest", "run", "alert")
 
 
@@ -154,7 +154,7 @@ def _one_line(text: str) -> str:
 
 
 def _address(name: str, address: str) -> Address:
-    line = _one_line(name)
+    line = _one_line(name)[:_LONGEST_NAME]  # Python puts a word of any length into one line of the head.
     # Python loses the quotes of a name that it has to fold, and what stood in them would be read as addresses.
     return Address(_SPECIAL.sub(" ", line) if len(line) > _LONGEST_QUOTED else line, addr_spec=address)
 

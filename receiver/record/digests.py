@@ -233,8 +233,8 @@ def _alarm(session: Session, digest: Digest, rows: Sequence[DigestRecipient], no
     """An alarm is over only when everybody was reached, and no other digest of its name waits for a decision."""
     name = alarm_name(digest.name)
     if wrong := [row for row in rows if row.state in recipients.WRONG]:
-        what = {"failed": "failed", "held": "is held"}.get(digest.status, f"does not reach {recipients.named(wrong)}")
-        why = recipients.problems(wrong)
+        what = {"failed": "failed", "held": "is held"}.get(digest.status, "does not reach everybody")
+        why = recipients.problems(wrong, len(rows))
         alarms.sound(session, name, f"digest {digest.id} {what}: {why}", now)
     elif digest.status == "sent":
         undecided = select(Digest).where(Digest.name == digest.name, Digest.status == "held")

@@ -106,11 +106,14 @@ def move(session: Session, digest_id: int, states: Iterable[str], state: str, no
     session.execute(rows.where(DigestRecipient.state.in_(list(states))).values(**new))
 
 
-def problems(rows: Sequence[DigestRecipient]) -> str | None:
-    """What keeps the digest from whom, in a line; None where nothing does."""
+def problems(rows: Sequence[DigestRecipient], among: int | None = None) -> str | None:
+    """What keeps the digest from whom, in a line; None where nothing does.
+
+    Nobody is named where it is the same for everybody; `among` says how many there are, if more than these.
+    """
     told = [row for row in rows if row.error and row.state != SENT]
     texts = list(dict.fromkeys(str(row.error) for row in told))
-    if len(texts) == 1 and len(told) == len(rows):
+    if len(texts) == 1 and len(told) == (among or len(rows)):
         return texts[0]
     return "; ".join(f"{named([row for row in told if row.error == text])}: {text}" for text in texts) or None
 

@@ -3,6 +3,7 @@
 Every fault is a ValueError whose text names the place and what to do, and repeats nothing of the body.
 """
 
+import io
 import json
 import re
 import zlib
@@ -77,22 +78,33 @@ def _gunzip(body: bytes, max_bytes: int) -> bytes:
 
 
 def _unpacked_pieces(body: bytes) -> Iterator[bytes]:
-    rest = body
+    source = io.BytesIO(body)
     for _ in range(_MEMBERS):
         member = zlib.decompressobj(wbits=31)
+        rest = b""
         while not member.eof:
+            rest = rest or source.read(_PIECE)  # Piece by piece, for what is left over is copied each time.
             try:
                 piece = member.decompress(rest, _PIECE)
             except zlib.error:
                 raise ValueError("the body is not gzip, though its Content-Encoding says so") from None
-            if not piece and not member.eof:
+            if not rest and not piece and not member.eof:
                 raise ValueError("the gzip body is cut off before its end")
             yield piece
             rest = member.unconsumed_tail
-        rest = member.unused_data.lstrip(b"\x00")  # Padding is allowed between and after members.
-        if not rest:
+        source.seek(-len(member.unused_data), io.SEEK_CUR)
+        if not _skip_padding(source):
             return
     raise ValueError(f"the gzip body has more than {_MEMBERS} members")
+
+
+def _skip_padding(source: io.BytesIO) -> bool:
+    """Whether more than padding comes, which is allowed between and after members; it is then read up to that."""
+    while piece := source.read(_PIECE):
+        if left := piece.lstrip(b"\x00"):
+            source.seek(-len(left), io.SEEK_CUR)
+            return True
+    return False
 
 
 def _text(decoded: str, body: bytes, lenient: bool) -> str:

@@ -18,6 +18,7 @@ from receiver.sources.text import readable
 from receiver.sources.times import moment
 
 _LONGEST_SUBJECT = 200
+_LONGEST_HEADER = 2_000  # Characters; more is neither a name nor an address.
 _TIMES = ("created_at", "updated_at")
 # What we can do without: a helpdesk's odd address costs the address, not the ticket.
 _OPTIONAL = {"requester_email": Address(), "url": Link(), "priority": Name(validate=Length(max=100))}
@@ -134,10 +135,18 @@ def _value(name: str, path: FieldPath, item: Any) -> Any:
         # Which version is the newest must be certain; when a ticket was opened may stay unknown.
         return _time(value, path, value if name == "updated_at" else None)
     if name == "requester_email":
-        return parseaddr(value)[1] or None if isinstance(value, str) else None
+        return _address(value) if isinstance(value, str) else None
     if path.format or path.format_from:
         return _readable(value, path, item)
     return value
+
+
+def _address(text: str) -> str | None:
+    """The address in a header's text such as `Ada <ada@example.com>`; None where there is none, or it is endless."""
+    try:
+        return parseaddr(text)[1] or None if len(text) <= _LONGEST_HEADER else None
+    except RecursionError:  # It reads comments within comments.
+        return None
 
 
 def _time(value: Any, path: FieldPath, otherwise: Any) -> Any:

@@ -4,15 +4,16 @@ from typing import Any
 
 from marshmallow import ValidationError, missing
 
+from receiver import prose
 from receiver.record.deliveries import Content
 from receiver.record.tickets import IncomingTicket
-from receiver.schemas import PlainText, TicketIn
+from receiver.schemas import Prose, TicketIn
 
 
 class _ThinTicketIn(TicketIn):
     """A ticket of which the source says little; a job fetches the rest from the helpdesk."""
 
-    short_description = PlainText(load_default="")
+    short_description = Prose(prose.subject, load_default="")
 
 
 # Among the headers of a delivery: its body is in our own shape, whatever the shape of its source. No sender can say so.

@@ -61,6 +61,12 @@ def once(first: Answer) -> Callable[[Request], Answer]:
     return lambda request: first if request.headers.get("x-stainless-retry-count") == "0" else right
 
 
+def first(answer: Answer) -> Callable[[Request], Answer]:
+    """One answer to the first request of all, the right one to all others."""
+    answers = iter([answer])
+    return lambda _request: next(answers, llm.proposal(LABEL))
+
+
 def without(*words: str) -> Callable[[Request], Answer]:
     """An endpoint that refuses requests with these words in them, and names the first that it finds."""
 
@@ -90,12 +96,17 @@ def _refused(content: str = "") -> Answer:
 
 
 _BOMB = gzip.compress(bytes(50_000_000))
+_SLIP = "Failed to generate JSON. See 'failed_generation' for more details."
+_PLAN = (
+    b'{"error": {"code": "rate_limit_exceeded", "message": "Request too large on tokens per minute (TPM): '
+    b'Limit 6000, Requested 6294"}}'
+)
 _LARGE = llm.completion("x" * 10_000_000).body
 
 FAULTS = [
     Fault("refuses to answer", always(_refused()), 1, STAND_IN),
     Fault("content filter", always(llm.completion("", "content_filter")), 1, STAND_IN),
-    Fault("`finish_reason: length`, nothing said", always(llm.completion("", "length")), 2, LATER),
+    Fault("`finish_reason: length`, nothing said", always(llm.completion("", "length")), 3, LATER),
     Fault("`finish_reason: length`, in its reasoning", always(llm.completion('{"reasoning": "an', "length")), 3, LATER),
     Fault("empty answer", always(Answer(200, b"")), 1, LATER),
     Fault("HTML", always(Answer(200, b"<html>guest network</html>", {"Content-Type": "text/html"})), 1, LATER),
@@ -125,6 +136,12 @@ FAULTS = [
     Fault("text too long for the model", always(llm.refusal("context_length_exceeded")), 1, STAND_IN),
     Fault("401", always(Answer(401, b"{}", JSON)), 1, PAUSE),
     Fault("403", always(Answer(403, b"{}", JSON)), 1, PAUSE),
+    Fault("a wrong key, told with 400", always(llm.refusal("API key not valid. Please pass one.")), 1, PAUSE),
+    Fault("no money: 402", always(Answer(402, b'{"error": {"message": "Insufficient Balance"}}', JSON)), 1, PAUSE),
+    Fault("larger than the plan allows for a minute", always(Answer(413, _PLAN, JSON)), 1, STAND_IN),
+    Fault("one failed generation, told with 400", first(llm.refusal(_SLIP, code="json_validate_failed")), 2, RIGHT),
+    Fault("an error in a 200 once", first(Answer(200, b'{"error": {"code": 503, "message": "no"}}')), 2, RIGHT),
+    Fault("streams though not asked to", always(llm.streamed(LABEL)), 1, RIGHT),
     Fault("unknown model", always(llm.refusal("no such model", code="model_not_found", status=404)), 1, PAUSE),
     Fault("a redirect", always(Answer(307, b"", {"Location": "http://192.0.2.1/"})), 1, PAUSE),
 ]  # fmt: skip

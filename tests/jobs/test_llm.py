@@ -177,7 +177,7 @@ def test_a_refusal_of_the_endpoint_is_permanent_and_asked_for_once(engine: LlmEn
     assert len(model.requests) == 1
 
 
-@pytest.mark.parametrize(("status", "calls"), [(400, 3), (413, 1), (422, 3)])
+@pytest.mark.parametrize(("status", "calls"), [(400, 4), (413, 1), (422, 4)])
 def test_a_request_that_cannot_succeed_is_only_asked_in_looser_formats(
     engine: LlmEngine, model: Peer, status: int, calls: int
 ) -> None:
@@ -241,11 +241,11 @@ UNREADABLE = {
     "a choice without a message": completion_with(choices=[{"message": None, "finish_reason": str(TICKET)}]),
     "a refusal": message(None, refusal="I cannot help with Zebra"),
     "an empty answer": message(""),
-    "an answer in parts": message([{"type": "text", "text": GOOD}]),
     "a numeric answer": message(5),
     "a truncated answer": message(GOOD[:30]),
     "two different answers": message(f"{GOOD} or {GOOD.replace('VPN Connection Issue', 'Account Unlock')}"),
-    "only a word in the answer": message('"VPN Connection Issue"'),
+    "only a word that is no entry": message('"Zebra Riding"'),
+    "a sentence": message("I am sorry, I cannot say which of these it is."),
     "a number of 5,000 digits": message(GOOD.replace("0.9", "1" * 5000)),
     "very deep nesting": message("[" * 100_000),
 }

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from jobs.engines import EngineError, TicketText
-from jobs.engines.llm import LlmEngine
+from jobs.engines.llm import LlmEngine, address
 from jobs.engines.llm.abilities import assumed
 from receiver import settings
 from receiver.catalog import Catalog
@@ -245,7 +245,7 @@ def test_a_model_that_finds_no_end_is_kept_to_a_short_reasoning(
     ],
 )
 def test_only_openai_and_azure_are_asked_with_one_limit_at_first(url: str, limit: str) -> None:
-    assert assumed(url).limit == limit
+    assert assumed(address.read(url)).limit == limit
 
 
 def test_a_category_beside_a_foreign_label_is_kept_to_be_mended(model: Peer, shipped: Catalog) -> None:

@@ -217,6 +217,40 @@ def test_no_name_whatever_adds_a_header_or_a_recipient(by_smtp: Settings, tmp_pa
     assert len(list(message.iter_attachments())) == 1
 
 
+@hypothesis_settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(text=st.text(max_size=1200), language=st.sampled_from(settings.LANGUAGES), people=st.integers(0, 150))
+@example("x" * 1100, "de", 150)
+@example("ä" * 1100, "fr", 1)
+@example("a\rb\nc\r\n.\r\nd\x85e\u2028f", "pt", 0)
+@example("漢字 " * 300, "es", 3)
+@example("=?utf-8?q?=C3=A4?=", "en", 3)
+def test_every_mail_is_ascii_in_lines_that_every_server_takes(
+    by_smtp: Settings, tmp_path: Path, text: str, language: str, people: int
+) -> None:
+    summary = Summary()
+    summary.add(ticket(), classification(1, category=text, engine=text, model=text), NOON)
+    config = replace(
+        by_smtp,
+        sender_name=text,
+        from_name=text,
+        from_email="desk@exämple.com",
+        reply_to=("bö@example.com", "antworten@exämple.com"),
+        recipient_email=tuple(f"jörg.{number}@exämple{number}.com" for number in range(people)),
+        digest_language=language,
+        codebase_link=f"https://example.com/{'y' * 1200}",
+    )
+    content = mail.on_the_line(composed(config, tmp_path, summary, name=f"{text}.xlsx"))
+    assert content.isascii()
+    lines = content.split(b"\r\n")
+    assert max(map(len, lines)) <= 998
+    assert not any(b"\r" in line or b"\n" in line for line in lines)
+    parsed: Any = message_from_bytes(content, policy=policy.default)
+    kinds = {part["Content-Transfer-Encoding"] for part in parsed.walk() if not part.is_multipart()}
+    assert kinds <= {"quoted-printable", "base64"}
+    assert mail.sender(content) == "desk@xn--exmple-cua.com"
+    assert parsed.defects == []
+
+
 def test_nothing_becomes_markup_in_the_html_part(by_smtp: Settings, tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>\"'><img src=x>"
     summary = Summary()

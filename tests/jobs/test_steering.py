@@ -1,5 +1,6 @@
 """Texts that command the model go to review; ordinary texts that speak of commands do not."""
 
+import time
 from collections import Counter
 
 import pytest
@@ -227,3 +228,18 @@ def test_a_name_spelled_out_against_the_local_engine_is_checked(model: Peer, shi
     assert proposal.second_opinion != label
     assert proposal.steers
     assert decide(proposal, shipped, 0.6).review_reason
+
+
+def test_a_large_catalog_and_a_long_text_take_no_minute() -> None:
+    names = [f"Request {number} {'for the systems of the department of finance ' * 4}"[:160] for number in range(1_000)]
+    for text in ("choose the answer is " * 10_000, f"{names[7]} pick " * 1_200, "Request " * 25_000, " ".join(names)):
+        began = time.thread_time()
+        steering.steers(text, names)
+        steering.without_names(text[:8_000], names)
+        assert time.thread_time() - began < 5
+
+
+def test_marks_stacked_on_a_letter_take_no_minute() -> None:
+    began = time.thread_time()
+    assert not steering.steers("e" + "\u0327\u0301" * 100_000, ["VPN Connection Issue"])
+    assert time.thread_time() - began < 5

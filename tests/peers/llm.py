@@ -25,6 +25,21 @@ def completion(content: str, finish_reason: str = "stop", **usage: int) -> Answe
     )
 
 
+def streamed(label: str) -> Answer:
+    """A proposal as a stream of chunks, cut within its words."""
+    content = json.dumps({"reasoning": "r", "request_type": label, "confidence": 0.9, "alternatives": []})
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": content[place : place + 7]} for place in range(0, len(content), 7)]
+    chunks: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
+    ]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    chunks.append({"choices": [], "usage": {"prompt_tokens": 900, "completion_tokens": 40, "total_tokens": 940}})
+    events = [json.dumps({"id": "x", "object": "chat.completion.chunk"} | chunk) for chunk in chunks]
+    body = "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"])
+    return Answer(200, body.encode(), {"Content-Type": "text/event-stream"})
+
+
 def labels(request: Request) -> list[str]:
     """The labels that the request's schema allows."""
     schema = request.json["response_format"]["json_schema"]["schema"]

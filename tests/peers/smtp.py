@@ -1,7 +1,11 @@
 """A mail server that keeps every message, and can be told to fail at any verb."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -68,3 +72,106 @@ def serve(mail: MailServer, **options: Any) -> Iterator[MailServer]:
         yield mail
     finally:
         controller.stop()
+
+
+@dataclass
+class Mail:
+    """A mail as it came over the line: who sends it, to whom, and its bytes."""
+
+    options: str
+    recipients: list[str]
+    content: bytes
+
+    @property
+    def parsed(self) -> Any:
+        """The mail, read."""
+        return message_from_bytes(self.content, policy=policy.default)
+
+
+@dataclass
+class Relay:
+    """A mail server that says, word for word, what a test wants.
+
+    `answers` are by the beginning of a line, the longest that fits; "." is the end of a mail, `greeting` comes unasked.
+    An empty answer hangs up; of a list each is given once, then the usual. `waits` are seconds before an answer, by the
+    same. `most` is how many recipients it takes in one transaction, `largest` how many bytes, whatever it offers.
+    """
+
+    offers: tuple[str, ...] = ()
+    answers: Mapping[str, str | list[str]] = field(default_factory=dict)
+    largest: int | None = None
+    waits: dict[str, float] = field(default_factory=dict)
+    most: int | None = None
+    too_many: str = "452 4.5.3 Too many recipients"
+    lines: list[str] = field(default_factory=list)
+    mails: list[Mail] = field(default_factory=list)
+    port: int = 0
+
+    def session(self, connection: socket.socket) -> None:
+        """Talk to one client until it leaves."""
+        with connection, connection.makefile("rb") as arriving, suppress(OSError):
+            if not self._say(connection, "greeting", "220 relay.example ESMTP"):
+                return
+            options, named = "", list[str]()
+            while line := arriving.readline().decode("utf-8", "replace").strip():
+                self.lines.append(line)
+                verb = line.split()[0].upper()
+                said = self._say(connection, line, self._usual(verb, line, len(named)))
+                if not said:
+                    return
+                if verb == "MAIL" and said.startswith("2"):
+                    options, named = line.partition(">")[2].strip() or "-", []
+                elif verb == "RCPT" and said.startswith("2"):
+                    named.append(line.partition("<")[2].partition(">")[0])
+                elif verb == "DATA" and said.startswith("354"):
+                    content = b"".join(iter(arriving.readline, b".\r\n")).replace(b"\r\n..", b"\r\n.")
+                    fits = self.largest is None or len(content) <= self.largest
+                    said = self._say(connection, ".", "250 2.0.0 OK queued" if fits else "552 5.3.4 too large")
+                    if said.startswith("2"):
+                        self.mails.append(Mail(options, named, content))
+                    options, named = "", []
+                    if not said:
+                        return
+                elif verb == "QUIT":
+                    return
+
+    def _usual(self, verb: str, line: str, named: int) -> str:
+        size = re.search(r"SIZE=(\d+)", line, re.IGNORECASE)
+        if verb == "MAIL" and self.largest and size and int(size.group(1)) > self.largest:
+            return "552 5.3.4 too large"
+        if verb == "RCPT" and self.most is not None and named >= self.most:
+            return self.too_many
+        if verb == "EHLO":
+            return "\r\n".join([f"250-{text}" for text in ("relay.example", *self.offers)] + ["250 HELP"])
+        return {"DATA": "354 go on", "QUIT": "221 bye", "AUTH": "504 no"}.get(verb, "250 2.0.0 OK")
+
+    def _say(self, connection: socket.socket, line: str, usual: str) -> str:
+        def of(said: Mapping[str, Any], other: Any) -> Any:
+            fits = [start for start in said if line.lower().startswith(start.lower())]
+            return said[max(fits, key=len)] if fits else other
+
+        time.sleep(of(self.waits, 0))
+        answer = of(self.answers, usual)
+        if isinstance(answer, list):
+            answer = answer.pop(0) if answer else usual
+        if answer:
+            connection.sendall(f"{answer}\r\n".encode())
+        return str(answer)
+
+
+@contextmanager
+def relay(peer: Relay) -> Iterator[Relay]:
+    """Run `peer` on a free port of 127.0.0.1 until the end of the block."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        peer.port = listening.getsockname()[1]
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    threading.Thread(target=peer.session, args=(listening.accept()[0],), daemon=True).start()
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield peer
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join(5)

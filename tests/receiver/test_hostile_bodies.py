@@ -287,9 +287,21 @@ def test_a_link_that_could_do_harm_is_rejected(sender: Sender) -> None:
         assert set(sender.refused(TICKET | {"url": url})[0]["errors"]) == {"url"}
 
 
-def test_a_huge_text_is_kept_whole(sender: Sender) -> None:
+def test_a_huge_text_is_cut_with_a_mark_and_whole_in_its_delivery(sender: Sender) -> None:
     text = "Δ" * 500_000
-    assert sender.taken(TICKET | {"long_description": text}).long_description == text
+    ticket = sender.taken(TICKET | {"short_description": text[:100_000], "long_description": text})
+    assert ticket.short_description == "Δ" * 499 + "…"
+    assert len(ticket.long_description) == 200_000
+    assert ticket.long_description.endswith("ΔΔ\n[cut off: the text is longer]")
+    with sender.record.read() as session:
+        assert json.loads(session.get_one(Delivery, ticket.delivery_id).body or b"")["long_description"] == text
+
+
+def test_no_letter_carries_more_marks_than_any_language_needs(sender: Sender) -> None:
+    stack = "e" + "\u0327\u0301" * 200_000
+    ticket = sender.taken(TICKET | {"short_description": stack, "long_description": f"{stack}\nשָׁלוֹם"})
+    assert ticket.short_description == "e" + "\u0327\u0301" * 15
+    assert ticket.long_description.endswith("\u0301\nשָׁלוֹם")
 
 
 def test_an_id_is_repeated_only_as_far_as_an_id_goes(sender: Sender) -> None:

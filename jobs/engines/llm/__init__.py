@@ -10,6 +10,7 @@ from jobs import steering
 from jobs.decide import SURE
 from jobs.engines import BudgetError, EngineError, Example, Proposal, TicketText, local
 from jobs.engines.llm.answer import confidence, storable
+from jobs.engines.llm.completion import Usage
 from jobs.engines.llm.gate import Gate
 from jobs.engines.llm.model import Asked, Model, connect
 from jobs.engines.llm.opinions import Opinions
@@ -97,7 +98,6 @@ class LlmEngine:
                 raise
             try:
                 asked = self._second.ask(messages, self._prompt.schema)
-                asked.answer.read()
             except EngineError:
                 raise error from None
             return asked, True
@@ -105,14 +105,14 @@ class LlmEngine:
     def _ask_first(self, messages: list[dict[str, str]]) -> Asked:
         self._gate.enter()
         answered: bool | None = None
-        why, pause = "", 0.0
+        why: EngineError | None = None
+        pause = 0.0
         try:
             asked = self._first.ask(messages, self._prompt.schema)
-            asked.answer.read()
             answered = True
         except EngineError as error:
             answered = None if isinstance(error, BudgetError) else error.about_ticket
-            why, pause = str(error), _pause(error)
+            why, pause = error, _pause(error)
             raise
         else:
             return asked
@@ -144,7 +144,7 @@ class LlmEngine:
     def _proposal(
         self, ticket: TicketText, asked: Asked, opinion: Future[Proposal] | None, key: str, *, stood_in: bool
     ) -> Proposal:
-        answer = asked.answer.read()
+        answer, usage = asked.answer.read(), asked.answer.usage or Usage()
         label = self._written(answer)
         text = f"{ticket.short_description}\n{ticket.long_description}"
         named, sureness = steering.names_entry(text, label), confidence(answer.get("confidence"))
@@ -160,8 +160,8 @@ class LlmEngine:
             engine=self.name,
             model=asked.model,
             prompt_version=self._prompt.version,
-            prompt_tokens=asked.answer.usage.prompt,
-            completion_tokens=asked.answer.usage.completion,
+            prompt_tokens=usage.prompt,
+            completion_tokens=usage.completion,
             cost_micros=asked.cost_micros,
             second_opinion=second.label if second else None,
             steers=ordered or self._steers(ticket),

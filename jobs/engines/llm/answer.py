@@ -1,35 +1,34 @@
-"""Reading what an endpoint sent back, whatever it is. Pure."""
+"""Finding the fields of an answer in what a model said. Pure."""
 
 import json
 import re
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.engines import EngineError
+from jobs.engines import Cause, EngineError
+from jobs.engines.llm.completion import Completion, Usage
 
-_FINISH_REASONS = ("stop", "length", "content_filter")
-_MOST_STARTS = 50
-_THOUGHTS = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.S | re.I)
-_LINE = re.compile(r"^[\s*_#>-]*(request[ _]type|confidence|reasoning)[\s*_]*[:=][\s*_]*(.+?)[\s*_]*$", re.I | re.M)
+_MOST_STARTS, _DEEPEST = 50, 4
+_THINKING = re.compile(r"<(/?)(?:think|thinking|thought|thoughts|reasoning)>|\[(/?)THINK\]|◁(/?)think▷", re.I)
+# Marks of chat templates that a server left in: <|im_end|>, <|eot_id|>, <end_of_turn>, </s>.
+_MARKS = re.compile(r"<\|[\w ]{1,40}\|>|<(?:start|end)_of_turn>|</?s>|<(?:bos|eos)>|\[/?INST\]", re.I)
+_FINAL, _MESSAGE = "<|channel|>final", "<|message|>"
 _PERCENT = re.compile(r"\s*(\d{1,3}(?:\.\d+)?)\s*%\s*")
-_LONGEST_LABEL = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens of one call; `cached` are those of the prompt that the provider had kept."""
-
-    prompt: int = 0
-    cached: int = 0
-    completion: int = 0
+_DECORATION = " \t*_#>|\"'`,;-•·"
+_NAMES = ("request_type", "confidence", "reasoning")
+_LONGEST_LABEL, _LONGEST_NAME = 200, 20
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model said, unchecked: `fields` may hold anything; `begun` says that there is at least a part of it."""
+    """What the model said, unchecked: `fields` may hold anything; `begun` says that there is at least a part of it.
+
+    `usage` is None where nobody says what the call used.
+    """
 
     fields: dict[str, Any] | None
-    usage: Usage
+    usage: Usage | None
     finish_reason: str
     refused: bool = False
     begun: bool = False
@@ -42,76 +41,173 @@ class Answer:
     def read(self) -> dict[str, Any]:
         """The fields. Raises EngineError where there are none."""
         if self.refused:
-            raise EngineError("the model refused to answer for this ticket", permanent=False, about_ticket=True)
+            raise EngineError("the model refused to answer for this ticket", Cause.REFUSED)
+        if self.cut_off:
+            message = "the model found no end within its limit (finish_reason: length); raise LLM_MAX_TOKENS"
+            raise EngineError(message, Cause.NO_ROOM)
         if self.fields is None:
             message = f"the model gave no readable answer (finish_reason: {self.finish_reason})"
-            raise EngineError(message, permanent=False)
+            raise EngineError(message, Cause.UNREADABLE)
         return self.fields
 
 
-def parse(body: bytes, *, plain: bool) -> Answer:
-    """The answer in the body of a chat completion; `plain` says that the endpoint was not asked for JSON."""
-    completion = _json(body)
-    choices = _at(completion, "choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    reason = _at(choice, "finish_reason")
-    reason = reason if reason in _FINISH_REASONS else "unknown"
-    message = _at(choice, "message")
-    content = _at(message, "content")
-    fields = _fields(content, plain=plain) if isinstance(content, str) else None
-    refused = fields is None and (reason == "content_filter" or bool(_at(message, "refusal")))
-    begun = isinstance(content, str) and "{" in content
-    return Answer(fields, _usage(_at(completion, "usage")), reason, refused, begun)
+def find(said: Completion, *, plain: bool, labels: Collection[str] = ()) -> Answer:
+    """The answer in what was said; `plain` says that the model was not asked for JSON, `labels` are the catalog's.
+
+    It may stand in the content, in a tool's arguments, or where the server's parser took it for thoughts.
+    """
+    content, thought = _visible("".join(said.content))
+    thoughts = ("".join(said.thoughts), thought) if said.finish_reason != "length" else ()
+    fields = _one(objects) if (objects := [_inside(found, 0) or found for found in said.objects]) else None
+    fields = fields or _fields(content) or _fields("".join(said.arguments))
+    fields = fields or next((found for text in thoughts if (found := _at_end(text))), None)
+    if fields is None and said.finish_reason != "length":
+        fields = _lines(content) or _label(content, plain=plain, labels=labels)
+    refused = fields is None and (said.finish_reason == "content_filter" or said.refusal)
+    return Answer(fields, said.usage, said.finish_reason, refused, "{" in content)
 
 
-def _json(text: bytes | str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError.
-        return None
+def _visible(text: str) -> tuple[str, str]:
+    """What the model said for others to read, and its thoughts, where the server left both in one text."""
+    if isinstance(_json(text), dict):
+        return text, ""
+    if "<|channel|>" in text:  # Harmony, the format of gpt-oss.
+        start = text.rfind(_FINAL) if _FINAL in text else text.rfind("<|channel|>commentary")
+        head, tail = (text[:start], text[start:]) if start >= 0 else (text, "")
+        return _MARKS.sub("", tail.partition(_MESSAGE)[2]), _MARKS.sub("", head)
+    shown: list[str] = []
+    thoughts: list[str] = []
+    thinks, place = False, 0
+    for mark in _THINKING.finditer(text):
+        (thoughts if thinks else shown).append(text[place : mark.start()])
+        thinks, place = not any(mark.groups()), mark.end()
+        if not thinks and not thoughts:  # Its beginning was a part of the prompt.
+            thoughts, shown = shown, []
+    (thoughts if thinks else shown).append(text[place:])
+    return _MARKS.sub("", "".join(shown)), _MARKS.sub("", "".join(thoughts))
 
 
-def _at(value: Any, name: str) -> Any:
-    return value.get(name) if isinstance(value, dict) else None
-
-
-def _fields(content: str, *, plain: bool) -> dict[str, Any] | None:
+def _fields(content: str) -> dict[str, Any] | None:
     """The one object in the text, whatever stands around it; two different ones are no answer."""
-    content = _THOUGHTS.sub("", content)
-    found = _json(content)
-    if isinstance(found, dict):
-        return found
-    objects = _objects(content)
-    if len(objects) == 1:
-        return objects[0]
-    return _said(content) if plain and not objects else None
+    whole = _json(content)
+    if isinstance(whole, str):
+        whole = _json(whole)
+    if isinstance(whole, dict | list):
+        return _inside(whole, 0) or (whole if isinstance(whole, dict) and whole else None)
+    return _one([found for value, _ in _objects(content) if (found := _inside(value, 0))])
 
 
-def _objects(content: str) -> list[dict[str, Any]]:
-    """The different objects with a request type that stand in the text."""
-    objects: list[dict[str, Any]] = []
-    decoder, place = json.JSONDecoder(), 0
+def _inside(value: Any, depth: int) -> dict[str, Any] | None:
+    """The one object with a request type that `value` is, or holds, also as JSON in a text."""
+    if isinstance(value, str):
+        value = _json(value) if value.lstrip().startswith("{") else None
+    if depth > _DEEPEST:
+        return None
+    if isinstance(value, dict):
+        named = {_name(key): inner for key, inner in value.items()}
+        if "request_type" in named:
+            return named
+    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return _one([found for item in inner[:_MOST_STARTS] if (found := _inside(item, depth + 1))])
+
+
+def _one(found: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The last of the objects, where they do not name different types."""
+    types = [fields.get("request_type") for fields in found]
+    return found[-1] if found and all(kind == types[0] for kind in types) else None
+
+
+def _objects(content: str) -> Iterator[tuple[dict[str, Any], int]]:
+    """The objects that stand in the text, and where each ends."""
+    place = 0
     for _ in range(_MOST_STARTS):
         place = content.find("{", place)
         if place < 0:
-            break
+            return
         try:
-            found, place = decoder.raw_decode(content, place)
+            found, place = _DECODER.raw_decode(content, place)
         except (ValueError, RecursionError):
             place += 1
             continue
-        if "request_type" in found and found not in objects:
-            objects.append(found)
-    return objects
+        yield found, place
 
 
-def _said(content: str) -> dict[str, Any] | None:
-    """What a model that knows no JSON says: lines such as "Request type: ...", or only the label."""
-    lines = {name.lower().replace(" ", "_"): value.strip("\"'`") for name, value in _LINE.findall(content)}
-    if "request_type" in lines:
-        return lines
-    label = content.strip()
-    return {"request_type": label} if label and len(label) <= _LONGEST_LABEL and "\n" not in label else None
+def _at_end(thoughts: str) -> dict[str, Any] | None:
+    """The object with a request type that thoughts end with; what stands before is what the model considered."""
+    thoughts = thoughts.rstrip("` \t\r\n")
+    start = len(thoughts)
+    for _ in range(_MOST_STARTS if thoughts.endswith("}") else 0):
+        start = thoughts.rfind("{", 0, start)
+        if start < 0:
+            return None
+        try:
+            found, end = _DECODER.raw_decode(thoughts, start)
+        except (ValueError, RecursionError):
+            continue
+        if end == len(thoughts) and (fields := _inside(found, 0)):
+            return fields
+    return None
+
+
+def _lines(content: str) -> dict[str, Any] | None:
+    """What a model that was not asked for JSON, or does not heed it, says: lines such as "Request type: ..."."""
+    found: dict[str, Any] = {}
+    waiting = ""
+    for written in content.splitlines():
+        line = written.strip(_DECORATION).lstrip("0123456789. ")
+        head, sign, value = _split(line)
+        name = _name(head) if sign else ""
+        if name in _NAMES:
+            waiting = name
+            value = value.strip(_DECORATION)
+        else:
+            value = line
+        if not waiting or not value:
+            continue
+        if found.setdefault(waiting, value) != value and waiting == "request_type":
+            return None
+        waiting = ""
+    return found if "request_type" in found else None
+
+
+def _split(line: str) -> tuple[str, str, str]:
+    """A line's name, the sign behind it, and its value; the sign is empty where none is near the beginning."""
+    for place, letter in enumerate(line[: _LONGEST_NAME + 10]):
+        if letter in ":=：|":
+            return line[:place], letter, line[place + 1 :]
+    return "", "", line
+
+
+def _name(key: str) -> str:
+    """A field's name as we write it: request_type for "Request Type", "requestType" and "**request-type**"."""
+    key = key.strip(_DECORATION)[: _LONGEST_NAME + 1]
+    return re.sub(r"[\s_-]+", "_", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key)).lower()
+
+
+def _label(content: str, *, plain: bool, labels: Collection[str]) -> dict[str, Any] | None:
+    """A text that is only a label: of the catalog, or any where the model was asked for no more."""
+    label = content.strip().strip("*_#>`\"'. ").strip()
+    if not label or len(label) > _LONGEST_LABEL or "\n" in label:
+        return None
+    return {"request_type": label} if plain or label.casefold() in {known.casefold() for known in labels} else None
+
+
+def _json(text: str) -> Any:
+    try:
+        return _DECODER.decode(text.strip("\ufeff \t\r\n"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _without_contradiction(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, unless it names two request types: then which is meant is anybody's guess."""
+    found = dict(pairs)
+    if len(found) < len(pairs) and any(k == "request_type" and v != found[k] for k, v in pairs):
+        raise ValueError("two request types")
+    return found
+
+
+_DECODER = json.JSONDecoder(strict=False, object_pairs_hook=_without_contradiction)
 
 
 def confidence(value: Any) -> float:
@@ -134,13 +230,3 @@ def _number(text: str) -> Any:
 def storable(text: Any, limit: int = 1_000) -> str:
     """Without half characters and NUL, which a database refuses."""
     return str(text)[:limit].encode("utf-8", "replace").decode().replace("\0", "")
-
-
-def _usage(raw: Any) -> Usage:
-    prompt = _count(_at(raw, "prompt_tokens"))
-    cached = _count(_at(_at(raw, "prompt_tokens_details"), "cached_tokens"))
-    return Usage(prompt, min(cached, prompt), _count(_at(raw, "completion_tokens")))
-
-
-def _count(value: Any) -> int:
-    return value if type(value) is int and 0 <= value < 2**31 else 0

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from jobs.engines import EngineError
+from jobs.engines import Cause, EngineError
 from receiver.record.outages import FAILURES_IN_A_ROW, PROBE_EVERY
 
 _HALVED_AT_MOST_EVERY = 1.0
@@ -27,7 +27,8 @@ class Gate:
 
     def __init__(self, most: int, *, proven: bool, patience: float) -> None:
         self._most, self._limit, self._proven, self._patience = most, float(most), proven, patience
-        self._in_flight, self._failures, self._why = 0, 0, ""
+        self._in_flight, self._failures = 0, 0
+        self._why = EngineError("the model's endpoint is spared", Cause.SPARED)
         self._halved = self._opens_at = float("-inf")
         self._trusted_from: float | None = None
         self._changed = threading.Condition()
@@ -44,9 +45,9 @@ class Gate:
             while not self.is_shut and self._in_flight >= self._places() and time.monotonic() < ends:
                 self._changed.wait(min(_REFUSES_WITHIN, self._patience))
             if self.is_shut:
-                raise EngineError(self._why, permanent=False, asked=False)
+                raise EngineError(str(self._why), self._why.cause, asked=False)
             if self._in_flight >= self._places():
-                raise EngineError("the model's endpoint takes no more calls at once", permanent=False, asked=False)
+                raise EngineError("the model's endpoint takes no more calls at once", Cause.SPARED, asked=False)
             self._in_flight += 1
             if self._trusted_from is None:
                 self._trusted_from = time.monotonic() + _REFUSES_WITHIN
@@ -56,10 +57,10 @@ class Gate:
         trusted = self._proven or (self._trusted_from is not None and time.monotonic() > self._trusted_from)
         return limit if trusted else min(limit, max(1, FAILURES_IN_A_ROW - self._failures))
 
-    def leave(self, *, answered: bool | None, why: str = "", pause: float = 0) -> None:
+    def leave(self, *, answered: bool | None, why: EngineError | None = None, pause: float = 0) -> None:
         """A call has ended: with an answer, with a failure, or with neither (None).
 
-        `why` says what failed; `pause` is for how many seconds everybody shall stay away.
+        `why` is what failed; `pause` is for how many seconds everybody shall stay away.
         """
         with self._changed:
             self._in_flight -= 1
@@ -68,7 +69,7 @@ class Gate:
                 self._limit = min(self._most, self._limit + 1 / self._limit)
             elif answered is False:
                 self._failures = FAILURES_IN_A_ROW if pause else self._failures + 1
-                self._proven, self._trusted_from, self._why = False, _NEVER, why
+                self._proven, self._trusted_from, self._why = False, _NEVER, why or self._why
                 self._opens_at = max(self._opens_at, time.monotonic() + (pause or _SHUT_SECONDS))
             self._changed.notify_all()
 

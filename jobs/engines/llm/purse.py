@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.engines import BudgetError
-from jobs.engines.llm.answer import Usage
+from jobs.engines.llm.completion import Usage
 from receiver.clock import now
 from receiver.record import spending
 from receiver.record.database import Record
@@ -88,17 +88,17 @@ class Purse:
     def put_back(self, hold: Hold, model: str, used: Usage | None) -> int:
         """After the call: what it cost. `used` is None where nobody knows; then all that was taken counts as spent."""
         cost = hold.micros if used is None else self.cost(model, used)
+        used = used or Usage()
         with self._changed:
             self._in_flight -= 1
             if self._budget is not None and hold.day == self._day:
                 self._held -= hold.micros
                 self._slice += hold.micros - cost
-            if used is not None:
-                self._note(hold.day, model, used, cost)
+            self._note(hold.day, model, used, cost)
             if not self._in_flight or time.monotonic() > self._written + _WRITE_EVERY_SECONDS:
                 self._write()
             self._changed.notify_all()
-        return 0 if used is None else cost
+        return cost
 
     def _note(self, day: str, model: str, used: Usage, cost: int) -> None:
         values = (1, used.prompt, used.completion, cost)

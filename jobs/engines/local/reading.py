@@ -10,6 +10,7 @@ from jobs import steering
 from jobs.engines import TicketText
 
 MAX_TEXT = 2_000
+_LOOKED_AT = 8_000  # As far as the linear model reads.
 _PARTS = re.compile(r"\[[^\]]*\]|\{[^}]*\}|<[^>]*>|[^.!?;\n\[\]{}<>]+[.!?;]*|.", re.DOTALL)
 _WORDS = re.compile(r"\w+")
 _COMMANDS = re.compile(
@@ -47,9 +48,10 @@ def without_commands(text: str) -> str:
 
 def without_names(ticket: TicketText, names: Sequence[str]) -> TicketText | None:
     """The ticket without the sentences that spell out one of the `names`; None where none does, or nothing is left."""
-    texts = (ticket.short_description, ticket.long_description)
+    read = TicketText(ticket.short_description[:_LOOKED_AT], ticket.long_description[:_LOOKED_AT])
+    texts = (read.short_description, read.long_description)
     rest = TicketText(*(steering.without_names(text, names) for text in texts))
-    is_other = rest != ticket and not is_empty(rest.short_description + rest.long_description)
+    is_other = rest != read and not is_empty(rest.short_description + rest.long_description)
     return rest if is_other else None
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from html import unescape
 from typing import Any
 
+from receiver import prose
 from receiver.sources.text import adf, html, markdown
 from receiver.sources.text.history import trimmed
 
-MOST_INPUT, MOST_OUTPUT = 400_000, 200_000
+MOST_INPUT = 400_000
 _MOST_PARTS = 100  # Of a text that is a list.
-_CUT = "\n[cut off: the text is longer]"
 _INLINE_DATA = re.compile(r"data:[a-z]+/[\w.+-]*;base64,[A-Za-z0-9+/=%]*+", re.IGNORECASE)
 # Everything that neither a database nor a reader wants: controls but tab and line feed, halves of surrogate pairs,
 # and signs without a width, which hide words from whoever looks for them.
@@ -29,14 +29,14 @@ def readable(value: Any, form: str) -> str:
     """
     if isinstance(value, list):
         parts = [readable(item, form) for item in value[:_MOST_PARTS] if not isinstance(item, list)]
-        return _bounded("\n".join(part for part in parts if part))
+        return prose.body("\n".join(part for part in parts if part))
     if isinstance(value, Mapping):
         return _finished(adf.rendered(value), "adf")
     if value is None or isinstance(value, bool):
         return ""
     text = _INLINE_DATA.sub("", _number(value) if isinstance(value, int) else str(value))
     found = _finished(_rendered(_clean(text[:MOST_INPUT]), form), form)
-    return found if len(text) <= MOST_INPUT else _bounded(found + _CUT)
+    return found if len(text) <= MOST_INPUT else prose.body(found + prose.CUT)
 
 
 def _rendered(text: str, form: str) -> str:
@@ -69,8 +69,10 @@ def _clean(text: str) -> str:
 
 
 def _finished(text: str, form: str) -> str:
-    text = _clean(unescape(text) if "&" in text and _DOUBLY.search(text) else text)
-    return _bounded(_tidy(trimmed(_tidy(text), quotes_are_history=form == "html")))
+    bounded = text[:MOST_INPUT]  # The signs of quotes and lists have made it longer.
+    clean = _clean(unescape(bounded) if "&" in bounded and _DOUBLY.search(bounded) else bounded)
+    found = _tidy(trimmed(_tidy(clean), quotes_are_history=form == "html"))
+    return prose.body(found if bounded == text else found + prose.CUT)
 
 
 _DOUBLY = re.compile(r"&(?:nbsp|amp|lt|gt|quot|apos|#\d{1,6}|#x[0-9a-f]{1,5});", re.IGNORECASE)
@@ -78,7 +80,3 @@ _DOUBLY = re.compile(r"&(?:nbsp|amp|lt|gt|quot|apos|#\d{1,6}|#x[0-9a-f]{1,5});",
 
 def _tidy(text: str) -> str:
     return _EMPTY_LINES.sub("\n\n", "\n".join(line.rstrip() for line in text.split("\n"))).strip()
-
-
-def _bounded(text: str) -> str:
-    return text if len(text) <= MOST_OUTPUT else text[: MOST_OUTPUT - len(_CUT)].removesuffix(_CUT).rstrip() + _CUT

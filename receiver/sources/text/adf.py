@@ -9,6 +9,7 @@ from typing import Any
 
 _DEEPEST = 50
 _MOST_NODES = 50_000
+_MOST_TEXT = 200_000  # Characters; what is longer is not indented any more either.
 _BLOCKS = {
     "paragraph", "heading", "codeBlock", "blockquote", "panel", "rule", "bulletList", "orderedList", "taskList",
     "decisionList", "table", "mediaGroup", "mediaSingle", "expand", "nestedExpand", "blockCard", "embedCard", "caption",
@@ -22,10 +23,10 @@ def rendered(document: Mapping[str, Any]) -> str:
 
 
 class _Reader:
-    """Reads a document, so many nodes at most."""
+    """Reads a document, so many nodes and characters at most."""
 
     def __init__(self) -> None:
-        self.left = _MOST_NODES
+        self.left, self.text_left = _MOST_NODES, _MOST_TEXT
 
     def children(self, node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         content = node.get("content")
@@ -57,9 +58,9 @@ class _Reader:
         if kind == "tableRow":
             return " | ".join(self.blocks(cell, depth + 1).replace("\n", " ") for cell in self.children(node))
         inside = self.blocks(node, depth)
-        if kind == "blockquote":
+        if kind == "blockquote" and len(inside) < _MOST_TEXT:
             return "\n".join(f"> {line}" for line in inside.split("\n"))
-        title = _said(node)
+        title = self.taken(_said(node))
         text = "\n".join(part for part in (title, inside) if part)
         return f"{text}\n" if kind in ("paragraph", "heading") and depth == 1 else text
 
@@ -72,7 +73,8 @@ class _Reader:
             if item.get("type") == "taskItem":
                 sign = "[x] " if _attributes(item).get("state") == "DONE" else "[ ] "
             number += 1
-            lines.append(sign + self.blocks(item, depth + 1).strip("\n").replace("\n", "\n  "))
+            said = self.blocks(item, depth + 1).strip("\n")
+            lines.append(sign + (said.replace("\n", "\n  ") if len(said) < _MOST_TEXT else said))
         return "\n".join(lines)
 
     def inline(self, node: Mapping[str, Any], depth: int) -> str:
@@ -80,17 +82,23 @@ class _Reader:
         if kind == "hardBreak":
             return "\n"
         if kind == "text":
-            return _linked(node)
+            return self.taken(_linked(node))
         if kind == "date":
             return _day(_attributes(node).get("timestamp"))
-        return _said(node) + self.blocks(node, depth)
+        return self.taken(_said(node)) + self.blocks(node, depth)
+
+    def taken(self, text: str) -> str:
+        """As much of a text as there is room for."""
+        text = text[: self.text_left]
+        self.text_left -= len(text)
+        return text
 
     def flat(self, node: Mapping[str, Any]) -> str:
         """The text below a node that is nested absurdly deep."""
         found, pending = [], [node]
         while pending:
             node = pending.pop()
-            found.append(node["text"] if isinstance(node.get("text"), str) else _said(node))
+            found.append(self.taken(node["text"] if isinstance(node.get("text"), str) else _said(node)))
             pending.extend(reversed(list(self.children(node))))
         return " ".join(part for part in found if part)
 

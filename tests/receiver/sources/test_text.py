@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from receiver.sources.text import MOST_OUTPUT, readable
+from receiver.prose import MOST_TEXT
+from receiver.sources.text import readable
 
 REQUEST = "The VPN client says no route since this morning."
 
@@ -332,7 +333,7 @@ HOSTILE = [
 @pytest.mark.parametrize("form", ["html", "text", "markdown", "adf"])
 def test_a_long_text_of_anything_comes_to_an_end(form: str) -> None:
     for piece in HOSTILE:
-        assert len(readable(piece * (200_000 // len(piece)), form)) <= MOST_OUTPUT
+        assert len(readable(piece * (200_000 // len(piece)), form)) <= MOST_TEXT
 
 
 # What once took minutes or grows with the square of its length in a naive reader: a beginning and what follows it.
@@ -369,7 +370,7 @@ def test_a_link_ends_where_another_begins() -> None:
 
 def test_five_megabytes_of_nested_tags_take_little_memory() -> None:
     tracemalloc.start()
-    assert len(readable("<div>x" * 800_000, "html")) <= MOST_OUTPUT
+    assert len(readable("<div>x" * 800_000, "html")) <= MOST_TEXT
     assert tracemalloc.get_traced_memory()[1] < 150_000_000
     tracemalloc.stop()
 
@@ -377,8 +378,17 @@ def test_five_megabytes_of_nested_tags_take_little_memory() -> None:
 def test_a_text_that_is_cut_says_so() -> None:
     for length in (300_000, 3_000_000):
         found = readable("word " * (length // 5), "text")
-        assert len(found) <= MOST_OUTPUT
+        assert len(found) <= MOST_TEXT
         assert found.endswith("[cut off: the text is longer]")
+
+
+def test_a_document_cannot_be_more_than_a_text() -> None:
+    lines = _text("\n" * 1_000_000)
+    for _ in range(40):
+        lines = _node("blockquote", lines)
+    began = time.thread_time()
+    readable(lines, "adf")
+    assert time.thread_time() - began < 5
 
 
 def test_a_value_that_is_no_text_is_no_error() -> None:

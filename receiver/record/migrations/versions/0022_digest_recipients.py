@@ -68,6 +68,8 @@ def _once(addresses: Any) -> list[str]:
 def _recipient(row: Any, address: str) -> dict[str, Any]:
     states = {"claimed": "due", "sending": "due"}
     state, error = states.get(row.status, row.status), row.error
+    if row.status == "held" and row.error and (row.error == _SKIPPED or row.error.endswith(_LATER)):
+        state = "cancelled"
     if row.status == "sent":
         refused = (row.error or "").removeprefix(_REFUSED).split(", ") if (row.error or "").startswith(_REFUSED) else []
         state, error = ("refused", "refused by the mail server") if address in refused else ("sent", None)

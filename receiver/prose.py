@@ -1,0 +1,40 @@
+"""What a person wrote, within bounds: how long a ticket's texts may be, and how many marks a letter may carry. Pure."""
+
+import re
+import unicodedata
+from functools import lru_cache
+
+MOST_SUBJECT, MOST_TEXT = 500, 200_000  # Characters that are kept of a ticket; the delivery has all of them.
+CUT = "\n[cut off: the text is longer]"
+_CUT_SUBJECT = "…"
+MOST_MARKS = 30  # As in Unicode's "stream-safe text format" (UAX #15, section 13), which no language comes near.
+_FIRST_MARK, _BEHIND_LAST_MARK = 0x300, 0x1F000
+
+
+def subject(text: str) -> str:
+    """The text, cut where it is too long for a subject, which its last sign shows."""
+    return _within(without_stacks(text), MOST_SUBJECT, _CUT_SUBJECT)
+
+
+def body(text: str) -> str:
+    """The text, cut where it is too long for a ticket, which its last line says."""
+    return _within(without_stacks(text), MOST_TEXT, CUT)
+
+
+def _within(text: str, most: int, mark: str) -> str:
+    return text if len(text) <= most else text[: most - len(mark)].removesuffix(mark).rstrip() + mark
+
+
+def without_stacks(text: str) -> str:
+    """The text with 30 combining marks on a letter at most.
+
+    To sort the marks of a letter, as Unicode's normal forms ask, takes the square of their number.
+    """
+    return text if text.isascii() else _stacks().sub(r"\1", text)
+
+
+@lru_cache(maxsize=1)
+def _stacks() -> re.Pattern[str]:
+    codes = range(_FIRST_MARK, _BEHIND_LAST_MARK)
+    marks = "".join(chr(code) for code in codes if unicodedata.combining(chr(code)))
+    return re.compile(f"([{marks}]{{{MOST_MARKS}}})[{marks}]+")
