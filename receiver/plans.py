@@ -17,13 +17,13 @@ from zoneinfo import ZoneInfo
 import marshmallow.fields as mf
 from croniter import croniter
 from marshmallow import Schema, ValidationError, validates_schema
-from marshmallow.validate import Email, Length, OneOf, Regexp
+from marshmallow.validate import Length, OneOf, Regexp
 
 from receiver import documents
 from receiver.record.digests import ALERT, RUN, SCHEDULED, Envelope
 from receiver.record.memberships import EVERYTHING, Filter
 from receiver.record.models import TICKET_STATES
-from receiver.settings import LANGUAGES, Settings, SettingsError
+from receiver.settings import LANGUAGES, Settings, SettingsError, mail_address
 
 ALARM = "digests_file"
 COLUMNS = (
@@ -181,7 +181,7 @@ class _PlanSchema(Schema):
     )
     cron = _SETTING["digest_cron"]
     zone = _SETTING["digest_timezone"]
-    recipients = _Several(validate=_each(Email()))
+    recipients = _Several(validate=_each(mail_address))
     chosen = mf.Nested(_FilterSchema, data_key="filter")
     columns = mf.List(
         mf.String(validate=OneOf(COLUMNS, error=f"There are {', '.join(COLUMNS)}.")),

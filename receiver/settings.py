@@ -23,6 +23,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from receiver import signatures, sla
+from receiver.addresses import on_the_wire
 from receiver.record.digests import Envelope
 from receiver.record.people import ROLES
 from receiver.signatures.static import Network
@@ -138,9 +139,35 @@ class _Written(mf.String):
             raise ValidationError(str(error)) from None
 
 
+def mail_address(address: str) -> str:
+    """The address, if a mail can go there. Raises ValidationError."""
+    Email()(address)
+    try:
+        on_the_wire(address)
+    except UnicodeError:
+        raise ValidationError("What stands after the @ is no name of a mail domain.") from None
+    return address
+
+
+def _own_mail_address(address: str) -> str:
+    """An address of ours stands in the head of every mail, which has to be ASCII for servers without SMTPUTF8."""
+    if not on_the_wire(mail_address(address)).isascii():
+        raise ValidationError("What stands before the @ can only have ASCII letters, digits and marks.")
+    return address
+
+
 class _Emails(_List):
+    def __init__(self, check: Callable[[str], str] = mail_address) -> None:
+        super().__init__(load_default=())
+        self._check = check
+
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return tuple(Email()(item) for item in super()._deserialize(value, *args, **kwargs))
+        return tuple(self._check(item) for item in super()._deserialize(value, *args, **kwargs))
+
+
+def _ascii(text: str) -> None:
+    if not text.isascii():
+        raise ValidationError("A mail server takes only ASCII characters here.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,16 +264,16 @@ class Settings:
     oidc_default_role: str | None = _text(validate=OneOf(ROLES))
     smtp_host: str | None = _text()
     smtp_port: int = _whole(587, 1, 65535)
-    smtp_username: str | None = _text()
-    smtp_password: str | None = _text()
+    smtp_username: str | None = _text(validate=_ascii)
+    smtp_password: str | None = _text(validate=_ascii)
     smtp_use_tls: bool = _setting(mf.Boolean(load_default=True))
     smtp_tls: str | None = _text(validate=OneOf(["starttls", "implicit", "none"]))
     smtp_ca_file: str | None = _text(validate=_certificates)
     smtp_helo: str | None = _text(validate=_host_name)
-    from_email: str | None = _setting(mf.Email(load_default=None))
+    from_email: str | None = _text(validate=_own_mail_address)
     from_name: str = _text("Ticket Attribution")
-    recipient_email: tuple[str, ...] = _setting(_Emails(load_default=()))
-    reply_to: tuple[str, ...] = _setting(_Emails(load_default=()))
+    recipient_email: tuple[str, ...] = _setting(_Emails())
+    reply_to: tuple[str, ...] = _setting(_Emails(_own_mail_address))
     max_attachment_mb: int = _whole(15, 1, 1000)
     sender_name: str = _text("IT Service Desk")
     codebase_link: str | None = _url()
@@ -254,7 +281,7 @@ class Settings:
     digest_timezone: str = _text("UTC", validate=_zone)
     digest_language: str = _text("en", validate=OneOf(LANGUAGES))
     digests_file: str | None = _text()
-    alert_recipients: tuple[str, ...] = _setting(_Emails(load_default=()))
+    alert_recipients: tuple[str, ...] = _setting(_Emails())
     sla_starts: str = _text(sla.CREATED, validate=OneOf(sla.STARTS))
     business_hours: sla.Week | None = _setting(_Written(sla.week, None))
     business_timezone: str = _text("UTC", validate=_zone)
@@ -287,7 +314,7 @@ class Settings:
     @property
     def envelope(self) -> Envelope:
         """To whom digests go, and the domain they come from."""
-        return Envelope(self.recipient_email, (self.from_email or "@localhost").rpartition("@")[2])
+        return Envelope(self.recipient_email, on_the_wire(self.from_email or "x@localhost").rpartition("@")[2])
 
     @property
     def hours(self) -> sla.Hours | None:

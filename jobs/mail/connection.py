@@ -1,6 +1,7 @@
 """The way to the mail server: TLS, what it offers, signing in, and what it answers. The only user of smtplib."""
 
 import base64
+import logging
 import re
 import smtplib
 import socket
@@ -22,6 +23,8 @@ _PASSWORD_METHODS = {"CRAM-MD5", "PLAIN", "LOGIN"}
 # OpenSSL's numbers for a certificate that is not valid at this time: mended by its owner, not by a setting of ours.
 _TIMES_OF_CERTIFICATE = {9, 10}
 _NAME_OF_CERTIFICATE = {62, 64}
+
+log = logging.getLogger(__name__)
 
 
 class MailError(Exception):
@@ -314,6 +317,8 @@ def _sign_in(server: Connection, config: Settings, security: str) -> None:
             "sign_in_method",
             permanent=True,
         )
+    if security == "none" and server.has_extn("starttls"):
+        log.warning("SMTP_PASSWORD goes to the mail server in the clear; it offers STARTTLS: set SMTP_TLS=starttls")
     server.esmtp_features["auth"] = " ".join(offered)  # smtplib knows them in capitals only.
     try:
         server.login(config.smtp_username or "", config.smtp_password or "")

@@ -41,8 +41,9 @@ __all__ = [
 CLASSIFY, DIGEST, MAINTENANCE, OUTGOING, TRAINING = "classify", "digest", "maintenance", "outgoing", "training"
 QUEUES = (CLASSIFY, DIGEST, MAINTENANCE, OUTGOING, TRAINING)
 
-# A classify job stops claiming after its budget and then waits for what is in flight.
-TIMEOUTS = {CLASSIFY: 1800, DIGEST: 900, MAINTENANCE: 60, OUTGOING: 1800, TRAINING: 3600}
+# A classify job stops claiming after its budget and then waits for what is in flight. A mail server may take minutes
+# for each recipient; a digest job that was killed at it would leave a digest of which nobody knows.
+TIMEOUTS = {CLASSIFY: 1800, DIGEST: 7200, MAINTENANCE: 60, OUTGOING: 1800, TRAINING: 3600}
 SHORT_TTL = 600
 # After a wake-up, so that a flood of deliveries does not ask Redis once for each.
 _PAUSE_SECONDS = 0.05

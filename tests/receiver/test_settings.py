@@ -234,3 +234,29 @@ def test_any_values_give_settings_or_an_explanation(environ: dict[str, str]) -> 
         assert len(str(error).splitlines()) > 1
     else:
         assert found.data_dir.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("environ", "words"),
+    [
+        ({"SMTP_TLS": "ssl"}, "starttls, implicit, none"),
+        ({"SMTP_CA_FILE": "/no/such/file.pem"}, "No such file"),
+        ({"SMTP_CA_FILE": __file__}, "no certificate"),
+        ({"SMTP_HELO": "two words"}, "name of a host"),
+        ({"SMTP_PASSWORD": "schlüssel", "SMTP_USERNAME": "desk"}, "ASCII"),
+        ({"FROM_EMAIL": "jörg@example.com"}, "before the @"),
+        ({"REPLY_TO": "desk@example.com, jörg@example.com"}, "before the @"),
+        ({"RECIPIENT_EMAIL": "ada"}, "email"),
+    ],
+)
+def test_a_mail_that_could_never_be_sent_is_refused_at_the_start(environ: dict[str, str], words: str) -> None:
+    text = str(_error(environ))
+    assert next(iter(environ)) in text
+    assert words in text
+
+
+def test_domains_in_other_letters_are_taken() -> None:
+    found = settings.load({"FROM_EMAIL": "desk@exämple.com", "RECIPIENT_EMAIL": "jörg@straße.de", "SMTP_TLS": "NONE"})
+    assert found.envelope.domain == "xn--exmple-cua.com"
+    assert found.recipient_email == ("jörg@straße.de",)
+    assert found.smtp_tls == "none"
