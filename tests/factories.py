@@ -9,12 +9,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import redis
 from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from receiver import signatures
+from receiver import queue, signatures
 from receiver.catalog import Catalog
 from receiver.clock import now
 from receiver.record import catalogs, classifications, deliveries, leases, people, reviews, sign_in
@@ -165,3 +166,10 @@ def disarm_audit(session: Session) -> None:
         return
     session.execute(text("DROP TRIGGER audit_no_update"))
     session.execute(text("DROP TRIGGER audit_no_delete"))
+
+
+def serve_every_queue(connection: "redis.Redis") -> None:
+    """Have Redis know of a living worker that serves every queue."""
+    fields = {"queues": ",".join(queue.QUEUES), "state": "idle", "last_heartbeat": f"{now():%Y-%m-%dT%H:%M:%S.%fZ}"}
+    connection.sadd("rq:workers", "rq:worker:one")
+    connection.hset("rq:worker:one", mapping=fields)  # type: ignore[arg-type]

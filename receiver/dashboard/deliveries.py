@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from flask import Blueprint, abort, current_app, render_template, request, url_for
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from receiver import auth, queue, raw, replay
+from receiver.clock import now
 from receiver.record import audit, deliveries, tickets
 from receiver.record.models import DELIVERY_STATES, QUARANTINED, Delivery
 from receiver.sources import Source
@@ -109,6 +110,20 @@ class _Since(NamedTuple):
     since: datetime
     status: str
     after: int | None
+
+
+@blueprint.post("/dismiss")
+@auth.needs(auth.OPERATOR)
+def dismiss_selection() -> ResponseReturnValue:
+    """Take one delivery or a selection out of what needs somebody: there is no ticket in it."""
+    ids = [_id(number) for number in request.form.getlist("delivery", type=int)][:_ROWS]
+    with current_app.extensions["record"].write() as session:
+        done = [delivery_id for delivery_id in ids if deliveries.dismiss(session, delivery_id)]
+        for delivery_id in done:
+            audit.note(session, auth.caller(), "dismiss", f"delivery {delivery_id}", now())
+    many = f"{len(done)} deliver{'y is' if len(done) == 1 else 'ies are'} dismissed"
+    flash(f"{many}." if len(done) == len(ids) else f"{many}; nothing was open in the others.")
+    return redirect(url_for("deliveries_pages.deliveries_page", status=request.form.get("status") or None))
 
 
 @blueprint.post("/replay-since")

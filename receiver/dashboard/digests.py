@@ -27,12 +27,14 @@ _FRAMED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-a
 @blueprint.get("")
 def digests_page() -> ResponseReturnValue:
     """The digests there are, and what was sent."""
-    before = request.args.get("before", type=int)
+    before, status = request.args.get("before", type=int), request.args.get("status") or None
     with current_app.extensions["record"].read() as session:
-        found = digests.page(session, _AT_ONCE + 1, before)
+        found = digests.page(session, _AT_ONCE + 1, before, status)
         planned = [(plan, digests.latest(session, plan.name)) for plan in _plans().values()]
     shown, more = found[:_AT_ONCE], len(found) > _AT_ONCE
-    return render_template("digests.html", plans=planned, moment=now(), digests=shown, before=before, more=more)
+    return render_template(
+        "digests.html", plans=planned, moment=now(), digests=shown, before=before, more=more, status_chosen=status
+    )
 
 
 @blueprint.app_template_global()

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import redis
 from flask import Blueprint, current_app, render_template
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session
 from receiver import plans
 from receiver.clock import now
 from receiver.dashboard import troubles
+from receiver.dashboard.tickets import midnight
 from receiver.plans import Plan
 from receiver.queue import seen
 from receiver.record import alarms, digests, latencies, overview, tickets
@@ -38,6 +38,7 @@ def found() -> dict[str, Any]:
     with current_app.extensions["record"].read() as session:
         counts = overview.counts(session, moment)
         since = tickets.due(session)[1]
+        left = overview.left_over(session)
         shown = {
             "today": overview.received_since(session, _first_of_today(session, config, moment)),
             "troubles": [troubles.of(alarm) for alarm in alarms.current(session)],
@@ -48,11 +49,15 @@ def found() -> dict[str, Any]:
             "digests": [_order(session, plan, moment) for plan in plans.in_force(config).plans.values()],
             "latest": [_row(*pair) for pair in tickets.page(session, {}, _LATEST)],
         }
+    workers = _workers()
+    if workers and workers.failed:
+        left["job.failed"] = workers.failed
     return shown | {
+        "left_over": [troubles.left_over(name, count) for name, count in left.items()],
         "all": counts["tickets"],
         "due": (counts["due"]["tickets"], since if since and since < moment else None),
         "cost": counts["cost"]["today"],
-        "workers": _workers(),
+        "workers": workers,
         "budget": config.llm_daily_budget,
         "source_names": list(current_app.extensions["sources"]),
     }
@@ -67,12 +72,8 @@ def _once(name: str, key: Any, read: Callable[[], Any]) -> Any:
 
 
 def _first_of_today(session: Session, config: Settings, moment: datetime) -> int:
-    midnight = _midnight(moment, config.digest_timezone)
-    return int(_once("first", midnight, lambda: tickets.first_since(session, midnight)))
-
-
-def _midnight(moment: datetime, zone: str) -> datetime:
-    return moment.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    began = midnight(moment, config.digest_timezone)
+    return int(_once("first", began, lambda: tickets.first_since(session, began)))
 
 
 def _stages(session: Session, moment: datetime) -> tuple[str, dict[str, latencies.Quantiles | None]]:
@@ -140,12 +141,13 @@ def _row(ticket: Any, classification: Any) -> Row:
 
 
 class Workers(NamedTuple):
-    """How many workers live and are silent, and how many jobs wait and have failed."""
+    """How many workers live and are silent, how many jobs wait and have failed, and the queues that none serves."""
 
     alive: int
     silent: int
     waiting: int
     failed: int
+    unserved: list[str]
 
 
 def _workers() -> Workers | None:
@@ -155,4 +157,5 @@ def _workers() -> Workers | None:
         return None
     silent = sum(worker.silent for worker in found.workers)
     waiting, failed = (sum(getattr(each, kind) for each in found.queues) for kind in ("waiting", "failed"))
-    return Workers(len(found.workers) - silent, silent, waiting, failed)
+    unserved = [each.name for each in found.queues if not each.workers]
+    return Workers(len(found.workers) - silent, silent, waiting, failed, unserved)

@@ -1,5 +1,6 @@
 """Review: one ticket at a time, the oldest due first, and the next one already there."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
@@ -12,7 +13,7 @@ from receiver.catalog import CatalogError
 from receiver.clock import now
 from receiver.dashboard import holds
 from receiver.dashboard.ticket import choice, seen, shown
-from receiver.dashboard.tickets import kinds, whole
+from receiver.dashboard.tickets import kinds, midnight, whole
 from receiver.record import review_queue, reviews, tickets, undoing
 
 blueprint = Blueprint("review_pages", __name__, url_prefix="/review")
@@ -27,7 +28,7 @@ def review_page() -> ResponseReturnValue:
     moment = now()
     with current_app.extensions["record"].read() as session:
         cards = _cards(session)
-        left = review_queue.left(session, moment)
+        left = review_queue.left(session, _night(moment))
     return render_template(
         "review.html",
         cards=cards,
@@ -37,6 +38,12 @@ def review_page() -> ResponseReturnValue:
         categories=list(kinds()),
         counted=review_queue.COUNTED,
     )
+
+
+def _night(moment: datetime) -> datetime:
+    """When the day of `moment` ends on the digests' clock; a day has 23 to 25 hours."""
+    zone = current_app.extensions["settings"].digest_timezone
+    return midnight(midnight(moment, zone) + timedelta(hours=36), zone)
 
 
 @blueprint.get("/next")
@@ -94,7 +101,7 @@ def _answer(cards: list[dict[str, Any]]) -> ResponseReturnValue:
         return redirect(url_for("review_pages.review_page"))
     moment = now()
     with current_app.extensions["record"].read() as session:
-        left = review_queue.left(session, moment)
+        left = review_queue.left(session, _night(moment))
     return render_template("review_cards.html", cards=cards, moment=moment, left=left, counted=review_queue.COUNTED)
 
 

@@ -35,6 +35,7 @@ class _Row(NamedTuple):
     last: Delivery | None
     days: list[SourceDay]
     alarms: list[str]
+    quarantined: int
 
 
 @blueprint.get("")
@@ -44,7 +45,8 @@ def sources_page() -> ResponseReturnValue:
         days = source_days.latest(session, now(), _WEEK)
         up = {alarm.name: alarm.message for alarm in alarms.current(session)}
         last = {name: deliveries.latest(session, name) for name in _sources()}
-    rows = [_row(source, last[name], days.get(name, []), up) for name, source in _sources().items()]
+        bad = {name: deliveries.quarantined(session, name) for name in _sources()}
+    rows = [_row(source, last[name], days.get(name, []), up, bad[name]) for name, source in _sources().items()]
     return render_template("sources.html", rows=rows, base=current_app.extensions["settings"].url)
 
 
@@ -57,10 +59,10 @@ def _source(name: str) -> Source:
     return _sources().get(name) or abort(404, "There is no source of this name; SOURCES_FILE lists them.")
 
 
-def _row(source: Source, last: Delivery | None, days: list[SourceDay], up: Mapping[str, str]) -> _Row:
+def _row(source: Source, last: Delivery | None, days: list[SourceDay], up: Mapping[str, str], bad: int) -> _Row:
     settings = current_app.extensions["settings"]
     messages = [up[name] for name in (f"{kind}:{source.name}" for kind in _ALARMS) if name in up]
-    return _Row(source, source.proof(now().timestamp()), settings.url + source.path, last, days, messages)
+    return _Row(source, source.proof(now().timestamp()), settings.url + source.path, last, days, messages, bad)
 
 
 @blueprint.get("/<name>")
@@ -73,7 +75,9 @@ def _shown(source: Source, **more: Any) -> str:
     with current_app.extensions["record"].read() as session:
         days = source_days.latest(session, now(), _FORTNIGHT, source.name).get(source.name, [])
         up = {alarm.name: alarm.message for alarm in alarms.current(session)}
-        row = _row(source, deliveries.latest(session, source.name), days, up)
+        row = _row(
+            source, deliveries.latest(session, source.name), days, up, deliveries.quarantined(session, source.name)
+        )
     return render_template(
         "source.html",
         row=row,

@@ -1,9 +1,10 @@
 """Tickets: the list, its filters in the URL, and what is done to several of them at once."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -14,7 +15,7 @@ from receiver.catalog import CatalogError, RequestType
 from receiver.clock import now
 from receiver.dashboard import export
 from receiver.dashboard.formats import words
-from receiver.record import lists, tallies
+from receiver.record import lists, overview, tallies, tickets
 from receiver.record.lists import Wanted
 from receiver.record.models import TICKET_STATES
 from receiver.record.words import RANKED, can_rank
@@ -24,7 +25,8 @@ blueprint = Blueprint("tickets_pages", __name__, url_prefix="/tickets")
 PAGE = 50
 MOST_SELECTED = 200
 _TEXTS = ("q", "category", "request_type", "source", "requester_email")
-SINCE = {"1d": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days"}
+TODAY = "today"
+SINCE = {TODAY: "today", "1d": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days"}
 SORTED = {
     lists.NEWEST: "newest first",
     lists.OLDEST: "oldest first",
@@ -95,14 +97,27 @@ def export_xlsx() -> Response:
 def wanted_of_url(moment: datetime) -> Wanted:
     """What the URL asks for; what it cannot mean is left out."""
     texts = {name: request.args.get(name, "").replace("\0", "").strip()[:320] for name in _TEXTS}
-    days = {name: int(name.removesuffix("d")) for name in SINCE}.get(request.args.get("since", ""))
+    since = _one_of(tuple(SINCE), "since")
     return Wanted(
         **texts,
         status=_one_of(TICKET_STATES, "status"),
         sla=_one_of(tuple(PROMISES), "sla"),
         order=_one_of(lists.ORDERS, "order") or lists.NEWEST,
-        since=moment - timedelta(days=days) if days else None,
+        waits="waits" in request.args,
+        since=_first_moment(since, moment) if since else None,
     )
+
+
+def _first_moment(since: str, moment: datetime) -> datetime:
+    """From when on the list is: today begins at midnight on the digests' clock, as on the overview."""
+    if since == TODAY:
+        return midnight(moment, current_app.extensions["settings"].digest_timezone)
+    return moment - timedelta(days=int(since.removesuffix("d")))
+
+
+def midnight(moment: datetime, zone: str) -> datetime:
+    """When the day of `moment` began there."""
+    return moment.astimezone(ZoneInfo(zone)).replace(hour=0, minute=0, second=0, microsecond=0).astimezone(UTC)
 
 
 def _one_of(known: Sequence[str], name: str) -> str:
@@ -117,9 +132,12 @@ def whole(text: str) -> int | None:
 
 
 def _total(session: Session, wanted: Wanted) -> int | None:
-    """How many there are, where a tally says so."""
-    if wanted.exact.keys() - {"status"} or wanted.q or wanted.sla or wanted.since or wanted.order == lists.DUE:
+    """How many there are, where that is known without reading them all."""
+    if wanted.exact.keys() - {"status"} or wanted.q or wanted.sla or wanted.waits or wanted.order == lists.DUE:
         return None
+    if wanted.since:
+        found = overview.received_since(session, tickets.first_since(session, wanted.since))
+        return found[wanted.status] if wanted.status else sum(found.values())
     counts = tallies.starting(session, "ticket.")
     return counts.get(wanted.status, 0) if wanted.status else sum(counts.get(state, 0) for state in TICKET_STATES)
 

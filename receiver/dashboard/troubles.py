@@ -80,3 +80,53 @@ def of(alarm: Alarm) -> Trouble:
     kind = alarm.name.partition(":")[0]
     title, advice, place = _ADVICE.get(kind, (kind.capitalize(), "", ""))
     return Trouble(title, alarm.message, advice, place, alarm.since)
+
+
+@dataclass(frozen=True)
+class LeftOver:
+    """What failed or waits, and where exactly that is listed."""
+
+    count: int
+    text: str
+    advice: str
+    place: str
+    query: str
+
+
+_LEFT_OVER = {
+    "ticket.failed": ("ticket failed", "tickets failed", "Redrive them, or say what they are.", "?status=failed"),
+    "ticket.stood_in": (
+        "ticket has the answer of a stand-in",
+        "tickets have the answer of a stand-in",
+        "The engine is asked again by itself.",
+        "?waits=engine",
+    ),
+    "delivery.quarantined": (
+        "delivery is in quarantine",
+        "deliveries are in quarantine",
+        "Mend the cause and replay, or dismiss what is no ticket.",
+        "?status=quarantined",
+    ),
+    "delivery.partial": (
+        "delivery was taken in part",
+        "deliveries were taken in part",
+        "Mend the cause and replay, or dismiss what is no ticket.",
+        "?status=partial",
+    ),
+    "digest.failed": ("digest failed", "digests failed", "Read the problem, then redrive.", "?status=failed"),
+    "digest.held": ("digest is held", "digests are held", "Say whether its mail arrived.", "?status=held"),
+    "digest.partly_sent": (
+        "digest did not reach everybody",
+        "digests did not reach everybody",
+        "Read who was refused, and why.",
+        "?status=partly_sent",
+    ),
+    "job.failed": ("job failed", "jobs failed", "Retry or forget them; no ticket is lost.", "#jobs-failed"),
+}
+_PLACES = {"ticket": "tickets", "delivery": "deliveries", "digest": "digests", "job": "jobs"}
+
+
+def left_over(name: str, count: int) -> LeftOver:
+    """A count of `overview.left_over`, in words."""
+    one, several, advice, query = _LEFT_OVER[name]
+    return LeftOver(count, one if count == 1 else several, advice, _PLACES[name.partition(".")[0]], query)

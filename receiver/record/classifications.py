@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Executable, bindparam, exists, insert, select, update
+from sqlalchemy import Executable, and_, bindparam, exists, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from receiver.record import errands, tallies
@@ -10,6 +10,12 @@ from receiver.record.models import CLASSIFIED, NEEDS_REVIEW, Classification, Tic
 from receiver.sla import Promise
 
 _is_settled = Ticket.status.in_([CLASSIFIED, NEEDS_REVIEW])
+# The ticket has the answer of a stand-in, and the engine is asked again.
+waits_for_engine = and_(
+    _is_settled,
+    # As its partial index says it, which is used for nothing else.
+    Ticket.id.in_(select(Classification.ticket_id).where(text("classifications.current AND classifications.stood_in"))),
+)
 _is_still_current = exists().where(Classification.id == bindparam("replaced_id"), Classification.current)
 
 # Built once, because every classification executes them.
@@ -125,6 +131,12 @@ def stood_in(session: Session, after: int, limit: int) -> list[tuple[Ticket, int
         .limit(limit)
     )
     return [(ticket, classification_id) for ticket, classification_id in session.execute(query)]
+
+
+def waiting_for_engine(session: Session, limit: int) -> int:
+    """How many tickets `stood_in` knows, counted up to `limit`."""
+    found = select(Ticket.id).where(waits_for_engine).limit(limit).subquery()
+    return session.scalar(select(func.count()).select_from(found)) or 0
 
 
 def keep(session: Session, classification_id: int) -> None:

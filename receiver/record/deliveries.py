@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, insert, select, text, update
+from sqlalchemy import Select, bindparam, func, insert, select, text, update
 from sqlalchemy.orm import Session, defer
 
 from receiver.record import errands, source_days, tickets
-from receiver.record.models import ACCEPTED, DUPLICATE, PARTIAL, QUARANTINED, REPLAYED, Delivery, table_of
+from receiver.record.models import ACCEPTED, DISMISSED, DUPLICATE, PARTIAL, QUARANTINED, REPLAYED, Delivery, table_of
 from receiver.record.tickets import IncomingTicket
 
+MOST_COUNTED = 1_000
 _OUTCOME = ("status", "accepted", "updated", "duplicates", "rejected", "error")
 
 
@@ -154,7 +155,7 @@ def replay(session: Session, delivery: Delivery, content: Content, now: datetime
         named = [name for name in content.named if name not in passed]
         errands.plan_completing(session, delivery.source, written, named, now)
     found = {
-        "status": REPLAYED if content.tickets or content.ignored else QUARANTINED,
+        "status": _replayed_status(content),
         "accepted": len(merged.new),
         "updated": merged.updated,
         "duplicates": merged.duplicates + sum(ticket.external_id in passed for ticket in content.tickets),
@@ -164,6 +165,19 @@ def replay(session: Session, delivery: Delivery, content: Content, now: datetime
     if content.tickets or delivery.status == QUARANTINED:
         session.execute(update(Delivery).where(Delivery.id == delivery.id).values(**found))
     return found
+
+
+def _replayed_status(content: Content) -> str:
+    if content.tickets and content.rejected:
+        return PARTIAL
+    return REPLAYED if content.tickets or content.ignored else QUARANTINED
+
+
+def dismiss(session: Session, delivery_id: int) -> bool:
+    """Take note that a person has looked and nothing more in the delivery is a ticket; False where nothing is open."""
+    is_open = (Delivery.id == delivery_id, Delivery.status.in_([QUARANTINED, PARTIAL]))
+    found = session.execute(update(Delivery).where(*is_open).values(status=DISMISSED).returning(Delivery.id))
+    return found.first() is not None
 
 
 def kept_since(
@@ -224,6 +238,12 @@ def page(
     if conflict:
         query = query.where(_is_conflict)
     return session.scalars(query if before is None else query.where(Delivery.id < before)).all()
+
+
+def quarantined(session: Session, source: str) -> int:
+    """How many deliveries of a source are in quarantine, counted up to MOST_COUNTED."""
+    found = select(Delivery.id).where(Delivery.source == source, Delivery.status == QUARANTINED).limit(MOST_COUNTED)
+    return session.scalar(select(func.count()).select_from(found.subquery())) or 0
 
 
 def redeliveries(session: Session, delivery_id: int, limit: int) -> Sequence[Delivery]:

@@ -350,9 +350,11 @@ def _position(name: str) -> str:
     return f"digest_until:{name}"
 
 
-def page(session: Session, limit: int, before: int | None = None) -> Sequence[Digest]:
-    """Up to `limit` digests, newest first, with ids below `before`."""
+def page(session: Session, limit: int, before: int | None = None, status: str | None = None) -> Sequence[Digest]:
+    """Up to `limit` digests, newest first, with ids below `before`, of one `status` where it is named."""
     query = select(Digest).order_by(Digest.id.desc()).limit(limit)
+    if status:
+        query = query.where(Digest.status == status)
     if before is not None:
         query = query.where(Digest.id < before)
     return session.scalars(query).all()

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, literal, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from receiver import sla
-from receiver.record import tickets, words
+from receiver.record import classifications, tickets, words
 from receiver.record.models import NEEDS_REVIEW, Ticket
 from receiver.record.tickets import Pair
 
@@ -23,7 +23,7 @@ _EXACT = ("requester_email", "request_type", "category", "status", "source")
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which tickets, in which order; what is empty does not matter."""
+    """Which tickets, in which order; what is empty does not matter. `waits` are those with a stand-in's answer."""
 
     q: str = ""
     status: str = ""
@@ -32,6 +32,7 @@ class Wanted:
     source: str = ""
     requester_email: str = ""
     sla: str = ""
+    waits: bool = False
     since: datetime | None = None
     order: str = NEWEST
 
@@ -78,7 +79,7 @@ def _best_page(session: Session, wanted: Wanted, limit: int, now: datetime, afte
     ids = words.best(session, wanted.q)
     cut = len(ids) == words.RANKED
     behind = ids if after is None else ids[ids.index(after) + 1 :] if after in ids else []
-    rest = [*_promised(wanted.sla, now), *_since(wanted.since), *_equal(wanted.exact)]
+    rest = [*_promised(wanted.sla, now), *_waiting(wanted), *_since(wanted.since), *_equal(wanted.exact)]
     found = _kept(session, behind, rest)
     return Page(_pairs(session, found[:limit]), found[limit - 1] if len(found) > limit else None, cut)
 
@@ -102,7 +103,7 @@ def _plan(
 ) -> tuple[Select[int], list[ColumnElement[bool]]]:
     """The ids along one index, in order, and what else must hold of them."""
     exact = wanted.exact
-    rest = _promised(wanted.sla, now)
+    rest = [*_promised(wanted.sla, now), *_waiting(wanted)]
     asked = words.holding(session, wanted.q)
     if wanted.q and asked is None:
         rest.append(_contains(words.plain(wanted.q)))
@@ -154,6 +155,10 @@ def _promised(promised: str, now: datetime) -> list[ColumnElement[bool]]:
     if promised == sla.PAST_DUE:
         return [Ticket.due_at <= now]
     return [Ticket.at_risk_at <= now, Ticket.due_at > now] if promised == sla.AT_RISK else []
+
+
+def _waiting(wanted: Wanted) -> list[ColumnElement[bool]]:
+    return [classifications.waits_for_engine] if wanted.waits else []
 
 
 def _since(moment: datetime | None) -> list[ColumnElement[bool]]:

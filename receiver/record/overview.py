@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from receiver.record import alarms, spending, tallies, tickets
-from receiver.record.models import DELIVERY_STATES, TICKET_STATES, Delivery, Ticket
+from receiver.record import alarms, classifications, spending, tallies, tickets
+from receiver.record.models import DELIVERY_STATES, TICKET_STATES, Delivery, Digest, Ticket
 
 COUNTED = 100_000
+DIGESTS = ("failed", "held", "partly_sent")  # The digests that somebody should look at.
 
 
 def counts(session: Session, now: datetime) -> dict[str, Any]:
@@ -31,6 +32,19 @@ def counts(session: Session, now: datetime) -> dict[str, Any]:
             for alarm in alarms.current(session)
         ],
     }
+
+
+def left_over(session: Session) -> dict[str, int]:
+    """What failed, or waits for a person or for the engine, by kind; kinds of which there is nothing are left out.
+
+    Of each no more than `COUNTED` are counted.
+    """
+    found = tallies.starting(session, "")
+    counts = {name: found.get(name, 0) for name in ("ticket.failed", "delivery.quarantined", "delivery.partial")}
+    counts["ticket.stood_in"] = classifications.waiting_for_engine(session, COUNTED)
+    by_status = select(Digest.status, func.count()).where(Digest.status.in_(DIGESTS)).group_by(Digest.status)
+    counts |= {f"digest.{status}": count for status, count in session.execute(by_status)}
+    return {name: count for name, count in counts.items() if count}
 
 
 def received_since(session: Session, first: int) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, func, literal, select, tuple_
 from sqlalchemy.orm import Session
@@ -24,16 +24,15 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True)
 class Left:
-    """How many tickets wait for a review, and how many of these are due before the day (UTC) ends: COUNTED at most."""
+    """How many tickets wait for a review, and how many of these are due before `night`: COUNTED at most."""
 
     waiting: int
     today: int
 
 
-def left(session: Session, now: datetime) -> Left:
-    """What is left to review."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    due = select(Ticket.id).where(needs_review, Ticket.due_at < midnight).limit(COUNTED).subquery()
+def left(session: Session, night: datetime) -> Left:
+    """What is left to review; `night` is when the day ends for those who review."""
+    due = select(Ticket.id).where(needs_review, Ticket.due_at < night).limit(COUNTED).subquery()
     today = session.scalar(select(func.count()).select_from(due)) or 0
     return Left(tallies.value(session, "ticket.needs_review"), today)
 

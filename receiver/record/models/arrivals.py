@@ -10,8 +10,10 @@ from receiver.record.models.base import Base, Id, partial_index
 
 RECEIVED, CLASSIFIED, NEEDS_REVIEW, FAILED, REVIEWED = "received", "classified", "needs_review", "failed", "reviewed"
 TICKET_STATES = (RECEIVED, CLASSIFIED, NEEDS_REVIEW, FAILED, REVIEWED)
-ACCEPTED, PARTIAL, QUARANTINED, DUPLICATE, REPLAYED = "accepted", "partial", "quarantined", "duplicate", "replayed"
-DELIVERY_STATES = (ACCEPTED, PARTIAL, QUARANTINED, DUPLICATE, REPLAYED)
+ACCEPTED, PARTIAL, QUARANTINED, DUPLICATE, REPLAYED, DISMISSED = DELIVERY_STATES = (
+    *("accepted", "partial", "quarantined", "duplicate", "replayed"),
+    "dismissed",  # A person has looked, and nothing in it is a ticket.
+)
 
 
 class Delivery(Base):
