@@ -13,8 +13,12 @@ _is_settled = Ticket.status.in_([CLASSIFIED, NEEDS_REVIEW])
 # The ticket has the answer of a stand-in, and the engine is asked again.
 waits_for_engine = and_(
     _is_settled,
-    # As its partial index says it, which is used for nothing else.
-    Ticket.id.in_(select(Classification.ticket_id).where(text("classifications.current AND classifications.stood_in"))),
+    # In the words of the partial index of stand-ins, or it is not used.
+    Ticket.id.in_(
+        select(Classification.ticket_id).where(
+            text("classifications.current AND classifications.stood_in"), Classification.ticket_id > 0
+        )
+    ),
 )
 _is_still_current = exists().where(Classification.id == bindparam("replaced_id"), Classification.current)
 
