@@ -89,7 +89,7 @@ def _save(
         return False
     proposal, latency = answer
     outcome.note_answer(session, proposal)
-    if proposal.stood_in:
+    if proposal.stands_in_for:
         return False  # Again not the model that should answer.
     decision = decide(proposal, catalog, config.review_threshold)
     row = outcome.classification(ticket.id, proposal, decision, catalog, latency_ms=latency, stood_in=False)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from jobs import again, learning, outcome
 from jobs.catalog_in_force import catalog_in_force
 from jobs.decide import decide
-from jobs.engines import BudgetError, Engine, EngineError, Proposal, TicketText, choose, local
+from jobs.engines import BudgetError, Cause, Engine, EngineError, Proposal, TicketText, choose, local
 from receiver import queue, settings, sources
 from receiver.catalog import Catalog, CatalogError
 from receiver.clock import now
@@ -84,13 +84,14 @@ def _job_id() -> str | None:
 class _Answer:
     """A proposal; `stand_in_for` is the error of the engine that should have made it, `error` a new one.
 
-    `again` says that the engine shall be asked again when it is back.
+    `cause` is that of the error, old or new. `again` says that the engine shall be asked again when it is back.
     """
 
     proposal: Proposal
     latency_ms: int = 0
     stand_in_for: str | None = None
     error: EngineError | None = None
+    cause: Cause | None = None
     again: bool = False
 
 
@@ -229,7 +230,7 @@ class Drain:
         """The engine's answer; where it has failed for the last time, the local engine's, for a person to look at."""
         text = TicketText(ticket.short_description, ticket.long_description)
         if self._stands_in_for:
-            return _Answer(self._stand_in(text), stand_in_for=self._stands_in_for, again=True)
+            return _Answer(self._stand_in(text), stand_in_for=self._stands_in_for, cause=Cause.OUTAGE, again=True)
         started = time.monotonic()
         try:
             proposal = self._engine.propose(text)
@@ -238,8 +239,10 @@ class Drain:
             is_final = error.about_ticket or isinstance(error, BudgetError)
             if not is_final and (error.permanent or not error.asked or ticket.attempts < MAX_ATTEMPTS):
                 raise
-            return _Answer(self._stand_in(text), stand_in_for=str(error), error=error, again=not is_final)
-        return _Answer(proposal, round((time.monotonic() - started) * 1000))
+            stand_in = self._stand_in(text)
+            return _Answer(stand_in, stand_in_for=str(error), error=error, cause=error.cause, again=not is_final)
+        failure = proposal.stands_in_for
+        return _Answer(proposal, round((time.monotonic() - started) * 1000), cause=failure.cause if failure else None)
 
     def _stand_in(self, text: TicketText) -> Proposal:
         return local.for_catalog(self._catalog).propose(text)
@@ -274,6 +277,8 @@ class Drain:
                     self._set_back(session, ticket, result, is_outage)
                 elif classifications.save(session, self._lease, result.classification, result.promise, self._writes):
                     saved.append((ticket, result.classification))
+                    if failure := result.error or (result.by_engine and result.by_engine.stands_in_for):
+                        outcome.note_stand_in(session, failure)
             outcome.note_latencies(session, saved)
             for proposal in self._by_engine(results)[-1:]:
                 outcome.note_answer(session, proposal)
@@ -284,7 +289,7 @@ class Drain:
         """What the engine itself has answered just now; what the record knew says nothing of how it is."""
         made = (result.by_engine for _, result in results if isinstance(result, _Settlement))
         fresh = [proposal for proposal in made if proposal and not proposal.repeated]
-        return sorted(fresh, key=lambda proposal: not proposal.stood_in)
+        return sorted(fresh, key=lambda proposal: proposal.stands_in_for is None)
 
     def _note_failure(self, session: Session, error: EngineError) -> bool:
         """Whether this failure belongs to an outage; then this run claims nothing more."""
@@ -326,7 +331,8 @@ class Drain:
             decision,
             self._catalog,
             latency_ms=answer.latency_ms,
-            stood_in=answer.again or proposal.stood_in,
+            stood_in=answer.again or proposal.stands_in_for is not None,
+            cause=answer.cause,
         )
         clock = self._config.sla_clock
         start = clock.start(ticket.source_created_at, ticket.received_at)

@@ -1,5 +1,6 @@
 """From a decision to the row that is kept, and what an engine's failure means for all tickets."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
@@ -7,19 +8,31 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from jobs.decide import Decision
-from jobs.engines import BudgetError, EngineError, Proposal
+from jobs.engines import BudgetError, Cause, EngineError, Proposal
 from receiver.catalog import Catalog
 from receiver.clock import now
-from receiver.record import alarms, latencies, outages
+from receiver.record import alarms, classifications, latencies, outages
 from receiver.record.models import Classification, Ticket
 
-BUDGET_ALARM = "budget"
+log = logging.getLogger(__name__)
+
+BUDGET_ALARM, STAND_INS_ALARM = "budget", "stand_ins"
+# So many tickets in a row whose engine gave no answer are told, however few there are. What is said of a ticket's own
+# text may be true of some in a row.
+_STAND_INS, _REFUSED_TEXTS = 3, 5
 
 
 def classification(
-    ticket_id: int, proposal: Proposal, decision: Decision, catalog: Catalog, *, latency_ms: int, stood_in: bool
+    ticket_id: int,
+    proposal: Proposal,
+    decision: Decision,
+    catalog: Catalog,
+    *,
+    latency_ms: int,
+    stood_in: bool,
+    cause: Cause | None = None,
 ) -> Classification:
-    """The row for a decision; `stood_in` says that the engine shall be asked again."""
+    """The row for a decision; `stood_in` says that the engine shall be asked again, `cause` why it did not answer."""
     kind = decision.request_type
     return Classification(
         ticket_id=ticket_id,
@@ -47,6 +60,7 @@ def classification(
         agreement=decision.agreement,
         steers=proposal.steers,
         stood_in=stood_in,
+        stand_in_cause=cause,
         repeated=proposal.repeated,
         answer_key=proposal.answer_key,
         cost_micros=proposal.cost_micros,
@@ -75,10 +89,22 @@ def note_answer(session: Session, proposal: Proposal) -> None:
     if proposal.repeated:
         return
     alarms.clear(session, BUDGET_ALARM)
-    if proposal.stood_in:
+    if proposal.stands_in_for:
         outages.end(session)
     else:
+        alarms.clear(session, STAND_INS_ALARM)
         outages.answered(session, now())
+
+
+def note_stand_in(session: Session, error: EngineError) -> None:
+    """Another engine has answered, and quietly: raise the alarm where that is so for several tickets in a row."""
+    if isinstance(error, BudgetError):
+        return  # Which has an alarm of its own.
+    count = classifications.stand_ins_in_a_row(session, Cause.BUDGET, _REFUSED_TEXTS)
+    if count >= (_REFUSED_TEXTS if error.about_ticket else _STAND_INS):
+        message = f"another engine stood in for each of the last {count} tickets or more: {error}"
+        if alarms.sound(session, STAND_INS_ALARM, message, now()):
+            log.error("Alarm: %s", message)
 
 
 def note_failure(session: Session, error: EngineError) -> bool:

@@ -33,9 +33,9 @@ class Proposal:
     """What an engine answered, unchecked: `label` may be anything; `confidence` is between 0 and 1.
 
     `second_opinion` is what the local engine would have said, `steers` whether the text tries to command the model.
-    `stood_in` says that another model should have answered, `answer_key` by what an identical ticket finds this answer;
-    `repeated` is an answer that was found so, which had been `mended` then. `cost_micros` is in millionths, and
-    `example_ids` are of the reviewed tickets that the model was shown.
+    `stands_in_for` is why the model that should have answered did not; `answer_key` is by what an identical ticket
+    finds this answer; `repeated` is an answer that was found so, which had been `mended` then. `cost_micros` is in
+    millionths, and `example_ids` are of the reviewed tickets that the model was shown.
     """
 
     label: str
@@ -50,7 +50,7 @@ class Proposal:
     cost_micros: int = 0
     second_opinion: str | None = None
     steers: bool = False
-    stood_in: bool = False
+    stands_in_for: "EngineError | None" = None
     answer_key: str | None = None
     repeated: bool = False
     mended: bool = False
@@ -69,6 +69,7 @@ class Cause(StrEnum):
     PARAMETER = "parameter"
     SLIP = "slip"
     SPARED = "spared"
+    OUTAGE = "outage"
     BUDGET = "budget"
     # Until an operator mends something, asking again is in vain, for any ticket.
     KEY = "key"

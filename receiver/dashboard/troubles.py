@@ -24,6 +24,11 @@ _ADVICE = {
         "Check its key, its address and its status page; tickets wait, and go on by themselves.",
         "jobs",
     ),
+    "stand_ins": (
+        "Another engine stands in",
+        "Mend what the message names; tickets that can be are asked about again by themselves.",
+        "jobs",
+    ),
     "budget": (
         "Today's budget is spent",
         "Raise LLM_DAILY_BUDGET, or wait until midnight UTC; the local engine stands in.",

@@ -1,5 +1,6 @@
 """Classifications: saving a decision, and a ticket's history of them."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Executable, and_, bindparam, exists, func, insert, select, text, update
@@ -120,6 +121,21 @@ def replace_current(
 def current(session: Session, ticket_id: int) -> Classification | None:
     """What a ticket is attributed to now."""
     return session.scalar(select(Classification).where(Classification.ticket_id == ticket_id, Classification.current))
+
+
+def stand_ins_in_a_row(session: Session, apart_from: str, most: int) -> int:
+    """In how many of the latest classifications by engines, up to `most`, the engine gave no answer itself.
+
+    Those whose cause is `apart_from` do not count, nor do answers that were known already.
+    """
+    cause = func.coalesce(Classification.stand_in_cause, "")
+    query = (
+        select(cause)
+        .where(Classification.reviewer.is_(None), ~Classification.repeated, cause != apart_from)
+        .order_by(Classification.id.desc())
+        .limit(most)
+    )
+    return sum(1 for _ in itertools.takewhile(bool, session.scalars(query)))
 
 
 def stood_in(session: Session, after: int, limit: int) -> list[tuple[Ticket, int]]:

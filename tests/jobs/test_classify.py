@@ -770,3 +770,150 @@ def test_a_ticket_that_a_person_changed_back_and_forth_keeps_one_current_classif
     assert [found.current for found in saved] == [False, False, True]
     assert [found.repeated for found in saved] == [False, False, True]
     assert [asked(request) for request in model.requests] == [f"<ticket>\n{w}\n\n\n</ticket>" for w in ("one", "two")]
+
+
+def told(record: Record, name: str) -> str | None:
+    """What the alarm of this name says."""
+    with record.read() as session:
+        return alarms.message(session, name)
+
+
+GOOGLE = [
+    {
+        "error": {
+            "code": 400,
+            "message": "API key not valid. Please pass a valid API key.",
+            "status": "INVALID_ARGUMENT",
+            "details": [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}],
+        }
+    }
+]
+BALANCE = {"error": {"message": "Insufficient Balance", "type": "unknown_error", "code": "invalid_request_error"}}
+QUOTA = {"error": {"message": "You exceeded your current quota", "type": "insufficient_quota", "code": None}}
+NO_MODEL = {"error": {"message": "The model `gpt-9` does not exist", "code": "model_not_found"}}
+REGION = {"error": {"message": "User location is not supported for the API use.", "status": "FAILED_PRECONDITION"}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        (Answer.of(GOOGLE, 400), "check OPENAI_API_KEY"),
+        (Answer.of({"error": "Invalid API key"}, 200), "check OPENAI_API_KEY"),
+        (
+            Answer.of({"error": {"message": "Incorrect API key provided", "code": "invalid_api_key"}}, 500),
+            "OPENAI_API_KEY",
+        ),
+        (Answer.of({"message": "Unauthorized"}, 403), "check OPENAI_API_KEY"),
+        (Answer.of(BALANCE, 402), "check billing"),
+        (Answer.of(QUOTA, 429), "check billing"),
+        (Answer.of({"error": {"message": "Your credit balance is too low to access the API."}}, 400), "check billing"),
+        (Answer.of(NO_MODEL, 400), "check LLM_MODEL"),
+        (Answer.of({"detail": "Not Found"}, 404), "check LLM_MODEL"),
+        (Answer.of(REGION, 400), "region"),
+    ],
+)
+def test_what_only_an_operator_can_mend_pauses_at_once_and_names_the_setting(
+    record: Record, model: Peer, answer: Answer, advice: str
+) -> None:
+    model.respond = lambda _request: answer
+    deliver(record, *(incoming() for _ in range(3)))
+    classify.classify_due()
+    assert statuses(record) == {"received": 3}
+    assert {found.attempts for found in tickets(record)} == {0}
+    assert advice in (told(record, "engine") or "")
+    assert len(model.requests) <= 3
+    model.respond = vpn
+    pass_time(record)
+    classify.classify_due()
+    assert statuses(record) == {"classified": 3}
+    assert told(record, "engine") is None
+
+
+TOO_LARGE = {
+    "error": {
+        "message": "Request too large for model `m-1.1` on tokens per minute (TPM): Limit 6000, Requested 6294, please "
+        "reduce your message size and try again.",
+        "type": "tokens",
+        "code": "rate_limit_exceeded",
+    }
+}
+CONTEXT = {
+    "error": {"message": "This model's maximum context length is 2048 tokens.", "code": "context_length_exceeded"}
+}
+
+
+@pytest.mark.parametrize(
+    ("answer", "advice", "cause"),
+    [
+        (Answer.of(TOO_LARGE, 413), "tokens per minute", "plan"),
+        (Answer.of(TOO_LARGE, 429), "tokens per minute", "plan"),
+        (Answer.of(CONTEXT, 400), "context is too small for the catalog", "too_long"),
+        (llm.completion("", "content_filter"), "refused to answer", "refused"),
+    ],
+)
+def test_stand_ins_for_every_ticket_raise_an_alarm_that_ends_with_an_answer(
+    record: Record, model: Peer, answer: Answer, advice: str, cause: str
+) -> None:
+    model.respond = lambda _request: answer
+    deliver(record, *(incoming() for _ in range(4)))
+    classify.classify_due()
+    assert statuses(record) == {"needs_review": 4}
+    assert told(record, "stand_ins") is None  # So many long texts in a row there may be.
+    deliver(record, incoming())
+    classify.classify_due()
+    assert advice in (told(record, "stand_ins") or "")
+    assert {saved.stand_in_cause for saved in classifications(record)} == {cause}
+    assert len(model.requests) == 5
+    assert told(record, "engine") is None
+    model.respond = vpn
+    deliver(record, incoming())
+    classify.classify_due()
+    assert told(record, "stand_ins") is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "advice"),
+    [
+        (Answer(200, b"<html>guest network</html>", {"Content-Type": "text/html"}), "OPENAI_BASE_URL"),
+        (llm.completion("I am not sure."), "no readable answer"),
+        (llm.completion("", "length"), "LLM_MAX_TOKENS"),
+    ],
+)
+def test_three_tickets_without_an_answer_are_told_though_they_are_few(
+    record: Record, model: Peer, answer: Answer, advice: str
+) -> None:
+    model.respond = lambda _request: answer
+    deliver(record, *(incoming() for _ in range(3)))
+    for _ in range(classify.MAX_ATTEMPTS):
+        classify.classify_due()
+        pass_time(record)
+    assert statuses(record) == {"needs_review": 3}
+    assert advice in (told(record, "stand_ins") or "")
+
+
+def test_a_second_model_that_answers_for_every_ticket_is_told(
+    record: Record, environment: pytest.MonkeyPatch, model: Peer
+) -> None:
+    environment.setenv("LLM_FALLBACK_MODEL", "second")
+    model.respond = lambda request: vpn(request) if request.json["model"] == "second" else llm.completion("Hm.")
+    deliver(record, *(incoming() for _ in range(3)))
+    classify.classify_due()
+    assert statuses(record) == {"classified": 3}
+    assert {saved.stand_in_cause for saved in classifications(record)} == {"unreadable"}
+    assert "no readable answer" in (told(record, "stand_ins") or "")
+
+
+def test_a_model_that_thinks_long_gets_its_room_once_and_keeps_it(record: Record, model: Peer) -> None:
+    """2,600 tokens of thoughts, LLM_MAX_TOKENS at its default of 500."""
+
+    def respond(request: Request) -> Answer:
+        return (
+            vpn(request) if request.json["max_tokens"] >= 2600 else llm.completion("", "length", completion_tokens=500)
+        )
+
+    model.respond = respond
+    for number in range(3):
+        due_ticket(record, short_description=f"ticket {number}")
+        classify.classify_due()
+    assert statuses(record) == {"classified": 3}
+    assert [request.json["max_tokens"] for request in model.requests] == [500, 2000, 8000, 8000, 8000]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from jobs.engines import EngineError, TicketText
+from jobs.engines import Cause, EngineError, TicketText
 from jobs.engines.llm import LlmEngine, address
 from jobs.engines.llm.abilities import assumed
 from receiver import settings
@@ -266,7 +266,9 @@ def test_the_second_model_answers_where_the_first_fails_and_its_answer_is_marked
     model.respond = respond
     proposal = made(model, shipped, llm_fallback_model="second", llm_timeout=1).propose(TICKET)
     slow.set()
-    assert (proposal.label, proposal.model, proposal.stood_in) == (LABEL, "second", True)
+    assert (proposal.label, proposal.model) == (LABEL, "second")
+    assert proposal.stands_in_for
+    assert proposal.stands_in_for.cause is Cause.TIMEOUT
 
 
 def asked_at_once(engine: LlmEngine, count: int) -> list[EngineError]:

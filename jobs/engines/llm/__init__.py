@@ -67,8 +67,8 @@ class LlmEngine:
             proposal = self._again(known, key)
         else:
             opinion = self._opinions.begin(ticket)
-            asked, stood_in = self._ask(self._prompt.messages(ticket, examples))
-            proposal = self._proposal(ticket, asked, opinion, key, stood_in=stood_in)
+            asked, failure = self._ask(self._prompt.messages(ticket, examples))
+            proposal = replace(self._proposal(ticket, asked, opinion, key), stands_in_for=failure)
         return replace(proposal, example_ids=tuple(example.id for example in examples))
 
     def learn(self, examples: Sequence[Example]) -> None:
@@ -89,10 +89,10 @@ class LlmEngine:
     def _steers(self, text: TicketText) -> bool:
         return steering.steers(f"{text.short_description}\n{text.long_description}", self._names)
 
-    def _ask(self, messages: list[dict[str, str]]) -> tuple[Asked, bool]:
-        """An answer that can be read, and whether it is the second model's."""
+    def _ask(self, messages: list[dict[str, str]]) -> tuple[Asked, EngineError | None]:
+        """An answer that can be read, and where it is the second model's, why the first gave none."""
         try:
-            return self._ask_first(messages), False
+            return self._ask_first(messages), None
         except EngineError as error:
             if self._second is None or error.permanent or error.about_ticket or isinstance(error, BudgetError):
                 raise
@@ -100,7 +100,7 @@ class LlmEngine:
                 asked = self._second.ask(messages, self._prompt.schema)
             except EngineError:
                 raise error from None
-            return asked, True
+            return asked, error
 
     def _ask_first(self, messages: list[dict[str, str]]) -> Asked:
         self._gate.enter()
@@ -141,9 +141,7 @@ class LlmEngine:
             mended=known.mended,
         )
 
-    def _proposal(
-        self, ticket: TicketText, asked: Asked, opinion: Future[Proposal] | None, key: str, *, stood_in: bool
-    ) -> Proposal:
+    def _proposal(self, ticket: TicketText, asked: Asked, opinion: Future[Proposal] | None, key: str) -> Proposal:
         answer, usage = asked.answer.read(), asked.answer.usage or Usage()
         label = self._written(answer)
         text = f"{ticket.short_description}\n{ticket.long_description}"
@@ -165,7 +163,6 @@ class LlmEngine:
             cost_micros=asked.cost_micros,
             second_opinion=second.label if second else None,
             steers=ordered or self._steers(ticket),
-            stood_in=stood_in,
             answer_key=key,
         )
 

@@ -31,9 +31,9 @@ class Classification(Base):
     """A checked decision about a ticket; the earlier ones stay as its history.
 
     `agreement` says whether the `second_opinion` is the same entry, `steers` that the ticket's text tries to command
-    the model, `stood_in` that another engine should have answered, `repeated` that the answer to an identical ticket
-    (of the same `answer_key`) was used again; `cost_micros` is in millionths of the price table's currency. Where a
-    person decided, `reviewer` names them.
+    the model, `stood_in` that another engine should have answered, `stand_in_cause` (a code) why it did not, `repeated`
+    that the answer to an identical ticket (of the same `answer_key`) was used again; `cost_micros` is in millionths of
+    the price table's currency. Where a person decided, `reviewer` names them.
     """
 
     __tablename__ = "classifications"
@@ -77,6 +77,7 @@ class Classification(Base):
     example_ids: Mapped[list[Any] | None]
     before: Mapped[dict[str, Any] | None]
     undone: Mapped[bool] = mapped_column(default=False, server_default=false())
+    stand_in_cause: Mapped[str | None]
 
 
 class Verdict(Base):
