@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index
+from sqlalchemy import BigInteger, ForeignKey, Index, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from receiver.record.models.base import Base, Id, partial_index
@@ -41,7 +41,7 @@ class Digest(Base):
     error: Mapped[str | None]
     copy_of: Mapped[int | None] = mapped_column(Id)
     lease: Mapped[str | None]  # Of who builds and sends it, or did so last.
-    without_workbook: Mapped[bool] = mapped_column(default=False)  # It was too large for the mail server.
+    without_workbook: Mapped[bool] = mapped_column(default=False, server_default=false())  # Too large for its server.
 
 
 class DigestRecipient(Base):
