@@ -4,17 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from receiver import masks
 from receiver.record.models import Delivery
 from receiver.sources import Source, bodies
 
 _AROUND = 60  # Characters on each side of a fault.
 _POSITION = re.compile(r"\bline (\d{1,9}) column (\d{1,9})\b")
-_WORDS = r"(?:password|passwd|secret|token|api_?key|authorization|cookie)"
-_SECRET_NAME = re.compile(rf"[\w-]*{_WORDS}[\w-]*", re.IGNORECASE)
-# What stands before the word is none of its concern, and what follows has an end: else a body without blanks, such as a
-# picture in base64, would be read once for each of its letters.
-_SECRET_FIELD = re.compile(rf'({_WORDS}[\w-]{{0,50}}+["\']?\s*+[:=]\s*+["\']?)([^"\'&,\s{{}}\[\]]++)', re.IGNORECASE)
-_CREDENTIAL = re.compile(r"\b(Bearer|Basic)( +)([A-Za-z0-9+/=._~-]{8,})")
 _SHORTEST_SECRET = 4
 
 
@@ -24,7 +19,9 @@ def shown(delivery: Delivery, source: Source | None, max_bytes: int) -> dict[str
     `fault` is the place that the delivery's error names, with the text around it; None where it names none.
     """
     known = [secret.value for secret in source.secrets if len(secret.value) >= _SHORTEST_SECRET] if source else []
-    text = _masked(_text(delivery, max_bytes), known)
+    is_form = delivery.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded")
+    mask = masks.masked_form if is_form else masks.masked
+    text = mask(_text(delivery, max_bytes), known)
     return {
         "delivery": delivery.id,
         "headers": _headers(delivery.headers, known),
@@ -44,17 +41,8 @@ def _text(delivery: Delivery, max_bytes: int) -> str:
 
 def _headers(headers: Mapping[str, str], secrets: list[str]) -> dict[str, str]:
     return {
-        name: "*" * 8 if _SECRET_NAME.fullmatch(name) else _masked(str(value), secrets)
-        for name, value in headers.items()
+        name: "*" * 8 if masks.is_secret(name) else masks.masked(str(value), secrets) for name, value in headers.items()
     }
-
-
-def _masked(text: str, secrets: list[str]) -> str:
-    """As long as before, so that a fault stays where it is."""
-    for secret in secrets:
-        text = text.replace(secret, "*" * len(secret))
-    text = _SECRET_FIELD.sub(lambda found: found[1] + "*" * len(found[2]), text)
-    return _CREDENTIAL.sub(lambda found: found[1] + found[2] + "*" * len(found[3]), text)
 
 
 def _fault(error: str | None, text: str) -> dict[str, Any] | None:

@@ -124,6 +124,7 @@ def get_delivery(delivery_id: int) -> Delivery:
 @blueprint.get(f"/deliveries/<{ID}:delivery_id>/raw")
 @blueprint.response(200, RawOut)
 @blueprint.refuses(410, "Its raw bytes are no longer kept.")
+@auth.needs(auth.OPERATOR)
 def get_raw(delivery_id: int) -> dict[str, Any]:
     """The body and the headers as they arrived, without secrets, and the place of the fault."""
     delivery = _delivery(delivery_id)

@@ -67,7 +67,8 @@ def delivery_page(delivery_id: int) -> ResponseReturnValue:
         related = _related(session, delivery)
     source = _sources().get(delivery.source)
     limit = current_app.extensions["settings"].max_body_mb * 2**20
-    shown = raw.shown(delivery, source, limit) if delivery.body is not None else None
+    may_read = delivery.body is not None and auth.may(auth.OPERATOR)
+    shown = raw.shown(delivery, source, limit) if may_read else None
     return render_template(
         "delivery.html", delivery=delivery, source=source, proof=_proof(delivery, source), shown=shown,
         most_shown=_MOST_SHOWN, retention=current_app.extensions["settings"].raw_retention_days, **related,

@@ -104,6 +104,18 @@ def test_no_secret_is_shown(person: FlaskClient, push: Push, config: Settings) -
     assert "hunter2" not in answer.text
 
 
+@pytest.mark.parametrize(("role", "may"), [(auth.VIEWER, False), (auth.REVIEWER, False), (auth.OPERATOR, True)])
+def test_only_operators_read_what_arrived(
+    client: FlaskClient, record: Record, push: Push, role: str, may: bool
+) -> None:
+    kept = push(b'{"id": 1,\n "short_description": "a "quoted" word"}')
+    sign_in_as(client, record, role)
+    page = client.get(f"/deliveries/{kept}")
+    assert ("quoted" in page.text) is may
+    assert ("for operators to read" in page.text) is not may
+    assert client.get(f"/api/deliveries/{kept}/raw").status_code == (200 if may else 403)
+
+
 def test_what_is_kept_no_longer_says_so_and_cannot_be_replayed(person: FlaskClient, record: Record, push: Push) -> None:
     kept = push(ticket_json())
     with record.write() as session:
