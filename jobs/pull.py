@@ -48,6 +48,7 @@ _HEADINGS = {
 _DECIMAL = re.compile(r"\d+\.0+")
 _SHORTENED = re.compile(r"\d(?:[.,]\d+)?E\+\d+", re.IGNORECASE)
 _AS_FORMULA = re.compile(r'="([^"]*)"')
+_LONGEST_ADDRESSES = 1_000
 _IN_BRACKETS = re.compile(r"<([^<>]+)>\s*\Z")
 
 
@@ -196,12 +197,14 @@ def _whole_id(text: str, row: int) -> str:
 
 
 def _address(text: str) -> str | None:
-    """The address in `Ada <ada@example.com>` or alone; None where there is none, as where a column holds names."""
-    in_brackets = _IN_BRACKETS.search(text)
-    try:
-        return str(Email()((in_brackets[1] if in_brackets else text).strip()))
-    except ValidationError:
-        return None
+    """The first address in `Ada <ada@example.com>; bo@example.com` or alone; None where a column holds names."""
+    for one in re.split(r"[;,]", text[:_LONGEST_ADDRESSES]):
+        in_brackets = _IN_BRACKETS.search(one)
+        try:
+            return str(Email()((in_brackets[1] if in_brackets else one).strip().removeprefix("mailto:")))
+        except ValidationError:
+            continue
+    return None
 
 
 def _text(value: Any) -> str:

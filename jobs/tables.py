@@ -33,6 +33,7 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical ba
 _SEARCHED = 30  # Rows in which a header is looked for; titles and remarks stand above it.
 _SHOWN_COLUMNS, _LONGEST_NAME = 10, 30
 _SEP_LINE = re.compile(r'\ufeff?"?sep=(.)"?\r?\n?\Z', re.IGNORECASE | re.DOTALL)
+_ZEROS = re.compile("00+")  # A format of digits alone: 007 is the number 7 in it.
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
 _STRAY = re.compile("[\udc80-\udcff]")
 # What openpyxl lets through when a file makes it stumble.
@@ -69,6 +70,8 @@ def of_text(body: bytes, names: Names, needed: Sequence[str]) -> Table:
     if body.startswith(b"PK\x03\x04"):
         raise ValueError("it is a workbook; name it .xlsx")
     text, encoding = decoded(body)
+    if text.lstrip("\ufeff \t\r\n").startswith("<"):
+        raise ValueError("it is HTML or XML, whatever its name; export it as CSV or .xlsx")
     csv.field_size_limit(max(len(text), 131_072))  # Else a long text would cost all the others.
     first, _, rest = text.partition("\n")
     declared = _SEP_LINE.match(first)
@@ -98,6 +101,8 @@ def of_text(body: bytes, names: Names, needed: Sequence[str]) -> Table:
 
 def of_workbook(body: bytes, names: Names, needed: Sequence[str]) -> Table:
     """The table in the first sheet of an .xlsx file that has one. Raises ValueError."""
+    if body[:1_000].lstrip().startswith(b"<"):
+        raise ValueError("it is HTML or XML, whatever its name; export it as CSV or .xlsx")
     if body.startswith(_OLD_OFFICE):
         raise ValueError("it is an .xls file or has a password; save it as .xlsx without one")
     try:
@@ -138,8 +143,18 @@ class _Reader(ExcelReader):
 
 
 def _cells_of(sheet: Any) -> Iterator[list[Any]]:
-    for row in sheet.iter_rows(values_only=True):
-        yield [unescaped(value) if isinstance(value, str) else value for value in row]
+    for row in sheet.iter_rows():
+        yield [_shown(cell) for cell in row]
+
+
+def _shown(cell: Any) -> Any:
+    """The value of a cell; a whole number that is shown with leading zeros is the text that a person sees."""
+    value = cell.value
+    if isinstance(value, str):
+        return unescaped(value)
+    if type(value) is int and _ZEROS.fullmatch(cell.number_format):
+        return str(value).zfill(len(cell.number_format))
+    return value
 
 
 def decoded(body: bytes) -> tuple[str, str]:
@@ -154,7 +169,7 @@ def decoded(body: bytes) -> tuple[str, str]:
         if body.startswith(mark):
             return _decoded_as(body, encoding, name)
     head = body[:4_000]
-    if b"\x00" in head:  # UTF-16 without its mark: of most letters one byte is zero.
+    if head.count(0) * 5 > len(head):  # UTF-16 without its mark: of most letters one byte is zero.
         is_little = head[1::2].count(0) >= head[::2].count(0)
         return _decoded_as(body, "utf-16-le" if is_little else "utf-16-be", "UTF-16")
     text = body.decode("utf-8", "surrogateescape")
@@ -228,14 +243,14 @@ def _columns(header: Sequence[Any], names: Names) -> dict[str, list[int]]:
 def _table(
     rows: Iterable[Sequence[Any]], place: int, names: Names, how: str, *, is_ragged_wrong: bool = False
 ) -> Table:
-    """The table whose header is the row `place`, counted from 0."""
+    """The table whose header is the row `place`, counted from 0, and may be repeated below, as on every page."""
     columns: dict[str, list[int]] = {}
     header: Sequence[Any] = ()
     found = []
     for number, row in enumerate(rows, start=1):
         if number == place + 1:
             header, columns = row, _columns(row, names)
-        elif number > place and any(value not in (None, "") for value in row):
+        elif number > place and any(value not in (None, "") for value in row) and list(row) != list(header):
             if is_ragged_wrong and any(value.strip() for value in row[len(header) :]):
                 raise _TableError(
                     f"row {number} has {len(row)} cells, the header in row {place + 1} names {len(header)} columns; "

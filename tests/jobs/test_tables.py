@@ -112,6 +112,8 @@ def test_what_is_not_read_is_told_with_what_was_found(tmp_path: Path, body: str,
         ("a.csv", "id,subject\n1,プリンターが動きません".encode("shift-jis"), "save it as UTF-8"),
         ("a.csv", b"\xff\xfei\x00d\x00,\x00\x00\xd8", "line 1"),
         ("a.csv", workbook_of([["id"]]), "name it .xlsx"),
+        ("a.csv", b"\xef\xbb\xbf <html><table><tr><td>id</td>", "HTML"),
+        ("a.xlsx", b"<?xml version='1.0'?><Workbook>", "HTML or XML"),
         ("a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "password"),
         ("a.xlsx", workbook_of([["Nummer", "Kurztext"], [1, "VPN"]]), "Nummer, Kurztext"),
     ],
@@ -178,6 +180,45 @@ def test_a_row_that_is_no_ticket_is_named_by_its_row(tmp_path: Path) -> None:
     batch = pull.from_file(path)
     [fault] = standard.validate(batch.items).rejected
     assert batch.place(fault["index"]) == "row 6"
+
+
+def test_a_header_that_is_repeated_on_every_page_is_no_ticket(tmp_path: Path) -> None:
+    body = b"id;subject\n1;VPN\nid;subject\n2;Mail\n"
+    assert [item["id"] for item in read(tmp_path / "a.csv", body)] == ["1", "2"]
+
+
+def test_a_nul_costs_the_ticket_it_is_in(tmp_path: Path) -> None:
+    items = read(tmp_path / "a.csv", b"id;subject\n1;V\x00PN\n2;Gr\xc3\xb6\xc3\x9fe\n")
+    content = standard.validate(items)
+    assert [found.short_description for found in content.tickets] == ["Größe"]
+    assert [fault["id"] for fault in content.rejected] == ["1"]
+
+
+def test_an_id_that_a_workbook_shows_with_leading_zeros_keeps_them(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    sheet: Any = book.active
+    sheet.append(["Number", "Title"])
+    for number, form in ((7, "000000"), (8, "General"), (9, "0")):
+        sheet.append([number, "VPN"])
+        sheet.cell(sheet.max_row, 1).number_format = form
+    found = io.BytesIO()
+    book.save(found)
+    assert [item["id"] for item in read(tmp_path / "a.xlsx", found.getvalue())] == ["000007", "8", "9"]
+
+
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [
+        ("ada@example.com", "ada@example.com"),
+        ("Lovelace, Ada <ada@example.com>", "ada@example.com"),
+        ("mailto:ada@example.com; bo@example.com", "ada@example.com"),
+        ("Ada Lovelace", None),
+        ("<" * 100_000 + "@", None),
+    ],
+)
+def test_of_several_addresses_the_first_is_the_requesters(tmp_path: Path, said: str, address: str | None) -> None:
+    [item] = read(tmp_path / "a.csv", f'id;subject;Requester\n1;VPN;"{said}"\n'.encode())
+    assert item.get("requester_email") == address
 
 
 def test_the_first_sheet_with_a_header_is_read(tmp_path: Path) -> None:
