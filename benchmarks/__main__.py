@@ -8,13 +8,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import accepts, batches, fan_out, one_shot, pages, workbook
+from benchmarks import accepts, batches, fan_out, memory, one_shot, pages, workbook
 from benchmarks.stack import ROUNDS, BenchmarkError, Line, stop_on_sigterm
 
 BENCHMARKS: dict[str, Callable[[], list[Line]]] = {
     "accepts": accepts.run,
     "batches": batches.run,
     "fan-out": fan_out.run,
+    "memory": memory.run,
     "one-shot": one_shot.run,
     "pages": pages.run,
     "workbook": workbook.run,

@@ -7,10 +7,9 @@ from typing import Any
 
 from rq.cron import CronJob, CronScheduler
 
-from jobs import catalog_in_force, digest, maintenance, reconcile, training
-from jobs import watch as audit_watch
-from receiver import queue, watch
-from receiver.heartbeat import Heartbeat
+from jobs import catalog_in_force, digest, maintenance, reconcile, training, watch
+from receiver import queue
+from receiver.heartbeat import SCHEDULER, Heartbeat
 from receiver.record import timetable
 from receiver.record.database import Record
 from receiver.settings import Settings
@@ -42,7 +41,7 @@ TIMETABLE = (
     Timed(catalog_in_force.reload_catalog, queue.DIGEST, seconds=300),
     Timed(training.train, queue.TRAINING, seconds=86_400),
     # A minute for a million entries; nobody waits for it.
-    Timed(audit_watch.verify_audit, queue.TRAINING, seconds=86_400),
+    Timed(watch.verify_audit, queue.TRAINING, seconds=86_400),
 )
 
 
@@ -70,7 +69,7 @@ def run(config: Settings, heartbeat: Heartbeat | None = None) -> None:
     for told in (queue.eviction(connection), queue.forgets(connection)):
         if told:
             log.warning("Redis %s", told)
-    heartbeat = heartbeat or Heartbeat(config.database_url, watch.SCHEDULER)
+    heartbeat = heartbeat or Heartbeat(config.database_url, SCHEDULER)
     scheduler(config, heartbeat).start()
     heartbeat.leave()
 

@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,18 +18,15 @@ from typing import Any
 from uuid import uuid4
 
 import redis
-import requests
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import configure_mappers
 
 from jobs import embedded_redis
-from jobs.catalog_in_force import catalog_in_force
-from jobs.child import AWAY, Child, Fork, adopt_orphans
+from jobs.child import AWAY, FIRST_DELAY, Child, Fork, adopt_orphans
 from jobs.owner import owned
-from receiver import heartbeat, queue, watch
-from receiver.catalog import CatalogError
+from receiver import heartbeat, queue
 from receiver.clock import now
-from receiver.heartbeat import Heartbeat
+from receiver.heartbeat import SCHEDULER, Heartbeat
 from receiver.record import people, processes, sign_in
 from receiver.record.database import is_at_head, migrate, opened
 from receiver.settings import Settings, SettingsError
@@ -126,23 +124,34 @@ def up(config: Settings) -> None:
             guard = config.data_dir / "redis" / "server.lock"
             supervisor.start(Child("redis", embedded_redis.command(config), guard=guard), first=True)
         # It takes a second until it can answer, in which this process migrates and loads what the workers need.
-        supervisor.start(Child("web", [sys.executable, "-m", "gunicorn", *_GUNICORN]))
+        web = Child("web", [sys.executable, "-m", "gunicorn", *_GUNICORN])
+        supervisor.start(web)
         link = _prepared(config)
         load()
-        supervisor.start(*workers(config), _forked(watch.SCHEDULER, config, run_timetable))
-        supervisor.keep(_Announcement(config, link))
+        supervisor.start(*workers(config), _forked(SCHEDULER, config, run_timetable))
+        announce, watches = _Announcement(config, link), [_watch(config)]
+
+        def tick() -> None:
+            announce()
+            if watches and web.delay > FIRST_DELAY:  # The web processes watch; where they keep dying, nobody would.
+                supervisor.start(watches.pop())
+
+        supervisor.keep(tick)
 
 
 def work(config: Settings) -> None:
     """Keep a worker running for each queue until asked to stop."""
     load()
     with Supervisor(config) as supervisor:
-        supervisor.start(*workers(config))
+        supervisor.start(*workers(config), _watch(config))
         supervisor.keep()
 
 
 def _prepared(config: Settings) -> str | None:
     """Bring the record to the newest schema; the link for the first account, while there is none."""
+    from jobs.catalog_in_force import catalog_in_force  # Only now: the web server is to be started soon.
+    from receiver.catalog import CatalogError
+
     with opened(config.database_url) as record:
         if not is_at_head(record):
             _migrate_apart(config)
@@ -174,6 +183,20 @@ def _forked(role: str, config: Settings, run: Callable[[Settings, Heartbeat], No
     return Child(role, run=partial(run_with_redis, partial(run, config, Heartbeat(config.database_url, role))))
 
 
+def _watch(config: Settings) -> Child:
+    """A watch for where no web process is that would."""
+
+    def run() -> None:
+        from receiver import watch
+
+        ending = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: ending.set())
+        with opened(config.database_url) as record:
+            watch.run(record, config, ending)
+
+    return Child("watch", run=run)
+
+
 def serve(name: str, config: Settings, heartbeat: Heartbeat | None = None) -> None:
     """Serve the queue `name` until asked to stop."""
     from jobs import worker
@@ -183,7 +206,7 @@ def serve(name: str, config: Settings, heartbeat: Heartbeat | None = None) -> No
 
 def load() -> None:
     """Load what workers and the scheduler need, once for all of them, whose memory it then is."""
-    for module in ("jobs.worker", "jobs.schedule"):
+    for module in ("jobs.worker", "jobs.schedule", "receiver.watch"):
         importlib.import_module(module)
     configure_mappers()
     gc.collect()
@@ -251,6 +274,8 @@ class _Announcement:
             print(f"Make the first account, once and within a day: {self._config.url}/sign-in/{self._link}", flush=True)
 
     def _answers(self) -> bool:
+        import requests
+
         everywhere = self._config.host in ("0.0.0.0", "::")  # noqa: S104
         host = "127.0.0.1" if everywhere else self._config.host
         try:

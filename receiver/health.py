@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from receiver import queue, watch
 from receiver.clock import now
+from receiver.heartbeat import SCHEDULER
 from receiver.record import alarms, latencies, overview, processes
 from receiver.record.database import Record, is_at_head
 
@@ -83,7 +84,7 @@ class _Numbers(Collector):
             up.add_metric([alarm["name"]], 1)
         yield up
         alive = GaugeMetricFamily("ticket_attribution_processes", "workers and schedulers that live", labels=["role"])
-        for role in sorted({watch.SCHEDULER, *watch.WORKERS, *living}):
+        for role in sorted({SCHEDULER, *watch.WORKERS, *living}):
             alive.add_metric([role], living.get(role, 0))
         yield alive
         times = HistogramMetricFamily("ticket_attribution_stage_seconds", "how long a stage takes", labels=["stage"])

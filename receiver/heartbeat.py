@@ -15,6 +15,7 @@ from receiver.record import processes
 from receiver.record.database import Record
 
 EVERY_SECONDS = 10.0
+SCHEDULER = "scheduler"  # The role of whoever runs the timetable; a worker's is `worker` and its queue.
 _PATIENCE_SECONDS = 2.0  # Whoever serves a queue shall not wait long for its turn to say so.
 
 log = logging.getLogger(__name__)

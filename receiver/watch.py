@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from receiver import queue, sources
 from receiver.clock import now
-from receiver.heartbeat import place
+from receiver.heartbeat import SCHEDULER, place
 from receiver.record import alarms, deliveries, processes, tickets
 from receiver.record.database import Record
 from receiver.record.models import Process
@@ -36,7 +36,6 @@ _DEATHS, _DEATHS_WITHIN = 3, timedelta(minutes=3)
 STUCK_SECONDS = 120
 _HABIT_OF, _HABIT_AT_LEAST = 50, 10
 _LONGEST_HABIT_TIMES, _SHORTEST_SILENCE = 3, timedelta(hours=1)
-SCHEDULER = "scheduler"
 WORKERS = tuple(f"worker {name}" for name in queue.QUEUES)
 
 log = logging.getLogger(__name__)

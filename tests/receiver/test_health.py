@@ -17,6 +17,7 @@ from sqlalchemy import text
 from receiver import secrets, watch
 from receiver.app import create_app
 from receiver.clock import now
+from receiver.heartbeat import SCHEDULER
 from receiver.record import alarms, latencies, leases, overview
 from receiver.record.database import Record, migrate, opened
 from receiver.settings import Settings
@@ -146,7 +147,7 @@ def test_the_numbers_are_those_of_the_record(monitor: FlaskClient, record: Recor
             assert numbers.pop(f"ticket_attribution_{noun}{status}") == count
     assert numbers.pop("ticket_attribution_oldest_due_seconds") >= 0
     assert numbers.pop("ticket_attribution_alarmengine") == 1
-    assert {numbers.pop(f"ticket_attribution_processes{role}") for role in (watch.SCHEDULER, *watch.WORKERS)} == {0}
+    assert {numbers.pop(f"ticket_attribution_processes{role}") for role in (SCHEDULER, *watch.WORKERS)} == {0}
     others = {name: value for name, value in numbers.items() if "_stage_seconds_" not in name}
     assert others == {"ticket_attribution_due_tickets": 6, "ticket_attribution_alarms": 1}
 

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from jobs.watch import verify_audit
 from receiver import queue, settings, watch
 from receiver.clock import now
+from receiver.heartbeat import SCHEDULER
 from receiver.record import alarms, audit, processes
 from receiver.record.database import Record
 from receiver.settings import Settings
@@ -121,7 +122,7 @@ def _beat(record: Record, *roles: str) -> None:
             processes.beat(session, f"the {role}", role, "here 1", now())
 
 
-NEEDED = (watch.SCHEDULER, *watch.WORKERS)
+NEEDED = (SCHEDULER, *watch.WORKERS)
 
 
 def test_redis_away_is_one_alarm_until_it_is_back(record: Record, config: Settings, clock: Clock) -> None:
