@@ -32,8 +32,7 @@ class Fork:
 
     def __init__(self, name: str, run: Callable[[], None], stderr: int | None) -> None:
         parent = os.getpid()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         self.pid, self.returncode = os.fork(), None
         if self.pid == 0:
             _be_the_child(name, run, stderr, parent)
@@ -86,10 +85,14 @@ def _be_the_child(name: str, run: Callable[[], None], stderr: int | None, parent
     except BaseException:  # noqa: BLE001
         traceback.print_exc()
     finally:
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        _flush()
         os._exit(code)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # It may be closed, or None where it always was.
+            stream.flush()
 
 
 def die_with_parent() -> None:

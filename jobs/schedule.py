@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import redis
 from rq.cron import CronJob, CronScheduler
 
 from jobs import catalog_in_force, digest, maintenance, reconcile, training, watch
@@ -70,7 +71,11 @@ def run(config: Settings, heartbeat: Heartbeat | None = None) -> None:
         if told:
             log.warning("Redis %s", told)
     heartbeat = heartbeat or Heartbeat(config.database_url, SCHEDULER)
-    scheduler(config, heartbeat).start()
+    try:
+        scheduler(config, heartbeat).start()
+    except (redis.RedisError, OSError):
+        heartbeat.leave()  # It is Redis that is in trouble; that is told by itself.
+        raise
     heartbeat.leave()
 
 

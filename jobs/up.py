@@ -55,6 +55,10 @@ class Supervisor:
     def __enter__(self) -> "Supervisor":
         self._previous = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
         adopt_orphans()
+        # Where standard input, output or errors are closed, the next file would be taken for one of them.
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(descriptor)
         return self
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
