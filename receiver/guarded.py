@@ -4,6 +4,7 @@ The address is checked where the socket is opened, after the name was resolved, 
 so neither a redirect, nor an odd spelling of an address, nor a name that changes its mind can get past the check.
 """
 
+import functools
 import ipaddress
 import socket
 import threading
@@ -39,6 +40,16 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 class AddressRefusedError(requests.RequestException):
     """The host has no address that may be connected to; the text says what to do."""
+
+
+class GuardError(AddressRefusedError):
+    """The installed HTTP library does not let requests be kept to their rule and their time; none is sent."""
+
+    def __init__(self, library: str) -> None:
+        super().__init__(
+            f"no request is sent: {library} as installed do not call what guards them; install the versions that "
+            "requirements.txt names"
+        )
 
 
 class _DeniedError(Exception):
@@ -132,6 +143,11 @@ class _Deadline:
     def left(self) -> float:
         return self.ends - time.monotonic()
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether anything was connected."""
+        return bool(self._sockets)
+
     def watch(self, connected: socket.socket) -> None:
         # A duplicate, because TLS takes the socket over while it still shakes hands.
         self._sockets.append(connected.dup())
@@ -203,6 +219,31 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
+class _ReachedError(Exception):
+    """The rehearsal has come as far as to ask for an address."""
+
+
+class _Rehearsal(Rule):
+    def addresses(self, _host: str, _port: int) -> list[str]:
+        raise _ReachedError
+
+
+@functools.cache
+def check() -> None:
+    """Raises GuardError where the installed library opens its connections without asking us for the address."""
+    for scheme in ("http", "https"):
+        with requests.Session() as session, _set(_rule, _Rehearsal()):
+            session.trust_env = False
+            session.mount(f"{scheme}://", _Adapter())
+            try:
+                session.get(f"{scheme}://127.0.0.1:1/", timeout=1, allow_redirects=False)
+            except _ReachedError:
+                continue
+            except Exception as error:
+                raise GuardError("requests and urllib3") from error
+            raise GuardError("requests and urllib3")
+
+
 class Session(requests.Session):
     """Requests whose whole answer is read before they return; none follows a redirect or a proxy.
 
@@ -219,6 +260,7 @@ class Session(requests.Session):
             self.mount(scheme, _Adapter())
 
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
+        check()
         options |= {"stream": True, "allow_redirects": False, "timeout": self._seconds}
         with _set(_rule, self.rule), _Deadline(self._seconds) as deadline, _set(_deadline, deadline):
             try:
@@ -231,6 +273,8 @@ class Session(requests.Session):
                 raise _failure(error, deadline) from None
             finally:
                 self.close()  # A connection that was kept would belong to no deadline, and may be half closed.
+            if not deadline.is_watching:  # Its connection was opened by somebody else.
+                raise GuardError("requests and urllib3")
             if deadline.left <= 0:  # An answer without a length looks whole when it is cut off.
                 raise requests.Timeout("the answer took too long")
         if len(body) > self._max_answer:

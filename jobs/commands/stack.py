@@ -12,7 +12,22 @@ def up(config: Settings) -> None:
     """Run the whole stack in the foreground until Ctrl-C."""
     from jobs import up as stack
 
+    _check_guards(config)
     stack.up(config)
+
+
+def _check_guards(config: Settings) -> None:
+    """Refuse to start where a library has changed so that requests could go anywhere, or take any time."""
+    from receiver import guarded
+
+    try:
+        guarded.check()
+        if config.uses_llm:
+            from jobs.engines import bounded
+
+            bounded.check()
+    except guarded.GuardError as error:
+        raise SettingsError(str(error)) from None
 
 
 @main.command()
@@ -23,6 +38,7 @@ def worker(config: Settings, queue: str | None) -> None:
     from jobs import up as stack
     from receiver.queue import QUEUES
 
+    _check_guards(config)
     if queue is None:
         stack.work(config)
     elif queue in QUEUES:

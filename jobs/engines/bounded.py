@@ -5,7 +5,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import httpcore2
@@ -61,13 +61,40 @@ class _Stream(httpcore2.NetworkStream):
         return self._stream.get_extra_info(info)
 
 
+class _Rehearsal(httpcore2.NetworkStream):
+    """No connection at all: it answers any request, and notes what was done with it."""
+
+    def __init__(self) -> None:
+        self.done: set[str] = set()
+
+    def read(self, *_args: Any, **_options: Any) -> bytes:
+        self.done.add("read")
+        return b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+
+    def write(self, *_args: Any, **_options: Any) -> None:
+        self.done.add("write")
+
+    def close(self) -> None:
+        pass
+
+    def start_tls(self, *_args: Any, **_options: Any) -> httpcore2.NetworkStream:
+        self.done.add("start_tls")
+        return self
+
+    def get_extra_info(self, _info: str) -> Any:
+        return None
+
+
 class _Network(httpcore2.SyncBackend):
     """Connects to the addresses that the rule gives for a host, and looks no name up again after that."""
 
     def __init__(self, deadline: _Deadline, rule: guarded.Rule) -> None:
         self._deadline, self._rule = deadline, rule
+        self.rehearsal: _Rehearsal | None = None
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, *rest: Any, **options: Any) -> Any:
+        if self.rehearsal:
+            return _Stream(self.rehearsal, self._deadline)
         reason = httpcore2.ConnectError("nothing was tried")
         for address in self._addresses(host, port):
             left = _sooner(timeout, self._deadline.left())
@@ -94,8 +121,9 @@ class BoundedClient(httpx2.Client):
     """Ends what is sent within `call` when its time is over, and reads no answer above MAX_ANSWER.
 
     It connects where `rule` lets it, follows neither a redirect nor the environment's proxies, and raises
-    guarded.AddressRefusedError. `on_status` is told the status of every answer, also of those that are asked for again,
-    and None where there is no connection.
+    guarded.AddressRefusedError. All of that hangs on the library below calling `_Network` and `_Stream`; where a
+    rehearsal shows that it does not, every request is refused with guarded.GuardError. `on_status` is told the status
+    of every answer, also of those that are asked for again, and None where there is no connection.
     """
 
     def __init__(self, rule: guarded.Rule, on_status: Callable[[int | None], None], **options: Any) -> None:
@@ -103,8 +131,23 @@ class BoundedClient(httpx2.Client):
         verify = httpx2.create_ssl_context()
         super().__init__(**options, verify=verify, trust_env=False, follow_redirects=False)
         self._deadline, self._on_status = _Deadline(), on_status
+        network = _Network(self._deadline, rule)
+        self.is_guarded = False
         if isinstance(self._transport, httpx2.HTTPTransport):  # Which has no argument for it.
-            self._transport._pool._network_backend = _Network(self._deadline, rule)
+            with suppress(AttributeError):
+                self._transport._pool._network_backend = network
+            self.is_guarded = self._rehearse(network)
+
+    def _rehearse(self, network: _Network) -> bool:
+        """Whether a request of each scheme goes through our network from its first byte to its last."""
+        for scheme, needed in (("http", {"write", "read"}), ("https", {"write", "read", "start_tls"})):
+            network.rehearsal = rehearsal = _Rehearsal()
+            with suppress(Exception):  # Whatever goes wrong, not all was done.
+                super().send(self.build_request("GET", f"{scheme}://127.0.0.1:1/", timeout=1))
+            if rehearsal.done != needed:
+                return False
+        network.rehearsal = None
+        return True
 
     @contextmanager
     def call(self, seconds: float) -> Iterator[None]:
@@ -117,6 +160,8 @@ class BoundedClient(httpx2.Client):
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         self._deadline.left()
+        if not self.is_guarded:
+            raise guarded.GuardError("httpx2 and httpcore2")
         try:
             response = super().send(request, **options | {"stream": True})
         except httpx2.TransportError:
@@ -133,6 +178,13 @@ class BoundedClient(httpx2.Client):
     def left(self) -> float:
         """Seconds until the end of this thread's call. Raises DeadlineError when there are none."""
         return self._deadline.left()
+
+
+def check() -> None:
+    """Raises guarded.GuardError where the installed library does not let requests be kept to their rule."""
+    with closing(BoundedClient(guarded.Rule(), lambda _: None)) as client:
+        if not client.is_guarded:
+            raise guarded.GuardError("httpx2 and httpcore2")
 
 
 def _limited(chunks: Iterator[bytes], limit: int) -> bytes:

@@ -1,16 +1,21 @@
 """Outgoing HTTP against listeners on loopback: what it reaches, when it ends, and how much it reads."""
 
+import functools
 import gzip
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
-from receiver.guarded import AddressRefusedError, Rule, Session
+from receiver import guarded
+from receiver.guarded import AddressRefusedError, GuardError, Rule, Session
+from tests.conftest import ROOT
 from tests.peers import http
 from tests.peers.http import Answer, Peer
 
@@ -208,3 +213,33 @@ def test_an_answer_is_whole_when_it_returns(peer: Peer) -> None:
         for number in range(50):  # A peer may close its end of a connection at any time after an answer.
             assert session.put(peer.url, json={"a": number}).json() == {"echo": {"a": number}}
     assert [found for found in threading.enumerate() if isinstance(found, threading.Timer)] == []
+
+
+def _forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a new process, before anything was sent, and after the test again."""
+    monkeypatch.setattr(guarded, "check", functools.cache(guarded.check.__wrapped__))
+
+
+@pytest.mark.parametrize("change", ["pools", "hook"])
+def test_where_the_library_has_changed_beneath_the_guard_nothing_is_sent(
+    peer: Peer, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    _forget(monkeypatch)
+    if change == "pools":  # The adapter's own pools stay in place.
+        monkeypatch.setattr(guarded._Adapter, "init_poolmanager", HTTPAdapter.init_poolmanager)
+    else:  # The library calls another method than the one we have.
+        for kind in (guarded._Http, guarded._Https):
+            monkeypatch.delattr(kind, "_new_conn")
+    with pytest.raises(GuardError, match=r"requirements\.txt"):
+        get(f"{peer.url}/", Rule(own=peer.url))
+    assert peer.requests == []
+    monkeypatch.undo()
+    assert get(f"{peer.url}/", Rule(own=peer.url)).json() == {"reached": True}
+
+
+def test_the_versions_that_the_guard_hangs_on_are_pinned_as_they_are_tried_here() -> None:
+    pinned = dict(
+        line.split("==") for line in (ROOT / "requirements.txt").read_text().splitlines() if line[:1].isalpha()
+    )
+    for name in ("requests", "urllib3", "httpx2", "httpcore2", "openai"):
+        assert pinned[name] == version(name)
