@@ -28,7 +28,7 @@ from receiver import heartbeat, queue
 from receiver.clock import now
 from receiver.heartbeat import SCHEDULER, Heartbeat
 from receiver.record import people, processes, sign_in
-from receiver.record.database import is_at_head, migrate, opened
+from receiver.record.database import is_at_head, make_folder, migrate, opened, refuse_newer
 from receiver.settings import Settings, SettingsError
 
 STOP_SECONDS = 12.0
@@ -120,10 +120,13 @@ class Supervisor:
 
 
 def up(config: Settings) -> None:
-    """Migrate, start everything, print where to go, and stay until asked to stop. Raises SettingsError."""
+    """Migrate, start everything, print where to go, and stay until asked to stop. Raises Settings- and SchemaError."""
     _check_port(config)
     _check_redis(config)
     with owned(config.data_dir), Supervisor(config) as supervisor:
+        with opened(config.database_url) as record:
+            make_folder(record)
+            refuse_newer(record)
         if config.embeds_redis:
             guard = config.data_dir / "redis" / "server.lock"
             supervisor.start(Child("redis", embedded_redis.command(config), guard=guard), first=True)

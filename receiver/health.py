@@ -16,8 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from receiver import queue, watch
 from receiver.clock import now
 from receiver.heartbeat import SCHEDULER
-from receiver.record import alarms, latencies, overview, processes
-from receiver.record.database import Record, is_at_head
+from receiver.record import alarms, database, latencies, overview, processes
+from receiver.record.database import Record
 
 blueprint = Blueprint("health", __name__)
 metrics_blueprint = Blueprint("metrics", __name__)
@@ -39,13 +39,13 @@ def readyz() -> ResponseReturnValue:
         transport = f"away: {queue.reason(error)}; tickets wait safely in the record"
     kinds: list[str] = []
     try:
-        ready = is_at_head(current_app.extensions["record"])
-        state = "up" if ready else "its schema is old: run python -m jobs migrate"
+        wrong = database.describe(database.schema(current_app.extensions["record"]))
+        ready, state = wrong is None, wrong or "up"
         if ready:
             with current_app.extensions["record"].read() as session:
                 # Of what is wrong only the kind: this address is open, and a message may name a source.
                 kinds = sorted({alarm.name.partition(":")[0] for alarm in alarms.current(session)})
-    except (SQLAlchemyError, OSError) as error:
+    except SQLAlchemyError as error:
         ready, state = False, f"away: {type(error).__name__}"
     status = "ok" if ready else "not ready"
     return jsonify(status=status, database=state, redis=transport, alarms=kinds), 200 if ready else 503

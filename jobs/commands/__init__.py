@@ -14,6 +14,7 @@ from receiver import settings
 from receiver.catalog import CatalogError
 from receiver.log import configure
 from receiver.record import database
+from receiver.record.database import SchemaError
 from receiver.settings import Settings, SettingsError
 
 FAILED, MISCONFIGURED = 1, 2
@@ -34,7 +35,7 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
             config = settings.load()
             configure("DEBUG" if options.get("debug") else config.log_level)
             command(config, *args, **options)
-        except (SettingsError, CatalogError) as error:
+        except (SettingsError, CatalogError, SchemaError) as error:
             click.echo(str(error), err=True)
             sys.exit(MISCONFIGURED)
 

@@ -1,5 +1,7 @@
 """Running the stack, or one process or step of it."""
 
+from contextlib import suppress
+
 import click
 
 from jobs.commands import configured, main
@@ -40,8 +42,10 @@ def worker(config: Settings, queue: str | None) -> None:
 
     _check_guards(config)
     if queue is None:
+        _require_schema(config)
         stack.work(config)
     elif queue in QUEUES:
+        _require_schema(config)
         stack.run_with_redis(lambda: stack.serve(queue, config))
     else:
         raise SettingsError(f"there is no queue {queue!r}; the queues are {', '.join(QUEUES)}")
@@ -53,7 +57,18 @@ def scheduler(config: Settings) -> None:
     """Run the timetable: the sweep and the digests."""
     from jobs import up as stack
 
+    _require_schema(config)
     stack.run_with_redis(lambda: stack.run_timetable(config))
+
+
+def _require_schema(config: Settings) -> None:
+    """Raise SchemaError for a database of another version; one that is away may come back."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from receiver.record import database
+
+    with suppress(SQLAlchemyError), database.opened(config.database_url) as record:
+        database.require_schema(record)
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""One database: connections, transactions that never fail with "database is locked", migrations.
+"""One database: connections, transactions that wait for their turn, migrations.
 
 On SQLite as on PostgreSQL there is one writer at a time. So what a writer has read is still so when it commits, ids are
 given out in the order of the commits, and no two writers ever wait for each other.
@@ -7,10 +7,13 @@ given out in the order of the commits, and no two writers ever wait for each oth
 import fcntl
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
-from functools import cached_property
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +45,7 @@ class Record:
         self.engine = _engine(url)
         self._reader = self.engine.execution_options(**_SNAPSHOT.get(self.engine.dialect.name, {}))
         self._patience = patience
+        self._turns = _Turns(self.path.with_name(self.path.name + ".lock")) if self.path else None
 
     @cached_property
     def path(self) -> Path | None:
@@ -64,15 +68,30 @@ class Record:
         until = (asked or time.monotonic()) + self._patience
         writer = self.engine.execution_options(write_until=until)
         while True:
-            with self.turn(), Session(writer, expire_on_commit=False) as session:
+            with self.turn(until), Session(writer, expire_on_commit=False) as session:
                 if _begins(session, until):
                     yield session
                     session.commit()
                     return
 
-    def turn(self) -> Any:
-        """One writer's turn. SQLite's own waiters poll and starve; the kernel wakes those of a file lock in order."""
-        return _file_lock(self.path.with_name(self.path.name + ".lock")) if self.path else nullcontext()
+    @contextmanager
+    def turn(self, until: float | None = None) -> Iterator[None]:
+        """One writer's turn. SQLite's own waiters poll and starve; the kernel wakes those of a file lock in order.
+
+        Raises OperationalError where it has not come at `until`, on the monotonic clock, by default when the patience
+        is up, and where the file cannot be locked.
+        """
+        if self._turns is None:
+            yield
+            return
+        try:
+            descriptor = self._turns.take(time.monotonic() + self._patience if until is None else until)
+        except OSError as error:  # As if the database itself could not be opened, beside which the file is.
+            raise OperationalError("BEGIN IMMEDIATE", None, error) from None
+        try:
+            yield
+        finally:
+            _unlock(descriptor)
 
     def compact(self) -> None:
         """Rewrite the database without free pages, and empty the write-ahead log: nothing that was deleted is left.
@@ -104,14 +123,78 @@ def opened(url: str) -> Iterator[Record]:
         record.close()
 
 
-@contextmanager
-def _file_lock(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+@dataclass
+class _Waiter:
+    """A thread that waits in the kernel's queue for the lock of an open file."""
+
+    descriptor: int
+    is_done: threading.Event = field(default_factory=threading.Event)
+    error: OSError | None = None
+
+
+class _Turns:
+    """An exclusive `flock` on a file, waited for in the kernel's own order, and not longer than a given time.
+
+    The kernel knows no time limit for it, a signal reaches only the main thread, and asking again and again would
+    starve whoever asks less often. So where the lock is not free at once, a thread waits for it. A thread that nobody
+    waits for any more keeps its place, and whoever comes next takes it over: there are never more of them than there
+    were writers at one time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._guard = threading.Lock()
+        self._left: list[_Waiter] = []
+
+    def take(self, until: float) -> int:
+        """The descriptor that holds the lock. Raises OperationalError at `until`, and OSError as the file does."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiter = self._waiting(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+        else:
+            return descriptor
+        if not waiter.is_done.wait(min(max(0.0, until - time.monotonic()), threading.TIMEOUT_MAX)):
+            with self._guard:
+                if not waiter.is_done.is_set():
+                    self._left.append(waiter)
+                    reason = sqlite3.OperationalError("others have been writing for longer than we may wait")
+                    raise OperationalError("BEGIN IMMEDIATE", None, reason)
+        if waiter.error:
+            os.close(waiter.descriptor)
+            raise waiter.error
+        return waiter.descriptor
+
+    def _waiting(self, descriptor: int) -> _Waiter:
+        with self._guard:
+            if self._left:
+                os.close(descriptor)
+                return self._left.pop(0)
+        waiter = _Waiter(descriptor)
+        threading.Thread(target=self._wait, args=(waiter,), daemon=True, name="turn").start()
+        return waiter
+
+    def _wait(self, waiter: _Waiter) -> None:
+        try:
+            fcntl.flock(waiter.descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            waiter.error = error
+        with self._guard:
+            if waiter in self._left:
+                self._left.remove(waiter)
+                _unlock(waiter.descriptor)
+            else:
+                waiter.is_done.set()
+
+
+def _unlock(descriptor: int) -> None:
+    # Closing alone would leave the lock with a process that was forked meanwhile and has the file open too.
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
 
 
 def _engine(url: str) -> Engine:
@@ -180,15 +263,84 @@ def _leave_read_only(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-def migrate(record: Record, revision: str = "head") -> None:
-    """Bring the database to the newest schema, or to an earlier one; several processes may ask for it at once."""
+class Schema(Enum):
+    """How a database's schema stands to the one this code needs."""
+
+    CURRENT, OLDER, NEWER = range(3)
+
+
+class SchemaError(Exception):
+    """The database has another schema than this code needs; the text says in one line what to do."""
+
+
+def schema(record: Record) -> Schema:
+    """What the schema of the database is. An empty database, or none, is OLDER. Raises SQLAlchemyError."""
+    if record.path and record.path.parent.is_dir() and not record.path.exists():
+        return Schema.OLDER  # And the question shall not make the file.
+    with record.engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return Schema.OLDER
+        return schema_of(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
+
+
+def schema_of(revision: str | None) -> Schema:
+    """What the schema is whose revision stands in `alembic_version`; None where none does.
+
+    A revision that this code does not know was made by later code.
+    """
+    known = _revisions()
+    if revision is None or revision in known[:-1]:
+        return Schema.OLDER
+    return Schema.CURRENT if revision == known[-1] else Schema.NEWER
+
+
+@cache
+def _revisions() -> list[str]:
+    """All revisions, the newest last: their files' names begin with them, and Alembic need not be loaded to know."""
+    return sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+
+
+def describe(found: Schema) -> str | None:
+    """What to do about a schema, in one line; None where it is the right one."""
+    if found is Schema.NEWER:
+        return (
+            "this database is of a newer version of Ticket Attribution, and was left as it is: "
+            "start that version, or restore a backup that this one made"
+        )
+    return "this database has an older schema: run python -m jobs migrate" if found is Schema.OLDER else None
+
+
+def require_schema(record: Record) -> None:
+    """Raise SchemaError unless the database has the schema that this code needs."""
+    if told := describe(schema(record)):
+        raise SchemaError(f"DATABASE_URL: {told}")
+
+
+def refuse_newer(record: Record) -> None:
+    """Raise SchemaError where the database is of newer code; an older one can be migrated."""
+    if (found := schema(record)) is Schema.NEWER:
+        raise SchemaError(f"DATABASE_URL: {describe(found)}")
+
+
+def make_folder(record: Record) -> None:
+    """Make the folder of the database's file where it is missing, for its owner alone. Raises OSError."""
     if record.path:
-        record.path.parent.mkdir(parents=True, exist_ok=True)
+        record.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def migrate(record: Record, revision: str = "head") -> None:
+    """Bring the database to the newest schema, or to an earlier one; several processes may ask for it at once.
+
+    Raises SchemaError where it is of newer code; then nothing has changed.
+    """
+    make_folder(record)
+    refuse_newer(record)
     if revision == "head" and is_at_head(record):
-        return  # Most often; then Alembic need not be loaded.
+        return
     from alembic import command
 
-    with record.turn(), record.engine.execution_options(write_until=float("inf")).begin() as connection:
+    forever = float("inf")  # Another process may be migrating, however long that takes.
+    with record.turn(forever), record.engine.execution_options(write_until=forever).begin() as connection:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
@@ -196,12 +348,7 @@ def migrate(record: Record, revision: str = "head") -> None:
 
 def is_at_head(record: Record) -> bool:
     """Whether the database has the schema this code needs."""
-    # Without Alembic, which every web process would load and keep for it.
-    newest = max(path.name for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))[:4]
-    with record.engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return False
-        return bool(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == newest)
+    return schema(record) is Schema.CURRENT
 
 
 def _config() -> "Config":

@@ -287,3 +287,26 @@ def test_no_secret_of_a_catalogs_address_is_told(tmp_path: Path) -> None:
     assert finished.code == 2
     assert "answers 503" in finished.err
     assert "hunter2" not in finished.err + finished.out
+
+
+@pytest.mark.parametrize("command", ["up", "worker", "worker classify", "scheduler", "migrate", "digest --list"])
+def test_a_database_of_a_newer_version_is_told_by_every_command_in_one_line(
+    record: Record, environment: pytest.MonkeyPatch, command: str
+) -> None:
+    environment.setenv("PORT", str(free_port()))
+    with record.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    refused = invoke(*command.split())
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith("DATABASE_URL: this database is of a newer version")
+    assert len(refused.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["worker", "worker classify", "scheduler"])
+def test_an_older_schema_is_told_to_whoever_starts_what_does_not_migrate(record: Record, command: str) -> None:
+    with record.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    refused = invoke(*command.split())
+    assert (refused.code, refused.out) == (2, "")
+    assert "python -m jobs migrate" in refused.err
+    assert len(refused.err.splitlines()) == 1

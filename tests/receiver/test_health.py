@@ -75,12 +75,16 @@ def test_an_old_schema_is_not_ready_until_it_is_migrated(client: FlaskClient, re
             session.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
         return before
 
-    newest = set_back("0000")
+    newest = set_back("0001")
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert "migrate" in answer.get_json()["database"]
     set_back(newest)
     assert client.get("/readyz").status_code == 200
+    set_back("9999")
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "newer version" in answer.get_json()["database"]
 
 
 def test_an_empty_database_is_not_ready_until_it_is_migrated(config: Settings, tmp_path: Path) -> None:

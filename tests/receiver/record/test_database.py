@@ -3,10 +3,14 @@
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
@@ -19,7 +23,9 @@ from receiver.clock import now
 from receiver.record import alarms, deliveries
 from receiver.record.database import Record, opened
 from receiver.record.deliveries import Content
+from receiver.record.group import Group
 from receiver.record.models import Alarm, Delivery, Ticket
+from tests.conftest import wait_until
 from tests.factories import arrival, deliver, incoming
 from tests.receiver.record import processes
 
@@ -167,7 +173,7 @@ def test_a_writer_that_is_killed_leaves_nothing_and_holds_up_nobody(record: Reco
 @pytest.mark.sqlite
 def test_a_record_in_a_folder_that_is_missing_can_be_used_once_the_folder_is_there(tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/later/tickets.db") as record:
-        with pytest.raises(OSError, match="No such file"), record.write():
+        with pytest.raises(OperationalError, match="No such file"), record.write():
             pass
         (tmp_path / "later").mkdir()
         with record.write() as session:
@@ -183,3 +189,64 @@ def test_a_connection_that_was_read_only_is_not_used_again(record: Record) -> No
     deliver(record, incoming(external_id="later"))
     with record.read() as session:
         assert session.scalars(select(Ticket.external_id)).all() == ["later"]
+
+
+@contextmanager
+def _lock_held(record: Record) -> Iterator[subprocess.Popen[bytes]]:
+    """Another process that writes, and does not end."""
+    program = (
+        "import fcntl, sys, os; fcntl.flock(os.open(sys.argv[1], os.O_RDWR), fcntl.LOCK_EX); print(flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, f"{record.path}.lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        yield holder
+        holder.kill()
+
+
+@pytest.mark.sqlite
+def test_who_waits_longer_than_its_patience_for_another_process_is_told_so(record: Record) -> None:
+    deliver(record, incoming())
+    with closing(Record(record.url, patience=0.2)) as impatient, _lock_held(record):
+        for way in (impatient.write, impatient.turn):
+            began = time.monotonic()
+            with pytest.raises(OperationalError, match="longer than we may wait"), way():
+                pass
+            assert 0.2 <= time.monotonic() - began < 5
+        with pytest.raises(OperationalError), impatient.write(asked=time.monotonic() - 1):
+            pass
+
+
+@pytest.mark.sqlite
+def test_however_many_gave_up_waiting_few_threads_are_left_and_the_next_has_their_place(record: Record) -> None:
+    deliver(record, incoming())
+    with closing(Record(record.url, patience=0.05)) as impatient, _lock_held(record) as holder:
+        for _ in range(5):
+            with pytest.raises(OperationalError), impatient.write():
+                pass
+        assert [thread.name for thread in threading.enumerate()].count("turn") == 1
+        with ThreadPoolExecutor(1) as pool:
+            patient = Record(record.url)
+            waiting = pool.submit(deliver, patient, incoming(external_id="waited"))
+            holder.kill()
+            assert waiting.result(30).accepted == 1
+            patient.close()
+    wait_until(lambda: "turn" not in [thread.name for thread in threading.enumerate()])
+    assert deliver(record, incoming(external_id="later")).accepted == 1
+
+
+@pytest.mark.sqlite
+def test_a_group_gives_up_too_and_writes_again_when_the_lock_is_free(record: Record) -> None:
+    deliver(record, incoming())
+    impatient = Record(record.url, patience=0.2)
+    group = Group(impatient)
+    with closing(impatient):
+        with _lock_held(record):
+            began = time.monotonic()
+            with ThreadPoolExecutor(5) as pool:
+                asked = [pool.submit(group.write, lambda _session: 1, 1) for _ in range(5)]
+            assert [type(one.exception()) for one in asked] == [OperationalError] * 5
+            assert time.monotonic() - began < 5
+        assert group.write(lambda _session: 2, 1) == 2

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import OperationalError
 
 from receiver.clock import now
-from receiver.record import lists
-from receiver.record.database import Record, is_at_head, migrate, opened
+from receiver.record import database, lists
+from receiver.record.database import Record, Schema, SchemaError, is_at_head, migrate, opened, require_schema
 from receiver.record.models import Base, Ticket
 from tests.factories import deliver, incoming
 from tests.receiver.record import processes
@@ -95,7 +96,7 @@ def test_the_words_of_tickets_that_were_there_before_are_found(empty: Record) ->
     assert [ticket.external_id for ticket, _ in found.pairs] == ["A"]
 
 
-@pytest.mark.parametrize("change", ["UPDATE alembic_version SET version_num = '0000'", "DELETE FROM alembic_version"])
+@pytest.mark.parametrize("change", ["UPDATE alembic_version SET version_num = '0001'", "DELETE FROM alembic_version"])
 def test_another_schema_than_the_newest_is_not_at_head(record: Record, change: str) -> None:
     assert is_at_head(record)
     with record.write() as session:
@@ -169,3 +170,28 @@ def test_processes_that_migrate_at_once_all_succeed(empty: Record) -> None:
     assert [child.exitcode for child in children] == [0] * 5
     with empty.engine.connect() as connection:
         assert len(connection.execute(text("SELECT version_num FROM alembic_version")).all()) == 1
+
+
+def test_the_revisions_are_those_alembic_knows() -> None:
+    scripts = ScriptDirectory(str(database.MIGRATIONS))
+    known = [script.revision for script in scripts.walk_revisions()]
+    assert database.schema_of(scripts.get_current_head()) is Schema.CURRENT
+    assert {database.schema_of(revision) for revision in known[1:]} == {Schema.OLDER}
+    assert database.schema_of("a1b2c3") is database.schema_of("9999") is Schema.NEWER
+
+
+def test_a_database_of_a_newer_version_is_refused_in_one_line_and_left_as_it_is(record: Record) -> None:
+    with record.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    for refuses in (migrate, require_schema):
+        with pytest.raises(SchemaError, match="newer version") as refused:
+            refuses(record)
+        assert len(str(refused.value).splitlines()) == 1
+    with record.read() as session:
+        assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+
+
+def test_an_older_schema_is_told_with_what_to_do(empty: Record) -> None:
+    migrate(empty, "0011")
+    with pytest.raises(SchemaError, match="run python -m jobs migrate"):
+        require_schema(empty)
