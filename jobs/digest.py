@@ -106,13 +106,9 @@ def settle_interrupted(record: Record, config: Settings) -> None:
     unknown = Outcome(recipients.HELD, "sender_died", f"the sender died while sending; {_UNKNOWN}")
     with record.write() as session:
         for digest_id in digests.interrupted(session, now()):
-            trying = recipients.to_try(session, digest_id, now())
-            if trying:
-                _settle(session, config, digest_id, dict.fromkeys(trying, unknown))
-                concluded = digests.conclude(session, digest_id, now())
-                _say(concluded, recipients.of(session, digest_id))
-            else:
-                digests.mark(session, digest_id, "held", now(), error=unknown.error)
+            _settle(session, config, digest_id, dict.fromkeys(recipients.sending(session, digest_id), unknown))
+            concluded = digests.conclude(session, digest_id, now())
+            _say(concluded, recipients.of(session, digest_id))
 
 
 def _settle(session: Session, config: Settings, digest_id: int, outcomes: dict[str, Outcome]) -> None:
@@ -183,7 +179,6 @@ def _held(record: Record, digest: Digest) -> Iterator[None]:
 def _build_and_send(record: Record, config: Settings, digest: Digest, built: Summary | None) -> None:
     with record.read() as session:
         rows = recipients.of(session, digest.id)
-        trying = recipients.to_try(session, digest.id, now())
     path = digests.sending_path(config.data_dir, digest.id)
     begun = any(row.state == recipients.SENT or row.resends for row in rows)
     if begun and path.exists():  # Whoever is mailed later gets the very mail that others have.
@@ -197,7 +192,7 @@ def _build_and_send(record: Record, config: Settings, digest: Digest, built: Sum
             _keep_in_outbox(record, digest)
             return
         mail.keep(content, path)
-    _send_by_smtp(record, config, digest, content, trying)
+    _send_by_smtp(record, config, digest, content)
 
 
 def _keep_in_outbox(record: Record, digest: Digest) -> None:
@@ -209,14 +204,15 @@ def _keep_in_outbox(record: Record, digest: Digest) -> None:
         _say(concluded, recipients.of(session, digest.id))
 
 
-def _send_by_smtp(record: Record, config: Settings, digest: Digest, content: bytes, trying: Sequence[str]) -> None:
+def _send_by_smtp(record: Record, config: Settings, digest: Digest, content: bytes) -> None:
     """Send, and write down what became of each recipient as soon as that is known."""
     with record.write() as session:
+        if not digests.begin_sending(session, digest, now()):
+            return  # The workbook took so long that somebody else took the digest over.
+        trying = recipients.sending(session, digest.id)
         if not trying:
             digests.fail(session, digest, "nobody", "nobody is to receive it; set RECIPIENT_EMAIL", now())
             return
-        if not digests.begin_sending(session, digest, now()):
-            return  # The workbook took so long that somebody else took the digest over.
 
     def check() -> None:
         with record.write() as session:

@@ -166,10 +166,8 @@ def _send(record: Record, config: Settings, report: Digest, summary: Summary) ->
             f"the mail is held: {sent.error}; to send it again: python -m jobs digest --resend {sent.id}"
         )
     if sent.status != "sent":
-        to_whom = f" to {recipients.named([row for row in rows if row not in mailed])}" if mailed else ""
-        raise PipelineError(
-            f"the mail was not sent{to_whom}: {sent.error}; the next run, or a running stack, tries again"
-        )
+        what = "did not reach everybody" if mailed else "was not sent"
+        raise PipelineError(f"the mail {what}: {sent.error}; the next run, or a running stack, tries again")
     if not mailed:
         log.info("The mail is kept in %s", mail.outbox_path(config, sent))
     _send_leftovers(record, config)

@@ -21,7 +21,7 @@ from receiver.catalog import Catalog
 from receiver.record import audit, classifications, deliveries, digests, latencies, leases, people, reviews, spending
 from receiver.record import catalogs as catalog_rows
 from receiver.record.database import Record
-from receiver.record.models import Classification, Delivery, Digest, Person, Spending, Ticket
+from receiver.record.models import Classification, Delivery, Person, Spending, Ticket
 from receiver.record.timetable import note
 from receiver.settings import Settings
 from receiver.signatures import Message
@@ -247,14 +247,14 @@ class Month:
             return
         digest_job.send(self._record, self._config, claimed.id)
         with self._record.write() as session:
-            session.execute(update(Digest).where(Digest.id == claimed.id).values(**self._fate(slot)))
+            digests.mark(session, claimed.id, now=slot, **self._fate(slot))
             if (slot - self._begin).days == _MAIL_TROUBLE:
                 self._resend(session, claimed.id, slot)
 
     def _fate(self, slot: datetime) -> dict[str, Any]:
         if (slot - self._begin).days == _MAIL_TROUBLE:
             return {"status": "held", "sent_at": None, "error": _UNKNOWN_FATE}
-        return {"sent_at": slot + timedelta(seconds=self._chance.uniform(2, 6))}
+        return {"status": "sent", "sent_at": slot + timedelta(seconds=self._chance.uniform(2, 6))}
 
     def _resend(self, session: Session, digest_id: int, slot: datetime) -> None:
         at = slot + timedelta(minutes=41)

@@ -162,7 +162,7 @@ def _broken_in_words() -> Iterator[None]:
     except smtplib.SMTPServerDisconnected as error:
         late = ": no answer in time" if "timed out" in str(error) else ""
         raise BrokenError(f"the connection to the mail server broke{late}") from None
-    except (smtplib.SMTPException, OSError) as error:
+    except (smtplib.SMTPException, OSError, ValueError) as error:
         raise BrokenError(f"the connection to the mail server broke ({type(error).__name__})") from None
 
 
@@ -200,7 +200,11 @@ def _context(config: Settings) -> ssl.SSLContext:
     """Reading every certificate there is takes a while, so it is done where it is needed."""
     context = ssl.create_default_context()
     if config.smtp_ca_file:
-        context.load_verify_locations(config.smtp_ca_file)
+        try:
+            context.load_verify_locations(config.smtp_ca_file)
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise MailError(f"SMTP_CA_FILE cannot be read any more: {why}", "certificate", permanent=True) from None
         # Newer Pythons ask of a CA what many that companies made for themselves do not have.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

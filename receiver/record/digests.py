@@ -187,8 +187,11 @@ def take(session: Session, digest_id: int, now: datetime) -> Digest | None:
 
 
 def begin_sending(session: Session, digest: Digest, now: datetime) -> bool:
-    """Move a digest that was taken to `sending`; False where it has been taken again since."""
-    return _hold(session, digest, ["claimed"], status="sending", claimable_at=now + SENDING_LEASE)
+    """Move a digest that was taken, and whom it is for now, to `sending`; False where it has been taken again since."""
+    if not _hold(session, digest, ["claimed"], status="sending", claimable_at=now + SENDING_LEASE):
+        return False
+    recipients.begin(session, digest.id, now)
+    return True
 
 
 def renew(session: Session, digest: Digest, now: datetime) -> bool:
@@ -248,9 +251,12 @@ def mark(session: Session, digest_id: int, status: str, now: datetime, **columns
     """Move a digest and its recipients to `status`; while it is `sending`, nobody else touches it for two minutes."""
     values = {"status": status, "claimable_at": now + SENDING_LEASE} | columns
     session.execute(update(Digest).where(Digest.id == digest_id).values(**values))
-    states = {"sent": recipients.SENT, "failed": recipients.FAILED, "held": recipients.HELD}
+    states = {"sent": recipients.SENT, "failed": recipients.FAILED, "held": recipients.HELD, "claimed": recipients.DUE}
     if status in states:
-        recipients.move(session, digest_id, [recipients.DUE, recipients.KEPT], states[status], now)
+        open_ones = [recipients.DUE, recipients.SENDING, recipients.KEPT]
+        recipients.move(session, digest_id, open_ones, states[status], now)
+    if status == "sending":
+        recipients.begin(session, digest_id, now)
 
 
 def fail(session: Session, digest: Digest, error_code: str, error: str, now: datetime) -> None:

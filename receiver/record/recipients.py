@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from receiver.addresses import once
 from receiver.record.models import Digest, DigestRecipient
 
-# `due` is tried (again) at its time, `refused` was ruled out for this recipient by the server or the address, `failed`
-# by something else, `held` may have arrived, `kept` lies in the outbox, `cancelled` is not wanted any more.
-DUE, SENT, REFUSED, FAILED, HELD, KEPT, CANCELLED = "due", "sent", "refused", "failed", "held", "kept", "cancelled"
+# `due` is tried (again) at its time, `sending` right now; `refused` was ruled out for this recipient by the server or
+# the address, `failed` by something else; `held` may have arrived, `kept` lies in the outbox, `cancelled` is unwanted.
+DUE, SENDING, SENT, KEPT, CANCELLED = "due", "sending", "sent", "kept", "cancelled"
+REFUSED, FAILED, HELD = "refused", "failed", "held"
 WRONG = (REFUSED, FAILED, HELD)  # Somebody is to look at these.
 TOO_LARGE = "too_large"
 _NAMED = 5
@@ -57,6 +58,18 @@ def to_try(session: Session, digest_id: int, now: datetime) -> list[str]:
     due = [row for row in of(session, digest_id) if row.state == DUE]
     until = max([now, *[min(row.run_at for row in due)]]) if due else now
     return [row.address for row in due if row.run_at <= until]
+
+
+def begin(session: Session, digest_id: int, now: datetime) -> None:
+    """Whom an attempt that is made now is for is `sending` until it is known what became of it."""
+    trying = DigestRecipient.address.in_(to_try(session, digest_id, now))
+    rows = update(DigestRecipient).where(DigestRecipient.digest_id == digest_id, trying)
+    session.execute(rows.values(state=SENDING))
+
+
+def sending(session: Session, digest_id: int) -> list[str]:
+    """Whom the attempt is for that is under way."""
+    return [row.address for row in of(session, digest_id) if row.state == SENDING]
 
 
 def settle(

@@ -1,5 +1,7 @@
 """Each recipient of a digest has a fate of their own, and nobody is named as mailed who was not."""
 
+import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from jobs import digest
+from jobs import digest, pipeline
 from receiver import settings
 from receiver.clock import now
 from receiver.record import database, digests, recipients
@@ -18,7 +20,9 @@ from receiver.record.database import Record
 from receiver.record.models import Digest, DigestRecipient
 from receiver.settings import Settings
 from tests import databases
+from tests.factories import ticket_json
 from tests.jobs.test_alert import MINUTE, NOON, promised
+from tests.jobs.test_command_line import invoke
 from tests.jobs.test_digest import (
     EIGHT,
     MONDAY,
@@ -353,3 +357,66 @@ def test_without_a_mail_server_nobody_counts_as_mailed(
     logged = capsys.readouterr().err
     assert "kept in the outbox" in logged
     assert "sent to boss" not in logged
+
+
+def test_who_was_put_off_before_the_sender_died_is_not_held(started: Record, relay: Relay) -> None:
+    settled(started, "T-1")
+    with at(EIGHT), started.write() as session:
+        claimed = digests.claim(session, "p", settings.load().envelope, now())
+        assert claimed
+        taken = digests.take(session, claimed.id, now())
+        assert taken
+        assert digests.begin_sending(session, taken, now())
+        assert set(recipients.sending(session, 1)) == {f"{name}@example.com" for name in ("boss", "carol", "dan")}
+        outcomes = {
+            "boss@example.com": recipients.Outcome("sent"),
+            "carol@example.com": recipients.Outcome("due", "later", "450"),
+        }
+        recipients.settle(session, 1, outcomes, now(), retry_at=now(), resends=False)  # And here it died.
+    with at(EIGHT + timedelta(minutes=5)):
+        digest.settle_interrupted(started, settings.load())
+    assert fates(started) == {"boss": "sent", "carol": "due", "dan": "held"}
+
+
+def test_the_command_says_whom_it_reached_and_exits_with_one_where_somebody_is_missing(
+    started: Record, relay: Relay
+) -> None:
+    settled(started, "T-1")
+    relay.answers = {"RCPT TO:<carol@": "450 4.2.0 Greylisted", "RCPT TO:<dan@": "550 5.1.1 unknown"}
+    sent = invoke("digest")
+    assert sent.code == 1
+    assert "carol@example.com: the mail server does not take it now: 450 4.2.0 Greylisted" in sent.err
+    assert "dan@example.com: the mail server refuses this address: 550 5.1.1 unknown" in sent.err
+    assert "450 4.2.0 Greylisted" in invoke("digest", "--list").out
+    relay.answers = {}
+    with started.write() as session:
+        session.query(Digest).update({"claimable_at": now()})
+    digest.send_due()
+    assert "1 digest  partly sent" in re.sub(r"(\d)  [-\d: ]+  ", r"\1 ", invoke("digest", "--list").out)
+    again = invoke("digest", "--redrive", "1")
+    assert (again.code, again.out) == (0, "Digest 1 of 1 tickets is sent.\n")
+
+
+def test_a_run_names_as_mailed_only_whom_it_mailed(
+    record: Record, relay: Relay, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    (tmp_path / "tickets.json").write_text(json.dumps([ticket_json(id="R-1")]))
+    relay.answers = {"RCPT TO:<carol@": "450 4.2.0 Greylisted"}
+    with pytest.raises(pipeline.PipelineError, match=r"not reach everybody: carol@example\.com: .*450 4\.2\.0"):
+        pipeline.run(settings.load(), tmp_path / "tickets.json", None, skip_email=False)
+    assert "The mail is sent to boss@example.com, dan@example.com\n" in caplog.text
+    relay.answers = {}
+    pipeline.run(settings.load(), tmp_path / "tickets.json", None, skip_email=False)
+    assert [each.recipients for each in relay.mails] == [["boss@example.com", "dan@example.com"], ["carol@example.com"]]
+    assert relay.mails[0].content == relay.mails[1].content
+
+
+def test_a_run_that_skips_the_mail_leaves_nothing_to_decide_on(record: Record, relay: Relay, tmp_path: Path) -> None:
+    (tmp_path / "tickets.json").write_text(json.dumps([ticket_json(id="R-1")]))
+    pipeline.run(settings.load(), tmp_path / "tickets.json", None, skip_email=True)
+    assert statuses(record) == ["cancelled"]
+    assert set(fates(record).values()) == {"cancelled"}
+    digest.send_due()
+    assert relay.mails == []
+    assert alarm_messages(record) == []

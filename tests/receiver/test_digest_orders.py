@@ -113,3 +113,13 @@ def test_a_held_digest_that_did_arrive_counts_as_sent(api: FlaskClient, record: 
     assert audited(record) == [("API token", "mark as sent", "digest 1", {})]
     assert api.post(f"/api/digests/{digest_id}/mark-sent").status_code == 409
     assert api.post("/api/digests/99/mark-sent").status_code == 404
+
+
+def test_the_api_tells_what_became_of_each_recipient(api: FlaskClient, record: Record, config: Settings) -> None:
+    digest_id = marked(record, "held")
+    [state] = api.get(f"/api/digests/{digest_id}").get_json()["recipient_states"]
+    assert (state["address"], state["state"], state["sent_at"]) == ("boss@example.com", "held", None)
+    [listed] = api.get("/api/digests").get_json()["items"]
+    assert listed["recipient_states"] == [state]
+    [done] = api.post(f"/api/digests/{digest_id}/mark-sent").get_json()["recipient_states"]
+    assert (done["state"], bool(done["sent_at"])) == ("sent", True)

@@ -1,5 +1,6 @@
 """The page Digests: who sees what, who may change what, and that a mail on it can do nothing."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from jobs.worker import OwnJob
 from receiver import queue
 from receiver.clock import now
 from receiver.dashboard import digests as page_module
-from receiver.record import digests, people
+from receiver.record import digests, people, recipients
 from receiver.record.database import Record
 from receiver.record.digests import Envelope
+from receiver.record.models import DigestRecipient
+from receiver.record.recipients import Outcome
 from receiver.settings import Settings
 from tests.factories import csrf, due_ticket, settle, sign_in_as
 from tests.receiver.test_dashboard import HOSTILE, no_way_in
@@ -32,6 +35,8 @@ def hostile(record: Record, config: Settings) -> None:
     assert sent
     with record.write() as session:
         digests.mark(session, sent.id, "held", now(), error=HOSTILE, recipients=[HOSTILE], period=HOSTILE)
+        told = {"digest_id": sent.id, "address": HOSTILE, "state": "sent", "error": HOSTILE, "run_at": now()}
+        session.add(DigestRecipient(**told))
 
 
 def pages(client: FlaskClient) -> list[Any]:
@@ -121,3 +126,40 @@ def test_old_history_is_a_page_away(
         path = next(iter(page.xpath("//nav[@class='pages']//a[text()='Older']/@href")), "")
     assert found == ["5", "4", "3", "2", "1"]
     assert "2026-03-05 08:00" in client.get("/digests").text
+
+
+def test_the_page_says_who_was_mailed_who_was_not_and_in_whose_words(
+    client: FlaskClient, record: Record, config: Settings
+) -> None:
+    settle(record, due_ticket(record))
+    with record.write() as session:
+        envelope = Envelope(("boss@example.com", "carol@example.com", "dan@example.com"), "example.com")
+        claimed = digests.claim(session, "p", envelope, now())
+        assert claimed
+        outcomes = {
+            "boss@example.com": Outcome("sent"),
+            "carol@example.com": Outcome("refused", "recipient", "550 5.1.1 no such user"),
+            "dan@example.com": Outcome("due", "later", "450 4.2.0 greylisted"),
+        }
+        again = now() + timedelta(minutes=5)
+        recipients.settle(session, claimed.id, outcomes, now(), retry_at=again, resends=False)
+        digests.conclude(session, claimed.id, now())
+    sign_in_as(client, record)
+    page = markup.fromstring(client.get("/digests/1").text)
+    [table] = page.xpath("//section[@aria-labelledby='recipients-title']//tbody")
+    rows = [[" ".join(cell.text_content().split()) for cell in row.xpath("td")] for row in table.xpath("tr")]
+    assert [row[:2] for row in rows] == [
+        ["boss@example.com", "sent"],
+        ["carol@example.com", "refused"],
+        ["dan@example.com", "due"],
+    ]
+    assert [row[3] for row in rows] == ["", "550 5.1.1 no such user", "450 4.2.0 greylisted"]
+    with record.write() as session:
+        recipients.settle(session, 1, {"dan@example.com": Outcome("sent")}, now(), retry_at=None, resends=False)
+        digests.conclude(session, 1, now())
+    page = markup.fromstring(client.get("/digests/1").text)
+    [told] = page.xpath("//*[@role='alert']")
+    assert "carol@example.com: 550 5.1.1 no such user" in told.text_content()
+    [again_button] = told.xpath(".//button")
+    assert again_button.text_content().strip() == "Try again"
+    assert "partly sent" in client.get("/digests").text

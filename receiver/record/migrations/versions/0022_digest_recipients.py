@@ -66,8 +66,7 @@ def _once(addresses: Any) -> list[str]:
 
 
 def _recipient(row: Any, address: str) -> dict[str, Any]:
-    states = {"claimed": "due", "sending": "due"}
-    state, error = states.get(row.status, row.status), row.error
+    state, error = {"claimed": "due"}.get(row.status, row.status), row.error
     if row.status == "held" and row.error and (row.error == _SKIPPED or row.error.endswith(_LATER)):
         state = "cancelled"
     if row.status == "sent":
