@@ -1,6 +1,7 @@
 """What the model costs is counted, and a day's budget is a hard stop."""
 
 import dataclasses
+import json
 import threading
 from datetime import timedelta
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from jobs.engines import BudgetError, EngineError, TicketText
+from jobs.engines import BudgetError, Cause, EngineError, TicketText
 from jobs.engines.llm import LlmEngine
 from receiver import settings
 from receiver.catalog import Catalog
@@ -145,3 +146,25 @@ def test_prices_of_several_models_are_read() -> None:
 def test_a_budget_needs_the_price_of_every_model_that_is_asked() -> None:
     with pytest.raises(SettingsError, match="LLM_DAILY_BUDGET is set, so say what dear costs"):
         settings.load({"LLM_DAILY_BUDGET": "5", "LLM_FALLBACK_MODEL": "dear"})
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}])
+def test_where_nobody_says_what_a_call_used_what_was_held_for_it_is_spent(
+    model: Peer, shipped: Catalog, record: Record, usage: Any
+) -> None:
+    body = json.loads(llm.proposal(LABEL).body) | {"usage": usage}
+    model.respond = lambda _: Answer.of(body)
+    budget = 0.05
+    errors = ask_many([LlmEngine(configured(model, llm_daily_budget=budget), shipped, record)], 40)
+    assert {type(error) for error in errors} == {BudgetError}
+    assert 1 <= len(model.requests) < 10
+    (row,) = spent(record)
+    assert row.calls == len(model.requests)
+    assert 0.5 * budget < row.cost_micros / 1e6 <= budget
+
+
+def test_a_refusal_costs_nothing(model: Peer, shipped: Catalog, record: Record) -> None:
+    model.respond = lambda _: Answer.of({"error": {"message": "no", "code": 401}}, 200)
+    errors = ask_many([LlmEngine(configured(model, llm_daily_budget=0.05), shipped, record)], 3)
+    assert {error.cause for error in errors} <= {Cause.KEY}
+    assert sum(row.cost_micros for row in spent(record)) == 0

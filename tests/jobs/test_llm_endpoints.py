@@ -5,9 +5,11 @@ import itertools
 import json
 import logging
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 
 from jobs.engines import Cause, EngineError, TicketText
 from jobs.engines.llm import LlmEngine, address
@@ -330,3 +332,119 @@ def test_too_many_requests_halve_what_is_in_flight_and_answers_raise_it_again(mo
     assert 16 <= before < 17
     engine.propose(TicketText("next", ""))
     assert engine._gate._limit > before
+
+
+SLIP = llm.refusal("Failed to generate JSON. See 'failed_generation' for more details.", None, "json_validate_failed")
+
+
+@pytest.mark.parametrize("slip", [SLIP, Answer(400, b"Bad Request")], ids=["named", "not named"])
+def test_one_slip_changes_nothing_of_how_a_model_is_asked(
+    model: Peer, shipped: Catalog, record: Record, slip: Answer
+) -> None:
+    model.respond = lambda request: slip if len(model.requests) == 3 else good(request)
+    for number in range(6):
+        assert made(model, shipped, record).propose(TicketText(f"{number}", "")).label == LABEL
+    assert formats(model) == ["json_schema"] * 7
+    with record.read() as session:
+        assert session.query(Endpoint).count() == 0
+
+
+def test_what_a_vague_refusal_taught_is_kept_for_an_hour_and_for_a_week_when_it_comes_again(
+    model: Peer, shipped: Catalog, record: Record
+) -> None:
+    model.respond = llm.without("json_schema", reply=good, say=lambda _: Answer(400, b"Bad Request"))
+    assert made(model, shipped, record).propose(TICKET).label == LABEL
+    assert formats(model) == ["json_schema", "json_schema", "json_object"]
+    for later, calls in ((timedelta(minutes=30), 1), (timedelta(hours=2), 3), (timedelta(days=2), 1)):
+        model.requests.clear()
+        with time_machine.travel(now() + later, tick=True):
+            assert made(model, shipped, record).propose(TicketText(f"{later}", "")).label == LABEL
+        assert len(model.requests) == calls
+
+
+def test_an_endpoint_that_refuses_every_manner_is_not_climbed_for_every_ticket(
+    model: Peer, shipped: Catalog, record: Record
+) -> None:
+    model.respond = lambda _: Answer(400, b"Bad Request")
+    for number in range(6):
+        with pytest.raises(EngineError) as caught:
+            made(model, shipped, record).propose(TicketText(f"{number}", ""))
+        assert caught.value.cause is Cause.REQUEST
+    assert len(model.requests) == 4 + 4 + 4
+    model.respond = good
+    assert made(model, shipped, record).propose(TICKET).label == LABEL
+    assert formats(model)[-1] == "json_schema"
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("/openai/deployments/gpt-4o?api-version=2024-10-21", "/openai/deployments/gpt-4o/chat/completions"),
+        ("/openai/deployments/gpt-4o/chat/completions?api-version=1", "/openai/deployments/gpt-4o/chat/completions"),
+        ("/v1/", "/v1/chat/completions"),
+        ("/v1/chat/completions", "/v1/chat/completions"),
+        ("/v1/chat/completions/", "/v1/chat/completions"),
+        ("/v1/models", "/v1/chat/completions"),
+        ("/proxy/a%2Fb?key=x%26y&z=", "/proxy/a%2Fb/chat/completions"),
+    ],
+)
+def test_an_address_is_understood_as_it_was_copied(model: Peer, shipped: Catalog, written: str, asked: str) -> None:
+    model.respond = good
+    config = settings.load({"OPENAI_BASE_URL": f"{model.url}{written}", "OPENAI_API_KEY": "sk-planted"})
+    assert LlmEngine(config, shipped).propose(TICKET).label == LABEL
+    path, _, query = model.requests[0].path.partition("?")
+    assert path == asked
+    assert query == written.partition("?")[2]
+
+
+@pytest.mark.parametrize("elsewhere", [Answer(404), Answer(405), Answer(200, b"<html>Hello</html>")])
+def test_a_missing_v1_is_found_once_and_remembered(
+    model: Peer, shipped: Catalog, record: Record, elsewhere: Answer
+) -> None:
+    model.respond = lambda request: good(request) if request.path.startswith("/v1/") else elsewhere
+    config = settings.load({"OPENAI_BASE_URL": model.url})
+    for number in range(2):
+        assert LlmEngine(config, shipped, record).propose(TicketText(f"{number}", "")).label == LABEL
+    assert [request.path for request in model.requests] == ["/chat/completions", *["/v1/chat/completions"] * 2]
+
+
+@pytest.mark.parametrize(("query", "has_key"), [("?api-version=1", True), ("", False)])
+def test_azure_has_the_key_in_its_own_header_too(model: Peer, shipped: Catalog, query: str, has_key: bool) -> None:
+    model.respond = good
+    config = settings.load({"OPENAI_BASE_URL": f"{model.url}/openai/v1{query}", "OPENAI_API_KEY": "sk-planted"})
+    LlmEngine(config, shipped).propose(TICKET)
+    headers = {name.lower(): value for name, value in model.requests[0].headers.items()}
+    assert headers["authorization"] == "Bearer sk-planted"
+    assert headers.get("api-key") == ("sk-planted" if has_key else None)
+
+
+def test_a_gateway_that_takes_the_key_once_only_has_it_once(model: Peer, shipped: Catalog) -> None:
+    def respond(request: Request) -> Answer:
+        if {"api-key", "authorization"} <= {name.lower() for name in request.headers}:
+            return llm.refusal("Either api-key or Authorization header must be provided but not both")
+        return good(request)
+
+    model.respond = respond
+    config = settings.load({"OPENAI_BASE_URL": f"{model.url}/openai/v1?api-version=1", "OPENAI_API_KEY": "sk-planted"})
+    engine = LlmEngine(config, shipped)
+    assert [engine.propose(TicketText(f"{n}", "")).label for n in range(2)] == [LABEL] * 2
+    assert len(model.requests) == 3
+
+
+@pytest.mark.parametrize("status", [429, 503, 524, 529])
+def test_a_pause_that_is_asked_for_in_a_sentence_is_kept(model: Peer, shipped: Catalog, status: int) -> None:
+    busy = Answer.of({"error": {"message": "Please try again in 20ms."}}, status)
+    model.respond = lambda request: busy if len(model.requests) < 3 else good(request)
+    assert made(model, shipped).propose(TICKET).label == LABEL
+
+
+def test_room_that_an_endpoint_does_not_have_is_named(model: Peer, shipped: Catalog) -> None:
+    def respond(request: Request) -> Answer:
+        if request.json["max_tokens"] > 4096:
+            return llm.refusal("max_tokens: this model's maximum context length is 4096 tokens", "messages")
+        return llm.completion("", "length")
+
+    model.respond = respond
+    with pytest.raises(EngineError, match="LLM_MAX_TOKENS") as caught:
+        made(model, shipped).propose(TICKET)
+    assert caught.value.cause is Cause.NO_ROOM

@@ -119,7 +119,7 @@ def judge_error(error: Any, headers: Mapping[str, str]) -> Refusal:
     first = error[0] if isinstance(error, list) and error else error
     inner = first.get("error", first) if isinstance(first, dict) else first
     named = [inner.get(name) for name in ("code", "status", "statusCode")] if isinstance(inner, dict) else []
-    said = said_in({"error": first})
+    said = said_in({"error": inner})
     written = re.search(r"(?:error code|status code|http)\W{1,3}([45]\d\d)\b", said, re.I)
     named += [written[1] if written else None]
     status = next((int(str(value)) for value in named if re.fullmatch(r"[45]\d\d", str(value))), None)
