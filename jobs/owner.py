@@ -4,7 +4,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from jobs import child
@@ -28,7 +28,7 @@ def owned(data_dir: Path) -> Iterator[None]:
                 f"DATA_DIR: {data_dir} is in use by {_told(descriptor)}; stop it, or name another DATA_DIR"
             ) from None
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
+        os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()} {_namespace()}\n".encode(), 0)
         yield
     finally:
         child.private.discard(descriptor)
@@ -56,10 +56,18 @@ def _path(data_dir: Path) -> Path:
 
 def _told(descriptor: int) -> str:
     """Who holds the lock; in another container its number means nothing here, so the container is named too."""
-    pid = host = ""
-    with suppress(OSError, ValueError):
-        pid, host = os.pread(descriptor, 200, 0).decode("utf-8", "replace").split()
-    if not pid:
+    try:
+        pid, host, namespace = os.pread(descriptor, 200, 0).decode("utf-8", "replace").split()
+    except (OSError, ValueError):
         return "another stack"
-    where = "" if host == socket.gethostname() else f" in the container or on the machine {host}"
-    return f"the stack of process {pid}{where}"
+    if (host, namespace) == (socket.gethostname(), _namespace()):
+        return f"the stack of process {pid}"
+    return f"the stack of process {pid} in another container, or on another machine: {host}"
+
+
+def _namespace() -> str:
+    """In which numbering of processes this one is, where the system says so."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return "-"

@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 
 def run(record: Record, config: Settings, ending: threading.Event) -> None:
     """Look every `EVERY_SECONDS` until `ending` is set. That the record is away is logged once."""
-    watch, is_away = Watch(record, config), False
-    while not ending.wait(EVERY_SECONDS):
+    watch, is_away, failed = Watch(record, config), False, ""
+    while not ending.is_set():
         try:
             watch.look()
             is_away = False
@@ -52,8 +52,11 @@ def run(record: Record, config: Settings, ending: threading.Event) -> None:
             if not is_away:
                 log.error("The record cannot be used, so nothing is watched: %s", type(error).__name__)
             is_away = True
-        except Exception:  # A mistake in one look must not end all looking.
-            log.exception("A look for trouble failed")
+        except Exception as error:  # A mistake in one look must not end all looking.
+            if repr(error) != failed:
+                log.exception("A look for trouble failed")
+            failed = repr(error)
+        ending.wait(EVERY_SECONDS)
     with suppress(SQLAlchemyError, OSError):
         watch.leave()
 
@@ -88,6 +91,7 @@ class Watch:
             if trouble is None:
                 _set(session, moment, "queue", _stuck(waits))
             self._look_at_processes(session, moment, is_redis_up=trouble is None)
+        with self._record.write() as session:  # On its own: sources may be set up wrongly, and the above be true still.
             self._look_at_tickets(session, moment)
 
     def leave(self) -> None:

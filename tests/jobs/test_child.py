@@ -13,12 +13,14 @@ import pytest
 
 from jobs.child import Child, Fork
 from jobs.owner import owned, owner
+from receiver import queue
 from receiver.clock import now
 from receiver.heartbeat import place
 from receiver.record import processes
 from receiver.record.database import Record
 from receiver.record.models import Process
-from receiver.settings import SettingsError
+from receiver.record.processes import WATCH
+from receiver.settings import Settings, SettingsError
 from tests.conftest import ROOT, wait_until
 
 # Of three children one dies of a mistake, one for want of Redis, and one leaves an orphan behind that ends a bit later.
@@ -163,8 +165,10 @@ def test_who_owns_the_data_is_said_and_a_killed_owner_owns_nothing(tmp_path: Pat
         ):
             pass
         assert owner(tmp_path) == f"the stack of process {process.pid}"
-        (tmp_path / "stack.lock").write_text("1 another-container\n")
-        assert owner(tmp_path) == "the stack of process 1 in the container or on the machine another-container"
+        (tmp_path / "stack.lock").write_text("1 web-1 pid:[4026532]\n")
+        assert owner(tmp_path) == "the stack of process 1 in another container, or on another machine: web-1"
+        (tmp_path / "stack.lock").write_text("")
+        assert owner(tmp_path) == "another stack"
         process.kill()
     with owned(tmp_path):
         assert owner(tmp_path) == f"the stack of process {os.getpid()}"
@@ -178,3 +182,18 @@ def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path) -> 
         owned(tmp_path / "file" / "x"),
     ):
         pass
+
+
+def test_workers_without_the_rest_say_that_they_live_and_a_watch_looks(record: Record, config: Settings) -> None:
+    command = [sys.executable, "-m", "jobs", "worker"]
+    environ = os.environ | {"PYTHONPATH": str(ROOT), "WORKERS": "2"}
+    roles = [WATCH, *(f"worker {name}" for name in queue.QUEUES), f"worker {queue.CLASSIFY}"]
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_until(lambda: sorted(row.role for row in _known(record)) == sorted(roles))
+        finally:
+            process.terminate()
+            _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert errors == ""
+    assert _known(record) == []
