@@ -29,7 +29,7 @@ _MARGIN = 24
 @click.option("--month", type=click.Path(path_type=Path), help="A folder that `python -m demo.month` has filled.")
 @click.option("--language", default="en", show_default=True)
 def main(target: Path, month: Path | None, language: str) -> None:
-    """Write the workbook of the largest digest of an invented month, and each sheet's first page into TARGET."""
+    """Write the workbook of the newest digest of an invented month, and each sheet's first page into TARGET."""
     folder = month or Path(tempfile.mkdtemp(prefix="ticket-attribution-month-"))
     config = fill(folder) if not (folder / "tickets.db").exists() else None
     url = config.database_url if config else f"sqlite:///{folder}/tickets.db"
@@ -50,9 +50,9 @@ def main(target: Path, month: Path | None, language: str) -> None:
 
 def _build(record: Record, path: Path, look: Look) -> None:
     with record.read() as session:
-        largest = session.scalars(select(Digest).order_by(Digest.tickets.desc()).limit(1)).one()
-        before = contents.counts(session, digests.previous(session, largest))
-        workbook.build(path, contents.rows(session, largest.id), largest.created_at, look, before)
+        newest = session.scalars(select(Digest).order_by(Digest.id.desc()).limit(1)).one()
+        before = contents.counts(session, digests.previous(session, newest))
+        workbook.build(path, contents.rows(session, newest.id), newest.created_at, look, before)
 
 
 def _page(pdf: Path, words_of_sheet: str, resolution: int) -> Image.Image:

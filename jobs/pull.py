@@ -28,8 +28,8 @@ _NEEDED = ("id", "short_description")
 _NAMES = {
     "id": "id request_id ticket_id external_id issue_key ticket_number ticket_no ticket_nr ticketnummer case_number "
     "case_id incident_number issue_id number key ticket",
-    "short_description": "short_description subject summary title ticket_subject issue_summary betreff objet asunto "
-    "assunto",
+    "short_description": "short_description subject summary title ticket_subject issue_summary betreff titel objet "
+    "titre asunto título assunto oggetto titolo",
     "long_description": "long_description description details body ticket_description issue_description message",
     "requester_email": "requester_email requester_e_mail email e_mail email_address contact_email reporter_email "
     "user_email from_email sender_email requester reporter caller from",

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,7 +31,8 @@ Names = Mapping[str, Sequence[str]]  # The names under which each field is known
 
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SEARCHED = 30  # Rows in which a header is looked for; titles and remarks stand above it.
-_SHOWN_COLUMNS, _LONGEST_NAME = 10, 30
+_MOST_COLUMNS, _LONGEST_NAME = 1_000, 200
+_SHOWN_COLUMNS, _LONGEST_SHOWN = 10, 30
 _SEP_LINE = re.compile(r'\ufeff?"?sep=(.)"?\r?\n?\Z', re.IGNORECASE | re.DOTALL)
 _ZEROS = re.compile("00+")  # A format of digits alone: 007 is the number 7 in it.
 _OLD_OFFICE = b"\xd0\xcf\x11\xe0"
@@ -233,8 +234,8 @@ def _header_row(rows: Sequence[Sequence[Any]], names: Names, needed: Sequence[st
 def _columns(header: Sequence[Any], names: Names) -> dict[str, list[int]]:
     """In which columns each field stands: those of its first name that is there at all."""
     places: dict[str, list[int]] = {}
-    for index, name in enumerate(header):
-        if isinstance(name, str):
+    for index, name in enumerate(header[:_MOST_COLUMNS]):
+        if isinstance(name, str) and len(name) <= _LONGEST_NAME:
             places.setdefault(plain_name(name), []).append(index)
     first = {field: next((name for name in known if name in places), None) for field, known in names.items()}
     return {field: places[name] for field, name in first.items() if name is not None}
@@ -284,8 +285,7 @@ def _no_header(rows: Sequence[Sequence[Any]], names: Names, needed: Sequence[str
     wanted = " and ".join(f"{field} (or {', '.join(names[field][1:6])})" for field in needed)
     if not filled:
         return f"found no rows ({how}); one row must name the columns, among them {wanted}"
-    known = {name for some in names.values() for name in some}
-    number, row = max(filled, key=lambda found: sum(plain_name(cell) in known for cell in found[1]))
+    number, row = max(filled, key=lambda found: len(_columns(found[1], names)))
     cells = [str(cell).strip() for cell in row if cell not in (None, "")]
     shown = [cell if _could_be_name(cell) else "…" for cell in cells[:_SHOWN_COLUMNS]]
     more = f" and {len(cells) - _SHOWN_COLUMNS} more" if len(cells) > _SHOWN_COLUMNS else ""
@@ -299,7 +299,7 @@ def _no_header(rows: Sequence[Sequence[Any]], names: Names, needed: Sequence[str
 
 def _could_be_name(cell: str) -> bool:
     """Whether a cell may be repeated: a few words without digits or an address, as the name of a column is."""
-    return len(cell) <= _LONGEST_NAME and len(cell.split()) <= 3 and not re.search(r"[\d@]", cell)
+    return len(cell) <= _LONGEST_SHOWN and len(cell.split()) <= 3 and not re.search(r"[\d@]", cell)
 
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -334,7 +334,7 @@ def _moment(value: Any, zone: ZoneInfo, order: str | None) -> datetime | None:
             value = datetime(value.year, value.month, value.day)
         if not isinstance(value, datetime):
             return None
-        return value if value.tzinfo else value.replace(tzinfo=zone)
+        return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

@@ -182,7 +182,7 @@ class Month:
     # Answers.
 
     def _era(self, at: datetime) -> Era:
-        return next(era for era in reversed(self._eras) if (at - self._begin).days >= era.from_day)
+        return next((era for era in reversed(self._eras) if (at - self._begin).days >= era.from_day), self._eras[0])
 
     def _classify(self, session: Session, tickets: Sequence[Known], at: datetime) -> None:
         era, begins = self._era(at), at + timedelta(milliseconds=self._chance.uniform(40, 600))

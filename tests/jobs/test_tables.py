@@ -93,6 +93,7 @@ def test_a_column_that_is_there_twice_must_not_contradict_itself(tmp_path: Path)
         ),
         ("Number\tKurztext\n1\tVPN", ["separated by tabs", "lacks short_description"]),
         ("Ada's laptop was stolen from the car yesterday;ada@example.com\n", ["2 columns: …, …"]),
+        ("x" * 1_000_000 + ";" * 100_000, ["it lacks id and short_description"]),
         ("", ["no rows", "short_description (or subject"]),
         ("id,subject\n1,VPN, again\n", ["row 2 has 3 cells", "quotation marks"]),
         ('id,subject\n\n1,"VPN" again\n', ["row 3 (line 3)", "quotation mark"]),
@@ -162,6 +163,7 @@ def test_an_id_is_what_the_helpdesk_calls_it(tmp_path: Path, ids: list[str], rea
         (["05/12/2025", "06/06/2025"], [None, "2025-06-05T22:00"]),
         (["13/12/2025", "12/13/2025"], [None, None]),
         (["tomorrow", "31.02.2025", "0", "99999999"], [None, None, None, None]),
+        (["0001-01-01", "9999-12-31 23:59"], [None, "9999-12-31T22:59"]),
     ],
 )
 def test_times_are_on_the_clock_of_the_zone_and_never_guessed(

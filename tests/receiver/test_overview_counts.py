@@ -178,6 +178,12 @@ def test_every_number_of_the_other_pages_opens_what_it_counts(
         found = counts(page(person, path), "//main")
         lists = [(href, told) for href, told in found if re.match(r"/(tickets|deliveries|digests|review)(\?|$)", href)]
         assert [(href, told) for href, told in lists if opened(person, href) != told] == [], path
+    told_by_entry = [
+        (str(a.get("href")), int(re.findall(r"\d+", a.text_content())[0]))
+        for a in page(person, "/catalog").xpath("//a[contains(., ' tickets')]")
+    ]
+    assert max(told for _, told in told_by_entry) == 4
+    assert [(href, told) for href, told in told_by_entry[:5] if opened(person, href) != told] == []
     [(href, told)] = counts(page(person, "/sources"), "//main//tr[td/a[text()]]//td[@class='number']")
     assert (href, told) == ("/deliveries?source=standard&status=quarantined", 3)
 
