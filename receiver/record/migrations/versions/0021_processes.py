@@ -13,8 +13,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Text, primary_key=True),
         sa.Column("role", sa.Text, nullable=False),
         sa.Column("place", sa.Text, nullable=False),
-        sa.Column("started_at", sa.DateTime, nullable=False),
-        sa.Column("heartbeat_at", sa.DateTime, nullable=False),
-        sa.Column("died_at", sa.DateTime),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("heartbeat_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("died_at", sa.DateTime(timezone=True)),
         sa.Column("last_words", sa.Text),
     )
