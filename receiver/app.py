@@ -31,6 +31,7 @@ from receiver.passwords import Passwords
 from receiver.proxy import OPENED_AT, BehindProxy
 from receiver.record.database import Record
 from receiver.record.group import Group
+from receiver.refused import Refused
 from receiver.settings import Settings
 from receiver.stopwatch import Stopwatch
 
@@ -90,6 +91,7 @@ def furnish(app: Flask, config: Settings) -> None:
     app.extensions["record"] = Record(config.database_url, patience=_PATIENCE_SECONDS)
     app.extensions["group"] = Group(app.extensions["record"])
     app.extensions["stopwatch"] = Stopwatch(app.extensions["record"])
+    app.extensions["refused"] = Refused(app.extensions["record"])
     app.extensions["redis"] = queue.connect(config.redis_url, timeout=0.05)
     # Looking at many jobs takes longer than asking whether Redis answers.
     app.extensions["jobs_redis"] = queue.connect(config.redis_url, timeout=0.25)

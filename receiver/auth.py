@@ -15,9 +15,9 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.exc import SQLAlchemyError
 
-from receiver import pace
+from receiver import pace, refused
 from receiver.clock import now
-from receiver.record import api_tokens, browser_sessions
+from receiver.record import api_tokens, browser_sessions, refusals
 from receiver.record.database import Record
 from receiver.record.models import Person
 from receiver.record.people import ADMIN, OPERATOR, REVIEWER, ROLES, VIEWER
@@ -178,6 +178,7 @@ def _bearer(offered: str) -> Caller:
     with record.read() as reading:
         found = api_tokens.find(reading, offered)
     if found is None:
+        refused.note(refusals.TOKEN)
         abort(401, "The bearer token is wrong or was revoked; `python -m jobs token` prints the right one.")
     token, person = found
     if token.expires_at <= moment:

@@ -8,7 +8,7 @@ import redis
 from flask import Blueprint, Response, current_app, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from receiver import queue, watch
 from receiver.clock import now
 from receiver.heartbeat import SCHEDULER
-from receiver.record import alarms, database, latencies, overview, processes
+from receiver.record import alarms, database, latencies, overview, processes, refusals
 from receiver.record.database import Record
 
 blueprint = Blueprint("health", __name__)
@@ -67,6 +67,7 @@ class _Numbers(Collector):
         with self._record.read() as session:
             counts = overview.counts(session, now())
             stages = latencies.of_all_time(session)
+            refused = refusals.totals(session)
             living = processes.living(session, now() - timedelta(seconds=watch.SILENT_SECONDS))
         for noun in ("tickets", "deliveries"):
             family = GaugeMetricFamily(f"ticket_attribution_{noun}", f"{noun} by status", labels=["status"])
@@ -83,6 +84,12 @@ class _Numbers(Collector):
         for alarm in counts["alarms"]:
             up.add_metric([alarm["name"]], 1)
         yield up
+        turned_away = CounterMetricFamily(
+            "ticket_attribution_refused", "requests that were turned away", labels=["kind", "source"]
+        )
+        for (kind, source), count in sorted(({(kind, ""): 0 for kind in refusals.KINDS} | refused).items()):
+            turned_away.add_metric([kind, source], count)
+        yield turned_away
         alive = GaugeMetricFamily("ticket_attribution_processes", "workers and schedulers that live", labels=["role"])
         for role in sorted({SCHEDULER, *watch.WORKERS, *living}):
             alive.add_metric([role], living.get(role, 0))

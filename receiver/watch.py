@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 from receiver import queue, sources
 from receiver.clock import now
 from receiver.heartbeat import SCHEDULER, place
-from receiver.record import alarms, deliveries, processes, tickets
+from receiver.record import alarms, deliveries, processes, refusals, tickets
 from receiver.record.database import Record
 from receiver.record.models import Process
 from receiver.settings import Settings
@@ -142,6 +142,7 @@ class Watch:
     def _look_at_tickets(self, session: Session, moment: datetime) -> None:
         _set(session, moment, "backlog", _backlog(session, self._config, moment))
         _set(session, moment, "disk", _disk(self._config))
+        _set(session, moment, "refused", _attacked(session, moment))
         for name in sources.configured(self._config):
             arrivals = deliveries.latest_arrivals(session, name, _HABIT_OF)
             _set(session, moment, f"source:{name}", silence(name, arrivals, moment))
@@ -184,6 +185,26 @@ def _backlog(session: Session, config: Settings, moment: datetime) -> str | None
 def _disk(config: Settings) -> str | None:
     free = shutil.disk_usage(config.data_dir).free // 2**20
     return f"only {free} MB are free where DATA_DIR is" if free < config.disk_alarm_mb else None
+
+
+_REFUSED = {
+    refusals.PASSWORD: "wrong passwords",
+    refusals.THROTTLED: "tries to sign in that came too soon",
+    refusals.LINK: "one-time links that do not work",
+    refusals.SIGNATURE: "webhooks with a wrong proof",
+    refusals.TOKEN: "wrong API tokens",
+    refusals.SECOND_FACTOR: "wrong second factors",
+}
+
+
+def _attacked(session: Session, moment: datetime) -> str | None:
+    minutes = refusals.WINDOW.seconds // 60
+    parts = []
+    for found in refusals.recent(session, moment):
+        if found.count >= refusals.MANY:
+            whose = f" for the source {found.source}" if found.source else ""
+            parts.append(f"{found.count} {_REFUSED[found.kind]}{whose} in {minutes} minutes, last from {found.address}")
+    return "; ".join(parts) or None
 
 
 def _stuck(waits: Mapping[str, float]) -> str | None:

@@ -8,9 +8,9 @@ from flask import Blueprint, Response, abort, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from receiver import intake, proxy, queue, samples
+from receiver import intake, proxy, queue, refused, samples
 from receiver.clock import now
-from receiver.record import deliveries, latencies
+from receiver.record import deliveries, latencies, refusals
 from receiver.record.deliveries import Arrival, Content
 from receiver.record.group import Group
 from receiver.record.models import QUARANTINED, Delivery
@@ -69,6 +69,7 @@ def _arrival(source: Source) -> tuple[Arrival, Content]:
     try:
         return intake.read(source, _message(), received_at, current_app.extensions["settings"])
     except SignatureError as error:
+        refused.note(refusals.SIGNATURE, source.name)
         abort(401, str(error))
 
 

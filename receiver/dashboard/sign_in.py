@@ -6,12 +6,12 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from receiver import auth, pace
+from receiver import auth, pace, refused
 from receiver.clock import now
 from receiver.dashboard import forms
 from receiver.dashboard.formats import span
 from receiver.passwords import Passwords
-from receiver.record import audit, browser_sessions, people, sign_in, sign_in_tries
+from receiver.record import audit, browser_sessions, people, refusals, sign_in, sign_in_tries
 from receiver.record.database import Record
 from receiver.record.models import Person
 
@@ -55,9 +55,11 @@ def sign_in_with_password() -> ResponseReturnValue:
         with _record().write() as session:
             left = sign_in_tries.begin(session, keys, now())
     if left:
+        refused.note(refusals.THROTTLED)
         words = f"There were too many tries; wait {span(left.total_seconds() + 1)}, or ask an admin for a link."
         return *_page(words, 429), {"Retry-After": str(int(left.total_seconds()) + 1)}
     if not _passwords().fits(password, person.password_hash if person else None) or not person or not person.active:
+        refused.note(refusals.PASSWORD)
         return _page(_WRONG, 403)
     _welcome(person, password, keys)
     return auth.admit(person, "password")

@@ -54,6 +54,11 @@ _ADVICE = {
     "process": ("A process dies again and again", "Its log says more; it is started again meanwhile.", "jobs"),
     "queue": ("A queue has no worker", "Start the worker that the message names.", "jobs"),
     "disk": ("The disk is nearly full", "Free space, or keep raw bodies for fewer days (RAW_RETENTION_DAYS).", ""),
+    "refused": (
+        "Somebody is being turned away again and again",
+        "An attack, or a helpdesk or program whose secret was changed on one side only; block the address, or mend it.",
+        "audit",
+    ),
     "paused": ("Classification is paused", "Resume it on Jobs when you are ready.", "jobs"),
     "source": (
         "A source is silent",

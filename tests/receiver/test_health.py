@@ -18,7 +18,7 @@ from receiver import secrets, watch
 from receiver.app import create_app
 from receiver.clock import now
 from receiver.heartbeat import SCHEDULER
-from receiver.record import alarms, latencies, leases, overview
+from receiver.record import alarms, latencies, leases, overview, refusals
 from receiver.record.database import Record, migrate, opened
 from receiver.settings import Settings
 from tests.factories import deliver, due_ticket, incoming, settle
@@ -152,6 +152,7 @@ def test_the_numbers_are_those_of_the_record(monitor: FlaskClient, record: Recor
     assert numbers.pop("ticket_attribution_oldest_due_seconds") >= 0
     assert numbers.pop("ticket_attribution_alarmengine") == 1
     assert {numbers.pop(f"ticket_attribution_processes{role}") for role in (SCHEDULER, *watch.WORKERS)} == {0}
+    assert {numbers.pop(f"ticket_attribution_refused_total{kind}") for kind in refusals.KINDS} == {0}
     others = {name: value for name, value in numbers.items() if "_stage_seconds_" not in name}
     assert others == {"ticket_attribution_due_tickets": 6, "ticket_attribution_alarms": 1}
 

@@ -42,7 +42,7 @@ from receiver.record.models.telling import (
     DigestTicket,
     Errand,
 )
-from receiver.record.models.upkeep import Alarm, Latency, Process, Tally, TimedJob, TimetableEntry
+from receiver.record.models.upkeep import Alarm, Latency, Process, Refusal, Tally, TimedJob, TimetableEntry
 
 __all__ = [
     "ACCEPTED",
@@ -82,6 +82,7 @@ __all__ = [
     "LinearModel",
     "Person",
     "Process",
+    "Refusal",
     "SignInLink",
     "SignInTry",
     "SourceDay",

@@ -29,6 +29,18 @@ class Latency(Base):
     count: Mapped[int] = mapped_column(BigInteger)
 
 
+class Refusal(Base):
+    """How often something was refused in the minute that begins `at` (seconds since 1970), and who did it last."""
+
+    __tablename__ = "refusals"
+
+    at: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    address: Mapped[str]
+
+
 class Alarm(Base):
     """Something an operator must know, while it lasts."""
 
