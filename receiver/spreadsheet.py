@@ -2,7 +2,8 @@
 
 The digest's workbook, with its styles and charts, is made by openpyxl in a job; a web process that shows a list as it
 is needs neither. Every text stays text: a workbook's cells say so themselves, and a CSV's get an apostrophe in front
-where a spreadsheet would take them for a formula.
+where a spreadsheet would take them for a formula; so do their parts behind what another spreadsheet, or another
+country's, takes for the border of a cell.
 """
 
 import csv
@@ -16,7 +17,14 @@ Cell = str | float | int | None
 Row = Sequence[Cell]
 
 # Signs without a width may be dropped on the way, and what stands behind them be read first.
-_FORMULA = re.compile(r"[\t\r\n\0]|[\s\u200b-\u200f\u2060-\u2064\ufeff]*[=+\-@＝＋－＠]")
+_UNSEEN = (
+    r"\s\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
+)
+_SIGN = "[=+\\-@＝＋－＠﹢﹣﹦﹫]"
+_FORMULA = re.compile(rf"[\t\r\n\0]|[{_UNSEEN}]*+{_SIGN}")
+# A file with commas is cut at other signs where its reader's country, or its import, says so.
+_BEHIND_BORDER = re.compile(rf"([;\t|\r\n][{_UNSEEN}\"]*+)({_SIGN})?")  # It takes all that is unseen at once.
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # Excel reads `_x` and four hexadecimal digits as a letter's number, so such a text gets its own `_` as a number.
 # ECMA-376, part 1, 22.9.2.19 (ST_Xstring).
@@ -75,6 +83,7 @@ def _harmless(cell: Cell) -> Cell:
     if not isinstance(cell, str):
         return cell
     text = cell.replace("\0", "")
+    text = _BEHIND_BORDER.sub(lambda found: f"{found[1]}'{found[2]}" if found[2] else found[0], text)
     return f"'{text}" if _FORMULA.match(cell) else text
 
 

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from receiver import auth
+from receiver.dashboard import asked
 from receiver.record import audit
 
 blueprint = Blueprint("audit_pages", __name__, url_prefix="/audit")
@@ -14,17 +15,15 @@ blueprint = Blueprint("audit_pages", __name__, url_prefix="/audit")
 _ROWS = 50
 _CHECKED, _MOST_CHECKED = 250, 20_000
 _FILTERS = ("who", "action", "subject")
-_MAX_ID = 2**63 - 1
 
 
 @blueprint.get("")
 @auth.needs(auth.OPERATOR)
 def audit_page() -> ResponseReturnValue:
     """Entries, newest first, by the filters in the URL."""
-    chosen = {name: request.args[name].strip()[:400] for name in _FILTERS if request.args.get(name, "").strip()}
-    before = request.args.get("before", type=int)
+    chosen, before = asked.texts(*_FILTERS), asked.place("before")
     with current_app.extensions["record"].read() as session:
-        rows = audit.page(session, _ROWS + 1, min(before, _MAX_ID) if before is not None else None, chosen)
+        rows = audit.page(session, _ROWS + 1, before, chosen)
         state = _state(session)
     more: dict[str, Any] | None = {**chosen, "before": rows[_ROWS - 1].number} if len(rows) > _ROWS else None
     return render_template(

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from receiver import auth, catalog, queue
 from receiver.catalog import Catalog, CatalogError, RequestType, changes, in_force
+from receiver.dashboard import asked
 from receiver.record import audit, catalogs, entries
 from receiver.record.entries import Entry
 from receiver.record.models import CatalogVersion
@@ -27,7 +28,7 @@ def catalog_page() -> ResponseReturnValue:
 
 def _page(refused: CatalogError | None = None) -> str:
     record, settings = current_app.extensions["record"], current_app.extensions["settings"]
-    words = request.args.get("q", "").strip()[:200]
+    words = asked.text("q")[:200]
     try:
         found, missing = in_force.in_force(record, settings, asks=False), None
     except CatalogError as error:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from receiver import auth, queue, raw, replay
 from receiver.clock import now
+from receiver.dashboard import asked
 from receiver.record import audit, deliveries, tickets
 from receiver.record.models import DELIVERY_STATES, QUARANTINED, Delivery
 from receiver.sources import Source
@@ -24,13 +25,13 @@ _MAX_ID = 2**63 - 1
 @blueprint.get("")
 def deliveries_page() -> ResponseReturnValue:
     """Deliveries, newest first, by the filters in the URL."""
-    chosen = {name: request.args[name] for name in ("source", "status") if request.args.get(name)}
+    chosen = asked.texts("source", "status")
     conflict = "conflict" in request.args
     if chosen.get("status", QUARANTINED) not in DELIVERY_STATES:
         abort(400, f"There are the states {', '.join(DELIVERY_STATES)}.")
-    before = request.args.get("before", type=int)
+    before = asked.place("before")
     with current_app.extensions["record"].read() as session:
-        rows = deliveries.page(session, _ROWS + 1, _id(before) if before else None, conflict=conflict, **chosen)
+        rows = deliveries.page(session, _ROWS + 1, before, conflict=conflict, **chosen)
     return render_template(
         "deliveries.html",
         rows=rows[:_ROWS],

@@ -12,6 +12,7 @@ from receiver import auth, mails, plans, queue
 from receiver.api import digests as orders
 from receiver.api.pages import ID
 from receiver.clock import now
+from receiver.dashboard import asked
 from receiver.plans import Plan
 from receiver.queue import changes
 from receiver.record import audit, digests, recipients
@@ -27,7 +28,7 @@ _FRAMED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-a
 @blueprint.get("")
 def digests_page() -> ResponseReturnValue:
     """The digests there are, and what was sent."""
-    before, status = request.args.get("before", type=int), request.args.get("status") or None
+    before, status = asked.place("before"), asked.text("status") or None
     with current_app.extensions["record"].read() as session:
         found = digests.page(session, _AT_ONCE + 1, before, status)
         planned = [(plan, digests.latest(session, plan.name)) for plan in _plans().values()]
@@ -123,13 +124,13 @@ def order(digest_id: int, action: str) -> ResponseReturnValue:
 def ask_for_preview() -> ResponseReturnValue:
     """Have a worker build what a digest would be if it were sent now."""
     plan = orders.plan_named(request.form.get("name"))
-    asked = now()
+    moment = now()
     try:
         changes.run_now(current_app.extensions["jobs_redis"], queue.DIGEST, queue.PREVIEW_JOB, plan.name)
     except (redis.RedisError, OSError):
         flash("Redis does not answer, so nothing can be built now. Try again when it is back.", "error")
         return redirect(_here())
-    return redirect(url_for("digests_pages.preview_page", name=plan.name, asked=f"{asked.timestamp():.3f}"))
+    return redirect(url_for("digests_pages.preview_page", name=plan.name, asked=f"{moment.timestamp():.3f}"))
 
 
 @blueprint.get("/preview/<name>")
@@ -137,8 +138,8 @@ def preview_page(name: str) -> ResponseReturnValue:
     """What this digest would be; until a worker has built it, the page asks again by itself."""
     plan, mail = orders.plan_named(name), _preview(name, ".eml")
     built_at = datetime.fromtimestamp(mail.stat().st_mtime, UTC) if mail.exists() else None
-    asked = request.args.get("asked", 0.0, type=float)
-    is_built = built_at is not None and built_at.timestamp() >= asked
+    since = request.args.get("asked", 0.0, type=float)
+    is_built = built_at is not None and built_at.timestamp() >= since
     text = mails.text(mail) if is_built else ""
     return render_template("digest_preview.html", plan=plan, is_built=is_built, built_at=built_at, text=text)
 

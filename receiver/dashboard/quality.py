@@ -10,6 +10,7 @@ from flask import Blueprint, current_app, render_template, request
 
 from receiver import figures
 from receiver.clock import now
+from receiver.dashboard import asked
 from receiver.figures import Pair
 from receiver.record import verdicts
 from receiver.record.verdicts import Confusion, Day, Scope, Sureness
@@ -29,13 +30,13 @@ _SHADES = 5
 def quality_page() -> str:
     """The figures of a window, and of one source or version where the URL names it."""
     days = _days()
-    chosen = {name: request.args[name] for name in _FILTERS if request.args.get(name)}
+    chosen = asked.texts(*_FILTERS)
     since = now().date() - timedelta(days=days - 1)
     with current_app.extensions["record"].read() as session:
         scope = Scope(since, **chosen)
         confusions, sureness = verdicts.confusions(session, scope), verdicts.sureness(session, scope)
         by_day = verdicts.by_day(session, scope)
-    category = request.args.get("category")
+    category = asked.text("category") or None
     return render_template(
         "quality.html",
         days=days,

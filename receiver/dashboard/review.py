@@ -11,9 +11,9 @@ from receiver import auth, reviewing
 from receiver.api.pages import ID
 from receiver.catalog import CatalogError
 from receiver.clock import now
-from receiver.dashboard import holds
+from receiver.dashboard import asked, holds
 from receiver.dashboard.ticket import choice, seen, shown
-from receiver.dashboard.tickets import kinds, midnight, whole
+from receiver.dashboard.tickets import kinds, midnight
 from receiver.record import review_queue, reviews, tickets, undoing
 
 blueprint = Blueprint("review_pages", __name__, url_prefix="/review")
@@ -55,10 +55,7 @@ def next_cards() -> ResponseReturnValue:
 
 
 def _cards(session: Session) -> list[dict[str, Any]]:
-    asked = request.args
-    ids = review_queue.waiting(
-        session, _CANDIDATES, whole(asked.get("after", "")), asked.get("reason", ""), asked.get("category", "")[:200]
-    )
+    ids = review_queue.waiting(session, _CANDIDATES, asked.place("after"), asked.text("reason"), asked.text("category"))
     mine = holds.take(current_app.extensions["redis"], ids, auth.caller(), _AHEAD)
     found = (tickets.with_classification(session, ticket_id) for ticket_id in mine)
     return [shown(session, *pair) for pair in found if pair]

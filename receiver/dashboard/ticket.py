@@ -11,7 +11,7 @@ from receiver.api.pages import ID
 from receiver.catalog import CatalogError
 from receiver.clock import now
 from receiver.dashboard import highlight
-from receiver.dashboard.tickets import whole
+from receiver.dashboard.asked import whole
 from receiver.record import audit, classifications, errands, examples, reviews, tickets, undoing
 from receiver.record.models import Classification, Ticket
 

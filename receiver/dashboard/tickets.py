@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, current_app, flash, redirect, render_template, request, url_for
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from receiver import auth, reviewing, sla
 from receiver.catalog import CatalogError, RequestType
 from receiver.clock import now
-from receiver.dashboard import export
+from receiver.dashboard import asked, export
 from receiver.dashboard.formats import words
 from receiver.record import lists, overview, tallies, tickets
 from receiver.record.lists import Wanted
@@ -24,6 +24,7 @@ blueprint = Blueprint("tickets_pages", __name__, url_prefix="/tickets")
 
 PAGE = 50
 MOST_SELECTED = 200
+_LONGEST_QUERY, _MOST_FIELDS = 4_000, 5_000  # There cannot be more fields than that in so many characters.
 _TEXTS = ("q", "category", "request_type", "source", "requester_email")
 TODAY = "today"
 SINCE = {TODAY: "today", "1d": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days"}
@@ -43,7 +44,7 @@ def tickets_page() -> ResponseReturnValue:
     moment = now()
     wanted, entries = wanted_of_url(moment), kinds()
     with current_app.extensions["record"].read() as session:
-        found = lists.page(session, wanted, PAGE, moment, whole(request.args.get("after", "")))
+        found = lists.page(session, wanted, PAGE, moment, asked.place("after"))
         total, orders = _total(session, wanted), _orders(session, wanted)
     return render_template(
         "tickets.html",
@@ -96,10 +97,9 @@ def export_xlsx() -> Response:
 
 def wanted_of_url(moment: datetime) -> Wanted:
     """What the URL asks for; what it cannot mean is left out."""
-    texts = {name: request.args.get(name, "").replace("\0", "").strip()[:320] for name in _TEXTS}
     since = _one_of(tuple(SINCE), "since")
     return Wanted(
-        **texts,
+        **asked.texts(*_TEXTS),
         status=_one_of(TICKET_STATES, "status"),
         sla=_one_of(tuple(PROMISES), "sla"),
         order=_one_of(lists.ORDERS, "order") or lists.NEWEST,
@@ -121,14 +121,9 @@ def midnight(moment: datetime, zone: str) -> datetime:
 
 
 def _one_of(known: Sequence[str], name: str) -> str:
-    value = request.args.get(name, "")
+    value = asked.text(name)
     value = _FORMER.get(value, value)
     return value if value in known else ""
-
-
-def whole(text: str) -> int | None:
-    """An id as a URL or a form has it; None where it is none."""
-    return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
 def _total(session: Session, wanted: Wanted) -> int | None:
@@ -156,8 +151,8 @@ def kinds() -> dict[str, list[RequestType]]:
 def _link(**changes: Any) -> str:
     """The same list with other filters, from its first page on; `page` names another view of it."""
     page = changes.pop("page", "tickets_page")
-    asked = request.args.to_dict() | {"after": ""} | changes
-    return f"{url_for(f'tickets_pages.{page}')}?" + urlencode({name: value for name, value in asked.items() if value})
+    here = request.args.to_dict() | {"after": ""} | changes
+    return f"{url_for(f'tickets_pages.{page}')}?" + urlencode({name: value for name, value in here.items() if value})
 
 
 @blueprint.post("/confirm")
@@ -185,7 +180,7 @@ def redrive_selected() -> ResponseReturnValue:
 
 
 def _selected() -> list[int]:
-    found = [whole(value) for value in request.form.getlist("ticket")[:MOST_SELECTED]]
+    found = [asked.whole(value) for value in request.form.getlist("ticket")[:MOST_SELECTED]]
     return [ticket_id for ticket_id in found if ticket_id]
 
 
@@ -195,5 +190,7 @@ def _many(count: int) -> str:
 
 def _back(words: str, kind: str = "") -> ResponseReturnValue:
     flash(words, kind)
-    asked = request.form.get("list", "")
-    return redirect(url_for("tickets_pages.tickets_page") + (asked if asked.startswith("?") else ""))
+    here = request.form.get("list", "")[:_LONGEST_QUERY]
+    # Written anew: what stands in a form may hold line breaks, which no header may.
+    query = urlencode(parse_qsl(here[1:], max_num_fields=_MOST_FIELDS)) if here.startswith("?") else ""
+    return redirect(url_for("tickets_pages.tickets_page") + (f"?{query}" if query else ""))

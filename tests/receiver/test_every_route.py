@@ -5,10 +5,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from receiver import auth
@@ -61,6 +65,13 @@ def guarded(app: Flask, record: Record) -> list[Route]:
     settle(record, due_ticket(record))
     in_force.in_force(record, app.extensions["settings"])  # Whoever asks first for the catalog has it remembered.
     return [route for route in _routes(app) if route.endpoint not in OPEN]
+
+
+@pytest.fixture
+def signed_in(app: Flask, record: Record) -> FlaskClient:
+    client = app.test_client()
+    sign_in_as(client, record)
+    return client
 
 
 def _call(client: FlaskClient, route: Route, **headers: str) -> TestResponse:
@@ -167,3 +178,50 @@ def test_no_answer_believes_the_host_header(app: Flask, record: Record, guarded:
                 told = "" if answer.mimetype == "text/event-stream" else answer.get_data(as_text=True)
                 assert "evil.example" not in answer.headers.get("Location", "") + told, route
                 answer.close()
+
+
+PARAMETERS = (
+    "after", "before", "cursor", "limit", "days", "asked", "q", "status", "source", "category", "request_type", "since",
+    "sla", "order", "waits", "requester_email", "reason", "who", "action", "subject", "model", "prompt_version",
+    "catalog_version", "conflict", "check", "version", "with", "list",
+)  # fmt: skip
+HOSTILE = (
+    "1" * 31, "-1" + "0" * 30, "9223372036854775808", "-1", "0", "1.5", "nan", "inf", "1e400", "\u0663", "x", "\0",
+    "\ud800", "\n", "%", "?x=\n", "' OR 1=1 --", '"', "*", "(", "\\", "a" * 5_000, "{{7*7}}", "\u202e", "NULL",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("value", ["1" * 31, "-1", "\0", "x\n"])
+def test_nothing_in_a_url_is_an_error_of_ours(app: Flask, record: Record, guarded: list[Route], value: str) -> None:
+    client = app.test_client()
+    sign_in_as(client, record)
+    query = urlencode(dict.fromkeys(PARAMETERS, value), errors="surrogatepass")
+    for route in guarded:
+        if route.method == "GET" and "/live/" not in route.path:
+            assert client.get(f"{route.path}?{query}").status_code < 500, route
+
+
+@given(st.data())
+@hypothesis_settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_parameter_of_any_view_is_an_error_of_ours(
+    app: Flask, record: Record, guarded: list[Route], signed_in: FlaskClient, data: st.DataObject
+) -> None:
+    route = data.draw(st.sampled_from([route for route in guarded if route.method == "GET"]))
+    values = st.sampled_from(HOSTILE) | st.text(max_size=20) | st.integers().map(str)
+    query = data.draw(st.dictionaries(st.sampled_from(PARAMETERS), values, max_size=4))
+    written = urlencode({name: value.encode("utf-8", "surrogatepass") for name, value in query.items()})
+    answer = signed_in.get(f"{route.path}?{written}", buffered=False)
+    answer.close()
+    assert answer.status_code < 500
+
+
+def test_what_a_form_says_of_its_list_breaks_no_header(app: Flask, record: Record, guarded: list[Route]) -> None:
+    client = app.test_client()
+    sign_in_as(client, record)
+    for said, there in {
+        "?x=\n": "/tickets?x=%0A", "?q=a+b&status=failed": "/tickets?q=a+b&status=failed", "//evil.example": "/tickets",
+        "?" + "&" * 9_000: "/tickets", "?\r\nSet-Cookie: a=b": "/tickets?%0D%0ASet-Cookie%3A+a=b",
+        "": "/tickets",
+    }.items():  # fmt: skip
+        answer = client.post("/tickets/redrive", data={"csrf_token": csrf(client), "list": said})
+        assert (answer.status_code, answer.headers["Location"]) == (302, there)

@@ -3,9 +3,12 @@
 import csv
 import io
 import random
+import time
 
 import openpyxl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from openpyxl.worksheet.worksheet import Worksheet
 
 from receiver import spreadsheet
@@ -36,6 +39,21 @@ def test_a_csv_holds_no_formula(text: str) -> None:
     assert cell.startswith("'")
 
 
+@pytest.mark.parametrize("border", [",", ";", "\t", "|"])
+@given(
+    st.lists(
+        st.sampled_from(
+            [";", "|", "\t", "\n", "\r", '"', "'", ",", "=1", "+1", "-1", "@a", "\u2060", "\u00ad", " ", "a", "\0"]
+        ),
+        max_size=8,
+    ).map("".join)
+)
+def test_no_cell_is_a_formula_wherever_a_spreadsheet_cuts_the_line(border: str, text: str) -> None:
+    content = b"".join(spreadsheet.as_csv([("7", text, text), ("8", "b", text)])).decode("utf-8-sig")
+    for row in csv.reader(io.StringIO(content, newline=""), delimiter=border):
+        assert [cell for cell in row if cell.strip(' \t\r\n"\u2060\u00ad')[:1] in (*"=+-@",)] == []
+
+
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_csv_keeps_what_is_harmless(text: str) -> None:
     content = b"".join(spreadsheet.as_csv([(text, 0.5, None)])).decode("utf-8-sig")
@@ -60,6 +78,13 @@ def test_no_cell_of_a_workbook_is_a_formula_and_what_xml_cannot_hold_is_left_out
     cells = [cell for row in sheet.iter_rows() for cell in row]
     assert "f" not in {cell.data_type for cell in cells}
     assert {(len(str(row[1].value)), row[2].value) for row in sheet.iter_rows()} == {(32_001, "!")}
+
+
+def test_a_cell_of_a_megabyte_takes_no_minute() -> None:
+    for piece in ("\n", "; ", ";", " ", "\u2060", ';"', "=", ";="):
+        began = time.thread_time()
+        list(spreadsheet.as_csv([(piece * (1_000_000 // len(piece)),)]))
+        assert time.thread_time() - began < 5
 
 
 def test_a_large_file_comes_in_pieces() -> None:
