@@ -8,7 +8,7 @@ from typing import Any
 import redis
 from rq.cron import CronJob, CronScheduler
 
-from jobs import catalog_in_force, digest, maintenance, reconcile, training, watch
+from jobs import backup, catalog_in_force, digest, maintenance, reconcile, training, watch
 from receiver import queue
 from receiver.heartbeat import SCHEDULER, Heartbeat
 from receiver.record import timetable
@@ -41,6 +41,7 @@ TIMETABLE = (
     # Not among the maintenance, where a slow source would keep the sweep waiting.
     Timed(catalog_in_force.reload_catalog, queue.DIGEST, seconds=300),
     Timed(training.train, queue.TRAINING, seconds=86_400),
+    Timed(backup.backup_due, queue.TRAINING, seconds=900),
     # A minute for a million entries; nobody waits for it.
     Timed(watch.verify_audit, queue.TRAINING, seconds=86_400),
 )

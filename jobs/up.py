@@ -24,7 +24,7 @@ from sqlalchemy.orm import configure_mappers
 from jobs import embedded_redis
 from jobs.child import AWAY, FIRST_DELAY, Child, Fork, adopt_orphans
 from jobs.owner import owned
-from receiver import heartbeat, queue
+from receiver import heartbeat, in_use, queue
 from receiver.clock import now
 from receiver.heartbeat import SCHEDULER, Heartbeat
 from receiver.record import people, processes, sign_in
@@ -124,6 +124,7 @@ def up(config: Settings) -> None:
     _check_port(config)
     _check_redis(config)
     with owned(config.data_dir), Supervisor(config) as supervisor:
+        in_use.hold(config.data_dir)
         with opened(config.database_url) as record:
             make_folder(record)
             refuse_newer(record)
@@ -148,6 +149,7 @@ def up(config: Settings) -> None:
 
 def work(config: Settings) -> None:
     """Keep a worker running for each queue until asked to stop."""
+    in_use.hold(config.data_dir)
     load()
     with Supervisor(config) as supervisor:
         supervisor.start(*workers(config), _watch(config))
@@ -208,6 +210,7 @@ def serve(name: str, config: Settings, heartbeat: Heartbeat | None = None) -> No
     """Serve the queue `name` until asked to stop."""
     from jobs import worker
 
+    in_use.hold(config.data_dir)
     worker.work(name, config, heartbeat)
 
 
@@ -224,6 +227,7 @@ def run_timetable(config: Settings, heartbeat: Heartbeat | None = None) -> None:
     """Run the timetable until asked to stop; it is written into the record too, for the page that shows it."""
     from jobs import schedule
 
+    in_use.hold(config.data_dir)
     try:
         with opened(config.database_url) as record:
             schedule.announce(record)

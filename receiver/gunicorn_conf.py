@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import configure_mappers
 
-from receiver import settings
+from receiver import in_use, settings
 
 _config = settings.load()
 
@@ -36,6 +36,10 @@ def on_starting(_server: object) -> None:
     """Make the application once, before the workers are forked: they start at once, and share its memory."""
     from receiver import app, watch  # noqa: F401
 
+    try:
+        in_use.hold(_config.data_dir)
+    except settings.SettingsError as error:
+        sys.exit(str(error))
     app.make_before_forks()
     configure_mappers()
     gc.collect()

@@ -295,6 +295,8 @@ class Settings:
     outgoing_allow: tuple[str, ...] = _setting(_List(load_default=(), validate=_places))
     reconcile_minutes: int = _whole(0, 0, 100_000)
     review_threshold: float = _real(0.6, 0, 1)
+    backup_every: int = _whole(0, 0, 10_000)
+    backup_keep: int = _whole(7, 1, 10_000)
     raw_retention_days: int = _whole(30, 1, 3650)
     backlog_alarm_minutes: int = _whole(10, 1, 10_000)
     disk_alarm_mb: int = _whole(500, 1, 10_000_000)

@@ -20,7 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from jobs import backup
+from jobs import backup, restore
 from jobs.classify import Drain
 from jobs.engines import Example, Proposal, TicketText
 from receiver import catalog, settings
@@ -422,14 +422,20 @@ class RecordMachine(RuleBasedStateMachine):
 
     @rule()
     def back_up(self) -> None:
-        backup.backup(self.record, self.folder / "backup.db")
+        backup.snapshot(self.record, self.folder / "backup.db")
         self.saved = copy.deepcopy(self.model)
 
     @precondition(lambda self: (self.folder / "backup.db").exists())
     @rule()
     def restore(self) -> None:
-        backup.restore(self.record, self.folder / "backup.db", self.folder / "kept.db")
+        erased, shrunk = self.model.erased, set(self.model.shrunk)
+        with restore.ready(self.record, self.config, self.folder / "backup.db") as plan:
+            restore.put_back(self.record, self.config, plan)
         self.model = copy.deepcopy(self.saved)
+        for name in erased - self.model.erased:  # Who was erased since is erased again.
+            self.model.tickets.pop(name, None)
+        self.model.erased |= erased
+        self.model.shrunk |= shrunk
         self.remember_catalog()  # As every job does.
 
     @invariant()

@@ -6,11 +6,11 @@ What only one command needs is imported in it, so that none of them waits for th
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
 
-from receiver import settings
+from receiver import in_use, settings
 from receiver.catalog import CatalogError
 from receiver.log import configure
 from receiver.record import database
@@ -48,11 +48,28 @@ def recorded(command: Callable[..., None]) -> Callable[..., None]:
     @configured
     @wraps(command)
     def wrapped(config: Settings, *args: Any, **options: Any) -> None:
+        in_use.check(config.data_dir)
         with database.opened(config.database_url) as record:
             database.migrate(record)
             command(config, record, *args, **options)
 
     return wrapped
+
+
+def fail(reason: str) -> NoReturn:
+    """End with 1 and one line that says why."""
+    click.echo(" ".join(reason.split()), err=True)
+    sys.exit(FAILED)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before what cannot be undone; end with 1 where the answer is no, or nobody is there to ask."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail("Nobody is here to be asked, and nothing was changed; --yes says that it shall be done.")
+    if not click.confirm(question, default=False):
+        fail("Nothing was changed.")
 
 
 def or_fail(act: Callable[[], Result], expected: type[Exception]) -> Result:

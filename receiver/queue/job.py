@@ -21,6 +21,7 @@ TIMED_JOBS = frozenset(
         "jobs.catalog_in_force.reload_catalog",
         "jobs.training.train",
         "jobs.watch.verify_audit",
+        "jobs.backup.backup_due",
     }
 )
 JOBS = TIMED_JOBS | {CLASSIFY_JOB, PREVIEW_JOB, OUTGOING_JOB}

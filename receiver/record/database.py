@@ -288,15 +288,15 @@ def schema_of(revision: str | None) -> Schema:
 
     A revision that this code does not know was made by later code.
     """
-    known = _revisions()
+    known = revisions()
     if revision is None or revision in known[:-1]:
         return Schema.OLDER
     return Schema.CURRENT if revision == known[-1] else Schema.NEWER
 
 
 @cache
-def _revisions() -> list[str]:
-    """All revisions, the newest last: their files' names begin with them, and Alembic need not be loaded to know."""
+def revisions() -> list[str]:
+    """Every revision that this code knows, the newest last; their files' names tell, without loading Alembic."""
     return sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
 
 
@@ -349,6 +349,13 @@ def migrate(record: Record, revision: str = "head") -> None:
 def is_at_head(record: Record) -> bool:
     """Whether the database has the schema this code needs."""
     return schema(record) is Schema.CURRENT
+
+
+def revision(record: Record) -> str | None:
+    """The revision of the schema that the database has."""
+    with record.engine.connect() as connection:
+        found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def _config() -> "Config":

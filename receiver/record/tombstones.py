@@ -15,15 +15,24 @@ _KNOWN = select(Tombstone.name_sha256).where(Tombstone.name_sha256.in_(bindparam
 
 def put(session: Session, names: Iterable[tuple[str, str]]) -> None:
     """Remember pairs of a source and a ticket's name there; a pair that is known already is left as it is."""
-    digests = {_digest(*pair) for pair in names}
+    put_digests(session, {digest(*pair) for pair in names})
+
+
+def put_digests(session: Session, digests: set[str]) -> None:
+    """Remember what another database knew of erased tickets; what is known already is left as it is."""
     if new := digests - _known(session, digests):
-        session.execute(insert(Tombstone), [{"name_sha256": digest} for digest in new])
+        session.execute(insert(Tombstone), [{"name_sha256": each} for each in new])
 
 
 def erased(session: Session, source: str, names: Iterable[str]) -> set[str]:
     """Those of a source's names whose tickets were erased."""
-    by_digest = {_digest(source, name): name for name in names}
-    return {by_digest[digest] for digest in _known(session, by_digest)}
+    by_digest = {digest(source, name): name for name in names}
+    return {by_digest[each] for each in _known(session, by_digest)}
+
+
+def everything(session: Session) -> set[str]:
+    """What is known of all erased tickets."""
+    return set(session.scalars(select(Tombstone.name_sha256)))
 
 
 def _known(session: Session, digests: Iterable[str]) -> set[str]:
@@ -35,5 +44,6 @@ def _known(session: Session, digests: Iterable[str]) -> set[str]:
     return found
 
 
-def _digest(source: str, name: str) -> str:
+def digest(source: str, name: str) -> str:
+    """What is kept of an erased ticket's name."""
     return hashlib.sha256(f"{source}\0{name}".encode("utf-8", "surrogatepass")).hexdigest()

@@ -2,14 +2,17 @@
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from click.testing import CliRunner, Result
 
 from jobs import backup, digest, erase, reconcile
+from jobs.__main__ import main
+from receiver import queue
 from receiver.clock import now
 from receiver.record import deliveries, tickets, traces
 from receiver.record.database import Record
@@ -95,10 +98,9 @@ def test_a_redelivery_does_not_bring_the_person_back(record: Record, config: Set
 
 
 @pytest.mark.sqlite
-def test_backups_that_still_hold_the_person_are_named(record: Record, config: Settings, tmp_path: Path) -> None:
+def test_backups_that_still_hold_the_person_are_named(record: Record, config: Settings) -> None:
     _deliver(record, ADDRESS)
-    path = backup.default_path(config.data_dir)
-    backup.backup(record, path)
+    path = backup.backup(record, config, backup.folder(config.data_dir))
     assert erase.erase(record, config, ADDRESS).backups == (path,)
 
 
@@ -118,7 +120,7 @@ SPELLINGS: dict[str, Callable[[str], bytes]] = {
     "HTML": lambda text: text.replace("@", "&#64;").encode(),
     "gzip": lambda text: gzip.compress(text.encode()),
     "gzip of a form, in two members": lambda text: gzip.compress(b"x") + gzip.compress(urlencode({"r": text}).encode()),
-    "gzip, cut off": lambda text: gzip.compress(text.encode() + b"x" * 5000, 0)[:-500],
+    "gzip, cut off": lambda text: gzip.compress(text.encode() + b" x" * 2500, 0)[:-500],
 }
 
 
@@ -130,7 +132,7 @@ def test_an_address_is_found_in_every_spelling(spell: Callable[[str], bytes], ad
 
 
 def test_an_address_is_found_deep_in_a_large_compressed_body_and_a_bomb_ends() -> None:
-    deep = b"x" * (2**20 - len(ADDRESS) // 2) + ADDRESS.encode()
+    deep = b" " * (2**20 - len(ADDRESS) // 2) + ADDRESS.encode()
     assert traces.holds(gzip.compress(deep), ADDRESS)
     assert not traces.holds(gzip.compress(gzip.compress(b"\0" * 10_000_000)), ADDRESS)
 
@@ -177,3 +179,84 @@ def test_a_replay_does_not_bring_back_who_came_by_completing_a_thin_ticket(recor
         replay(record, {"standard": source}, second.id, config, "ada")
     with record.read() as session:
         assert session.query(Ticket).count() == 0
+
+
+def _ticket_texts(record: Record) -> list[str]:
+    with record.read() as session:
+        return [ticket.long_description for ticket in session.query(Ticket).order_by(Ticket.id)]
+
+
+def test_a_ticket_of_another_that_names_the_address_is_named_and_can_be_masked(
+    record: Record, config: Settings
+) -> None:
+    text = f"Please ask {ADDRESS.upper()}, not jo{ADDRESS} and not {ADDRESS}.au, nor\n{ADDRESS}."
+    deliver(
+        record, incoming(requester_email=ADDRESS), incoming(requester_email="ada@example.com", long_description=text)
+    )
+    with record.read() as session:
+        other = session.query(Ticket).filter_by(requester_email="ada@example.com").one().id
+    assert erase.look(record, config, ADDRESS).mentions == (f"ticket {other}",)
+    erased = erase.erase(record, config, ADDRESS)
+    assert (erased.tickets, erased.mentions, erased.masked) == (1, (f"ticket {other}",), 0)
+    again = erase.erase(record, config, ADDRESS, masks=True)
+    assert (again.tickets, again.mentions, again.masked) == (0, (), 1)
+    assert _ticket_texts(record) == [f"Please ask [erased], not jo{ADDRESS} and not {ADDRESS}.au, nor\n[erased]."]
+    assert erase.look(record, config, ADDRESS).is_nothing
+
+
+def test_an_address_that_is_a_part_of_anothers_is_erased_and_the_other_stays(record: Record, config: Settings) -> None:
+    _deliver(record, f"jo{ADDRESS}")
+    _deliver(record, ADDRESS)
+    erased = erase.erase(record, config, ADDRESS)
+    assert (erased.tickets, erased.deliveries, erased.mentions) == (1, 1, ())
+    with record.read() as session:
+        assert [ticket.requester_email for ticket in session.query(Ticket)] == [f"jo{ADDRESS}"]
+        assert session.query(Delivery).filter(Delivery.body.is_not(None)).count() == 1
+
+
+def test_a_look_changes_nothing(record: Record, config: Settings, reported: Digest) -> None:
+    found = erase.look(record, config, ADDRESS)
+    assert (found.tickets, found.deliveries, len(found.files)) == (2, 1, 3)
+    assert all(path.exists() for path in found.files)
+    with record.read() as session:
+        assert session.query(Ticket).count() == 3
+
+
+def test_what_redis_kept_of_a_failed_job_goes_too(record: Record, config: Settings) -> None:
+    _deliver(record, ADDRESS)
+    connection = queue.connect(config.redis_url, timeout=10)
+    connection.hset("rq:job:x", mapping={"exc_info": zlib.compress(f"ValueError: {ADDRESS}".encode())})
+    connection.hset("rq:job:y", mapping={"exc_info": zlib.compress(b"ValueError: other")})
+    erase.erase(record, config, ADDRESS)
+    assert connection.keys("rq:job:*") == [b"rq:job:y"]
+
+
+def _command(*words: str) -> Result:
+    return CliRunner().invoke(main, ["erase", "--requester", *words])
+
+
+def test_the_command_asks_says_what_it_did_and_ends_with_1_where_something_is_left(
+    record: Record, config: Settings
+) -> None:
+    unknown = _command("nobody@example.com", "--yes")
+    assert (unknown.exit_code, "not found" in unknown.output) == (1, True)
+    assert _command("nobody", "--yes").exit_code == 1
+    deliver(record, incoming(requester_email=ADDRESS), incoming(long_description=f"see {ADDRESS}"))
+    looked = _command(ADDRESS, "--dry-run")
+    assert (looked.exit_code, "Found: 1 tickets" in looked.output) == (0, True)
+    assert _command(ADDRESS).exit_code == 1  # Nobody is there to be asked.
+    assert len(_ticket_texts(record)) == 2
+    done = _command(ADDRESS, "--yes")
+    assert (done.exit_code, "--mask" in done.output) == (1, True)
+    assert _command(ADDRESS, "--yes", "--mask").exit_code == 0
+    assert _ticket_texts(record) == ["see [erased]"]
+
+
+@pytest.mark.sqlite
+def test_the_command_ends_with_1_while_a_backup_holds_the_person(record: Record, config: Settings) -> None:
+    _deliver(record, ADDRESS)
+    path = backup.backup(record, config, backup.folder(config.data_dir))
+    done = _command(ADDRESS, "--yes")
+    assert (done.exit_code, str(path) in done.output) == (1, True)
+    path.unlink()
+    assert _command(ADDRESS, "--dry-run").exit_code == 1
