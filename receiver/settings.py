@@ -218,9 +218,38 @@ def _real(default: float, low: float, high: float) -> Any:
     return _setting(mf.Float(load_default=default, validate=Range(low, high)))
 
 
-def _url(**options: Any) -> Any:
+def _address(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ValidationError("Not a valid address: its port or its brackets are wrong.") from None
+    if not parts.hostname:
+        raise ValidationError("Not a valid address: it names no host.")
+
+
+def _model_address(url: str) -> None:
+    """OPENAI_BASE_URL: what Azure shows for a deployment is of no use without its version."""
+    path, _, query = url.partition("?")
+    if "/openai/deployments/" in path and "api-version=" not in query:
+        raise ValidationError("A deployment at Azure needs its version: add ?api-version=2024-10-21 at the end.")
+
+
+def _url(*checks: Callable[[str], None], **options: Any) -> Any:
     shape = Regexp(r"https?://[^\s/]+\S*\Z", error="Not an address that begins with http:// or https://.")
-    return _setting(mf.String(load_default=None, validate=shape, **options))
+    return _setting(mf.String(load_default=None, validate=[shape, _address, *checks], **options))
+
+
+class _Key(mf.String):
+    """A key as it was copied: without the quotes that a container's env file keeps, or the word Bearer before it."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        key = (
+            str(super()._deserialize(value, *args, **kwargs)).strip("\"'\u200b\ufeff ").removeprefix("Bearer ").strip()
+        )
+        if not key.isascii() or not key.isprintable() or " " in key:
+            raise ValidationError("Not a key: it has a blank, a line break or a letter that no key has; copy it again.")
+        return key
 
 
 LANGUAGES = ("en", "de", "fr", "es", "pt")
@@ -244,8 +273,8 @@ class Settings:
     helpdesk_api_key: str | None = _text()
     helpdesk_api_secret: str | None = _text()
     service_catalog_url: str | None = _text()
-    openai_api_key: str | None = _text()
-    openai_base_url: str | None = _url()
+    openai_api_key: str | None = _setting(_Key(load_default=None))
+    openai_base_url: str | None = _url(_model_address)
     llm_model: str = _text("gpt-4o-mini")
     llm_temperature: float = _real(0.1, 0, 2)
     llm_max_tokens: int = _whole(500, 50, 100_000)

@@ -112,6 +112,10 @@ BODIES: dict[str, Any] = {
     "lines of a table": said(f"| Field | Value |\n|---|---|\n| Request type | {LABEL} |\n| Confidence | 0.93 |"),
     "a heading and then the type": said(f"### Request type\nRequest type:\n{LABEL}\nConfidence: 0.93"),
     "nearly JSON": said(f"{{\n  'request_type': '{LABEL}',\n  'confidence': 0.93,\n}}"),
+    "a comma too many": said(GOOD.replace("[]}", "[],}")),
+    "curly quotes": said(GOOD.replace('"', "“", 1).replace('"', "”", 1)),
+    "as Python writes it": said(str(FIELDS)),
+    "a fenced text in an envelope": said(json.dumps({"output": f"```json\n{GOOD}\n```"})),
     "text of an older API": {"choices": [{"text": GOOD, "finish_reason": "stop"}], "usage": USAGE},
     "an envelope": {"response": said(GOOD)},
     "an envelope of a list": {"data": [said(GOOD)]},
@@ -183,6 +187,7 @@ NO_ANSWERS: dict[str, Any] = {
     "two types under one name": said(
         GOOD.replace('"request_type"', '"request_type": "Account Unlock", "request_type"')
     ),
+    "the schema, repeated": said(json.dumps({"type": "object", "properties": {"request_type": {"enum": [LABEL]}}})),
     "two different lines": said(f"Request type: {LABEL}\nRequest type: Account Unlock"),
     "only thoughts": whole({"content": None, "reasoning_content": f"The entry {LABEL} may fit."}),
     "a sentence": said("I am sorry, I cannot help with that."),
@@ -193,6 +198,11 @@ NO_ANSWERS: dict[str, Any] = {
 @pytest.mark.parametrize("body", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
 def test_what_may_mean_another_thing_is_no_answer(body: Any) -> None:
     assert find(completion.read(json.dumps(body).encode()), plain=False, labels=[LABEL]).fields is None
+
+
+def test_what_a_model_quotes_in_its_reasoning_is_not_its_answer() -> None:
+    body = said(json.dumps({"reasoning": f"The ticket says {GOOD}", "confidence": 0.9}))
+    assert "request_type" not in find(completion.read(json.dumps(body).encode()), plain=False).read()
 
 
 def test_a_label_alone_is_read_where_it_is_an_entry() -> None:

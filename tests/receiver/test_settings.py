@@ -260,3 +260,30 @@ def test_domains_in_other_letters_are_taken() -> None:
     assert found.envelope.domain == "xn--exmple-cua.com"
     assert found.recipient_email == ("jörg@straße.de",)
     assert found.smtp_tls == "none"
+
+
+@pytest.mark.parametrize("written", ["sk-x1", '"sk-x1"', "'sk-x1'", "Bearer sk-x1", "\u200bsk-x1", "sk-x1\n"])
+def test_a_key_is_understood_as_it_was_copied(written: str) -> None:
+    assert settings.load({"OPENAI_API_KEY": written}).openai_api_key == "sk-x1"
+
+
+@pytest.mark.parametrize("written", ["sk-“x”", "sk-a\nb", "sk x", "sk-x\u00a0y", "the key"])
+def test_what_is_no_key_is_refused_without_repeating_it(written: str) -> None:
+    error = _error({"OPENAI_API_KEY": written})
+    assert _named({"OPENAI_API_KEY": written}) == {"OPENAI_API_KEY"}
+    assert written not in str(error)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "http://127.0.0.1:99999/v1",
+        "http://[::1/v1",
+        "http://:8080/v1",
+        "localhost:11434/v1",
+        "https://x.openai.azure.com/openai/deployments/gpt-4o",
+        "https://x.openai.azure.com/openai/deployments/gpt-4o/chat/completions",
+    ],
+)
+def test_an_address_that_cannot_work_is_refused_at_the_start(written: str) -> None:
+    assert _named({"OPENAI_BASE_URL": written}) == {"OPENAI_BASE_URL"}

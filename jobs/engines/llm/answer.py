@@ -1,5 +1,6 @@
 """Finding the fields of an answer in what a model said. Pure."""
 
+import ast
 import json
 import re
 from collections.abc import Collection, Iterator
@@ -7,13 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.engines import Cause, EngineError
-from jobs.engines.llm.completion import Completion, Usage
+from jobs.engines.llm.completion import ENVELOPES, Completion, Usage
 
 _MOST_STARTS, _DEEPEST = 50, 4
 _THINKING = re.compile(r"<(/?)(?:think|thinking|thought|thoughts|reasoning)>|\[(/?)THINK\]|◁(/?)think▷", re.I)
 # Marks of chat templates that a server left in: <|im_end|>, <|eot_id|>, <end_of_turn>, </s>.
 _MARKS = re.compile(r"<\|[\w ]{1,40}\|>|<(?:start|end)_of_turn>|</?s>|<(?:bos|eos)>|\[/?INST\]", re.I)
 _FINAL, _MESSAGE = "<|channel|>final", "<|message|>"
+_TRAILING_COMMA = re.compile(r",\s{0,100}([}\]])")
+_STRAIGHT = str.maketrans("“”„‟", '""""')
+_LONGEST_REPAIRED = 10_000
 _PERCENT = re.compile(r"\s*(\d{1,3}(?:\.\d+)?)\s*%\s*")
 _DECORATION = " \t*_#>|\"'`,;-•·"
 _NAMES = ("request_type", "confidence", "reasoning")
@@ -59,7 +63,7 @@ def find(said: Completion, *, plain: bool, labels: Collection[str] = ()) -> Answ
     content, thought = _visible("".join(said.content))
     thoughts = ("".join(said.thoughts), thought) if said.finish_reason != "length" else ()
     fields = _one(objects) if (objects := [_inside(found, 0) or found for found in said.objects]) else None
-    fields = fields or _fields(content) or _fields("".join(said.arguments))
+    fields = fields or _fields(content) or _fields("".join(said.arguments)) or _repaired(content)
     fields = fields or next((found for text in thoughts if (found := _at_end(text))), None)
     if fields is None and said.finish_reason != "length":
         fields = _lines(content) or _label(content, plain=plain, labels=labels)
@@ -93,21 +97,24 @@ def _fields(content: str) -> dict[str, Any] | None:
     if isinstance(whole, str):
         whole = _json(whole)
     if isinstance(whole, dict | list):
-        return _inside(whole, 0) or (whole if isinstance(whole, dict) and whole else None)
+        if found := _inside(whole, 0):
+            return found
+        return whole if isinstance(whole, dict) and any(_name(key) in _NAMES for key in whole) else None
     return _one([found for value, _ in _objects(content) if (found := _inside(value, 0))])
 
 
 def _inside(value: Any, depth: int) -> dict[str, Any] | None:
-    """The one object with a request type that `value` is, or holds, also as JSON in a text."""
-    if isinstance(value, str):
-        value = _json(value) if value.lstrip().startswith("{") else None
+    """The one object with a request type that `value` is, or holds, also as JSON in a text of an envelope."""
     if depth > _DEEPEST:
         return None
+    if isinstance(value, str):
+        return _one([found for item, _ in _objects(value) if (found := _inside(item, depth + 1))])
+    inner = value if isinstance(value, list) else []
     if isinstance(value, dict):
-        named = {_name(key): inner for key, inner in value.items()}
-        if "request_type" in named:
-            return named
-    inner = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+        named = {_name(key): item for key, item in value.items()}
+        if "request_type" in named and (depth == 0 or isinstance(named["request_type"], str)):
+            return named  # Deeper it may be the schema, which small models repeat.
+        inner = [item for key, item in value.items() if key in ENVELOPES or not isinstance(item, str)]
     return _one([found for item in inner[:_MOST_STARTS] if (found := _inside(item, depth + 1))])
 
 
@@ -130,6 +137,19 @@ def _objects(content: str) -> Iterator[tuple[dict[str, Any], int]]:
             place += 1
             continue
         yield found, place
+
+
+def _repaired(content: str) -> dict[str, Any] | None:
+    """The object that a text would have in it, but for commas too many, curly quotes, or Python's way to write it."""
+    start, end = content.find("{"), content.rfind("}") + 1
+    if start < 0 or not 0 < end - start <= _LONGEST_REPAIRED or content.count("request_type") > 1:
+        return None
+    text = _TRAILING_COMMA.sub(r"\1", content[start:end].translate(_STRAIGHT))
+    try:
+        found = _json(text) or ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
+        return None
+    return _inside(found, 0)
 
 
 def _at_end(thoughts: str) -> dict[str, Any] | None:

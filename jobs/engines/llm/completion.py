@@ -11,7 +11,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 _MOST_BROKEN, _DEEPEST = 50, 6
-_ENVELOPES = ("response", "data", "result", "answer", "output", "output_text", "body", "completion", "payload")
+# Under what name gateways and models put the answer, or a text with it.
+ENVELOPES = (
+    "response",
+    "data",
+    "result",
+    "answer",
+    "output",
+    "output_text",
+    "body",
+    "completion",
+    "payload",
+    "arguments",
+    "parameters",
+)
 _TEXTS = ("text", "content", "generated_text", "value")
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking", "thought", "summary", "reasoning_details")
 _FINISHED = {
@@ -147,7 +160,7 @@ def _add_object(found: Completion, value: dict[str, Any], depth: int) -> None:
         found.objects.append(value)
     else:
         before = found.pieces
-        for name in (*_ENVELOPES, *_TEXTS):
+        for name in (*ENVELOPES, *_TEXTS):
             _add(found, value.get(name), depth + 1)
             if found.pieces > before:
                 return
