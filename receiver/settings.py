@@ -142,6 +142,8 @@ class _Written(mf.String):
 def mail_address(address: str) -> str:
     """The address, if a mail can go there. Raises ValidationError."""
     Email()(address)
+    if not address.isprintable():
+        raise ValidationError("Has a character that no mail program can write.")
     try:
         on_the_wire(address)
     except UnicodeError:

@@ -10,6 +10,9 @@ from receiver.settings import Settings
 
 MOST_RECIPIENTS = 100  # Of one transaction; every server must take so many (RFC 5321, 4.5.3.1.8).
 GO_AHEAD, CLOSING, SIGN_IN_FIRST = 354, 421, 530
+# RFC 3463 has two for the sender's address, Exchange two more; its words and Postfix's say it where codes do not.
+_SENDER_CODES = (".1.7", ".1.8", ".7.60", ".2.252")
+_SENDER_WORDS = ("sender address rejected", "sendasdenied", "permissions to send as")
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +109,7 @@ def _transaction(
         elif accepted and _is_too_many(answer):
             break
         else:
-            outcomes[address] = _about_recipient(server, answer)
+            outcomes[address] = _about_us(server, answer, sender) or _about_recipient(server, answer)
     if not accepted:
         return outcomes
     check()
@@ -122,7 +125,7 @@ def _transaction(
         if not answer.is_known:
             text = f"the mail server gave no proper answer to the mail: {answer}"
             return outcomes | dict.fromkeys(accepted, Outcome(HELD, "no_answer", text))
-    return outcomes | dict.fromkeys(accepted, _about_content(answer))
+    return outcomes | dict.fromkeys(accepted, _about_us(server, answer, sender) or _about_content(answer))
 
 
 def _stop_where_closing(answer: Reply) -> None:
@@ -137,6 +140,26 @@ def _is_too_many(answer: Reply) -> bool:
     return answer.code in (452, 552) or "too many recipients" in answer.words.lower()
 
 
+def _about_us(server: Connection, answer: Reply, sender: str) -> Outcome | None:
+    """What a server says at a recipient, or after the mail, and means of who sends; None where it does not.
+
+    Many judge our name and FROM_EMAIL only there, so that nobody learns more from their refusals.
+    """
+    state, words = FAILED if answer.is_final else DUE, answer.words.lower()
+    if answer.code == SIGN_IN_FIRST:
+        return Outcome(FAILED, "sign_in", _wants_sign_in(answer))
+    if answer.enhanced[1:] in _SENDER_CODES or any(known in words for known in _SENDER_WORDS):
+        return Outcome(state, "sender", _not_from(sender, answer))
+    if "helo command rejected" in words:
+        text = f"the mail server does not like our name {server.local_hostname}, set SMTP_HELO to one that DNS knows"
+        return Outcome(state, "not_let_in", f"{text}: {answer}")
+    return None
+
+
+def _not_from(sender: str, answer: Reply) -> str:
+    return f"the mail server takes no mail from {sender}, set FROM_EMAIL to an address it lets us use: {answer}"
+
+
 def _about_sender(answer: Reply, sender: str) -> Outcome:
     if answer.is_about_size:
         return Outcome(FAILED, TOO_LARGE, f"the mail server does not take so large a mail: {answer}")
@@ -144,8 +167,7 @@ def _about_sender(answer: Reply, sender: str) -> Outcome:
         return _later(answer)
     if answer.code == SIGN_IN_FIRST:
         return Outcome(FAILED, "sign_in", _wants_sign_in(answer))
-    text = f"the mail server takes no mail from {sender}, set FROM_EMAIL to an address it lets us use: {answer}"
-    return Outcome(FAILED, "sender", text)
+    return Outcome(FAILED, "sender", _not_from(sender, answer))
 
 
 def _about_recipient(server: Connection, answer: Reply) -> Outcome:
@@ -153,8 +175,6 @@ def _about_recipient(server: Connection, answer: Reply) -> Outcome:
         return Outcome(REFUSED, TOO_LARGE, f"the mail server does not take so large a mail: {answer}")
     if not answer.is_final:
         return _later(answer)
-    if answer.code == SIGN_IN_FIRST:
-        return Outcome(FAILED, "sign_in", _wants_sign_in(answer))
     text = f"the mail server refuses this address: {answer}"
     if answer.enhanced == "5.7.1" and not server.is_signed_in:
         text += "; if that means relaying, set SMTP_USERNAME and SMTP_PASSWORD"
