@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
+from email.errors import MessageError
+from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -142,12 +144,16 @@ class _Written(mf.String):
 def mail_address(address: str) -> str:
     """The address, if a mail can go there. Raises ValidationError."""
     Email()(address)
-    if not address.isprintable():
-        raise ValidationError("Has a character that no mail program can write.")
     try:
-        on_the_wire(address)
+        wire = on_the_wire(address)
     except UnicodeError:
         raise ValidationError("What stands after the @ is no name of a mail domain.") from None
+    try:
+        is_written = address.isprintable() and (not wire.isascii() or Address(addr_spec=wire).addr_spec)
+    except (ValueError, TypeError, IndexError, MessageError):  # Python's own words for what it cannot read.
+        is_written = False
+    if not is_written:
+        raise ValidationError("Not an address that the head of a mail can carry.")
     return address
 
 
