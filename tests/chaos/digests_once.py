@@ -180,16 +180,17 @@ def t7_mail_server_faults(folder: Path, rng: random.Random) -> Result:
 
 # Starts the real worker, which dies as soon as the server has said 250 to the mail, while the file exists.
 DEADLY = """
-import os, signal, smtplib, sys
+import os, signal, sys
 from pathlib import Path
-whole = smtplib.SMTP.data
-def data(self, msg):
-    answer = whole(self, msg)
-    if answer[0] == 250 and Path(sys.argv[1]).exists():
+from jobs.mail.connection import Connection
+whole = Connection.content
+def content(self, sent):
+    answer = whole(self, sent)
+    if answer.code == 250 and Path(sys.argv[1]).exists():
         Path(sys.argv[1]).unlink()
         os.kill(os.getpid(), signal.SIGKILL)
     return answer
-smtplib.SMTP.data = data
+Connection.content = content
 from jobs.__main__ import main
 main(["worker", "digest"])
 """

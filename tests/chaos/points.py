@@ -8,7 +8,6 @@ that text is proposed. TALLY is a file that grows by one byte each time the poin
 import os
 import runpy
 import signal
-import smtplib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from typing import Any
 import httpx2
 from sqlalchemy import event
 from sqlalchemy.orm import Session
+
+from jobs.mail.connection import Connection
 
 EVERY_TIME = 0
 
@@ -63,7 +64,7 @@ def _place() -> str:
 def _set(trap: Trap) -> None:
     event.listen(Session, "before_commit", lambda _: trap.passed(f"before:{_place()}"))
     event.listen(Session, "after_commit", lambda _: trap.passed(f"after:{_place()}"))
-    _surround(smtplib.SMTP, "data", trap, lambda *_: "smtp")
+    _surround(Connection, "content", trap, lambda *_: "smtp")
     _surround(Path, "replace", trap, lambda path, *_: path.parent.name)
     _surround(httpx2.Client, "send", trap, lambda _, request: _text_in(request, trap))
 
