@@ -184,6 +184,6 @@ def _harden(response: Response) -> Response:
     response.headers.setdefault("Content-Security-Policy", _POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
-    if request.endpoint != "static":
-        response.headers.setdefault("Cache-Control", "no-store")
+    if request.endpoint != "static":  # Whatever a view says: files that it sends are no browser's to keep either.
+        response.headers["Cache-Control"] = "no-store"
     return response

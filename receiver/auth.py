@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from receiver import pace, refused
 from receiver.clock import now
-from receiver.record import api_tokens, browser_sessions, refusals
+from receiver.record import api_tokens, audit, browser_sessions, refusals
 from receiver.record.database import Record
 from receiver.record.models import Person
 from receiver.record.people import ADMIN, OPERATOR, REVIEWER, ROLES, VIEWER
@@ -210,11 +210,13 @@ def admit(person: Person, by: str) -> ResponseReturnValue:
     wanted = str(session.get(_WANTED) or "")
     before = current_user.id if current_user.is_authenticated else None
     session.clear()  # Nothing that was planted in this browser before belongs to the person.
+    moment, told = now(), {"by": by, "address": request.remote_addr or "unknown"}
     with record.write() as writing:
         known = writing.get_one(Person, person.id)
         if before:
             browser_sessions.end(writing, before)
-        token = browser_sessions.begin(writing, known, now())
+        token = browser_sessions.begin(writing, known, moment)
+        audit.note(writing, known.email, "sign in", f"person {known.id}", moment, told)
     login_user(SignedIn(token, known))
     log.info("Person %d signed in by %s", known.id, by)
     answer = redirect(wanted if _is_own(wanted) else url_for("overview_pages.overview_page"))
@@ -226,10 +228,21 @@ def _is_own(path: str) -> bool:
     return path.startswith("/") and not path.startswith(("//", "/\\"))
 
 
+def note_export(subject: str, form: str) -> None:
+    """Write down that whoever is let in takes `subject`, such as "digest 7", along as a file of this form.
+
+    It comes before the file: what cannot be written down is not given out.
+    """
+    if request.method == "GET":
+        with current_app.extensions["record"].write() as writing:
+            audit.note(writing, caller(), "export", subject, now(), {"as": form})
+
+
 def dismiss() -> None:
     """End this browser's session, on both sides."""
     if current_user.is_authenticated:
         with current_app.extensions["record"].write() as writing:
             browser_sessions.end(writing, current_user.id)
+            audit.note(writing, current_user.email, "sign out", f"person {current_user.person_id}", now())
     logout_user()
     session.clear()

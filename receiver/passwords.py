@@ -1,6 +1,6 @@
 """Passwords: what a good one is, and argon2id, which makes each guess dear."""
 
-import hmac
+import re
 import threading
 import unicodedata
 from functools import cached_property
@@ -9,15 +9,31 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 SHORTEST, LONGEST = 12, 200
+_READ = 72  # What is looked at to tell how hard a password is to guess, which takes more than linear time.
+_GUESSES = 10.0  # As a power of ten: where zxcvbn calls a password "very unguessable", its best of five marks.
+_SHORTEST_NAME = 4
+_JUDGING = threading.Lock()  # zxcvbn keeps the words of one judgement where every thread sees them.
 _AT_ONCE = 2  # Each takes 64 MiB for some 50 ms.
 
 
-def problem(password: str, email: str) -> str | None:
-    """What is wrong with a new password; only its length counts, and that it is not the address."""
+def problem(password: str, email: str, name: str = "") -> str | None:
+    """What is wrong with a new password: too short, made of what others know of its person, or easy to guess.
+
+    No kinds of characters are asked for (NIST SP 800-63B, section 3.1.1.2).
+    """
+    from zxcvbn import zxcvbn  # type: ignore[import-untyped]  # It keeps 14 MB of the commonest words and passwords, for the few who set one.
+
     if not SHORTEST <= len(password) <= LONGEST:
         return f"Between {SHORTEST} and {LONGEST} characters; a few words make a good one."
-    if hmac.compare_digest(*(text.strip().lower().encode() for text in (password, email))):
-        return "Not the e-mail address, which others know."
+    address = email.strip().casefold()
+    own = {address, address.partition("@")[0], *re.findall(r"\w+", name.casefold())}
+    if any(word in password.casefold() for word in own if len(word) >= _SHORTEST_NAME):
+        return "Not with your name or e-mail address in it, which others know."
+    known = [*own, *re.findall(r"\w+", address), "ticket", "tickets", "attribution"]
+    with _JUDGING:
+        guesses = zxcvbn(_plain(password)[:_READ], user_inputs=known)["guesses_log10"]
+    if guesses < _GUESSES:
+        return "Too easy to guess: it is made of common passwords, patterns or dates. A few unrelated words are good."
     return None
 
 

@@ -12,13 +12,18 @@ import click
 
 from receiver import in_use, settings
 from receiver.catalog import CatalogError
-from receiver.log import configure
+from receiver.log import configure, printable
 from receiver.record import database
 from receiver.record.database import SchemaError
 from receiver.settings import Settings, SettingsError
 
 FAILED, MISCONFIGURED = 1, 2
 Result = TypeVar("Result")
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print what may hold words of others, such as names and subjects, so that none of them steers a terminal."""
+    click.echo(printable(text), err=err)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,7 +41,7 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
             configure("DEBUG" if options.get("debug") else config.log_level)
             command(config, *args, **options)
         except (SettingsError, CatalogError, SchemaError) as error:
-            click.echo(str(error), err=True)
+            say(str(error), err=True)
             sys.exit(MISCONFIGURED)
 
     return wrapped
@@ -58,7 +63,7 @@ def recorded(command: Callable[..., None]) -> Callable[..., None]:
 
 def fail(reason: str) -> NoReturn:
     """End with 1 and one line that says why."""
-    click.echo(" ".join(reason.split()), err=True)
+    say(" ".join(reason.split()), err=True)
     sys.exit(FAILED)
 
 
@@ -77,5 +82,5 @@ def or_fail(act: Callable[[], Result], expected: type[Exception]) -> Result:
     try:
         return act()
     except (expected, OSError) as error:
-        click.echo(str(error), err=True)
+        say(str(error), err=True)
         sys.exit(FAILED)

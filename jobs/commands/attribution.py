@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from jobs.commands import FAILED, configured, main
+from jobs.commands import FAILED, configured, main, say
 from receiver.settings import Settings, SettingsError
 
 log = logging.getLogger("jobs")
@@ -24,7 +24,7 @@ def catalog(config: Settings, location: str | None) -> None:
     click.echo(f"The catalog is good; its version is {found.version}.")
     click.echo(", ".join(f"{count} {noun.replace('_', ' ')}" for noun, count in catalogs.counts(found).items()))
     for warning in catalogs.quality(found):
-        click.echo(f"- {warning}")
+        say(f"- {warning}")
 
 
 @main.command()
@@ -46,7 +46,7 @@ def evaluate(config: Settings, file: Path, engine_name: str | None, learn: int |
 
     catalog = catalogs.load(config.service_catalog_url, config.request_timeout, config.outgoing_allow)
     for warning in catalogs.quality(catalog)[:1]:
-        click.echo(f"Note: {warning} python -m jobs catalog shows all.", err=True)
+        say(f"Note: {warning} python -m jobs catalog shows all.", err=True)
     name = engine_name or ("llm" if config.uses_llm else "local")
     if name == "llm" and not config.uses_llm:
         raise SettingsError("--engine llm: set OPENAI_API_KEY or OPENAI_BASE_URL first")
@@ -67,4 +67,4 @@ def evaluate(config: Settings, file: Path, engine_name: str | None, learn: int |
         log.error("The evaluation failed: no ticket was answered")
         sys.exit(FAILED)
     measured = figures.measure(outcomes, engine, config.review_threshold, unanswered.total())
-    click.echo(json.dumps(measured, ensure_ascii=False) if as_json else report.describe(measured))
+    say(json.dumps(measured) if as_json else report.describe(measured))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from jobs.commands import FAILED, configured, main, or_fail, recorded
+from jobs.commands import FAILED, configured, main, or_fail, recorded, say
 from receiver.record.database import Record
 from receiver.record.models import DELIVERY_STATES
 from receiver.settings import Settings
@@ -24,7 +24,7 @@ def _list_sources(config: Settings, record: Record) -> None:
     from jobs import sources as listing
 
     for line in listing.listed(record, config):
-        click.echo(line)
+        say(line)
 
 
 @sources.command("test")
@@ -39,7 +39,7 @@ def test_source(config: Settings, name: str, body: Path | None) -> None:
     from receiver.samples import SampleError
 
     reply = or_fail(lambda: samples.send_sample(config, name, body), SampleError)
-    click.echo(samples.explain(reply, body))
+    say(samples.explain(reply, body))
     if not reply.is_ticket:
         sys.exit(FAILED)
 
@@ -69,7 +69,7 @@ def replay(
     count = failed = 0
     for done in replaying.replay(record, config, chosen):
         count, failed = count + 1, failed + (done.error is not None)
-        click.echo(replaying.described(done), err=done.error is not None)
+        say(replaying.described(done), err=done.error is not None)
     click.echo(f"Replayed {count - failed} of {count} deliveries.")
     if failed:
         sys.exit(FAILED)

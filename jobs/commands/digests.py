@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from jobs.commands import FAILED, configured, main, recorded
+from jobs.commands import FAILED, configured, main, recorded, say
 from receiver.record.database import Record
 from receiver.record.models import Digest
 from receiver.settings import Settings, SettingsError
@@ -45,7 +45,7 @@ def _send(record: Record, config: Settings, name: str | None, dry_run: bool) -> 
 
     plan = plans.named(config, name)
     if dry_run:
-        click.echo(digests.preview(record, config, plan))
+        say(digests.preview(record, config, plan))
     elif sent := digests.send_now(record, config, plan):
         _told(sent)
     else:
@@ -89,7 +89,7 @@ def _list(record: Record) -> None:
         problem = f"  {each.error}" if each.error else ""
         made = f"{each.created_at:%Y-%m-%d %H:%M}"
         status = each.status.replace("_", " ")
-        click.echo(f"{each.id}  {made}  {each.name}  {status}  {each.tickets} tickets{problem}")
+        say(f"{each.id}  {made}  {each.name}  {status}  {each.tickets} tickets{problem}")
     if not found:
         click.echo("No digest was made yet.")
 
@@ -98,7 +98,7 @@ def _told(sent: Digest) -> None:
     if sent.status == "sent":
         click.echo(f"Digest {sent.id} of {sent.tickets} tickets is sent.")
     else:
-        click.echo(f"Digest {sent.id} is {sent.status.replace('_', ' ')}: {sent.error}", err=True)
+        say(f"Digest {sent.id} is {sent.status.replace('_', ' ')}: {sent.error}", err=True)
         sys.exit(FAILED)
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from jobs.commands import configured, main, or_fail, recorded
+from jobs.commands import configured, main, or_fail, recorded, say
 from receiver.record.database import Record
 from receiver.settings import Settings
 
@@ -39,7 +39,7 @@ def audit(_: Settings, record: Record, limit: int, verify: bool, anchor: str | N
     from jobs import shell
 
     if verify or anchor:
-        click.echo(or_fail(lambda: shell.verified(record, anchor), shell.TamperedError))
+        say(or_fail(lambda: shell.verified(record, anchor), shell.TamperedError))
         return
     for line in shell.changes(record, limit, {name: value for name, value in filters.items() if value}):
-        click.echo(line)
+        say(line)

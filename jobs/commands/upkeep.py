@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jobs.commands import FAILED, configured, confirm, fail, main, recorded
+from jobs.commands import FAILED, configured, confirm, fail, main, recorded, say
 from receiver.record.database import Record
 from receiver.settings import Settings
 
@@ -35,7 +35,7 @@ def errands(_: Settings, record: Record, source: str | None, redrive: bool) -> N
     with record.read() as session:
         found = [errand for errand in queries.failed(session, 100) if source in (None, errand.source)]
     for errand in found:
-        click.echo(f"{errand.id}  {errand.source}  ticket {errand.ticket_id}  {errand.kind}: {errand.error}")
+        say(f"{errand.id}  {errand.source}  ticket {errand.ticket_id}  {errand.kind}: {errand.error}")
     click.echo(f"{len(found)} failed" if found else "Nothing has failed.")
 
 
@@ -104,7 +104,7 @@ def restore(config: Settings, origin: Path, yes: bool) -> None:
             headings = (("replaces", plan.replaces), ("brings back", plan.revives), ("lacks", plan.lacks))
             for heading, lines in headings:
                 for line in lines:
-                    click.echo(f"  {heading}: {line}")
+                    say(f"  {heading}: {line}")
             click.echo("  ends: every session and one-time link; people sign in again")
             confirm("Restore it?", yes)
             kept = restoring.put_back(record, config, plan)
@@ -162,6 +162,6 @@ def _tell(verb: str, found: "Erased") -> None:
     if found.masked:
         click.echo(f"  masked in {found.masked} other places")
     for place in found.mentions:
-        click.echo(f"  named in {place}")
+        say(f"  named in {place}")
     for path in found.backups:
         click.echo(f"  held by the backup {path}")

@@ -233,7 +233,8 @@ def get_digest_or_404(digest_id: int) -> Digest:
 def get_workbook(digest_id: int) -> Response:
     """The workbook of a digest, as it was sent."""
     path: Path = digests.workbook_path(current_app.extensions["settings"].data_dir, digest_id)
-    return _kept(path, _XLSX, "This digest has no workbook yet; it is built when the digest is sent.")
+    missing = "This digest has no workbook yet; it is built when the digest is sent."
+    return _kept(path, _XLSX, missing, f"digest {digest_id}", "workbook")
 
 
 @blueprint.get(f"/digests/<{ID}:digest_id>/mail")
@@ -242,13 +243,15 @@ def get_workbook(digest_id: int) -> Response:
 def get_mail(digest_id: int) -> Response:
     """The mail of a digest as it was written, without the workbook."""
     path: Path = digests.mail_path(current_app.extensions["settings"].data_dir, digest_id)
-    return _kept(path, _MAIL, "This digest has no mail yet; it is written when the digest is sent.")
+    missing = "This digest has no mail yet; it is written when the digest is sent."
+    return _kept(path, _MAIL, missing, f"digest {digest_id}", "mail")
 
 
-def _kept(path: Path, mimetype: str, missing: str) -> Response:
+def _kept(path: Path, mimetype: str, missing: str, subject: str, form: str) -> Response:
     """A file that is kept of a digest, to download; 404 in the words of `missing` where it is not there."""
     if not path.exists():
         abort(404, missing)
+    auth.note_export(subject, form)
     return send_file(path, mimetype=mimetype, as_attachment=True, download_name=path.name)
 
 

@@ -1,8 +1,11 @@
 """Your account: name, password, where you are signed in, and your API tokens."""
 
+from datetime import timedelta
+
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from sqlalchemy.orm import Session
 
 from receiver import auth, pace, passwords
 from receiver.api.pages import ID
@@ -15,6 +18,7 @@ from receiver.record.models import Person
 blueprint = Blueprint("account_pages", __name__, url_prefix="/account")
 
 _MOST_TOKENS = 50
+_RECENT = timedelta(minutes=15)
 
 
 @blueprint.get("")
@@ -54,36 +58,59 @@ def change_name() -> ResponseReturnValue:
 @blueprint.post("/password")
 @auth.needs(auth.VIEWER)
 def change_password() -> ResponseReturnValue:
-    """Set a new password, for whoever knows the one of today; every other session ends."""
+    """Set a new password, for whoever knows the one of today; every other session ends, and tokens where asked."""
     with _record().read() as session:
         person = session.get_one(Person, current_user.person_id)
-    wrong = passwords.problem(request.form.get("password", ""), person.email)
+    wrong = passwords.problem(request.form.get("password", ""), person.email, person.name)
     if wrong:
         return _page({"password": wrong})
+    if doubt := _doubt(person):
+        return _page({"current": doubt})
     known: passwords.Passwords = current_app.extensions["passwords"]
-    keys = pace.keys(person.email, person)
-    with _record().write() as session:
-        waits = sign_in_tries.begin(session, keys, now())
-    if waits or not known.fits(request.form.get("current", ""), person.password_hash):
-        told = "There were too many tries; wait a quarter of an hour." if waits else "This is not your password."
-        return _page({"current": told})
     kept = known.hash(request.form["password"])
     with _record().write() as session:
         session.get_one(Person, person.id).password_hash = kept
-        browser_sessions.end_all(session, person.id, but=current_user.id)
-        sign_in_tries.forgive(session, keys[:1])
-        audit.note(session, auth.caller(), "change password", f"person {person.id}", now())
-    return _back("The password is changed, and every other browser signed out.")
+        tokens = _end_others(session, "change password")
+    return _back(f"The password is changed, and every other browser signed out{tokens}.")
 
 
 @blueprint.post("/sign-out-everywhere")
 @auth.needs(auth.VIEWER)
 def sign_out_everywhere() -> ResponseReturnValue:
-    """End every session but this one."""
+    """End every session but this one, and every API token where asked."""
     with _record().write() as session:
-        browser_sessions.end_all(session, current_user.person_id, but=current_user.id)
-        audit.note(session, auth.caller(), "sign out everywhere", f"person {current_user.person_id}", now())
-    return _back("Every other browser is signed out.")
+        tokens = _end_others(session, "sign out everywhere")
+    return _back(f"Every other browser is signed out{tokens}.")
+
+
+def _end_others(session: Session, action: str) -> str:
+    """End one's other sessions, and one's API tokens where the form says so; the words that tell of the tokens."""
+    person_id = current_user.person_id
+    browser_sessions.end_all(session, person_id, but=current_user.id)
+    many = api_tokens.end_all(session, person_id) if "tokens" in request.form else 0
+    audit.note(session, auth.caller(), action, f"person {person_id}", now(), {"tokens_ended": many} if many else {})
+    return f"; {many} API token{'s' if many > 1 else ''} ended" if many else ""
+
+
+def _doubt(person: Person) -> str | None:
+    """Why it may not be the person who sits here: a wrong password, or without one a sign-in of some time ago."""
+    moment = now()
+    if person.password_hash is None:
+        with _record().read() as session:
+            found = browser_sessions.find(session, current_user.id, moment)
+        is_recent = found and found[0].created_at > moment - _RECENT
+        return None if is_recent else "You signed in more than 15 minutes ago. Sign out and in again, then repeat this."
+    keys = pace.keys(person.email, person)
+    with _record().write() as session:
+        waits = sign_in_tries.begin(session, keys, moment)
+    if waits:
+        return "There were too many tries; wait a quarter of an hour."
+    known: passwords.Passwords = current_app.extensions["passwords"]
+    if not known.fits(request.form.get("current", ""), person.password_hash):
+        return "This is not your password."
+    with _record().write() as session:
+        sign_in_tries.forgive(session, keys[:1])
+    return None
 
 
 @blueprint.post("/tokens")
@@ -93,9 +120,13 @@ def make_token() -> ResponseReturnValue:
     values, errors = forms.read(forms.Token())
     if not errors and not auth.may(values["role"]):
         errors = {"role": f"Not above your own role, {current_user.role}."}
+    moment, person_id = now(), current_user.person_id
+    with _record().read() as session:
+        person = session.get_one(Person, person_id)
+    if not errors and (doubt := _doubt(person)):
+        errors = {"current": doubt}
     if errors:
         return _page({f"token-{name}": told for name, told in errors.items()})
-    moment, person_id = now(), current_user.person_id
     with _record().write() as session:
         if len(api_tokens.of(session, person_id)) >= _MOST_TOKENS:
             abort(409, f"You have {_MOST_TOKENS} tokens; revoke some first.")

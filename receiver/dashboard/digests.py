@@ -160,4 +160,5 @@ def preview_workbook(name: str) -> ResponseReturnValue:
     path = _preview(name, ".xlsx")
     if not path.exists():
         abort(404, "There is no such workbook; preview the digest first.")
+    auth.note_export(f"preview of {name}", "workbook")
     return send_file(path, as_attachment=True, download_name=path.name)

@@ -7,6 +7,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from marshmallow.validate import Length, OneOf, Range
 
 from receiver import passwords
+from receiver.record import people
 from receiver.record.people import ROLES, plain
 from receiver.schemas import Address, PlainText
 
@@ -14,13 +15,16 @@ _ROLE = OneOf(ROLES, error="One of viewer, reviewer, operator and admin.")
 
 
 class _Line(PlainText):
-    """A short text without space around it."""
+    """A short text without space around it, in which every character can be seen."""
 
     def __init__(self, longest: int = 100) -> None:
         super().__init__(required=True, validate=Length(1, longest, error=f"Between 1 and {longest} characters."))
 
     def _deserialize(self, *args: Any, **kwargs: Any) -> str:
-        return super()._deserialize(*args, **kwargs).strip()
+        line = super()._deserialize(*args, **kwargs).strip()
+        if people.visible(line) != line:
+            raise ValidationError("Contains characters that cannot be seen, such as control characters; remove them.")
+        return line
 
 
 class _Email(Address):
@@ -28,7 +32,10 @@ class _Email(Address):
         super().__init__(required=True, validate=Length(max=254), error_messages={"null": "Write an e-mail address."})
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        return super()._deserialize(plain(str(value)), *args, **kwargs)
+        address = plain(str(value))
+        if not address.isprintable():
+            raise ValidationError("Contains characters that cannot be seen; remove them.")
+        return super()._deserialize(address, *args, **kwargs)
 
 
 class Form(Schema):
@@ -90,5 +97,5 @@ def read(schema: Form) -> tuple[dict[str, Any], dict[str, str]]:
 
 def password_problems(values: dict[str, Any], email: str) -> dict[str, str]:
     """What is wrong with the new password of a form, as `read` has it."""
-    said = passwords.problem(str(values.get("password", "")), email)
+    said = passwords.problem(str(values.get("password", "")), email, str(values.get("name", "")))
     return {"password": said} if said else {}

@@ -129,6 +129,6 @@ def _made(email: str, name: str, role: str) -> Person:
         raise _RefusedError("What your provider gives as your e-mail address is none.") from None
     moment = now()
     with current_app.extensions["record"].write() as writing:
-        person = people.add(writing, email, name.replace("\x00", "")[:100], role, moment)
+        person = people.add(writing, email, people.visible(name)[:100].strip() or email, role, moment)
         audit.note(writing, email, "create account", f"person {person.id}", moment, {"by": "OIDC", "role": role})
     return person

@@ -104,10 +104,25 @@ def disable(person_id: int) -> ResponseReturnValue:
             people.disable(session, person)
             browser_sessions.end_all(session, person_id)
             sign_in.void(session, person, moment)
+            api_tokens.end_all(session, person_id)
             audit.note(session, auth.caller(), "disable", _named(person), moment)
     except PersonError as error:
         return _back(person_id, str(error), "error")
     return _back(person_id, f"{person.name} is disabled and signed out everywhere.")
+
+
+@blueprint.post(f"/<{ID}:person_id>/sign-out")
+@auth.needs(auth.ADMIN)
+def end_access(person_id: int) -> ResponseReturnValue:
+    """End a person's sessions, links and API tokens; they may sign in again."""
+    moment = now()
+    with _record().write() as session:
+        person = _person(session, person_id)
+        browser_sessions.end_all(session, person_id)
+        sign_in.void(session, person, moment)
+        tokens = api_tokens.end_all(session, person_id)
+        audit.note(session, auth.caller(), "end access", _named(person), moment, {"tokens_ended": tokens})
+    return _back(person_id, f"{person.name} is signed out everywhere, and every link and API token of theirs ended.")
 
 
 @blueprint.post(f"/<{ID}:person_id>/enable")

@@ -11,7 +11,7 @@ from receiver.clock import now
 from receiver.dashboard import forms
 from receiver.dashboard.formats import span
 from receiver.passwords import Passwords
-from receiver.record import audit, browser_sessions, people, refusals, sign_in, sign_in_tries
+from receiver.record import api_tokens, audit, browser_sessions, people, refusals, sign_in, sign_in_tries
 from receiver.record.database import Record
 from receiver.record.models import Person
 
@@ -121,7 +121,7 @@ class _Account:
 
 
 def _set_up(token: str, account: _Account, password_hash: str) -> Person | None:
-    """Spend the link for an account with this password; the person's other links and sessions end."""
+    """Spend the link for an account with this password; the person's other links, sessions and API tokens end."""
     moment = now()
     with _record().write() as session:
         spent = sign_in.use(session, token, moment)
@@ -132,8 +132,13 @@ def _set_up(token: str, account: _Account, password_hash: str) -> Person | None:
         person.name, person.password_hash = account.name, password_hash
         sign_in.void(session, person, moment)
         browser_sessions.end_all(session, person.id)
-        audit.note(session, person.email, action, f"person {person.id}", moment, {"by": "link", "role": person.role})
+        told = {"by": "link", "role": person.role, **_ended(api_tokens.end_all(session, person.id))}
+        audit.note(session, person.email, action, f"person {person.id}", moment, told)
     return person
+
+
+def _ended(tokens: int) -> dict[str, int]:
+    return {"tokens_ended": tokens} if tokens else {}
 
 
 def _ask(token: str, person: Person | None, errors: dict[str, str] | None = None) -> tuple[str, int]:

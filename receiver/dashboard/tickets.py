@@ -85,6 +85,7 @@ def _orders(session: Session, wanted: Wanted) -> list[str]:
 def export_csv() -> Response:
     """The list as CSV."""
     moment = now()
+    auth.note_export("tickets", "CSV")
     return export.csv_of(wanted_of_url(moment), moment)
 
 
@@ -92,6 +93,7 @@ def export_csv() -> Response:
 def export_xlsx() -> Response:
     """The list as a workbook."""
     moment = now()
+    auth.note_export("tickets", "workbook")
     return export.xlsx_of(wanted_of_url(moment), moment)
 
 

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from receiver.record.models import ApiToken, Person
@@ -56,6 +56,12 @@ def is_stale(token: ApiToken, now: datetime) -> bool:
 def touch(session: Session, token_id: int, now: datetime) -> None:
     """Write down that the token is in use."""
     session.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=now))
+
+
+def end_all(session: Session, person_id: int) -> int:
+    """Make every token of a person worthless, and say how many there were."""
+    ended = session.scalars(delete(ApiToken).where(ApiToken.person_id == person_id).returning(ApiToken.id))
+    return len(ended.all())
 
 
 def revoke(session: Session, person_id: int, token_id: int) -> ApiToken | None:

@@ -12,6 +12,10 @@ VIEWER, REVIEWER, OPERATOR, ADMIN = ROLES = ("viewer", "reviewer", "operator", "
 """What a person is, the least first; each may do what those before it may."""
 
 
+_JOINERS = "\u200c\u200d"
+_NO_BREAK_SPACE = "\xa0"
+
+
 class PersonError(Exception):
     """Something cannot be done to a person; the text says why, and what to do."""
 
@@ -19,6 +23,11 @@ class PersonError(Exception):
 def plain(email: str) -> str:
     """An address as it is kept: nobody can be there twice by another spelling."""
     return email.strip().lower()
+
+
+def visible(name: str) -> str:
+    """A name without what no terminal and no page can show; the joiners of Persian and Indic scripts stay."""
+    return "".join(sign for sign in name if sign.isprintable() or sign in _JOINERS or sign == _NO_BREAK_SPACE)
 
 
 def add(session: Session, email: str, name: str, role: str, now: datetime, password_hash: str | None = None) -> Person:

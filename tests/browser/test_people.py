@@ -78,6 +78,7 @@ def test_somebody_is_invited_made_an_operator_and_disabled(page: Page, record: R
 def test_a_token_is_shown_once_and_revoked(page: Page) -> None:
     page.goto("/account")
     page.get_by_label("What it is for").fill("nightly export")
+    page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_role("button", name="Make the token").click()
     expect(page.get_by_text(re.compile(r"^ta_\S{40,}$"))).to_be_visible()
     page.on("dialog", lambda dialog: dialog.accept())

@@ -193,7 +193,8 @@ def test_the_link_of_the_first_start_works_once(stacked: Site, invited: dict[str
     expect(stranger.get_by_role("alert")).to_contain_text("This link was used before")
     assert len(set(invited.values())) == len(invited)
     with stacked.record.read() as session:
-        said = [(entry.who, entry.action) for entry in audit.page(session, 3)]
+        found = [(entry.who, entry.action) for entry in audit.page(session, 4)]
+        said = [entry for entry in found if entry[1] != "sign in"]
     assert said == [("ada@example.com", "invite")] * 2 + [("ada@example.com", "create account")]
 
 

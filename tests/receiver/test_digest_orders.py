@@ -35,7 +35,8 @@ def api(client: FlaskClient, config: Settings) -> FlaskClient:
 
 def audited(record: Record) -> list[tuple[str, str, str, dict[str, Any]]]:
     with record.read() as session:
-        return [(entry.who, entry.action, entry.subject, entry.details) for entry in audit.page(session, 9)]
+        found = [(entry.who, entry.action, entry.subject, entry.details) for entry in audit.page(session, 9)]
+    return [entry for entry in found if entry[1] not in ("sign in", "export")]
 
 
 def marked(record: Record, status: str) -> int:

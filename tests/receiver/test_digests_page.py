@@ -104,7 +104,8 @@ def test_a_preview_is_asked_for_by_name(client: FlaskClient, record: Record, app
     build_preview(app.extensions["redis"])
     built = client.get(waits.request.full_path)
     assert "As it would be sent" in built.text
-    assert client.get("/digests/preview/digest/workbook").data[:2] == b"PK"
+    workbook = client.get("/digests/preview/digest/workbook")
+    assert (workbook.data[:2], workbook.headers["Cache-Control"]) == (b"PK", "no-store")
     with record.read() as session:
         assert digests.page(session, 9) == []
 

@@ -153,7 +153,7 @@ def test_a_look_changes_nothing(app: Flask, record: Record, guarded: list[Route]
     client = app.test_client()
     sign_in_as(client, record)
     for route in guarded:
-        if not route.changes:
+        if not route.changes and not route.endpoint.startswith("tickets_pages.export_"):  # Those are in the audit.
             with _unchanged(record, route):
                 _call(client, route)
 

@@ -78,7 +78,7 @@ def test_a_default_role_makes_accounts(config: Settings, record: Record, provide
     assert _come_in(browser).status_code == 302
     assert browser.get("/people").status_code == 403
     with record.read() as session:
-        [entry] = audit.page(session, 5)
+        [_, entry] = audit.page(session, 5)
     assert (entry.who, entry.action, entry.details["role"]) == ("lin@example.com", "create account", "viewer")
 
 

@@ -68,6 +68,9 @@ def test_there_is_no_default_account(client: FlaskClient, record: Record) -> Non
         ({"password": "eleven char"}, "password"),
         ({"password": "x" * 201}, "password"),
         ({"password": "ADA@example.com"}, "password"),
+        ({"password": "password1234"}, "password"),
+        ({"email": '"a\x1b[2J"@example.com'}, "email"),
+        ({"name": "Ada\x1b[31m"}, "name"),
         ({"email": "ada"}, "email"),
         ({"email": ""}, "email"),
         ({"name": "x" * 101}, "name"),
@@ -257,5 +260,17 @@ def test_the_first_account_is_in_the_audit(client: FlaskClient, record: Record) 
     link = _nobody_yet(record)
     assert _send(client, link, link, **ACCOUNT).status_code == 302
     with record.read() as session:
-        [entry] = audit.page(session, 5)
-        assert (entry.who, entry.action) == ("ada@example.com", "create account")
+        came_in, made = audit.page(session, 5)
+        assert (made.who, made.action) == ("ada@example.com", "create account")
+        assert (came_in.who, came_in.action) == ("ada@example.com", "sign in")
+
+
+def test_coming_in_and_going_out_are_in_the_audit(client: FlaskClient, record: Record) -> None:
+    for _ in "12":
+        assert _try(client).status_code == 302
+        assert _send(client, "/sign-out", "/").status_code == 302
+    assert _try(client, "a wrong password").status_code == 403
+    with record.read() as session:
+        found = [(entry.who, entry.action, entry.details) for entry in reversed(audit.page(session, 5))]
+    told = {"by": "password", "address": "127.0.0.1"}
+    assert found == [(ADMIN, "sign in", told), (ADMIN, "sign out", {})] * 2

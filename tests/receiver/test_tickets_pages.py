@@ -105,7 +105,12 @@ def test_an_export_is_the_list(reviewer: FlaskClient, record: Record, ticket: in
     head, first, second = csv.reader(io.StringIO(answer.data.decode("utf-8-sig"), newline=""))
     assert (head[0], first[0], first[2], second[2]) == ("Ticket", "T-1", "no tunnel", "'=cmd|' /C calc'!A0")
     assert answer.headers["Content-Disposition"] == "attachment; filename=tickets.csv"
-    assert reviewer.get("/tickets/export.xlsx?source=zendesk").data.startswith(b"PK")
+    workbook = reviewer.get("/tickets/export.xlsx?source=zendesk")
+    assert workbook.data.startswith(b"PK")
+    assert {kept.headers["Cache-Control"] for kept in (answer, workbook)} == {"no-store"}
+    with record.read() as session:
+        exports = [(entry.subject, entry.details["as"]) for entry in audit.page(session, 2)]
+    assert exports == [("tickets", "workbook"), ("tickets", "CSV")]
 
 
 def test_a_ticket_is_corrected_undone_and_redriven(reviewer: FlaskClient, record: Record, ticket: int) -> None:
