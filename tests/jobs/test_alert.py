@@ -83,6 +83,11 @@ def test_what_is_past_due_between_two_alerts_is_in_the_next(
     pass_minutes(clock, 30)
     assert ["slow" in text for text in texts(mail_server)] == [True, False]
     assert "quick" in texts(mail_server)[1]
+    subjects = [message["Subject"].partition(": ")[2] for message in mail_server.messages]
+    assert subjects == ["1 ticket is due soon", "1 ticket is due soon or past due"]
+    assert "Whether a ticket is solved by now only the helpdesk knows." in texts(mail_server)[1]
+    page: Any = mail_server.messages[1].get_body(("html",))
+    assert 'class="amber"' not in page.get_content()
 
 
 def test_what_was_over_long_before_is_no_alert(record: Record, clock: Any, mail_server: MailServer) -> None:
