@@ -8,11 +8,12 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import accepts, batches, fan_out, memory, one_shot, pages, workbook
+from benchmarks import accepts, answers, batches, fan_out, memory, one_shot, pages, workbook
 from benchmarks.stack import ROUNDS, BenchmarkError, Line, stop_on_sigterm
 
 BENCHMARKS: dict[str, Callable[[], list[Line]]] = {
     "accepts": accepts.run,
+    "answers": answers.run,
     "batches": batches.run,
     "fan-out": fan_out.run,
     "memory": memory.run,
