@@ -110,7 +110,7 @@ def list_tickets(query: dict[str, Any]) -> dict[str, Any]:
     """Tickets, newest first. A page may hold fewer than `limit` and still have a `next` one."""
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
     with current_app.extensions["record"].read() as session:
-        found = lists.page(session, lists.Wanted(**query), limit, now(), cursor)
+        found = lists.page(session, lists.Wanted(**query), limit, now(), cursor, whole=True)
     return {"items": [_ticket(*pair) for pair in found.pairs], "next": found.after}
 
 

@@ -6,6 +6,7 @@ from itertools import groupby
 
 _WORD = re.compile(r"[^\W_]+(?:[-'’.@][^\W_]+)*")
 _LONGEST_REASON = 120  # Words; a reason is a sentence.
+_LOOKED_AT = 20_000  # Characters of a text; what is named stands near its beginning, or an engine has not read it.
 _DULL_WORDS = (
     "about after again all also and another any are asks because been before being but can cannot could did does"
     " doing for from had has have her him his how into is issue it its just like more most need needs new not"
@@ -37,7 +38,7 @@ def _named(text: str, reason: str) -> Iterator[tuple[int, int]]:
     places: dict[str, list[int]] = {}
     for place, word in enumerate(said):
         places.setdefault(word, []).append(place)
-    found = [(match.start(), match.end(), match[0].casefold()) for match in _WORD.finditer(text)]
+    found = [(match.start(), match.end(), match[0].casefold()) for match in _WORD.finditer(text, 0, _LOOKED_AT)]
     at = 0
     while at < len(found):
         run = max((_run(found, at, said, place) for place in places.get(found[at][2], ())), default=0)

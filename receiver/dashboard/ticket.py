@@ -6,7 +6,7 @@ from flask import Blueprint, abort, current_app, flash, redirect, render_templat
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from receiver import auth, reviewing
+from receiver import auth, prose, reviewing
 from receiver.api.pages import ID
 from receiver.catalog import CatalogError
 from receiver.clock import now
@@ -50,8 +50,8 @@ def shown(session: Session, ticket: Ticket, current: Classification | None) -> d
         "ticket": ticket,
         "current": current,
         "said": said,
-        "subject": highlight.pieces(ticket.short_description, reason),
-        "text": highlight.pieces(ticket.long_description, reason),
+        "subject": highlight.pieces(prose.subject(ticket.short_description), reason),
+        "text": highlight.pieces(prose.body(ticket.long_description), reason),
         "examples": examples.among(session, said.example_ids or []) if said else [],
         "others": _others(said, current),
         "threshold": current_app.extensions["settings"].review_threshold,

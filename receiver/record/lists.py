@@ -55,13 +55,15 @@ class Page:
     cut: bool = False
 
 
-def page(session: Session, wanted: Wanted, limit: int, now: datetime, after: int | None = None) -> Page:
-    """The `limit` tickets that come behind the ticket `after`, or the first ones.
+def page(
+    session: Session, wanted: Wanted, limit: int, now: datetime, after: int | None = None, *, whole: bool = False
+) -> Page:
+    """The `limit` tickets that come behind the ticket `after`, or the first ones; with their texts where `whole`.
 
     The best match first is an order only of what `words.can_rank`; anything else is the newest first then.
     """
     if wanted.order == BEST and words.can_rank(session, wanted.q):
-        return _best_page(session, wanted, limit, now, after)
+        return _best_page(session, wanted, limit, now, after, whole=whole)
     candidates, rest = _plan(session, wanted, now, after)
     found: list[int] = []
     looked_at, last = 0, None
@@ -71,17 +73,18 @@ def page(session: Session, wanted: Wanted, limit: int, now: datetime, after: int
             found += _kept(session, chunk, rest)
             looked_at, last = looked_at + len(chunk), chunk[-1]
             if len(found) > limit:
-                return Page(_pairs(session, found[:limit]), found[limit - 1])
-    return Page(_pairs(session, found), last if looked_at == LOOKED_AT else None)
+                return Page(_pairs(session, found[:limit], whole=whole), found[limit - 1])
+    return Page(_pairs(session, found, whole=whole), last if looked_at == LOOKED_AT else None)
 
 
-def _best_page(session: Session, wanted: Wanted, limit: int, now: datetime, after: int | None) -> Page:
+def _best_page(session: Session, wanted: Wanted, limit: int, now: datetime, after: int | None, *, whole: bool) -> Page:
     ids = words.best(session, wanted.q)
     cut = len(ids) == words.RANKED
     behind = ids if after is None else ids[ids.index(after) + 1 :] if after in ids else []
     rest = [*_promised(wanted.sla, now), *_waiting(wanted), *_since(wanted.since), *_equal(wanted.exact)]
     found = _kept(session, behind, rest)
-    return Page(_pairs(session, found[:limit]), found[limit - 1] if len(found) > limit else None, cut)
+    pairs = _pairs(session, found[:limit], whole=whole)
+    return Page(pairs, found[limit - 1] if len(found) > limit else None, cut)
 
 
 def _kept(session: Session, ids: Sequence[int], rest: Sequence[ColumnElement[bool]]) -> Sequence[int]:
@@ -92,8 +95,9 @@ def _kept(session: Session, ids: Sequence[int], rest: Sequence[ColumnElement[boo
     return [ticket_id for ticket_id in ids if ticket_id in kept]
 
 
-def _pairs(session: Session, ids: Sequence[int]) -> list[Pair]:
-    rows = session.execute(tickets.joined().where(Ticket.id.in_(ids)))
+def _pairs(session: Session, ids: Sequence[int], *, whole: bool) -> list[Pair]:
+    query = tickets.joined().where(Ticket.id.in_(ids))
+    rows = session.execute(query) if whole else tickets.as_listed(session, query)
     pairs = {ticket.id: (ticket, classification) for ticket, classification in rows}
     return [pairs[ticket_id] for ticket_id in ids if ticket_id in pairs]
 

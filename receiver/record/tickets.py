@@ -9,8 +9,10 @@ from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Row, and_, bindparam, func, literal, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm.attributes import set_committed_value
 
+from receiver import prose
 from receiver.record import examples, tallies, tombstones, words
 from receiver.record.bulk_insert import BulkInsert
 from receiver.record.database import PARAMETERS
@@ -243,7 +245,7 @@ def with_classification(session: Session, ticket_id: int) -> Pair | None:
 
 
 def page(session: Session, filters: dict[str, str], limit: int, before: int | None = None) -> list[Pair]:
-    """Up to `limit` pairs of ticket and current classification, newest first, with ids below `before`.
+    """Up to `limit` pairs of ticket and current classification as a list shows them, newest first, below `before`.
 
     `filters` name values of columns; `lists` has what else a list can be of.
     """
@@ -251,7 +253,7 @@ def page(session: Session, filters: dict[str, str], limit: int, before: int | No
     exact = [getattr(Ticket, name) == value for name, value in filters.items()]
     if before is not None:
         exact.append(Ticket.id < before)
-    return [(ticket, classification) for ticket, classification in session.execute(query.where(*exact))]
+    return as_listed(session, query.where(*exact))
 
 
 def joined() -> Any:
@@ -278,10 +280,23 @@ def first_since(session: Session, moment: datetime) -> int:
 
 
 def of_delivery(session: Session, delivery_id: int, limit: int) -> Sequence[Ticket]:
-    """Up to `limit` of the tickets whose present text came with this delivery."""
-    return session.scalars(
-        select(Ticket).where(Ticket.delivery_id == delivery_id).order_by(Ticket.id).limit(limit)
-    ).all()
+    """Up to `limit` of the tickets whose present text came with this delivery, as a list shows them."""
+    query = joined().where(Ticket.delivery_id == delivery_id).order_by(Ticket.id).limit(limit)
+    return [ticket for ticket, _ in as_listed(session, query)]
+
+
+def as_listed(session: Session, query: Any) -> list[Pair]:
+    """What a query of `joined` finds, without the tickets' texts and with no more of a subject than is kept today.
+
+    Records of before may hold texts of megabytes, and a page shows fifty of them.
+    """
+    texts = (Ticket.short_description, Ticket.long_description)
+    subject = func.substr(Ticket.short_description, 1, prose.MOST_SUBJECT)
+    found = []
+    for ticket, classification, shown in session.execute(query.add_columns(subject).options(*map(defer, texts))):
+        set_committed_value(ticket, "short_description", shown)
+        found.append((ticket, classification))
+    return found
 
 
 def ids(session: Session, source: str, external_ids: Sequence[str]) -> list[int]:

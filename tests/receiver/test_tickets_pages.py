@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from lxml import html as markup  # type: ignore[import-untyped]
+from sqlalchemy import select, update
 
 from receiver import auth
 from receiver.catalog import Catalog
@@ -179,3 +180,16 @@ def test_review_works_without_scripts(reviewer: FlaskClient, record: Record, tic
     _post(reviewer, "/review/1", seen="1")
     assert _status(record)[0] == "reviewed"
     assert "Done for today" in _page(reviewer, "/review").text_content()
+
+
+def test_texts_of_megabytes_from_before_there_was_a_limit_harm_no_page(client: FlaskClient, record: Record) -> None:
+    sign_in_as(client, record)
+    ticket_id = due_ticket(record)
+    with record.write() as session:
+        session.execute(update(Ticket).values(short_description="s" * 2_000_000, long_description="t" * 2_000_000))
+        delivery_id = session.scalar(select(Ticket.delivery_id))
+    for path in ("/", "/tickets", "/tickets/export.csv", f"/deliveries/{delivery_id}", "/live/overview?once"):
+        assert len(client.get(path).data) < 100_000, path
+    page = client.get(f"/tickets/{ticket_id}").text
+    assert "[cut off: the text is longer]" in page
+    assert len(page) < 400_000
