@@ -33,6 +33,7 @@ from receiver.settings import Settings, SettingsError
 
 STOP_SECONDS = 12.0
 _POLL_SECONDS = 0.1
+_REDIS_SECONDS = 2.0
 _TELLING_SECONDS = 20  # After which a fork that cannot write into the record is ended.
 _GUNICORN = ("-c", "python:receiver.gunicorn_conf", "receiver.app:create_app()")
 
@@ -189,7 +190,29 @@ def workers(config: Settings) -> list[Child]:
 
 
 def _forked(role: str, config: Settings, run: Callable[[Settings, Heartbeat], None]) -> Child:
-    return Child(role, run=partial(run_with_redis, partial(run, config, Heartbeat(config.database_url, role))))
+    heartbeat = Heartbeat(config.database_url, role)
+
+    def work() -> None:
+        _wait_for_redis(config)
+        run_with_redis(lambda: run(config, heartbeat))
+
+    return Child(role, run=work)
+
+
+def _wait_for_redis(config: Settings) -> None:
+    """Wait until Redis answers; said once, while ending and starting again would say it every few seconds."""
+    is_told = False
+    while True:
+        try:
+            with queue.connect(config.redis_url, timeout=5.0) as connection:
+                connection.ping()
+        except (redis.RedisError, OSError) as error:
+            if not is_told:
+                log.warning("Redis is waited for: %s", queue.reason(error))
+            is_told = True
+            time.sleep(_REDIS_SECONDS)
+        else:
+            return
 
 
 def _watch(config: Settings) -> Child:

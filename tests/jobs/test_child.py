@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs import embedded_redis, up
 from jobs.child import Child, Fork
 from jobs.owner import owned, owner
-from receiver import queue
+from receiver import queue, settings
 from receiver.clock import now
 from receiver.heartbeat import place
 from receiver.record import processes
@@ -197,3 +199,18 @@ def test_workers_without_the_rest_say_that_they_live_and_a_watch_looks(record: R
     assert process.returncode == 0, errors
     assert errors == ""
     assert _known(record) == []
+
+
+def test_a_worker_waits_for_redis_and_says_so_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = settings.load({"DATA_DIR": str(tmp_path / "own")})
+    monkeypatch.setattr(up, "_REDIS_SECONDS", 0.01)
+    waiting = threading.Thread(target=up._wait_for_redis, args=(config,))
+    waiting.start()
+    wait_until(lambda: "Redis is waited for: its socket" in caplog.text)
+    with subprocess.Popen(embedded_redis.command(config)) as process:
+        waiting.join(60)
+        process.terminate()
+    assert not waiting.is_alive()
+    assert caplog.text.count("waited for") == 1
