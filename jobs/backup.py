@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from receiver import __version__, secrets, settings
+from receiver import __version__, settings
 from receiver.catalog.fetching import is_url, public
 from receiver.clock import now
 from receiver.in_use import LOCK, UNFINISHED
@@ -27,12 +27,11 @@ from receiver.log import configure
 from receiver.record import alarms, catalogs, database, timetable
 from receiver.record.database import Record, opened
 from receiver.settings import Settings
-from receiver.signatures.message import Secret
 
 MANIFEST, SQLITE, POSTGRESQL = "manifest.json", "database.db", "database.dump"
 DATA, FILES = "data/", "settings/"  # What was under DATA_DIR, and the files that settings name.
 FORMAT = 1
-NOTED = "backup"  # The timetable's name for the moment of the last one, and the alarm's.
+ALARM = "backup"
 STAGING = "restoring"
 _PREFIX, _SUFFIX = "backup-", ".zip"
 _NOT_KEPT = {"redis", "backups", STAGING, LOCK, UNFINISHED, "stack.lock"}
@@ -75,7 +74,7 @@ def backup_due() -> None:
         except (BackupError, SQLAlchemyError, OSError) as error:
             message = f"no backup could be made: {told(error)}"
             with record.write() as session:
-                alarms.sound(session, NOTED, message, now())
+                alarms.sound(session, ALARM, message, now())
             log.error("Alarm: %s", message)
             return
         prune(place, config.backup_keep)
@@ -117,7 +116,11 @@ def backup(record: Record, config: Settings, target: Path, name: str = "backup")
         raise BackupError(f"there is no database at {record.path}, so there is nothing to back up")
     path = _place(config, target, name)
     moment = now()
-    with tempfile.TemporaryDirectory(prefix=".backup-", dir=path.parent) as work:
+    try:
+        place = tempfile.TemporaryDirectory(prefix=".backup-", dir=path.parent)
+    except OSError as error:
+        raise BackupError(f"{path.parent} cannot be written: {error.strerror}") from None
+    with place as work:
         contents: dict[str, Path | bytes] = dict(_files(config))
         contents |= _settings_files(record, config)
         if record.path is None:
@@ -219,16 +222,11 @@ def _files(config: Settings) -> Iterator[tuple[str, Path | bytes]]:
         relative = path.relative_to(config.data_dir)
         if belongs(config, relative):
             yield DATA + relative.as_posix(), path
-    # Those in force may be the environment's, and helpdesks know no others.
-    lines = [_line(secret) for secret in secrets.standard(config)]
-    yield f"{DATA}webhook_secret", "\n".join([*lines, ""]).encode()
-    yield f"{DATA}api_token", secrets.api_token(config).encode()
-    secrets.session_key(config)
-    yield f"{DATA}session_key", (config.data_dir / "session_key").read_bytes()
-
-
-def _line(secret: Secret) -> str:
-    return f"{secret.value} until {secret.until.isoformat(timespec='seconds')}" if secret.until else secret.value
+    # Helpdesks know those of the environment, where there are any, and not what an earlier start left in the folder.
+    if config.webhook_secret:
+        yield f"{DATA}webhook_secret", "".join(f"{secret}\n" for secret in config.webhook_secret).encode()
+    if config.api_token:
+        yield f"{DATA}api_token", config.api_token.encode()
 
 
 def _all_files(data_dir: Path) -> Iterator[Path]:
@@ -341,8 +339,8 @@ def _note(record: Record, moment: datetime) -> None:
     """Write down when, for page and metrics; that it cannot be written makes no backup worse."""
     try:
         with record.write() as session:
-            timetable.note(session, NOTED, moment)
-            alarms.clear(session, NOTED)
+            timetable.note(session, timetable.BACKUP, moment)
+            alarms.clear(session, ALARM)
     except SQLAlchemyError as error:
         log.warning("That there is a backup is not noted: %s", type(error).__name__)
 

@@ -232,6 +232,9 @@ def _plan_files(config: Settings, staging: Path, erased: set[str], plan: Plan) -
         if name.startswith(DATA):
             plan.files[config.data_dir / name.removeprefix(DATA)] = path
         elif name.startswith(FILES):
+            own = Path(".env")
+            if name == f"{FILES}env" and own.is_file() and own.read_bytes() == path.read_bytes():
+                continue
             target = named.get(name.removeprefix(FILES))
             if target is None or not os.access(target if target.exists() else target.parent, os.W_OK):
                 target = config.data_dir / "restored" / name.removeprefix(FILES)

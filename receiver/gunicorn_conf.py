@@ -24,6 +24,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 timeout = 30
 graceful_timeout = 8
 keepalive = 5
+umask = 0o077  # What is written under DATA_DIR is for its owner alone.
 accesslog = None
 errorlog = "-"
 loglevel = "warning"

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from receiver import queue, watch
 from receiver.clock import now
 from receiver.heartbeat import SCHEDULER
-from receiver.record import alarms, database, latencies, overview, processes, refusals
+from receiver.record import alarms, database, latencies, overview, processes, refusals, timetable
 from receiver.record.database import Record
 
 blueprint = Blueprint("health", __name__)
@@ -68,6 +68,7 @@ class _Numbers(Collector):
             counts = overview.counts(session, now())
             stages = latencies.of_all_time(session)
             refused = refusals.totals(session)
+            backed_up = timetable.noted(session, timetable.BACKUP)
             living = processes.living(session, now() - timedelta(seconds=watch.SILENT_SECONDS))
         for noun in ("tickets", "deliveries"):
             family = GaugeMetricFamily(f"ticket_attribution_{noun}", f"{noun} by status", labels=["status"])
@@ -94,6 +95,12 @@ class _Numbers(Collector):
         for role in sorted({SCHEDULER, *watch.WORKERS, *living}):
             alive.add_metric([role], living.get(role, 0))
         yield alive
+        if backed_up:
+            yield GaugeMetricFamily(
+                "ticket_attribution_last_backup_timestamp_seconds",
+                "when the last backup was made",
+                value=backed_up.timestamp(),
+            )
         times = HistogramMetricFamily("ticket_attribution_stage_seconds", "how long a stage takes", labels=["stage"])
         for stage in latencies.STAGES:
             times.add_metric([stage], **_cumulative(stages.get(stage, {})))

@@ -3,6 +3,7 @@
 What only one command needs is imported in it, so that none of them waits for the others' libraries.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -54,6 +55,7 @@ def recorded(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def wrapped(config: Settings, *args: Any, **options: Any) -> None:
         in_use.check(config.data_dir)
+        os.umask(0o077)  # What is written under DATA_DIR is for its owner alone.
         with database.opened(config.database_url) as record:
             database.migrate(record)
             command(config, record, *args, **options)

@@ -33,7 +33,9 @@ def found() -> dict[str, Any]:
         pause = pauses.current(session)
         waiting, since = tickets.due(session)
         timed = timetable.timed_jobs(session)
+        backed_up = timetable.noted(session, timetable.BACKUP)
     return {
+        "backed_up": backed_up,
         "seen": _seen(),
         "pause": pause and (pause.message, pause.since),
         "due": (waiting, since if since and since < moment else None),

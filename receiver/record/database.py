@@ -335,6 +335,8 @@ def migrate(record: Record, revision: str = "head") -> None:
     """
     make_folder(record)
     refuse_newer(record)
+    if record.path:
+        record.path.touch(mode=0o600)  # SQLite gives its logs the same mode.
     if revision == "head" and is_at_head(record):
         return
     from alembic import command

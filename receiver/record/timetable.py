@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from receiver.record.models import TimedJob, TimetableEntry, table_of
 
+BACKUP = "backup"  # The name under which the moment of the last one is noted.
+
 _NOTE = text(
     "INSERT INTO timetable (name, last_slot) VALUES (:name, :moment)"
     " ON CONFLICT (name) DO UPDATE SET last_slot = :moment"

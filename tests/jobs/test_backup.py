@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import sqlite3
 import stat
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from flask.testing import FlaskClient
 from openpyxl import load_workbook
 
 from jobs import backup, digest, erase, restore
@@ -29,7 +31,8 @@ from receiver.record.database import Record
 from receiver.record.models import Person, Ticket
 from receiver.settings import Settings
 from tests.conftest import ADMIN, ROOT
-from tests.factories import deliver, due_ticket, incoming, settle
+from tests.factories import deliver, due_ticket, incoming, settle, use_link
+from tests.jobs.test_pipeline import environment_of
 
 pytestmark = pytest.mark.sqlite
 
@@ -422,7 +425,7 @@ def test_the_timetable_makes_a_backup_when_one_is_due_and_deletes_the_oldest(
     assert backup.MANIFEST in _inside(second.path)
     assert (place / "mine.zip").exists()
     with record.read() as session:
-        assert timetable.noted(session, backup.NOTED) is not None
+        assert timetable.noted(session, timetable.BACKUP) is not None
 
 
 def test_a_backup_that_cannot_be_made_by_the_timetable_is_an_alarm_until_one_is(
@@ -467,3 +470,28 @@ def test_the_commands_say_in_a_line_what_was_done_and_ask(
         assert refused.exit_code == 1, wrong
         assert len(refused.output.strip().splitlines()) == 1, wrong
         assert "Traceback" not in refused.output
+
+
+def test_the_last_backup_is_shown_and_counted(
+    record: Record, config: Settings, client: FlaskClient, tmp_path: Path
+) -> None:
+    with record.write() as session:
+        token = sign_in.issue(session, now())
+    use_link(client, f"/sign-in/{token}")
+    assert "No backup was made yet" in client.get("/jobs").text
+    backup.backup(record, config, tmp_path)
+    assert "The last backup was made" in client.get("/jobs").text
+    headers = {"Authorization": f"Bearer {secrets.api_token(config)}"}
+    numbers = client.get("/metrics", headers=headers).text
+    [line] = re.findall(r"^ticket_attribution_last_backup_timestamp_seconds (\S+)$", numbers, re.MULTILINE)
+    assert abs(float(line) - now().timestamp()) < 60
+
+
+def test_what_the_stack_writes_is_its_owners_alone(tmp_path: Path) -> None:
+    environ = environment_of(tmp_path)
+    line = [sys.executable, "-m", "jobs", "migrate"]
+    subprocess.run(line, cwd=tmp_path, env=environ, check=True, umask=0o022)
+    found = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert found
+    assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o600}
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
