@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: demo run test lint lock browser bench chaos screenshots clean
+.PHONY: demo run test lint lock browser proxies bench chaos screenshots clean
 
 demo: .venv/installed
 	$(BIN)/python -m demo
@@ -35,6 +35,9 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: .venv/installed-dev
 	$(LOCK) requirements.txt --output-file requirements.lock
 	$(LOCK) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
+
+proxies: .venv/installed-dev
+	$(BIN)/python -m tests.proxies
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks
