@@ -97,10 +97,7 @@ def t1_kill_everything(folder: Path, rng: random.Random, rounds: int = 4, kills:
 _WEB = ("receiver.record.group:_write_with", "receiver.api.digests:claim_digest_now")
 _CLASSIFY = tuple(f"jobs.classify:{name}" for name in ("_settle_suspects", "_claim", "_save", "_renew", "_give_back"))
 _DIGEST = (
-    *(
-        f"jobs.digest:{name}"
-        for name in ("claim_slots", "settle_interrupted", "send", "_send_by_smtp", "_keep_in_outbox")
-    ),
+    *(f"jobs.digest:{name}" for name in ("claim_slots", "settle_interrupted", "send", "_send_by_smtp", "check")),
     "smtp",
 )
 _MAINTENANCE = ("jobs.maintenance:sweep", "jobs.maintenance:retain")
