@@ -87,7 +87,7 @@ class Connection(smtplib.SMTP):
     """A connection whose answers come as `Reply`, and whose end as BrokenError."""
 
     secrets: tuple[str, ...] = ()  # What the server's words may not repeat; longest first.
-    is_signed_in = is_in_transaction = False
+    is_signed_in = is_in_transaction = is_closing = sends_alone = False
 
     def reply(self, code: int, text: bytes | str) -> Reply:
         """The server's answer without what must not be shown."""

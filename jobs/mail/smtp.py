@@ -9,6 +9,7 @@ from receiver.record.recipients import DUE, FAILED, HELD, REFUSED, SENT, TOO_LAR
 from receiver.settings import Settings
 
 MOST_RECIPIENTS = 100  # Of one transaction; every server must take so many (RFC 5321, 4.5.3.1.8).
+_FEW, _MOST_CONNECTIONS = 20, 4
 GO_AHEAD, CLOSING, SIGN_IN_FIRST = 354, 421, 530
 # RFC 3463 has two for the sender's address, Exchange two more; its words and Postfix's say it where codes do not.
 _SENDER_CODES = (".1.7", ".1.8", ".7.60", ".2.252")
@@ -30,15 +31,24 @@ def send(
     In the end everybody was told of once. `content` is the mail as it goes over the line: ASCII, lines that end in CR
     LF. `check` is called before anything leaves, and raises where this process may not send any more.
     """
-    try:
-        server = connect(config)
-    except MailError as error:
-        yield dict.fromkeys(recipients, _outcome_of(error))
-        return
-    try:
-        yield from _deliver(server, content, sender, recipients, check)
-    finally:
-        server.leave()
+    left, last = list(recipients), Outcome(DUE)
+    for _ in range(_MOST_CONNECTIONS):
+        if not left:
+            return
+        try:
+            server = connect(config)
+        except MailError as error:
+            yield dict.fromkeys(left, _outcome_of(error))
+            return
+        try:
+            for outcomes in _deliver(server, content, sender, left, check):
+                yield outcomes
+                left = [address for address in left if address not in outcomes]
+                last = next(reversed(outcomes.values()), last)
+        finally:
+            server.leave()
+    if left:
+        yield dict.fromkeys(left, last)
 
 
 def _deliver(
@@ -60,6 +70,8 @@ def _deliver(
                 outcomes = dict.fromkeys(left, _outcome_of(error))
             yield outcomes
             left = {address: wire for address, wire in left.items() if address not in outcomes}
+            if server.is_closing:
+                return  # Whoever is left is for another connection.
 
 
 def _sorted(server: Connection, recipients: Sequence[str]) -> tuple[dict[str, str], dict[str, str], dict[str, Outcome]]:
@@ -101,31 +113,42 @@ def _transaction(
         return dict.fromkeys(recipients, _about_sender(answer, sender))
     accepted: list[str] = []
     outcomes: dict[str, Outcome] = {}
-    for address, wire in list(recipients.items())[:MOST_RECIPIENTS]:
+    for address, wire in list(recipients.items())[: 1 if server.sends_alone else MOST_RECIPIENTS]:
         answer = server.recipient(wire)
-        _stop_where_closing(answer)
+        if answer.code == CLOSING:  # Some say so to an address that they do not like; it must not cost the others.
+            server.is_closing = True
+            return outcomes | {address: _later(answer)}
         if answer.is_good:
             accepted.append(address)
         elif accepted and _is_too_many(answer):
             break
         else:
             outcomes[address] = _about_us(server, answer, sender) or _about_recipient(server, answer)
-    if not accepted:
-        return outcomes
-    check()
+    if accepted:
+        check()
+        outcomes |= _hand_over(server, content, sender, accepted)
+    return outcomes
+
+
+def _hand_over(server: Connection, content: bytes, sender: str, accepted: list[str]) -> dict[str, Outcome]:
+    """DATA and the mail: what became of it for those whom the server took; nothing where each is to be tried alone."""
     answer = server.command("DATA")
     if answer.code == GO_AHEAD:
         try:
             answer = server.content(content)
         except BrokenError as error:
-            return outcomes | dict.fromkeys(accepted, Outcome(HELD, error.error_code, f"{error} while sending"))
+            return dict.fromkeys(accepted, Outcome(HELD, error.error_code, f"{error} while sending"))
         if answer.is_good:
             log.info("The mail server has taken the mail for %d recipients: %s", len(accepted), answer)
-            return outcomes | dict.fromkeys(accepted, Outcome(SENT))
+            return dict.fromkeys(accepted, Outcome(SENT))
         if not answer.is_known:
             text = f"the mail server gave no proper answer to the mail: {answer}"
-            return outcomes | dict.fromkeys(accepted, Outcome(HELD, "no_answer", text))
-    return outcomes | dict.fromkeys(accepted, _about_us(server, answer, sender) or _about_content(answer))
+            return dict.fromkeys(accepted, Outcome(HELD, "no_answer", text))
+    outcome = _about_us(server, answer, sender) or _about_content(answer)
+    if outcome.error_code == "content" and 1 < len(accepted) <= _FEW:
+        server.sends_alone = True  # Some refuse the mail of all because of one recipient, such as one not verified.
+        return {}
+    return dict.fromkeys(accepted, outcome)
 
 
 def _stop_where_closing(answer: Reply) -> None:

@@ -92,7 +92,7 @@ def test_a_full_mailbox_is_not_taken_for_too_many_recipients(config: Settings, r
         ({"RCPT": "553 5.7.1 <d@e.com>: Sender address rejected: not owned"}, "failed", "sender", "FROM_EMAIL"),
         ({".": "550 5.7.60 SMTP; Client does not have permissions to send as"}, "failed", "sender", "FROM_EMAIL"),
         ({".": "554 5.2.252 SendAsDenied; not allowed"}, "failed", "sender", "FROM_EMAIL"),
-        ({"RCPT": "421 4.7.0 closing"}, "due", "connection_broke", "421 4.7.0 closing"),
+        ({"RCPT": "421 4.7.0 closing"}, "due", "later", "421 4.7.0 closing"),
         ({"MAIL": "553 5.7.1 not your address"}, "failed", "sender", "FROM_EMAIL"),
         ({"MAIL": "530 5.7.0 Must issue a STARTTLS command first"}, "failed", "sign_in", "SMTP_TLS"),
         ({"MAIL": "451 4.3.0 later"}, "due", "later", "451 4.3.0 later"),
@@ -125,6 +125,28 @@ def test_an_answer_is_judged_and_kept_in_the_servers_words(
 def test_some_are_taken_and_then_the_mail_is_not(config: Settings, relay: Relay) -> None:
     relay.answers = {"RCPT TO:<bo@": "550 5.1.1 unknown", "DATA": "452 4.3.1 disk full"}
     assert states(sent(to(relay, config), *BOTH)) == {"ada": "due", "bo": "refused"}
+
+
+def test_a_server_that_closes_the_line_at_one_address_costs_the_others_nothing(config: Settings, relay: Relay) -> None:
+    relay.answers = {"RCPT TO:<bo@": "421 4.1.2 not in the list of routes"}
+    outcomes = sent(to(relay, config), *BOTH, "dan@example.com")
+    assert states(outcomes) == {"ada": "sent", "bo": "due", "dan": "sent"}
+    assert [each.recipients for each in relay.mails] == [["ada@example.com", "dan@example.com"]]
+
+
+def test_a_server_that_always_closes_the_line_is_not_called_for_ever(config: Settings, relay: Relay) -> None:
+    relay.answers = {"RCPT": "421 4.7.0 too fast"}
+    outcomes = sent(to(relay, config), *(f"p{number}@example.com" for number in range(50)))
+    assert set(states(outcomes).values()) == {"due"}
+    assert len([line for line in relay.lines if line.startswith("ehlo")]) == 4
+
+
+def test_a_mail_that_is_refused_because_of_one_recipient_reaches_the_others(config: Settings, relay: Relay) -> None:
+    no = "554 Message rejected: Email address is not verified"
+    relay.answers = {".": [no, "250 2.0.0 OK", no, "250 2.0.0 OK"]}
+    outcomes = sent(to(relay, config), *BOTH, "dan@example.com")
+    assert states(outcomes) == {"ada": "sent", "bo": "failed", "dan": "sent"}
+    assert no in (outcomes["bo@example.com"].error or "")
 
 
 def test_an_old_server_that_knows_only_helo_takes_the_mail(config: Settings, relay: Relay) -> None:
