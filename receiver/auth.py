@@ -135,6 +135,11 @@ def _signed_in(token: str) -> SignedIn | None:
     return SignedIn(token, found[1]) if found else None
 
 
+def is_still_in() -> bool:
+    """Whether the session of this request goes on, as the record says now; whoever cannot ask it is let be."""
+    return _signed_in(current_user.id) is not None or "record_away" in g
+
+
 def require_person() -> ResponseReturnValue | None:
     """A guard: only signed-in people; a change also needs the page's CSRF token."""
     if not current_user.is_authenticated:

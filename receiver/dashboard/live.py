@@ -5,6 +5,7 @@ A stream has a thread of its own, so their number is limited, and who finds no r
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import ServiceUnavailable
 
+from receiver import auth
 from receiver.clock import now
 from receiver.dashboard import jobs, overview
 
@@ -25,6 +27,9 @@ MOST_STREAMS = 100  # Of the 600 threads of a process; the others are for sender
 _EVERY_SECONDS = 1.5
 _AT_LEAST_SECONDS = 10.0  # What is said in "3 min ago" changes by itself.
 _LONGEST_SECONDS = 120.0  # Then the browser opens a new one, and its person is let in anew or not.
+
+_LET_IN_AGAIN_SECONDS = 3.0  # So long may a page that is open go on when its person is signed out or disabled.
+_BEFORE_ELEMENT = re.compile(r'^(?=<\w+ id="[\w-]+" data-now)', re.MULTILINE)
 
 ending = threading.Event()
 """Set when this process is asked to end: then every stream ends at once, and browsers come back to the next process."""
@@ -99,15 +104,25 @@ def _elements(page: Page, found: dict[str, Any] | None) -> str:
 
 
 def _events(page: Page, reading: Callable[[], dict[str, Any] | None]) -> Iterator[str]:
-    ends = time.monotonic() + _LONGEST_SECONDS
+    let_in_at = time.monotonic()
+    ends = let_in_at + _LONGEST_SECONDS
     told: tuple[Any, Any] | None = None
     told_at = 0.0
+    there: set[str] = set()
     yield "retry: 2000\n\n"
     while not ending.is_set() and time.monotonic() < ends:
+        if time.monotonic() - let_in_at > _LET_IN_AGAIN_SECONDS:
+            if not auth.is_still_in():
+                return  # The browser comes back, and is sent to sign in.
+            let_in_at = time.monotonic()
         found = (reading(), current_app.extensions["pulse"]())
-        if found != told or time.monotonic() - told_at > _AT_LEAST_SECONDS:
-            yield f"data: {json.dumps(_elements(page, found[0]))}\n\n"
-            told, told_at = found, time.monotonic()
-        else:
-            yield ":\n\n"  # Nobody reads it, but where nobody is there any more, this is how one finds out.
+        changed: list[str] = []
+        is_long_ago = time.monotonic() - told_at > _AT_LEAST_SECONDS
+        if found != told or is_long_ago:
+            elements = _BEFORE_ELEMENT.split(_elements(page, found[0]))
+            # Now and then all of them, for a browser leaves alone what somebody is in at the moment.
+            changed = [element for element in elements if is_long_ago or element not in there]
+            told, told_at, there = found, time.monotonic() if is_long_ago else told_at, set(elements)
+        # A comment is read by nobody, but where nobody is there any more, this is how one finds out.
+        yield f"data: {json.dumps(''.join(changed))}\n\n" if changed else ":\n\n"
         ending.wait(_EVERY_SECONDS)
