@@ -1,9 +1,12 @@
 """The one-shot pipeline: pull, classify, write the workbook, mail it. Needs neither Redis nor the web server."""
 
+import errno
 import hashlib
 import logging
+import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,18 +37,20 @@ class PipelineError(Exception):
     """The run could not be finished; the text says why."""
 
 
-def check(config: Settings, input_file: Path | None) -> None:
+def check(input_file: Path | None) -> None:
     """Find what is wrong before the first ticket is touched. Raises SettingsError."""
-    needed = {
-        "HELPDESK_WEBHOOK_URL": config.helpdesk_webhook_url,
-        "HELPDESK_API_KEY": config.helpdesk_api_key,
-        "HELPDESK_API_SECRET": config.helpdesk_api_secret,
-    }
-    missing = [name for name, value in needed.items() if not value]
-    if missing and input_file is None:
-        raise SettingsError(f"To pull tickets, set {', '.join(missing)}; or read a file with --input.")
     if input_file is not None and not input_file.is_file():
         raise SettingsError(f"--input: there is no file {input_file}")
+
+
+def check_output(config: Settings, output: Path | None) -> None:
+    """Find out before hours of work whether the workbook can be written. Raises OSError."""
+    path = output or config.output_dir / config.report_filename
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".ticket-attribution-"):
+        pass
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
 
 
 def run(config: Settings, input_file: Path | None, output: Path | None, skip_email: bool) -> Path:

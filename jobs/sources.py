@@ -68,8 +68,7 @@ def send_sample(config: Settings, name: str, own: Path | None = None) -> Reply:
     source = known[name]
     body, headers = samples.compose(source, config, time.time(), _read(own) if own else None)
     headers[samples.HEADER] = samples.proof(config, name, body)
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(config.host, config.host)  # noqa: S104 - not listening, calling
-    url = f"http://{f'[{host}]' if ':' in host else host}:{config.port}{source.path}"
+    url = config.local_url + source.path
     try:
         answer = requests.post(url, body, headers=headers, timeout=config.request_timeout, allow_redirects=False)
     except requests.RequestException as error:

@@ -24,12 +24,12 @@ from sqlalchemy.orm import configure_mappers
 from jobs import embedded_redis
 from jobs.child import AWAY, FIRST_DELAY, Child, Fork, adopt_orphans
 from jobs.owner import owned
-from receiver import heartbeat, in_use, queue
+from receiver import files, heartbeat, in_use, queue
 from receiver.clock import now
 from receiver.heartbeat import SCHEDULER, Heartbeat
 from receiver.record import people, processes, sign_in
 from receiver.record.database import is_at_head, make_folder, migrate, opened, refuse_newer
-from receiver.settings import Settings, SettingsError
+from receiver.settings import Settings, SettingsError, addressed, bracketed
 
 STOP_SECONDS = 12.0
 _POLL_SECONDS = 0.1
@@ -127,6 +127,8 @@ def up(config: Settings) -> None:
     _check_redis(config)
     with owned(config.data_dir), Supervisor(config) as supervisor:
         in_use.hold(config.data_dir)
+        for line in files.make_private(config):
+            log.warning("%s", line)
         with opened(config.database_url) as record:
             make_folder(record)
             refuse_newer(record)
@@ -275,14 +277,14 @@ def run_with_redis(run: Callable[[], None]) -> None:
 
 
 def _check_port(config: Settings) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((config.host, config.port))
-        except OSError as error:
-            raise SettingsError(
-                f"HOST and PORT: {config.host}:{config.port} cannot be used: {error.strerror}"
-            ) from None
+    try:
+        family, _, _, _, address = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        where = f"{bracketed(config.host)}:{config.port}"
+        raise SettingsError(f"HOST and PORT: {where} cannot be used: {error.strerror}") from None
 
 
 def _check_redis(config: Settings) -> None:
@@ -307,16 +309,14 @@ class _Announcement:
         if self._done or not self._answers():
             return
         self._done = True
-        print(f"Ticket Attribution is ready: {self._config.url}/", flush=True)
+        print(f"Ticket Attribution is ready: {self._config.url}/{addressed(self._config)}", flush=True)
         if self._link:
             print(f"Make the first account, once and within a day: {self._config.url}/sign-in/{self._link}", flush=True)
 
     def _answers(self) -> bool:
         import requests
 
-        everywhere = self._config.host in ("0.0.0.0", "::")  # noqa: S104
-        host = "127.0.0.1" if everywhere else self._config.host
         try:
-            return requests.get(f"http://{host}:{self._config.port}/healthz", timeout=0.5).ok
+            return requests.get(f"{self._config.local_url}/healthz", timeout=0.5).ok
         except requests.RequestException:
             return False

@@ -1,5 +1,6 @@
 """The YAML files that operators write: read strictly, and every mistake told with its place."""
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,16 +31,53 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
+def decoded(data: bytes, comment: bytes | None = None) -> str:
+    """The text of a file: UTF-8, or UTF-16 as PowerShell and Notepad write it. Raises DocumentError, with the line.
+
+    In lines that begin with `comment` anything may stand: it becomes a mark, and nobody reads it.
+    """
+    encoding = "utf-8"
+    if data.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        raise DocumentError("line 1: it is in UTF-32; save the file as UTF-8")
+    for mark, name in _MARKS.items():
+        if data.startswith(mark):
+            data, encoding = data.removeprefix(mark), name
+    if encoding == "utf-8" and b"\0" in data[:2]:  # UTF-16 without its mark; our files begin with a letter or a sign.
+        encoding = "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
+    if encoding != "utf-8":
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError as error:
+            raise DocumentError(f"byte {error.start} is not in {encoding.upper()}; save the file as UTF-8") from None
+    lines = []
+    for number, line in enumerate(data.splitlines(keepends=True), 1):
+        try:
+            lines.append(line.decode())
+        except UnicodeDecodeError as error:
+            if comment is None or not line.lstrip().startswith(comment):
+                where = f"line {number}: byte {error.start + 1} ({line[error.start]:#04x})"
+                raise DocumentError(f"{where} is not in UTF-8; save the file as UTF-8") from None
+            lines.append(line.decode(errors="replace"))
+    return "".join(lines)
+
+
 def part(path: Path, name: str, kind: type) -> Any:
     """What is under `name` at the top of the YAML file at `path`, of this kind. Raises DocumentError."""
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe one
+        document = yaml.load(decoded(path.read_bytes()), Loader=_Loader)  # noqa: S506 - a safe one
         found = document[name]
         if not isinstance(found, kind):
             raise TypeError  # noqa: TRY301 - the same answer as for a document of another shape
+    except DocumentError as error:
+        raise DocumentError(f"{path}, {error}") from None
+    except OSError as error:
+        raise DocumentError(f"{path} cannot be read: {error.strerror}") from None
     except _TwiceError as error:
         raise DocumentError(f"{path} has the same name twice in one mapping ({_where(error)})") from None
-    except (OSError, yaml.YAMLError, ValueError, LookupError, TypeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, RecursionError) as error:
         what = "mapping" if kind is dict else "list"
         raise DocumentError(f"{path} is not YAML with a `{name}` {what} ({_where(error)})") from None
     return found

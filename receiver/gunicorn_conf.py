@@ -8,11 +8,18 @@ from typing import Any
 
 from sqlalchemy.orm import configure_mappers
 
-from receiver import in_use, settings
+from receiver import files, in_use, settings
 
-_config = settings.load()
+files.be_private()
+try:
+    _config = settings.load()
+except settings.SettingsError as error:
+    print(error, file=sys.stderr)
+    sys.exit(2)
+for _line in files.make_private(_config):
+    print(_line, file=sys.stderr)
 
-bind = f"{_config.host}:{_config.port}"
+bind = f"{settings.bracketed(_config.host)}:{_config.port}"
 workers = _config.web_workers
 # A thread stays with its client while a request comes in, and a slow client needs no more than a thread. Against 500
 # that send a byte in ten seconds, 8 threads answer nobody else and 64 hardly anybody; 600, started only when needed,

@@ -1,5 +1,6 @@
 """The settings of every process: read once from the environment and `.env`, checked together, then frozen."""
 
+import difflib
 import hashlib
 import ipaddress
 import os
@@ -18,13 +19,12 @@ from zoneinfo import ZoneInfo
 
 import marshmallow.fields as mf
 from croniter import croniter
-from dotenv import dotenv_values
 from marshmallow import EXCLUDE, Schema, ValidationError
 from marshmallow.validate import Email, Length, OneOf, Range, Regexp
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from receiver import signatures, sla
+from receiver import env_file, signatures, sla
 from receiver.addresses import on_the_wire
 from receiver.record.digests import Envelope
 from receiver.record.people import ROLES
@@ -69,15 +69,42 @@ def _folder(path: str) -> None:
         raise ValidationError("Names the home of a user who is not known here.") from None
 
 
-def _database(url: str) -> None:
-    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
-        raise ValidationError("Must begin with sqlite:/// or postgresql+psycopg://.")
+_SCHEMES = ("postgresql+psycopg://", "postgresql://", "postgres://")
+
+
+def _database(url: str) -> str:
+    """The URL with our driver. Raises ValueError."""
+    if not url.startswith(("sqlite:///", *_SCHEMES)):
+        raise ValueError(
+            "Must begin with postgresql:// or sqlite:///; after that a path is relative, sqlite:////data/x.db is not."
+        )
+    for scheme in _SCHEMES:
+        if url.startswith(scheme):
+            url = _SCHEMES[0] + url.removeprefix(scheme)
+            break
     try:
-        name = make_url(url).database
+        known = make_url(url)
     except (ArgumentError, ValueError):
-        raise ValidationError("Not a valid URL; percent-encode what is special in its password.") from None
-    if url.startswith("sqlite") and name in (None, "", ":memory:"):
-        raise ValidationError("Names no file, so the record would be lost with the process.")
+        raise ValueError("Not a valid URL; percent-encode what is special in its password.") from None
+    if url.startswith("sqlite") and known.database in (None, "", ":memory:"):
+        raise ValueError("Names no file, so the record would be lost with the process.")
+    threshold = str(known.query.get("prepare_threshold", "none"))
+    if not (threshold.lower() == "none" or threshold.isdecimal()):
+        raise ValueError("prepare_threshold is a whole number, or none, as PgBouncer needs it.")
+    return url
+
+
+def _host(host: str) -> str:
+    """An address without its brackets, or a name. Raises ValueError."""
+    bare = host.removeprefix("[").removesuffix("]")
+    if ":" in bare:
+        try:
+            ipaddress.ip_address(bare)
+        except ValueError:
+            raise ValueError("Not an address or a name; PORT is a setting of its own.") from None
+    elif not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?", bare):
+        raise ValueError("Not an address or a name, such as 127.0.0.1, ::1 or 0.0.0.0.")
+    return bare
 
 
 def _redis(url: str) -> None:
@@ -269,9 +296,9 @@ class Settings:
     """Every setting by its name in lower case; `.env.example` explains each."""
 
     data_dir: Path = _text("./data", validate=_folder)
-    database_url: str = _text(validate=_database)
+    database_url: str = _setting(_Written(_database, None))
     redis_url: str = _text(validate=_redis)
-    host: str = _text("127.0.0.1")
+    host: str = _setting(_Written(_host, "127.0.0.1"))
     port: int = _whole(8000, 1, 65535)
     web_workers: int = _whole(2, 1, 64)
     workers: int = _whole(1, 1, 64)
@@ -368,7 +395,23 @@ class Settings:
     @property
     def url(self) -> str:
         """Where a person on this machine, or behind `PUBLIC_URL`, opens the pages. No slash at the end."""
-        return self.public_url.rstrip("/") if self.public_url else f"http://{self.host}:{self.port}"
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        return f"http://{bracketed('localhost' if self.listens_everywhere else self.host)}:{self.port}"
+
+    @property
+    def local_url(self) -> str:
+        """Where a process on this machine reaches the web server, whatever stands before it."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - not listening, calling
+        return f"http://{bracketed(host)}:{self.port}"
+
+    @property
+    def listens_everywhere(self) -> bool:
+        """Whether HOST is no address that can be opened, but all of this machine's."""
+        try:
+            return ipaddress.ip_address(self.host).is_unspecified
+        except ValueError:
+            return False
 
     @property
     def origin(self) -> str:
@@ -377,16 +420,31 @@ class Settings:
         return f"{parts.scheme}://{parts.netloc}"
 
 
+def bracketed(host: str) -> str:
+    """The host as it stands in a URL before the port: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def addressed(config: Settings) -> str:
+    """What to say behind an address that only this machine can open; empty where others can too."""
+    unset = config.listens_everywhere and not config.public_url
+    return " (from elsewhere by this machine's name and published port; PUBLIC_URL is unset)" if unset else ""
+
+
 _SCHEMA = Schema.from_dict({f.name: f.metadata["kind"] for f in fields(Settings)})
 
 
-def load(environ: Mapping[str, str] | None = None) -> Settings:
+_ENV_FILE = Path(".env")
+
+
+def load(environ: Mapping[str, str] | None = None, required: Mapping[str, str] | None = None) -> Settings:
     """The settings in `environ`, by default those of `.env` overlaid with the process's environment.
 
-    An empty value counts as unset. Raises SettingsError naming every wrong setting at once.
+    An empty value counts as unset. Where a name of `required` is unset, its value is what is said of it. Raises
+    SettingsError naming every wrong setting at once.
     """
     if environ is None:
-        environ = {k: v for k, v in {**dotenv_values(".env"), **os.environ}.items() if v is not None}
+        environ = {**_written(), **os.environ}
     raw = {name.lower(): value.strip() for name, value in environ.items() if name.isupper() and value.strip()}
     raw.setdefault("openai_base_url", raw.get("openai_api_base", ""))
     raw["log_level"] = raw.get("log_level", "INFO").upper()
@@ -398,9 +456,29 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         valid: Any = error.valid_data
         values = {f.name: None for f in fields(Settings)} | valid
         wrong = {name: " ".join(map(str, texts)) for name, texts in error.normalized_messages().items()}
-    if problems := _contradictions(values) | wrong:
+    missing = {name.lower(): told for name, told in (required or {}).items() if not raw.get(name.lower())}
+    if problems := _contradictions(values) | missing | wrong:
         raise SettingsError(_explain(problems))
     return Settings(**_with_places(values))
+
+
+def _written() -> dict[str, str]:
+    try:
+        return env_file.read(_ENV_FILE)
+    except env_file.EnvFileError as error:
+        raise SettingsError(str(error)) from None
+
+
+def misspelled() -> list[str]:
+    """A line for each name in `.env` or the environment that is none of ours and nearly one. Raises SettingsError."""
+    written, known = _written(), {f.name.upper() for f in fields(Settings)} | {"OPENAI_API_BASE"}
+    told = []
+    for name in sorted(({*written} | {*os.environ}) - known):
+        # What a system sets for others is all over the environment, and what stands in the file is meant for us.
+        near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.8 if name in written else 0.9)
+        if near:
+            told.append(f"{name} is no setting of ours and is not read; {near[0]} may be meant")
+    return told
 
 
 def _contradictions(values: dict[str, Any]) -> dict[str, str]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from receiver import documents
+
 UNITS = {"minutes": timedelta(minutes=1), "hours": timedelta(hours=1), "days": timedelta(days=1),
          "weeks": timedelta(weeks=1)}  # fmt: skip
 AT_RISK_FROM = Fraction(3, 4)
@@ -171,8 +173,10 @@ def holidays(text: str) -> frozenset[date]:
     if re.match(r"\s*\d{4}-", text):
         return frozenset(_day(item) for item in text.split(",") if item.strip())
     try:
-        lines = Path(text.strip()).expanduser().read_text().splitlines()
-    except (OSError, UnicodeDecodeError, RuntimeError):
+        lines = documents.decoded(Path(text.strip()).expanduser().read_bytes(), comment=b"#").splitlines()
+    except documents.DocumentError as error:
+        raise ValueError(f"Of that file, {error}.") from None
+    except (OSError, ValueError, RuntimeError):
         raise ValueError("Neither dates such as 2026-12-25, 2027-01-01 nor a file that can be read.") from None
     return frozenset(_day(line.partition("#")[0]) for line in lines if line.partition("#")[0].strip())
 

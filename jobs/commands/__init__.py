@@ -3,6 +3,7 @@
 What only one command needs is imported in it, so that none of them waits for the others' libraries.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -10,8 +11,9 @@ from functools import wraps
 from typing import Any, NoReturn, TypeVar
 
 import click
+from sqlalchemy.exc import DBAPIError
 
-from receiver import in_use, settings
+from receiver import files, in_use, settings
 from receiver.catalog import CatalogError
 from receiver.log import configure, printable
 from receiver.record import database
@@ -19,7 +21,11 @@ from receiver.record.database import SchemaError
 from receiver.settings import Settings, SettingsError
 
 FAILED, MISCONFIGURED = 1, 2
+_UNSET = "Unset; the helpdesk's tickets are pulled with it. Set it, or read a file with --input."
+_PULL_NEEDS = dict.fromkeys(("HELPDESK_WEBHOOK_URL", "HELPDESK_API_KEY", "HELPDESK_API_SECRET"), _UNSET)
 Result = TypeVar("Result")
+
+log = logging.getLogger("jobs")
 
 
 def say(text: str, err: bool = False) -> None:
@@ -37,13 +43,25 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def wrapped(*args: Any, **options: Any) -> None:
+        files.be_private()
+        config = None
         try:
-            config = settings.load()
+            pulls = "input_file" in options and options["input_file"] is None
+            config = settings.load(required=_PULL_NEEDS if pulls else None)
             configure("DEBUG" if options.get("debug") else config.log_level)
+            for line in settings.misspelled():
+                log.warning("%s", line)
             command(config, *args, **options)
         except (SettingsError, CatalogError, SchemaError) as error:
             say(str(error), err=True)
             sys.exit(MISCONFIGURED)
+        except (DBAPIError, OSError) as error:
+            if config is None or (told := files.refusal(error, config)) is None:
+                raise
+            log.debug("It ends because of this", exc_info=True)
+            say(told, err=True)
+            is_server = isinstance(error, DBAPIError) and not config.database_url.startswith("sqlite")
+            sys.exit(FAILED if is_server else MISCONFIGURED)
 
     return wrapped
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from jobs.commands import FAILED, configured, main, say
+from receiver import files
 from receiver.settings import Settings, SettingsError
 
 log = logging.getLogger("jobs")
@@ -59,6 +60,8 @@ def evaluate(config: Settings, file: Path, engine_name: str | None, learn: int |
             else:
                 outcomes = evaluation.run(engine, catalog, tickets, unanswered)
     except (PullError, SQLAlchemyError, OSError) as error:
+        if files.refusal(error, config):
+            raise
         log.error("The evaluation failed: %s", error)
         sys.exit(FAILED)
     for reason, count in unanswered.most_common():

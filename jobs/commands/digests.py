@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from jobs.commands import FAILED, configured, main, recorded, say
+from receiver import files
 from receiver.record.database import Record
 from receiver.record.models import Digest
 from receiver.settings import Settings, SettingsError
@@ -120,14 +121,17 @@ def run(
     from jobs.pull import PullError
     from receiver import catalog as catalogs
 
-    pipeline.check(config, input_file)
+    pipeline.check(input_file)
     if validate_only:
         catalogs.load(config.service_catalog_url, config.request_timeout, config.outgoing_allow)
         click.echo("The settings and the catalog are good.")
         return
+    pipeline.check_output(config, output)
     try:
         pipeline.run(config, input_file, output, skip_email)
     except (pipeline.PipelineError, PullError, EngineError, SQLAlchemyError, OSError) as error:
+        if files.refusal(error, config):
+            raise
         log.error("The run failed: %s", error, exc_info=debug)
         sys.exit(FAILED)
     finally:

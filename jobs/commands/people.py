@@ -3,6 +3,7 @@
 import click
 
 from jobs.commands import configured, main, or_fail, recorded, say
+from receiver import settings
 from receiver.record.database import Record
 from receiver.settings import Settings
 
@@ -24,6 +25,8 @@ def token(config: Settings, sign_in: bool, email: str | None) -> None:
         database.migrate(record)
         link = or_fail(lambda: shell.sign_in_link(record, email), shell.NobodyError)
     click.echo(f"{config.url}/sign-in/{link}")
+    if told := settings.addressed(config):
+        click.echo(f"The address above is this machine's own{told}", err=True)
 
 
 @main.command()

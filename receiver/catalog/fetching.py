@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from receiver import guarded
+from receiver import documents, guarded
 from receiver.catalog.document import MAX_BYTES
 from receiver.catalog.entries import Catalog, CatalogError
 from receiver.catalog.parsing import SHIPPED, parse
@@ -79,11 +79,7 @@ def fetch(
 def _text(body: bytes) -> str:
     if len(body) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES} bytes")
-    try:
-        return body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = body.count(b"\n", 0, error.start) + 1
-        raise ValueError(f"its line {line} is not UTF-8; save it in that encoding") from None
+    return documents.decoded(body)
 
 
 def _download(url: str, seconds: float, allow: tuple[str, ...], etag: str | None, modified: str | None) -> Found:

@@ -17,7 +17,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -198,8 +198,14 @@ def _unlock(descriptor: int) -> None:
 
 
 def _engine(url: str) -> Engine:
+    target, options = make_url(url), {}
+    if target.drivername.startswith("postgresql"):
+        # PgBouncer gives each transaction another connection of its own, which does not know what was prepared before.
+        threshold = str(target.query.get("prepare_threshold", "none"))
+        target = target.difference_update_query(["prepare_threshold"])
+        options = {"prepare_threshold": None if threshold.lower() == "none" else int(threshold)}
     # An error's text must not hold a ticket's. A server may have gone and come back since the last statement.
-    engine = create_engine(url, hide_parameters=True, pool_pre_ping=url.startswith("postgresql"))
+    engine = create_engine(target, hide_parameters=True, connect_args=options, pool_pre_ping=bool(options))
     if engine.dialect.name == "postgresql":
         event.listen(engine, "begin", _begin_postgresql)
     if engine.dialect.name == "sqlite":

@@ -287,3 +287,55 @@ def test_what_is_no_key_is_refused_without_repeating_it(written: str) -> None:
 )
 def test_an_address_that_cannot_work_is_refused_at_the_start(written: str) -> None:
     assert _named({"OPENAI_BASE_URL": written}) == {"OPENAI_BASE_URL"}
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("postgres://u:p%40ss@db/tickets", "postgresql+psycopg://u:p%40ss@db/tickets"),
+        ("postgresql://u@db:6432/t?prepare_threshold=5", "postgresql+psycopg://u@db:6432/t?prepare_threshold=5"),
+        ("postgresql+psycopg://db/t", "postgresql+psycopg://db/t"),
+        ("sqlite:///data/own.db", "sqlite:///data/own.db"),
+        ("sqlite:////data/own.db", "sqlite:////data/own.db"),
+    ],
+)
+def test_the_databases_url_is_taken_as_people_write_it(written: str, read: str) -> None:
+    assert settings.load({"DATABASE_URL": written}).database_url == read
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["sqlite://data/own.db", "postgresql+asyncpg://db/t", "postgres://db/t?prepare_threshold=many", "data.db"],
+)
+def test_what_is_no_url_of_ours_is_told(written: str) -> None:
+    assert _named({"DATABASE_URL": written}) == {"DATABASE_URL"}
+
+
+@pytest.mark.parametrize(
+    ("written", "host", "url"),
+    [
+        ("::", "::", "http://localhost:8000"),
+        ("[::]", "::", "http://localhost:8000"),
+        ("0.0.0.0", "0.0.0.0", "http://localhost:8000"),
+        ("::1", "::1", "http://[::1]:8000"),
+        ("[::1]", "::1", "http://[::1]:8000"),
+        ("127.0.0.1", "127.0.0.1", "http://127.0.0.1:8000"),
+        ("tickets.internal", "tickets.internal", "http://tickets.internal:8000"),
+    ],
+)
+def test_the_address_that_is_printed_can_be_opened(written: str, host: str, url: str) -> None:
+    found = settings.load({"HOST": written})
+    assert (found.host, found.url) == (host, url)
+    assert bool(settings.addressed(found)) == (url == "http://localhost:8000")
+    assert not settings.addressed(settings.load({"HOST": written, "PUBLIC_URL": "https://tickets.example.com"}))
+
+
+@pytest.mark.parametrize("written", ["127.0.0.1:8000", "http://localhost", "a b", "::g"])
+def test_what_is_no_host_is_told(written: str) -> None:
+    assert _named({"HOST": written}) == {"HOST"}
+
+
+def test_what_a_command_needs_and_lacks_stands_beside_what_is_wrong() -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings.load({"PORT": "x"}, required={"HELPDESK_API_KEY": "Unset."})
+    assert [line.split(":")[0].strip() for line in str(refused.value).splitlines()[1:]] == ["HELPDESK_API_KEY", "PORT"]
