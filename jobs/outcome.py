@@ -17,8 +17,8 @@ from receiver.record.models import Classification, Ticket
 log = logging.getLogger(__name__)
 
 BUDGET_ALARM, STAND_INS_ALARM = "budget", "stand_ins"
-# So many tickets in a row whose engine gave no answer are told, however few there are. What is said of a ticket's own
-# text may be true of some in a row.
+# So many tickets in a row whose engine gave no answer are told, however few there are. That texts are refused for what
+# they say may be true of some in a row.
 _STAND_INS, _REFUSED_TEXTS = 3, 5
 
 
@@ -101,7 +101,7 @@ def note_stand_in(session: Session, error: EngineError) -> None:
     if isinstance(error, BudgetError):
         return  # Which has an alarm of its own.
     count = classifications.stand_ins_in_a_row(session, Cause.BUDGET, _REFUSED_TEXTS)
-    if count >= (_REFUSED_TEXTS if error.about_ticket else _STAND_INS):
+    if count >= (_REFUSED_TEXTS if error.cause in (Cause.REFUSED, Cause.FILTERED) else _STAND_INS):
         message = f"another engine stood in for each of the last {count} tickets or more: {error}"
         if alarms.sound(session, STAND_INS_ALARM, message, now()):
             log.error("Alarm: %s", message)
