@@ -197,13 +197,16 @@ def _limited(chunks: Iterator[bytes], limit: int) -> bytes:
 
 
 def _plain(encoding: str, content: bytes) -> bytes:
-    """The answer as it was before compression; a bomb is not unpacked."""
-    if encoding.lower() in ("", "identity") or not content:
+    """The answer as it was before compression; a bomb is not unpacked.
+
+    Some proxies unpack an answer and leave the header, and some send deflate without having been asked to.
+    """
+    if encoding.lower() in ("", "identity") or content.startswith((b"{", b"[", b"data:")) or not content:
         return content
-    if encoding.lower() not in ("gzip", "x-gzip"):
+    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
         raise AnswerError("the answer is compressed in an unknown way")
     try:
-        unpacker = zlib.decompressobj(_GZIP)
+        unpacker = zlib.decompressobj(_GZIP if content.startswith(b"\x1f\x8b") else zlib.MAX_WBITS)
         plain = unpacker.decompress(content, MAX_ANSWER + 1)
     except zlib.error:
         raise AnswerError("the answer is compressed wrongly") from None

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import tracemalloc
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -424,6 +425,16 @@ def test_a_pause_that_the_call_has_no_time_for_is_reported_and_not_waited_for(mo
 def test_a_compressed_answer_is_read(engine: LlmEngine, model: Peer) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     assert answer_of(engine, model, Answer(200, gzip.compress(message(GOOD).body), headers)).confidence == 0.9
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [("deflate", zlib.compress(llm.proposal("VPN Connection Issue").body)), ("gzip", b""), ("br", b"")],
+    ids=["deflate", "unpacked on the way", "another, unpacked on the way"],
+)
+def test_what_proxies_make_of_a_compression_is_read(engine: LlmEngine, model: Peer, encoding: str, body: bytes) -> None:
+    body = body or llm.proposal("VPN Connection Issue").body
+    assert answer_of(engine, model, Answer(200, body, {"Content-Encoding": encoding})).label == "VPN Connection Issue"
 
 
 @pytest.fixture
