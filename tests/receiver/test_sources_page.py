@@ -28,10 +28,11 @@ from tests.receiver.test_dashboard import HOSTILE, no_way_in
 @pytest.fixture
 def config(config: Settings) -> Settings:
     """Settings with a desk of every profile, and one that proves nothing; the secret of `standard` is kept."""
-    made = replace(desks.settings_for(config), webhook_secret=())
+    # Where the browser is: a cookie for https would not come back over http.
+    made = replace(desks.settings_for(config), webhook_secret=(), public_url="http://localhost")
     path = config.data_dir.with_name("sources.yaml")
     entries = yaml.safe_load(path.read_text())["sources"]
-    entries["open-desk"] = {"profile": "token", "unsigned": True}
+    entries["open-desk"] = {"profile": "token", "unsigned": True, "allow_from": ["127.0.0.1"]}
     entries["key-desk"] = {"profile": "token", "token": {"header": "X-Api-Key", "value": desks.SECRET}}
     path.write_text(yaml.safe_dump({"sources": entries}))
     return made
