@@ -8,7 +8,7 @@ import redis
 from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
-from receiver import auth, mails, plans, queue
+from receiver import auth, mails, plans
 from receiver.api import digests as orders
 from receiver.api.pages import ID
 from receiver.clock import now
@@ -126,7 +126,7 @@ def ask_for_preview() -> ResponseReturnValue:
     plan = orders.plan_named(request.form.get("name"))
     moment = now()
     try:
-        changes.run_now(current_app.extensions["jobs_redis"], queue.DIGEST, queue.PREVIEW_JOB, plan.name)
+        changes.preview(current_app.extensions["jobs_redis"], plan.name)
     except (redis.RedisError, OSError):
         flash("Redis does not answer, so nothing can be built now. Try again when it is back.", "error")
         return redirect(_here())

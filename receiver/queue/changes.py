@@ -1,5 +1,6 @@
 """What a person may do with jobs: retry, cancel, stop, run now, and empty a queue. Nothing here loses a ticket."""
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from rq.job import Job, JobStatus
 from rq.results import Result
 from rq.serializers import JSONSerializer
 
-from receiver.queue import PREVIEW_JOB, QUEUES, SHORT_TTL, OurJob, queue
+from receiver.queue import PREVIEW_JOB, QUEUES, SHORT_TTL, TRAINING, OurJob, queue
 
 AT_ONCE = 500
 
@@ -132,6 +133,21 @@ def _is_retried(connection: "redis.Redis", job_id: str) -> bool:
     except JobError:
         return False
     return True
+
+
+def preview(connection: "redis.Redis", plan: str) -> None:
+    """Enqueue a preview of a plan's digest, unless one waits or is being built. Raises redis.RedisError.
+
+    It goes to the queue of what has time, so that no digest waits for previews, however many people ask for.
+    """
+    job_id = f"preview-{hashlib.sha256(plan.encode()).hexdigest()[:16]}"
+    target = queue(TRAINING, connection)
+    known = target.fetch_job(job_id)
+    if known is not None and known.get_status() in (JobStatus.QUEUED, JobStatus.STARTED):
+        return
+    target.enqueue(
+        PREVIEW_JOB, plan, job_id=job_id, result_ttl=SHORT_TTL, failure_ttl=7 * 86400, description=PREVIEW_JOB
+    )
 
 
 def run_now(connection: "redis.Redis", name: str, job: str, *words: str) -> None:

@@ -87,7 +87,7 @@ def test_operators_change_and_others_look(client: FlaskClient, record: Record, r
 
 def build_preview(connection: "redis.Redis") -> None:
     """Do what a worker does with the preview that waits."""
-    waiting = queue.queue(queue.DIGEST, connection).get_jobs()
+    waiting = queue.queue(queue.TRAINING, connection).get_jobs()
     [found] = [job.id for job in waiting if job.func_name == queue.PREVIEW_JOB]
     OwnJob.fetch(found, connection=connection, serializer=JSONSerializer).perform()
 
@@ -108,6 +108,20 @@ def test_a_preview_is_asked_for_by_name(client: FlaskClient, record: Record, app
     assert (workbook.data[:2], workbook.headers["Cache-Control"]) == (b"PK", "no-store")
     with record.read() as session:
         assert digests.page(session, 9) == []
+
+
+def test_however_often_a_preview_is_asked_for_one_waits_and_no_digest_waits_for_it(
+    client: FlaskClient, record: Record, app: Flask
+) -> None:
+    sign_in_as(client, record, people.VIEWER)
+    form = {"csrf_token": csrf(client), "name": "digest"}
+    for _ in range(20):
+        assert client.post("/digests/preview", data=form).status_code == 302
+    connection = app.extensions["redis"]
+    assert [queue.queue(name, connection).count for name in (queue.TRAINING, queue.DIGEST)] == [1, 0]
+    queue.queue(queue.TRAINING, connection).empty()
+    client.post("/digests/preview", data=form)
+    assert queue.queue(queue.TRAINING, connection).count == 1
 
 
 def test_old_history_is_a_page_away(
