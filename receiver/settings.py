@@ -287,6 +287,24 @@ class _Key(mf.String):
         return key
 
 
+class _GroupRoles(mf.String):
+    """GROUP=ROLE, comma-separated, to a table of roles."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        found = {}
+        for item in filter(None, map(str.strip, super()._deserialize(value, *args, **kwargs).split(","))):
+            group, _, role = item.rpartition("=")
+            if not group.strip() or role.strip() not in ROLES:
+                raise ValidationError(f"Write GROUP=ROLE, comma-separated, each role one of {', '.join(ROLES)}.")
+            found[group.strip()] = role.strip()
+        return found
+
+
+def _one_tenant(url: str) -> None:
+    if re.match(r"https://login\.microsoftonline\.com/(common|organizations|consumers)(/|\Z)", url, re.IGNORECASE):
+        raise ValidationError("Lets people of every tenant in; write your tenant's id in the place of common.")
+
+
 LANGUAGES = ("en", "de", "fr", "es", "pt")
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -322,10 +340,12 @@ class Settings:
     webhook_secret: tuple[str, ...] = _setting(_List(load_default=(), validate=_webhook_secrets))
     sources_file: str | None = _text()
     api_token: str | None = _text(validate=Length(min=16, error="Shorter than 16 characters is too easy to guess."))
-    oidc_issuer: str | None = _url()
+    oidc_issuer: str | None = _url(_one_tenant)
     oidc_client_id: str | None = _text()
     oidc_client_secret: str | None = _text()
     oidc_default_role: str | None = _text(validate=OneOf(ROLES))
+    oidc_trust_email: bool = _setting(mf.Boolean(load_default=False))
+    oidc_group_roles: dict[str, str] = _setting(_GroupRoles(load_default={}))
     smtp_host: str | None = _text()
     smtp_port: int = _whole(587, 1, 65535)
     smtp_username: str | None = _text(validate=_ascii)

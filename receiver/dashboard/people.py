@@ -136,6 +136,17 @@ def enable(person_id: int) -> ResponseReturnValue:
     return _back(person_id, f"{person.name} may sign in again.")
 
 
+@blueprint.post(f"/<{ID}:person_id>/forget-identity")
+@auth.needs(auth.ADMIN)
+def forget_identity(person_id: int) -> ResponseReturnValue:
+    """Let the next who comes from the OpenID Connect provider with this person's address have the account."""
+    with _record().write() as session:
+        person = _person(session, person_id)
+        person.oidc_issuer = person.oidc_subject = None
+        audit.note(session, auth.caller(), "forget identity", _named(person), now())
+    return _back(person_id, f"The next sign-in at your provider with the address of {person.name} decides who it is.")
+
+
 @blueprint.post(f"/<{ID}:person_id>/link")
 @auth.needs(auth.ADMIN)
 def make_link(person_id: int) -> ResponseReturnValue:

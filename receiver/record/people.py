@@ -45,6 +45,11 @@ def by_email(session: Session, email: str) -> Person | None:
     return session.scalar(select(Person).where(Person.email == plain(email)))
 
 
+def by_identity(session: Session, issuer: str, subject: str) -> Person | None:
+    """The person whom this provider knows by this subject."""
+    return session.scalar(select(Person).where(Person.oidc_issuer == issuer, Person.oidc_subject == subject))
+
+
 def everybody(session: Session, limit: int) -> Sequence[Person]:
     """Up to `limit` people by name, the active ones first."""
     return session.scalars(select(Person).order_by(Person.active.desc(), Person.name, Person.id).limit(limit)).all()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -11,13 +11,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from receiver import settings
 from receiver.app import create_app
 from receiver.record import audit, people
 from receiver.record.database import Record
 from receiver.record.models import Person
 from receiver.settings import Settings
 from tests.conftest import ADMIN
-from tests.factories import person
+from tests.factories import csrf, person
 from tests.peers import oidc
 from tests.peers.oidc import Provider
 
@@ -32,10 +33,10 @@ def provider() -> Iterator[Provider]:
 
 
 def _app(config: Settings, provider: Provider, **changed: Any) -> Flask:
-    settings: dict[str, Any] = {
+    own: dict[str, Any] = {
         "oidc_issuer": provider.url, "oidc_client_id": oidc.CLIENT_ID, "oidc_client_secret": oidc.CLIENT_SECRET,
     }  # fmt: skip
-    return create_app(replace(config, **settings | changed))
+    return create_app(replace(config, **own | changed))
 
 
 @pytest.fixture
@@ -92,7 +93,9 @@ def test_who_is_disabled_stays_out(browser: FlaskClient, record: Record) -> None
 
 FORGED: dict[str, dict[str, Any]] = {
     "address not verified": {"claims": {"email_verified": False}},
-    "verified as a word": {"claims": {"email_verified": "true"}},
+    "not verified, as a word": {"claims": {"email_verified": "false"}},
+    "nothing said of it": {"claims": {"email_verified": None}},
+    "not verified by the domain": {"claims": {"email_verified": None, "xms_edov": False}},
     "no address": {"claims": {"email": None}},
     "another nonce": {"claims": {"nonce": "x"}},
     "no nonce": {"claims": {"nonce": None}},
@@ -147,3 +150,117 @@ def test_what_goes_wrong_there_is_explained(config: Settings, record: Record, pr
 def test_without_a_provider_there_is_no_such_way(client: FlaskClient) -> None:
     assert client.get("/sign-in/oidc").status_code == 403
     assert "/sign-in/oidc" not in client.get("/sign-in").text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"email_verified": "true"}, {"email_verified": "True"}, {"email_verified": 1},
+        {"email_verified": None, "xms_edov": True}, {"email_verified": None, "xms_edov": "1"},
+    ],
+)  # fmt: skip
+def test_verified_is_said_in_several_ways(browser: FlaskClient, provider: Provider, said: dict[str, Any]) -> None:
+    provider.claims |= said
+    assert _come_in(browser).headers["Location"] == "/"
+
+
+@pytest.mark.parametrize("claim", ["email", "preferred_username", "upn"])
+def test_the_own_tenants_addresses_are_trusted_where_a_setting_says_so(
+    config: Settings, record: Record, provider: Provider, claim: str
+) -> None:
+    provider.claims = {claim: ADMIN}
+    assert _come_in(_app(config, provider).test_client()).status_code == 403
+    trusting = _app(config, provider, oidc_trust_email=True).test_client()
+    assert _come_in(trusting).status_code == 302
+    provider.claims = {claim: "not an address", "sub": "2"}
+    assert _come_in(trusting).status_code == 403
+    provider.claims = {"email": ADMIN, "email_verified": False, "sub": "3"}
+    assert _come_in(trusting).status_code == 403
+
+
+def test_who_inherits_a_mailbox_inherits_no_account(browser: FlaskClient, provider: Provider, record: Record) -> None:
+    assert _come_in(browser).status_code == 302
+    provider.claims |= {"sub": "another person"}
+    heir = browser.application.test_client()
+    refused = _come_in(heir)
+    assert (refused.status_code, "belongs to somebody else" in refused.text) == (403, True)
+    provider.claims |= {"sub": "1", "email": "married@example.com", "email_verified": False}
+    assert _come_in(heir).status_code == 302
+    assert ADMIN in heir.get("/").text
+    with record.read() as session:
+        found = session.query(Person).filter_by(email=ADMIN).one()
+    path = f"/people/{found.id}/forget-identity"
+    assert heir.post(path, data={"csrf_token": csrf(heir)}).status_code == 302
+    provider.claims |= {"sub": "another person", "email": ADMIN, "email_verified": True}
+    assert _come_in(browser.application.test_client()).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("claims", "role"),
+    [
+        ({"groups": ["a", "staff"]}, "viewer"), ({"groups": ["staff", "desk"]}, "operator"),
+        ({"roles": "desk"}, "operator"), ({"cognito:groups": ["desk"]}, "operator"),
+        ({"groups": ["a"]}, None), ({}, None),
+        ({"_claim_names": {"groups": "src1"}}, "more groups"), ({"hasgroups": True}, "more groups"),
+    ],
+)  # fmt: skip
+def test_groups_are_roles_at_each_sign_in(
+    config: Settings, record: Record, provider: Provider, claims: dict[str, Any], role: str | None
+) -> None:
+    lin = person(record, "reviewer", email="lin@example.com")
+    app = _app(config, provider, oidc_group_roles={"staff": "viewer", "desk": "operator"})
+    provider.claims |= {"email": "lin@example.com"} | claims
+    answer = _come_in(app.test_client())
+    with record.read() as session:
+        now_is = session.get_one(Person, lin.id).role
+    if role in people.ROLES:
+        assert (answer.status_code, now_is) == (302, role)
+    else:
+        assert (answer.status_code, now_is) == (403, "reviewer")
+        assert (role or "None of your groups") in answer.text
+
+
+def test_the_last_admin_stays_one_whatever_their_groups_say(
+    config: Settings, record: Record, provider: Provider
+) -> None:
+    provider.claims |= {"groups": ["staff"]}
+    browser = _app(config, provider, oidc_group_roles={"staff": "viewer"}).test_client()
+    assert _come_in(browser).status_code == 302
+    assert browser.get("/people").status_code == 200
+
+
+def test_what_the_provider_says_is_shown_to_whom_it_answers(browser: FlaskClient) -> None:
+    state = parse_qs(urlsplit(_callback(browser)).query)["state"][0]
+    told = "error=access_denied&error_description=AADSTS50105:+not+assigned+<b>"
+    there = browser.get(f"/sign-in/oidc/callback?{told}&state={state}").text
+    assert "AADSTS50105: not assigned &lt;b&gt;" in there
+    assert "AADSTS" not in browser.get(f"/sign-in/oidc/callback?{told}&state=x").text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("OIDC_ISSUER", "https://login.microsoftonline.com/common/v2.0", "every tenant"),
+        ("OIDC_GROUP_ROLES", "desk=owner", "Write GROUP=ROLE"),
+        ("OIDC_GROUP_ROLES", "desk", "Write GROUP=ROLE"),
+    ],
+)
+def test_what_can_never_be_right_is_told_at_the_start(name: str, value: str, told: str) -> None:
+    with pytest.raises(settings.SettingsError, match=told):
+        settings.load({name: value})
+
+
+def test_the_issuer_is_compared_exactly(config: Settings, record: Record, provider: Provider) -> None:
+    provider.claims |= {"iss": f"{provider.url}/"}
+    assert _come_in(_app(config, provider).test_client()).status_code == 403
+    provider.metadata = {"issuer": f"{provider.url}/"}
+    assert _come_in(_app(config, provider).test_client()).status_code == 302
+
+
+@pytest.mark.parametrize("issuer", ["https://evil.example", "https://login.example/{tenantid}/v2.0", None])
+def test_a_provider_that_calls_itself_otherwise_is_refused_in_words(
+    browser: FlaskClient, provider: Provider, issuer: str | None
+) -> None:
+    provider.metadata = {"issuer": issuer}
+    refused = browser.get("/sign-in/oidc")
+    assert (refused.status_code, "set OIDC_ISSUER to the issuer" in refused.text) == (403, True)

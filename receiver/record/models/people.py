@@ -13,6 +13,7 @@ class Person(Base):
     """Somebody who may sign in; one without a password was invited and has not answered yet, or comes by OIDC."""
 
     __tablename__ = "people"
+    __table_args__ = (Index("ix_people_oidc_issuer_oidc_subject", "oidc_issuer", "oidc_subject", unique=True),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     email: Mapped[str] = mapped_column(unique=True)
@@ -22,6 +23,8 @@ class Person(Base):
     active: Mapped[bool]
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime | None]
+    oidc_issuer: Mapped[str | None]
+    oidc_subject: Mapped[str | None]
 
 
 class SignInLink(Base):
