@@ -101,8 +101,10 @@ def forget_older(connection: "redis.Redis", job: Job, keep: int) -> None:
     same = [job_id for job_id, told in zip(ids, pipeline.execute(), strict=True) if told == name]
     # Failures of one second are in no order, so the run at hand is kept by its name.
     for job_id in [other for other in same if other != job.id][keep - 1 :]:
-        connection.zrem(registry.key, job_id)
-        connection.unlink(OurJob.key_for(job_id), OurJob.dependents_key_for(job_id), Result.get_key(job_id))
+        with connection.pipeline() as together:
+            together.zrem(registry.key, job_id)
+            together.unlink(OurJob.key_for(job_id), OurJob.dependents_key_for(job_id), Result.get_key(job_id))
+            together.execute()
 
 
 def _drop(connection: "redis.Redis", many: int, take: Callable[[], Any]) -> int:
