@@ -32,6 +32,8 @@ Names = Mapping[str, Sequence[str]]  # The names under which each field is known
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SEARCHED = 30  # Rows in which a header is looked for; titles and remarks stand above it.
 _MOST_COLUMNS, _LONGEST_NAME = 1_000, 200
+# What a workbook may hold: a small file can unpack to gigabytes, and name a cell that stands a million rows below.
+_MOST_UNPACKED, _MOST_ROWS, _MOST_CELLS = 300 * 2**20, 500_000, 20_000_000
 _SHOWN_COLUMNS, _LONGEST_SHOWN = 10, 30
 _SEP_LINE = re.compile(r'\ufeff?"?sep=(.)"?\r?\n?\Z', re.IGNORECASE | re.DOTALL)
 _ZEROS = re.compile("00+")  # A format of digits alone: 007 is the number 7 in it.
@@ -107,6 +109,7 @@ def of_workbook(body: bytes, names: Names, needed: Sequence[str]) -> Table:
     if body.startswith(_OLD_OFFICE):
         raise ValueError("it is an .xls file or has a password; save it as .xlsx without one")
     try:
+        _check_size(body)
         reader = _Reader(io.BytesIO(body), read_only=True, data_only=True)
         reader.read()
         sheets = [sheet for sheet in reader.wb.worksheets if hasattr(sheet, "reset_dimensions")]
@@ -122,6 +125,16 @@ def of_workbook(body: bytes, names: Names, needed: Sequence[str]) -> Table:
     except _BROKEN_WORKBOOK as error:
         raise ValueError(f"it is not a sound workbook ({type(error).__name__})") from None
     raise ValueError(_no_header(heads[0] if heads else [], names, needed, f"{len(sheets)} sheets"))
+
+
+def _check_size(body: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(body)) as packed:
+        unpacked = sum(part.file_size for part in packed.infolist())  # No part is read beyond what it says.
+    if unpacked > _MOST_UNPACKED:
+        raise _TableError(f"it unpacks to more than {_MOST_UNPACKED >> 20} MB; {_SPLIT}")
+
+
+_SPLIT = "delete what is empty below and beside the table, or split the file"
 
 
 class _TableError(ValueError):
@@ -144,7 +157,11 @@ class _Reader(ExcelReader):
 
 
 def _cells_of(sheet: Any) -> Iterator[list[Any]]:
-    for row in sheet.iter_rows():
+    cells = 0
+    for number, row in enumerate(sheet.iter_rows(), start=1):
+        cells += len(row)
+        if number > _MOST_ROWS or cells > _MOST_CELLS:
+            raise _TableError(f"it has more than {_MOST_ROWS:,} rows or {_MOST_CELLS:,} cells; {_SPLIT}")
         yield [_shown(cell) for cell in row]
 
 

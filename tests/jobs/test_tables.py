@@ -2,6 +2,7 @@
 
 import io
 import logging
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -303,3 +304,24 @@ def test_json_is_read_in_every_encoding_that_programs_write(tmp_path: Path, enco
 @pytest.mark.parametrize("name", ["Ticket ID", "ticket_id", "TICKET-ID", "ticketId", "\ufeffTicket  Id ", "Ticket\nID"])
 def test_a_column_is_known_however_its_name_is_spelt(name: str) -> None:
     assert tables.plain_name(name) == "ticket_id"
+
+
+def test_a_workbook_that_unpacks_to_far_more_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.xlsx"
+    rows = b"".join(b'<row r="%d"><c r="A%d"><v>1</v></c></row>' % (number, number) for number in range(3, 3_000))
+    far = b'<row r="900000000"><c r="XFD900000000"><v>1</v></c></row>'
+    for more, limit in ((rows, 1_000), (far, 1_000), (b" " * 3_000_000, 500_000)):
+        monkeypatch.setattr(tables, "_MOST_ROWS", limit)
+        monkeypatch.setattr(tables, "_MOST_UNPACKED", 2 * 2**20)
+        path.write_bytes(b"".join(as_xlsx([("id", "subject"), ("1", "VPN")])))
+        with zipfile.ZipFile(path) as packed:
+            parts = {name: packed.read(name) for name in packed.namelist()}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+            for name, part in parts.items():
+                packed.writestr(name, part.replace(b"</sheetData>", more + b"</sheetData>"))
+        began = time.thread_time()
+        with pytest.raises(PullError, match="split the file"):
+            pull.from_file(path)
+        assert time.thread_time() - began < 10
