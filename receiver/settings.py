@@ -350,6 +350,11 @@ class Settings:
     smtp_port: int = _whole(587, 1, 65535)
     smtp_username: str | None = _text(validate=_ascii)
     smtp_password: str | None = _text(validate=_ascii)
+    smtp_oauth_token_url: str | None = _url()
+    smtp_oauth_client_id: str | None = _text()
+    smtp_oauth_client_secret: str | None = _text()
+    smtp_oauth_refresh_token: str | None = _text()
+    smtp_oauth_scope: str | None = _text()
     smtp_use_tls: bool = _setting(mf.Boolean(load_default=True))
     smtp_tls: str | None = _text(validate=OneOf(["starttls", "implicit", "none"]))
     smtp_ca_file: str | None = _text(validate=_certificates)
@@ -507,7 +512,16 @@ def _contradictions(values: dict[str, Any]) -> dict[str, str]:
         problems["recipient_email"] = "SMTP_HOST is set, so say who receives the digest."
     if values["smtp_host"] and not _own_address(values):
         problems["from_email"] = "SMTP_HOST is set, so say which address the digest comes from."
-    if bool(values["smtp_username"]) != bool(values["smtp_password"]):
+    if values["smtp_oauth_token_url"]:
+        if not values["smtp_oauth_client_id"] or not values["smtp_username"]:
+            problems["smtp_oauth_client_id"] = (
+                "SMTP_OAUTH_TOKEN_URL is set, so set SMTP_OAUTH_CLIENT_ID, and in SMTP_USERNAME the mailbox, too."
+            )
+        if not values["smtp_oauth_client_secret"] and not values["smtp_oauth_refresh_token"]:
+            problems["smtp_oauth_client_secret"] = "Set it, or SMTP_OAUTH_REFRESH_TOKEN, or both."
+        if values["smtp_password"]:
+            problems["smtp_password"] = "SMTP_OAUTH_TOKEN_URL is set; leave one of them empty."
+    elif bool(values["smtp_username"]) != bool(values["smtp_password"]):
         problems["smtp_password"] = "SMTP_USERNAME and SMTP_PASSWORD go together; set both or neither."
     if values["oidc_issuer"] and not (values["oidc_client_id"] and values["oidc_client_secret"]):
         problems["oidc_client_id"] = "OIDC_ISSUER is set, so set OIDC_CLIENT_ID and OIDC_CLIENT_SECRET too."

@@ -4,11 +4,12 @@ import re
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
+from datetime import datetime
 from email import policy
 from email.headerregistry import Address, Group
 from email.message import EmailMessage
 from email.parser import BytesParser
-from email.utils import format_datetime
+from email.utils import format_datetime, make_msgid
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,19 @@ def compose_alert(config: Settings, digest: Digest, soonest: Sequence[Ticket]) -
     values = {"config": config, "digest": digest, "soonest": soonest, "w": wording, "headline": headline}
     values["as_of"] = digest.created_at
     _write(message, "alert", values)
+    return message
+
+
+def compose_test(config: Settings, recipients: Sequence[str], moment: datetime) -> EmailMessage:
+    """A short mail that says that mail arrives."""
+    message = EmailMessage(policy=ON_THE_LINE)
+    message["Subject"] = _one_line(f"{config.sender_name}: a test")
+    message["From"] = _address(config.from_name, on_the_wire(config.from_email or "ticket-attribution@localhost"))
+    message["To"] = [_receiver(address) for address in recipients]
+    message["Date"] = format_datetime(moment)
+    message["Message-ID"] = make_msgid("test", config.envelope.domain)
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content("This is a test of Ticket Attribution: mail arrives here.\n", cte="quoted-printable")
     return message
 
 

@@ -19,6 +19,7 @@ END_SECONDS = 600  # and ten to look through the mail once it is there.
 _CHUNK = 65_536
 _LONGEST_WORDS = 300
 _ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})[ \t]*", re.MULTILINE)
+_XOAUTH2 = "XOAUTH2"
 _PASSWORD_METHODS = {"CRAM-MD5", "PLAIN", "LOGIN"}
 # OpenSSL's numbers for a certificate that is not valid at this time: mended by its owner, not by a setting of ours.
 _TIMES_OF_CERTIFICATE = {9, 10}
@@ -179,7 +180,9 @@ def connect(config: Settings) -> Connection:
         if security == "starttls":
             _start_tls(server, config)
             _introduce(server)
-        if config.smtp_username and config.smtp_password:
+        if config.smtp_username and config.smtp_oauth_token_url:
+            _sign_in_by_token(server, config)
+        elif config.smtp_username and config.smtp_password:
             _sign_in(server, config, security)
     except BaseException:
         server.leave()
@@ -316,8 +319,9 @@ def _sign_in(server: Connection, config: Settings, security: str) -> None:
             remedy = "leave SMTP_USERNAME and SMTP_PASSWORD empty, or set SMTP_PORT to its port for senders, often 587"
         raise MailError(f"the mail server offers no sign-in (AUTH): {remedy}", "no_auth", permanent=True)
     if not _PASSWORD_METHODS.intersection(offered):
+        by_token = "; set SMTP_OAUTH_TOKEN_URL and what goes with it" if _XOAUTH2 in offered else ""
         raise MailError(
-            f"the mail server takes no password, it offers only AUTH {' '.join(offered)[:100]}",
+            f"the mail server takes no password, it offers only AUTH {' '.join(offered)[:100]}{by_token}",
             "sign_in_method",
             permanent=True,
         )
@@ -332,6 +336,37 @@ def _sign_in(server: Connection, config: Settings, security: str) -> None:
     except UnicodeEncodeError:
         text = "SMTP_USERNAME and SMTP_PASSWORD can only have ASCII characters"
         raise MailError(text, "password", permanent=True) from None
+    except (OSError, ValueError, smtplib.SMTPException) as error:
+        raise BrokenError(f"the connection to the mail server broke at sign-in ({type(error).__name__})") from None
+
+
+def _sign_in_by_token(server: Connection, config: Settings) -> None:
+    """Sign in by an OAuth 2.0 access token; one that was kept and is refused is asked for anew the next time."""
+    from jobs.mail import oauth  # It needs MailError of this module.
+
+    offered = server.esmtp_features.get("auth", "").upper().split()
+    if _XOAUTH2 not in offered:
+        told = f"it offers only AUTH {' '.join(offered)[:100]}" if offered else "it offers no sign-in (AUTH)"
+        text = f"the mail server takes no OAuth 2.0 token, {told}: leave SMTP_OAUTH_TOKEN_URL empty"
+        raise MailError(text, "sign_in_method", permanent=True)
+    token, is_new = oauth.access_token(config)
+    said = f"user={config.smtp_username}\1auth=Bearer {token}\1\1"
+    server.secrets = (base64.b64encode(said.encode()).decode().rstrip("="), token, *server.secrets)
+
+    def answer(challenge: bytes | None = None) -> str:
+        return said if challenge is None else ""  # What it says of a refusal is heard out; then comes its 535.
+
+    try:
+        server.auth(_XOAUTH2, answer)
+        server.is_signed_in = True
+    except smtplib.SMTPAuthenticationError as error:
+        oauth.forget(config)
+        refusal = server.reply(error.smtp_code, error.smtp_error)
+        text = (
+            f"the mail server refused the OAuth 2.0 token: {refusal}; SMTP_USERNAME must be a mailbox that this client "
+            "may send from, with SMTP AUTH allowed"
+        )
+        raise MailError(text, "oauth", permanent=refusal.is_final and is_new) from None
     except (OSError, ValueError, smtplib.SMTPException) as error:
         raise BrokenError(f"the connection to the mail server broke at sign-in ({type(error).__name__})") from None
 
