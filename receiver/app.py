@@ -1,5 +1,6 @@
 """create_app() wires the parts; each blueprint's guard stands on the line above its registration."""
 
+import traceback
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -7,7 +8,7 @@ from flask import Flask, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from gunicorn.http.errors import NoMoreData, ParseException  # type: ignore[import-untyped]
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, TimeoutError
 from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, ServiceUnavailable
 
 from receiver import (
@@ -72,8 +73,9 @@ def create_app(config: Settings | None = None) -> Flask:
     app.register_error_handler(CSRFError, _opened_elsewhere)
     app.register_error_handler(ParseException, _badly_sent)
     app.register_error_handler(NoMoreData, _badly_sent)
-    app.register_error_handler(SQLAlchemyError, _record_away)
-    app.register_error_handler(OSError, _record_away)
+    # Only the database's own: a mistake of ours or a missing file would be no better when the sender is back.
+    app.register_error_handler(DBAPIError, _record_away)
+    app.register_error_handler(TimeoutError, _record_away)
     app.after_request(_harden)
     return app
 
@@ -170,10 +172,16 @@ def _badly_sent(_error: Exception) -> ResponseReturnValue:
     return _explain(BadRequest("The body ended early, or its chunks are not what HTTP has; send it again."))
 
 
-def _record_away(error: SQLAlchemyError | OSError) -> ResponseReturnValue:
-    """Nothing was accepted, and the sender should come back."""
+def _record_away(error: DBAPIError | TimeoutError) -> ResponseReturnValue:
+    """Nothing was accepted, and the sender should come back.
+
+    The log has the places of the traceback, and of the database's own words only its code: they may repeat a ticket's.
+    """
     cause = getattr(error, "orig", None) or error
-    current_app.logger.error("The record cannot be used in %s: %s", request.endpoint, type(cause).__name__)
+    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
+    places = "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    name = " ".join(filter(None, (type(cause).__name__, code)))
+    current_app.logger.error("The record cannot be used in %s: %s\n%s", request.endpoint, name, places)
     unavailable = ServiceUnavailable("The record cannot be used now; try again.", retry_after=_RETRY_AFTER_SECONDS)
     return _explain(unavailable)
 

@@ -125,12 +125,12 @@ def _signed_in(token: str) -> SignedIn | None:
     try:
         with record.read() as reading:
             found = browser_sessions.find(reading, token, moment)
-    except (SQLAlchemyError, OSError) as error:
+    except SQLAlchemyError as error:
         g.record_away = error
         return None
     # A page that is merely open asks for what is new by itself, which shall keep nobody signed in.
     if found and request.blueprint != "live_pages" and browser_sessions.is_stale(found[0], moment):
-        with suppress(SQLAlchemyError, OSError), record.write() as writing:  # Reading goes on while nothing is written.
+        with suppress(SQLAlchemyError), record.write() as writing:  # Reading goes on while nothing is written.
             browser_sessions.touch(writing, token, moment)
     return SignedIn(token, found[1]) if found else None
 
@@ -189,7 +189,7 @@ def _bearer(offered: str) -> Caller:
     if token.expires_at <= moment:
         abort(401, f"The token {token.name} has expired; make another on your account's page.")
     if api_tokens.is_stale(token, moment):
-        with suppress(SQLAlchemyError, OSError), record.write() as writing:
+        with suppress(SQLAlchemyError), record.write() as writing:
             api_tokens.touch(writing, token.id, moment)
     return Caller(person.email, min(token.role, person.role, key=ROLES.index), token.read_only)
 

@@ -96,7 +96,7 @@ def _read() -> Pulse:
             up = alarms.current(session)
             waiting, _ = tickets.due(session)
             review = tallies.value(session, "ticket.needs_review")
-    except (SQLAlchemyError, OSError):
+    except SQLAlchemyError:
         return Pulse("bad", engine, "record away", 0)
     if up:
         return Pulse("bad", engine, f"{len(up)} alarm{'s' if len(up) > 1 else ''}", review)

@@ -55,7 +55,7 @@ class _Shared:
     def _fresh(self) -> dict[str, Any] | None:
         try:
             return self._read()
-        except (SQLAlchemyError, OSError):
+        except SQLAlchemyError:
             return None
 
 

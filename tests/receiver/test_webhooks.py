@@ -732,3 +732,32 @@ def test_a_mended_body_under_a_quarantined_id_is_a_conflict_and_kept(
     with record.read() as session:
         conflict = session.get_one(Delivery, 2)
         assert (conflict.conflict, conflict.body is None) == (True, False)
+
+
+def test_a_mistake_of_ours_is_no_record_that_is_away(
+    config: Settings, secret: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No such file", "planted")
+
+    app = create_app(config)
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.logger.addHandler(caplog.handler)
+    monkeypatch.setattr(app.extensions["group"], "write", fails)
+    answer = app.test_client().post(STANDARD, **signed(secret, ticket_json()))
+    assert answer.status_code == 500
+    assert "Retry-After" not in answer.headers
+    assert "planted" not in answer.text
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.sqlite
+def test_a_database_that_is_away_is_logged_with_the_places_and_without_words(
+    client: FlaskClient, config: Settings, secret: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.application.logger.addHandler(caplog.handler)
+    _junk(config.data_dir / "tickets.db")
+    assert client.post(STANDARD, **signed(secret, ticket_json(short_description="planted"))).status_code == 503
+    assert "SQLITE_NOTADB" in caplog.text
+    assert "webhooks.py" in caplog.text
+    assert "planted" not in caplog.text
