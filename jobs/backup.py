@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from jobs import shell
 from receiver import __version__, settings
 from receiver.catalog.fetching import is_url, public
 from receiver.clock import now
@@ -72,7 +73,7 @@ def backup_due() -> None:
         try:
             path = backup(record, config, place)
         except (BackupError, SQLAlchemyError, OSError) as error:
-            message = f"no backup could be made: {told(error)}"
+            message = f"no backup could be made: {shell.told(error)}"
             with record.write() as session:
                 alarms.sound(session, ALARM, message, now())
             log.error("Alarm: %s", message)
@@ -343,12 +344,3 @@ def _note(record: Record, moment: datetime) -> None:
             alarms.clear(session, ALARM)
     except SQLAlchemyError as error:
         log.warning("That there is a backup is not noted: %s", type(error).__name__)
-
-
-def told(error: Exception) -> str:
-    """What to say of an error, in one line, with the file where one is named."""
-    if isinstance(error, OSError):
-        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
-    if isinstance(error, SQLAlchemyError):
-        return f"the database cannot be used: {getattr(error, 'orig', None) or type(error).__name__}"
-    return str(error)

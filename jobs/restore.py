@@ -218,7 +218,7 @@ def _make_ready(record: Record, copy: Path, plan: Plan) -> set[str]:
                 staged.compact()
                 plan.revives.append(f"{again} tickets of people who were erased since: they are erased from it again")
     except SQLAlchemyError as error:
-        raise BackupError(f"{plan.origin} cannot be brought to today's schema: {backups.told(error)}") from None
+        raise BackupError(f"{plan.origin} cannot be brought to today's schema: {shell.told(error)}") from None
     return addresses
 
 

@@ -4,6 +4,8 @@ import os
 import pwd
 from collections.abc import Iterator
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from receiver.clock import now
 from receiver.record import audit, people, sign_in
 from receiver.record.database import Record
@@ -59,3 +61,12 @@ def changes(record: Record, limit: int, filters: dict[str, str]) -> Iterator[str
     for entry in reversed(found):
         details = "; ".join(f"{name}: {value}" for name, value in entry.details.items())
         yield f"{entry.number}  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.who}  {entry.action}  {entry.subject}  {details}"
+
+
+def told(error: Exception) -> str:
+    """What to say of an error, in one line, with the file where one is named."""
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}" + (f": {error.filename}" if error.filename else "")
+    if isinstance(error, SQLAlchemyError):
+        return f"the database cannot be used: {getattr(error, 'orig', None) or type(error).__name__}"
+    return str(error)

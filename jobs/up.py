@@ -122,7 +122,6 @@ class Supervisor:
 
 def up(config: Settings) -> None:
     """Migrate, start everything, print where to go, and stay until asked to stop. Raises Settings- and SchemaError."""
-    os.umask(0o077)  # What is written under DATA_DIR is for its owner alone.
     _check_port(config)
     _check_redis(config)
     with owned(config.data_dir), Supervisor(config) as supervisor:
@@ -153,7 +152,6 @@ def up(config: Settings) -> None:
 
 def work(config: Settings) -> None:
     """Keep a worker running for each queue until asked to stop."""
-    os.umask(0o077)
     in_use.hold(config.data_dir)
     load()
     with Supervisor(config) as supervisor:
@@ -237,7 +235,6 @@ def serve(name: str, config: Settings, heartbeat: Heartbeat | None = None) -> No
     """Serve the queue `name` until asked to stop."""
     from jobs import worker
 
-    os.umask(0o077)
     in_use.hold(config.data_dir)
     worker.work(name, config, heartbeat)
 
@@ -255,7 +252,6 @@ def run_timetable(config: Settings, heartbeat: Heartbeat | None = None) -> None:
     """Run the timetable until asked to stop; it is written into the record too, for the page that shows it."""
     from jobs import schedule
 
-    os.umask(0o077)
     in_use.hold(config.data_dir)
     try:
         with opened(config.database_url) as record:

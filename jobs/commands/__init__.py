@@ -4,7 +4,6 @@ What only one command needs is imported in it, so that none of them waits for th
 """
 
 import logging
-import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -55,10 +54,14 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
         except (SettingsError, CatalogError, SchemaError) as error:
             say(str(error), err=True)
             sys.exit(MISCONFIGURED)
+        except BrokenPipeError:
+            raise  # Whoever read what we print has enough; click ends in silence.
         except (DBAPIError, OSError) as error:
-            if config is None or (told := files.refusal(error, config)) is None:
-                raise
             log.debug("It ends because of this", exc_info=True)
+            if config is None or (told := files.refusal(error, config)) is None:
+                from jobs import shell
+
+                fail(shell.told(error))
             say(told, err=True)
             is_server = isinstance(error, DBAPIError) and not config.database_url.startswith("sqlite")
             sys.exit(FAILED if is_server else MISCONFIGURED)
@@ -73,7 +76,6 @@ def recorded(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def wrapped(config: Settings, *args: Any, **options: Any) -> None:
         in_use.check(config.data_dir)
-        os.umask(0o077)  # What is written under DATA_DIR is for its owner alone.
         with database.opened(config.database_url) as record:
             database.migrate(record)
             command(config, record, *args, **options)

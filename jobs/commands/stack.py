@@ -1,6 +1,5 @@
 """Running the stack, or one process or step of it."""
 
-import os
 from contextlib import suppress
 
 import click
@@ -78,7 +77,6 @@ def migrate(config: Settings) -> None:
     """Bring the database to the newest schema."""
     from receiver.record import database
 
-    os.umask(0o077)
     with database.opened(config.database_url) as record:
         database.migrate(record)
     click.echo("The database has the newest schema.")

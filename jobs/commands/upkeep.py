@@ -58,6 +58,7 @@ def backup(
     from sqlalchemy.exc import SQLAlchemyError
 
     from jobs import backup as backups
+    from jobs import shell
     from receiver.record import database
 
     place = target or backups.folder(config.data_dir)
@@ -82,7 +83,7 @@ def backup(
         for old in backups.prune(place, keep) if keep else ():
             click.echo(f"  deleted {old}")
     except (backups.BackupError, SQLAlchemyError, OSError) as error:
-        fail(f"backup: {backups.told(error)}")
+        fail(f"backup: {shell.told(error)}")
 
 
 @main.command()
@@ -95,6 +96,7 @@ def restore(config: Settings, origin: Path, yes: bool) -> None:
 
     from jobs import backup as backups
     from jobs import restore as restoring
+    from jobs import shell
     from receiver.in_use import InUseError
     from receiver.record import database
 
@@ -109,7 +111,7 @@ def restore(config: Settings, origin: Path, yes: bool) -> None:
             confirm("Restore it?", yes)
             kept = restoring.put_back(record, config, plan)
     except (backups.BackupError, InUseError, SQLAlchemyError, OSError) as error:
-        fail(f"restore: {backups.told(error)}")
+        fail(f"restore: {shell.told(error)}")
     click.echo(f"Restored {origin}." + (f" What was there is {kept}" if kept else ""))
 
 
@@ -127,7 +129,7 @@ def erase(config: Settings, requester: str, dry_run: bool, mask: bool, yes: bool
     from sqlalchemy.exc import SQLAlchemyError
 
     from jobs import erase as erasing
-    from jobs.backup import told
+    from jobs import shell
     from receiver.record import database
 
     requester = requester.strip()
@@ -145,7 +147,7 @@ def erase(config: Settings, requester: str, dry_run: bool, mask: bool, yes: bool
             confirm("Erase it? Nothing brings it back.", yes)
             done = erasing.erase(record, config, requester, masks=mask)
     except (erasing.EraseError, SQLAlchemyError, OSError) as error:
-        fail(f"erase: {told(error)}")
+        fail(f"erase: {shell.told(error)}")
     _tell("Erased", done)
     if done.mentions:
         click.echo("Other people's tickets name the address still; --mask writes [erased] over it there.", err=True)

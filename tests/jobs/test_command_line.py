@@ -311,3 +311,28 @@ def test_an_older_schema_is_told_to_whoever_starts_what_does_not_migrate(record:
     assert (refused.code, refused.out) == (2, "")
     assert "python -m jobs migrate" in refused.err
     assert len(refused.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("line", ["digest --dry-run", "errands", "audit", "sources", "replay --ids 1", "evaluate none"])
+def test_a_database_that_cannot_be_opened_or_a_missing_file_is_told_in_a_line(tmp_path: Path, line: str) -> None:
+    (tmp_path / "data" / "tickets.db").mkdir(parents=True)
+    [finished] = at_once(tmp_path, (environment_of(tmp_path), line))
+    assert finished.code in (1, 2)
+    assert "Traceback" not in finished.err
+    assert len(finished.err.strip().splitlines()) == 1, finished.err
+
+
+def test_a_terminal_that_knows_few_letters_and_a_reader_that_leaves_end_no_command_in_a_traceback(
+    tmp_path: Path,
+) -> None:
+    environ = environment_of(tmp_path) | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    (tmp_path / "catalog.yaml").write_text(
+        "categories: [{name: Zugänge, requests: [{name: Über}]}]\n", encoding="utf-8"
+    )
+    [shown] = at_once(tmp_path, (environ | {"SERVICE_CATALOG_URL": str(tmp_path / "catalog.yaml")}, "catalog"))
+    assert (shown.code, "Traceback" in shown.err) == (0, False)
+    line = f"{sys.executable} -m jobs --help | true"
+    done = subprocess.run(
+        ["/bin/sh", "-c", line], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
