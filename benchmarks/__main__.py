@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import accepts, answers, batches, fan_out, memory, one_shot, pages, workbook
+from benchmarks import accepts, answers, batches, fan_out, growth, memory, one_shot, pages, workbook
 from benchmarks.stack import ROUNDS, BenchmarkError, Line, stop_on_sigterm
 
 BENCHMARKS: dict[str, Callable[[], list[Line]]] = {
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[], list[Line]]] = {
     "batches": batches.run,
     "fan-out": fan_out.run,
     "memory": memory.run,
+    "growth": growth.run,
     "one-shot": one_shot.run,
     "pages": pages.run,
     "workbook": workbook.run,
