@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from jobs import child
+from receiver import files
 from receiver.settings import SettingsError
 
 
@@ -18,7 +19,7 @@ def owned(data_dir: Path) -> Iterator[None]:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(_path(data_dir), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise SettingsError(f"DATA_DIR: {data_dir} cannot be written: {error.strerror}") from None
+        raise SettingsError(f"DATA_DIR: {files.explain(error, data_dir)}") from None
     child.private.add(descriptor)
     try:
         try:

@@ -79,7 +79,7 @@ def refusal(error: BaseException, config: Settings) -> str | None:
         return _of_database(error, config)
     if isinstance(error, OSError) and isinstance(error.filename, str | bytes | os.PathLike):
         path = Path(os.fsdecode(error.filename))
-        return f"{_setting(path, config)}{_explain(error, path)}"
+        return f"{_setting(path, config)}{explain(error, path)}"
     return None
 
 
@@ -105,9 +105,9 @@ def _probe(path: Path) -> str | None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        return _explain(error, path)
+        return explain(error, path)
     if not os.access(path.parent, os.W_OK | os.X_OK):
-        return _explain(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path.parent)
+        return explain(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path.parent)
     return None
 
 
@@ -123,7 +123,8 @@ def _setting(path: Path, config: Settings) -> str:
     return f"{above[0]}: " if above else ""
 
 
-def _explain(error: OSError, path: Path) -> str:
+def explain(error: OSError, path: Path) -> str:
+    """The path, why the system refuses it, and what to do; in one line."""
     if error.errno in (errno.EACCES, errno.EPERM):
         place = _nearest(path)
         try:

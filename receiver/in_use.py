@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from receiver import files
 from receiver.settings import SettingsError
 
 LOCK, UNFINISHED = "in-use.lock", "restore.unfinished"
@@ -67,4 +68,4 @@ def _open(data_dir: Path) -> int:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         return os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise SettingsError(f"DATA_DIR: {data_dir} cannot be written: {error.strerror}") from None
+        raise SettingsError(f"DATA_DIR: {files.explain(error, data_dir)}") from None

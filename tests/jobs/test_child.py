@@ -180,7 +180,7 @@ def test_who_owns_the_data_is_said_and_a_killed_owner_owns_nothing(tmp_path: Pat
 def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(SettingsError, match=r"DATA_DIR: .* cannot be written: Not a directory"),
+        pytest.raises(SettingsError, match=r"DATA_DIR: .* is a file where a folder is needed"),
         owned(tmp_path / "file" / "x"),
     ):
         pass

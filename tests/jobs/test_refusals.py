@@ -13,6 +13,7 @@ from receiver import files, settings
 from receiver.record.database import migrate, opened
 from receiver.settings import Settings
 from tests.jobs.test_pipeline import environment_of
+from tests.peers.http import free_port
 
 NOBODY = 65534
 _PR_CAPBSET_DROP, _MAY_IGNORE_MODES = 24, (1, 2, 3)  # capabilities(7): DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER
@@ -32,7 +33,8 @@ def _ran(folder: Path, *arguments: str, **changes: str) -> str:
         command, cwd=folder, env=environ, capture_output=True, text=True, check=False, preexec_fn=_as_anybody
     )
     assert (ended.returncode, ended.stdout) == (2, ""), ended.stderr
-    [told] = ended.stderr.splitlines()
+    [*noted, told] = ended.stderr.splitlines()
+    assert all("Redis is away" in line for line in noted)
     return told
 
 
@@ -45,9 +47,9 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("command", ["migrate", "token", "digest --list"])
+@pytest.mark.parametrize("command", ["migrate", "token", "digest --list", "up"])
 def test_a_data_dir_of_another_owner_is_told_with_who_has_to_own_it(place: Path, command: str) -> None:
-    told = _ran(place, *command.split())
+    told = _ran(place, *command.split(), PORT=str(free_port()))
     assert told.startswith("DATA_DIR: ")
     assert "permission denied" in told
     assert "chown -R" in told or "chmod -R" in told
