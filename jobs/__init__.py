@@ -6,7 +6,7 @@
 | `jobs.digest.send_due`       | `digest`      | timetable, send now, sweep   | a period is claimed by one unique row |
 | `jobs.digest.alert`          | `digest`      | timetable, every minute      | each ticket is told of once           |
 | `jobs.maintenance.sweep`     | `maintenance` | timetable, every few seconds | it only makes due what is due         |
-| `jobs.maintenance.retain`    | `maintenance` | timetable, every hour        | what is dropped is gone               |
+| `jobs.retention.retain`      | `maintenance` | timetable, every hour        | what is dropped is gone               |
 | `jobs.backup.backup_due`     | `training`    | timetable, 15 minutes        | a young backup is not made again      |
 | `jobs.watch.verify_audit`    | `training`    | timetable, daily             | it reads; an alarm is up or it is not |
 | `jobs.training.train`        | `training`    | timetable, daily             | without new examples it does nothing  |

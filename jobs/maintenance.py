@@ -1,16 +1,13 @@
-"""The sweep hands over what the queue forgot and frees what dead workers held; retention drops what is old."""
+"""The sweep hands over what the queue forgot and frees what dead workers held."""
 
 import logging
-from datetime import timedelta
 
 from jobs import again
 from receiver import queue, settings
 from receiver.clock import now
 from receiver.log import configure
-from receiver.record import deliveries, digests, errands, latencies, leases, pauses
-from receiver.record.database import Record, opened
-
-_AT_ONCE = 500
+from receiver.record import digests, errands, leases, pauses
+from receiver.record.database import opened
 
 log = logging.getLogger(__name__)
 
@@ -38,22 +35,3 @@ def sweep() -> None:
         queue.wake(queue.DIGEST, connection)
     if errand_due:
         queue.wake(queue.OUTGOING, connection)
-
-
-def retain() -> None:
-    """The job that drops old deliveries' raw bytes and merges old latencies. Safe to run twice: gone is gone."""
-    config = settings.load()
-    configure(config.log_level)
-    before = now() - timedelta(days=config.raw_retention_days)
-    emptied = _AT_ONCE
-    with opened(config.database_url) as record:
-        while emptied == _AT_ONCE:
-            with record.write() as session:
-                emptied = deliveries.empty_before(session, before, _AT_ONCE)
-        while _merges(record):
-            pass  # An hour at a time, so that nobody waits long for their turn to write.
-
-
-def _merges(record: Record) -> bool:
-    with record.write() as session:
-        return latencies.merge(session, now())

@@ -8,7 +8,7 @@ from typing import Any
 import redis
 from rq.cron import CronJob, CronScheduler
 
-from jobs import backup, catalog_in_force, digest, maintenance, reconcile, training, watch
+from jobs import backup, catalog_in_force, digest, maintenance, reconcile, retention, training, watch
 from receiver import queue
 from receiver.heartbeat import SCHEDULER, Heartbeat
 from receiver.record import timetable
@@ -34,7 +34,7 @@ class Timed:
 
 TIMETABLE = (
     Timed(maintenance.sweep, queue.MAINTENANCE, seconds=5),
-    Timed(maintenance.retain, queue.MAINTENANCE, seconds=3600),
+    Timed(retention.retain, queue.MAINTENANCE, seconds=3600),
     Timed(reconcile.reconcile_due, queue.OUTGOING, seconds=60),
     Timed(digest.send_due, queue.DIGEST, seconds=30),
     Timed(digest.alert, queue.DIGEST, seconds=60),

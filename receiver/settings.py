@@ -387,6 +387,11 @@ class Settings:
     backup_every: int = _whole(0, 0, 10_000)
     backup_keep: int = _whole(7, 1, 10_000)
     raw_retention_days: int = _whole(30, 1, 3650)
+    ticket_retention_days: int = _whole(0, 0, 36_500)
+    workbook_retention_days: int = _whole(0, 0, 36_500)
+    mail_retention_days: int = _whole(0, 0, 36_500)
+    preview_retention_days: int = _whole(7, 0, 36_500)
+    before_restore_keep: int = _whole(5, 0, 10_000)
     backlog_alarm_minutes: int = _whole(10, 1, 10_000)
     disk_alarm_mb: int = _whole(500, 1, 10_000_000)
     max_body_mb: int = _whole(5, 1, 100)
@@ -528,6 +533,8 @@ def _contradictions(values: dict[str, Any]) -> dict[str, str]:
     models = {values["llm_model"], values["llm_fallback_model"]} - {None}
     if values["llm_daily_budget"] is not None and (dear := models - set(values["llm_prices"] or {})):
         problems["llm_prices"] = f"LLM_DAILY_BUDGET is set, so say what {', '.join(sorted(dear))} costs."
+    if 0 < (values["ticket_retention_days"] or 0) < (values["raw_retention_days"] or 0):
+        problems["ticket_retention_days"] = "RAW_RETENTION_DAYS keeps their raw bodies longer; make it as short first."
     if Path(values["report_filename"]).name != values["report_filename"] or values["report_filename"] == "..":
         problems["report_filename"] = "A file name without folders; OUTPUT_DIR says where it goes."
     return problems

@@ -233,7 +233,7 @@ def get_digest_or_404(digest_id: int) -> Digest:
 def get_workbook(digest_id: int) -> Response:
     """The workbook of a digest, as it was sent."""
     path: Path = digests.workbook_path(current_app.extensions["settings"].data_dir, digest_id)
-    missing = "This digest has no workbook yet; it is built when the digest is sent."
+    missing = "There is no workbook: it is built when the digest is sent, and kept for WORKBOOK_RETENTION_DAYS."
     return _kept(path, _XLSX, missing, f"digest {digest_id}", "workbook")
 
 

@@ -14,7 +14,7 @@ OUTGOING_JOB = "jobs.outgoing.errands.run_due"
 TIMED_JOBS = frozenset(
     {
         "jobs.maintenance.sweep",
-        "jobs.maintenance.retain",
+        "jobs.retention.retain",
         "jobs.reconcile.reconcile_due",
         DIGEST_JOB,
         "jobs.digest.alert",

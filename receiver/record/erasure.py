@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON, Column, ColumnElement, Text, cast, delete, func, null, select, update
@@ -11,9 +12,12 @@ from sqlalchemy.orm import Session
 
 from receiver.record import linear_models, tombstones, traces
 from receiver.record.models import (
+    CLASSIFIED,
+    REVIEWED,
     Base,
     Classification,
     Delivery,
+    Digest,
     DigestTicket,
     Ticket,
     table_of,
@@ -90,14 +94,38 @@ def _erase(session: Session, theirs: ColumnElement[bool], emptied: set[int]) -> 
     reviewed = Classification.ticket_id.in_(ticket_ids) & Classification.reviewer.is_not(None)
     if session.scalar(select(Classification.id).where(reviewed).limit(1)):
         linear_models.forget_all(session)
+    erased = _delete(session, theirs)
+    return Erasure(erased, len(emptied), tuple(digest_ids))
+
+
+def _delete(session: Session, condition: ColumnElement[bool]) -> int:
+    """Delete tickets with all rows that hang on them; returns how many tickets."""
+    ticket_ids = select(Ticket.id).where(condition)
     for table in reversed(Base.metadata.sorted_tables):  # Children first; a table that comes later is one of them.
         for column in table.c:
             if column.references(table_of(Ticket).c.id):
                 session.execute(delete(table).where(column.in_(ticket_ids)))
-    erased = session.execute(
-        delete(Ticket).where(theirs).returning(Ticket.id), execution_options={"synchronize_session": False}
-    ).all()
-    return Erasure(len(erased), len(emptied), tuple(digest_ids))
+    deleted = delete(Ticket).where(condition).returning(Ticket.id)
+    return len(session.execute(deleted, execution_options={"synchronize_session": False}).all())
+
+
+def forget_before(session: Session, moment: datetime, limit: int) -> int:
+    """Delete up to `limit` tickets that arrived before `moment` and of which nobody owes anything; returns how many.
+
+    That is so where a ticket is classified or reviewed, and every kind of digest has covered it. What was learned from
+    it goes too; digests keep their counts. One that its helpdesk sends again later is a new ticket.
+    """
+    until = func.max(Digest.settled_until).label("until")
+    covered = select(until).group_by(Digest.name).having(until > 0).subquery()
+    over = select(func.min(covered.c.until)).scalar_subquery()
+    old = (
+        select(Ticket.id)
+        .where(Ticket.received_at < moment, Ticket.status.in_([CLASSIFIED, REVIEWED]), Ticket.settled <= over)
+        .order_by(Ticket.id)
+        .limit(limit)
+    )
+    found = session.scalars(old).all()
+    return _delete(session, Ticket.id.in_(found)) if found else 0
 
 
 def holding(session: Session, requester: str) -> list[int]:

@@ -100,7 +100,7 @@ _DIGEST = (
     *(f"jobs.digest:{name}" for name in ("claim_slots", "settle_interrupted", "send", "_send_by_smtp", "check")),
     "smtp",
 )
-_MAINTENANCE = ("jobs.maintenance:sweep", "jobs.maintenance:retain")
+_MAINTENANCE = ("jobs.maintenance:sweep", "jobs.retention:retain")
 _SLOW = {"jobs.classify:_renew": 4.0, "jobs.classify:_give_back": 9.0}
 
 
@@ -152,7 +152,7 @@ def _spring(world: World, ledger: Ledger, rng: random.Random, round_: dict[str, 
 def _retain(world: World) -> None:
     """Enqueue the job that otherwise runs every hour."""
     with queue.connect(world.config.redis_url) as connection:
-        queue.queue(queue.MAINTENANCE, connection).enqueue("jobs.maintenance.retain")
+        queue.queue(queue.MAINTENANCE, connection).enqueue("jobs.retention.retain")
 
 
 def _nth(rng: random.Random, point: str) -> int:

@@ -9,7 +9,7 @@ import redis
 import time_machine
 from sqlalchemy import update
 
-from jobs import maintenance
+from jobs import maintenance, retention
 from receiver import queue
 from receiver.clock import now
 from receiver.record import leases, pauses
@@ -243,8 +243,8 @@ def test_what_the_sweep_freed_stays_free_while_redis_is_away(
 def test_raw_bodies_are_dropped_after_their_time_and_the_rest_stays(record: Record) -> None:
     old = deliver(record, incoming(), at=now() - timedelta(days=31))
     fresh = deliver(record, incoming(), at=now() - timedelta(days=29))
-    maintenance.retain()
-    maintenance.retain()
+    retention.retain()
+    retention.retain()
     with record.read() as session:
         assert session.get_one(Delivery, old.id).body is None
         assert session.get_one(Delivery, old.id).accepted == 1

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs import classify, maintenance
+from jobs import classify, retention
 from receiver import secrets
 from receiver.clock import now
 from receiver.record import latencies, leases, tickets
@@ -113,6 +113,6 @@ def test_the_engines_call_and_the_whole_way_are_counted(
 def test_the_hourly_job_merges(record: Record) -> None:
     with record.write() as session:
         latencies.note(session, WAIT, [5], now() - timedelta(days=50))
-    maintenance.retain()
+    retention.retain()
     with record.read() as session:
         assert list(latencies.throughput(session, datetime.fromtimestamp(0, UTC), 60)) == [(0, WAIT)]
