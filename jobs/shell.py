@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy.exc import SQLAlchemyError
 
 from receiver.clock import now
-from receiver.record import audit, people, sign_in
+from receiver.record import audit, people, second_factors, sign_in
 from receiver.record.database import Record
 
 
@@ -39,6 +39,17 @@ def sign_in_link(record: Record, email: str | None) -> str:
         subject = f"person {person.id}" if person else "the first account"
         audit.note(session, who(), "make link", subject, now())
         return sign_in.issue(session, now(), person)
+
+
+def reset_factor(record: Record, email: str) -> str:
+    """Take the second factor from a person who has lost it, and say so. Raises NobodyError."""
+    with record.write() as session:
+        person = people.by_email(session, email)
+        if person is None:
+            raise NobodyError(f"There is nobody with the address {email}; People shows who is there.")
+        if not second_factors.reset(session, person, who(), now()):
+            raise NobodyError(f"{person.email} has no second factor.")
+        return f"{person.email} has no second factor now, and is signed out everywhere"
 
 
 def verified(record: Record, anchor: str | None) -> str:

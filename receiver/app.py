@@ -90,6 +90,7 @@ def furnish(app: Flask, config: Settings) -> None:
     app.extensions["sources"] = sources.configured(config)
     plans.in_force(config)  # Whoever starts it is told of a mistake.
     app.extensions["api_token"] = secrets.api_token(config)
+    app.extensions["factor_cipher"] = secrets.factor_cipher(config)
     app.extensions["record"] = Record(config.database_url, patience=_PATIENCE_SECONDS)
     app.extensions["group"] = Group(app.extensions["record"])
     app.extensions["stopwatch"] = Stopwatch(app.extensions["record"])

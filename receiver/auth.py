@@ -15,9 +15,9 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.exc import SQLAlchemyError
 
-from receiver import pace, refused
+from receiver import pace, refused, second_factor
 from receiver.clock import now
-from receiver.record import api_tokens, audit, browser_sessions, refusals
+from receiver.record import api_tokens, audit, browser_sessions, refusals, second_factors
 from receiver.record.database import Record
 from receiver.record.models import Person
 from receiver.record.people import ADMIN, OPERATOR, REVIEWER, ROLES, VIEWER
@@ -30,6 +30,9 @@ log = logging.getLogger(__name__)
 
 _LOOKING = ("GET", "HEAD", "OPTIONS")
 _WANTED = "wanted"
+_BY = "by"
+_SET_UP = "second_factor_pages"
+OIDC = "OIDC"
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -146,8 +149,26 @@ def require_person() -> ResponseReturnValue | None:
         _raise_if_away()
         return _to_sign_in()
     csrf.protect()
+    if must_set_up() and request.blueprint != _SET_UP:
+        place = url_for(f"{_SET_UP}.second_factor_page")
+        return Response("", 403, {"HX-Redirect": place}) if "HX-Request" in request.headers else redirect(place)
     _require_role()
     return None
+
+
+def must_set_up() -> bool:
+    """Whether this session may do nothing yet but set up the second factor that its person's role needs.
+
+    Whoever came by an OpenID Connect provider has shown there what that asks for.
+    """
+    if not current_user.is_authenticated or not second_factor.is_required(current_user.role):
+        return False
+    if session.get(_BY) == OIDC:
+        return False
+    if "has_factor" not in g:
+        with current_app.extensions["record"].read() as reading:
+            g.has_factor = second_factors.find(reading, current_user.person_id) is not None
+    return not g.has_factor
 
 
 def _to_sign_in() -> ResponseReturnValue:
@@ -172,6 +193,8 @@ def require_token_or_person() -> None:
                    "prints.")  # fmt: skip
     else:
         csrf.protect()
+        if must_set_up():
+            abort(403, "Your role needs a second factor; set it up on your account's page first.")
     _require_role()
 
 
@@ -209,13 +232,19 @@ def _raise_if_away() -> None:
         raise g.record_away
 
 
-def admit(person: Person, by: str) -> ResponseReturnValue:
-    """Sign this browser in as the person, and go to the page that was wanted. `by` says how they came in."""
+def admit(person: Person, by: str, factor: str | None = None) -> ResponseReturnValue:
+    """Sign this browser in as the person, and go to the page that was wanted.
+
+    `by` says how they came in, `factor` what second factor they gave.
+    """
     record: Record = current_app.extensions["record"]
     wanted = str(session.get(_WANTED) or "")
     before = current_user.id if current_user.is_authenticated else None
     session.clear()  # Nothing that was planted in this browser before belongs to the person.
+    session[_BY] = by
     moment, told = now(), {"by": by, "address": request.remote_addr or "unknown"}
+    if factor:
+        told["second_factor"] = factor
     with record.write() as writing:
         known = writing.get_one(Person, person.id)
         if before:

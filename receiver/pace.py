@@ -28,6 +28,12 @@ def keys(email: str, person: Person | None) -> list[Key]:
     return [Key(f"account {plain(email)}", 5, _LONG), Key(f"address {_network()}", 20, _SHORT)]
 
 
+def factor_keys(person: Person) -> list[Key]:
+    """What a try with a code is counted by: apart from passwords, since who gets there knows the person's."""
+    browser = _known(person)
+    return [Key(f"factor browser {browser}" if browser else f"factor account {person.id}", 5, _LONG)]
+
+
 def know(answer: Response, person: Person) -> Response:
     """Have the browser remember, for a year, that the person was signed in in it."""
     config = current_app.config

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from marshmallow import ValidationError
 
 from receiver import signatures
@@ -117,6 +120,16 @@ def api_token(settings: Settings) -> str:
 def session_key(settings: Settings) -> str:
     """What signs the browser's session cookie."""
     return _kept(settings.data_dir / "session_key", random.token_urlsafe)
+
+
+def factor_cipher(settings: Settings) -> Fernet:
+    """What the secrets of second factors are encrypted with in the database, by a key made of the session key.
+
+    It protects them from whoever has the database alone: a dump, a copy on another disk, a reading account on the
+    server. It does not from whoever can read DATA_DIR, or a whole backup, which holds both so that it can be restored.
+    """
+    made = HKDF(SHA256(), length=32, salt=None, info=b"second factors").derive(session_key(settings).encode())
+    return Fernet(base64.urlsafe_b64encode(made))
 
 
 def new_webhook_secret() -> str:

@@ -346,6 +346,7 @@ class Settings:
     oidc_default_role: str | None = _text(validate=OneOf(ROLES))
     oidc_trust_email: bool = _setting(mf.Boolean(load_default=False))
     oidc_group_roles: dict[str, str] = _setting(_GroupRoles(load_default={}))
+    require_second_factor: str = _text("none", validate=OneOf(["none", *reversed(ROLES)]))
     smtp_host: str | None = _text()
     smtp_port: int = _whole(587, 1, 65535)
     smtp_username: str | None = _text(validate=_ascii)

@@ -30,6 +30,19 @@ def token(config: Settings, sign_in: bool, email: str | None) -> None:
 
 
 @main.command()
+@click.argument("email", metavar="MAIL")
+@recorded
+def reset_factor(_: Settings, record: Record, email: str) -> None:
+    """Take the second factor from somebody who has lost it.
+
+    They are signed out everywhere, and come in again without a code.
+    """
+    from jobs import shell
+
+    say(or_fail(lambda: shell.reset_factor(record, email), shell.NobodyError))
+
+
+@main.command()
 @click.option("--who", help="Only what this person or program did.")
 @click.option("--action", help="Only this action, such as review.")
 @click.option("--subject", help="Only what was done to this, such as 'ticket 7'.")

@@ -11,7 +11,7 @@ from receiver import auth, pace, passwords
 from receiver.api.pages import ID
 from receiver.clock import now
 from receiver.dashboard import forms
-from receiver.record import api_tokens, audit, browser_sessions, sign_in_tries
+from receiver.record import api_tokens, audit, browser_sessions, second_factors, sign_in_tries
 from receiver.record.database import Record
 from receiver.record.models import Person
 
@@ -33,10 +33,11 @@ def _page(errors: dict[str, str] | None = None, fresh: str | None = None) -> Res
     with _record().read() as session:
         person = session.get_one(Person, person_id)
         tokens, browsers = api_tokens.of(session, person_id), browser_sessions.count(session, person_id, moment)
+        factor = second_factors.find(session, person_id)
     roles = auth.ROLES[: auth.ROLES.index(person.role) + 1]
     shown = render_template(
         "account.html", person=person, tokens=tokens, browsers=browsers, roles=roles, moment=moment, fresh=fresh,
-        errors=errors or {}, form=request.form,
+        factor=factor, errors=errors or {}, form=request.form,
     )  # fmt: skip
     return shown, 422 if errors else 200
 
@@ -64,8 +65,8 @@ def change_password() -> ResponseReturnValue:
     wrong = passwords.problem(request.form.get("password", ""), person.email, person.name)
     if wrong:
         return _page({"password": wrong})
-    if doubt := _doubt(person):
-        return _page({"current": doubt})
+    if told := doubt(person):
+        return _page({"current": told})
     known: passwords.Passwords = current_app.extensions["passwords"]
     kept = known.hash(request.form["password"])
     with _record().write() as session:
@@ -92,14 +93,21 @@ def _end_others(session: Session, action: str) -> str:
     return f"; {many} API token{'s' if many > 1 else ''} ended" if many else ""
 
 
-def _doubt(person: Person) -> str | None:
+def is_recent() -> bool:
+    """Whether this browser was signed in within the last 15 minutes."""
+    moment = now()
+    with _record().read() as session:
+        found = browser_sessions.find(session, current_user.id, moment)
+    return found is not None and found[0].created_at > moment - _RECENT
+
+
+def doubt(person: Person) -> str | None:
     """Why it may not be the person who sits here: a wrong password, or without one a sign-in of some time ago."""
     moment = now()
     if person.password_hash is None:
-        with _record().read() as session:
-            found = browser_sessions.find(session, current_user.id, moment)
-        is_recent = found and found[0].created_at > moment - _RECENT
-        return None if is_recent else "You signed in more than 15 minutes ago. Sign out and in again, then repeat this."
+        return (
+            None if is_recent() else "You signed in more than 15 minutes ago. Sign out and in again, then repeat this."
+        )
     keys = pace.keys(person.email, person)
     with _record().write() as session:
         waits = sign_in_tries.begin(session, keys, moment)
@@ -123,10 +131,10 @@ def make_token() -> ResponseReturnValue:
     moment, person_id = now(), current_user.person_id
     with _record().read() as session:
         person = session.get_one(Person, person_id)
-    if not errors and (doubt := _doubt(person)):
-        errors = {"current": doubt}
+    if not errors and (told := doubt(person)):
+        errors = {"current": told}
     if errors:
-        return _page({f"token-{name}": told for name, told in errors.items()})
+        return _page({f"token-{name}": words for name, words in errors.items()})
     with _record().write() as session:
         if len(api_tokens.of(session, person_id)) >= _MOST_TOKENS:
             abort(409, f"You have {_MOST_TOKENS} tokens; revoke some first.")

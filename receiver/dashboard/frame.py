@@ -61,7 +61,7 @@ def init_app(app: Flask) -> None:
 
 
 def _around() -> dict[str, Any]:
-    if not current_user or not current_user.is_authenticated:
+    if not current_user or not current_user.is_authenticated or _must_set_up():
         return {"places": (), "pulse": None}
     known = current_app.blueprints
     return {
@@ -70,6 +70,14 @@ def _around() -> dict[str, Any]:
         "live": _at_place() if request.endpoint in _LIVE else "frame",
         "pulse": current_app.extensions["pulse"](),
     }
+
+
+def _must_set_up() -> bool:
+    """Whether the pages are closed yet, so that the frame has nothing to lead to. A record that is away is told."""
+    try:
+        return auth.must_set_up()
+    except SQLAlchemyError:
+        return True
 
 
 def _at_place() -> str:

@@ -114,7 +114,7 @@ def from_provider() -> ResponseReturnValue:
         return _failed(error)
     except (_RefusedError, PersonError) as error:
         return refuse(str(error), 403)
-    return auth.admit(person, "OIDC")
+    return auth.admit(person, auth.OIDC)
 
 
 def _refused_there() -> ResponseReturnValue:

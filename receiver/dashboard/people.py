@@ -9,7 +9,7 @@ from receiver import auth
 from receiver.api.pages import ID
 from receiver.clock import now
 from receiver.dashboard import forms
-from receiver.record import api_tokens, audit, browser_sessions, people, sign_in
+from receiver.record import api_tokens, audit, browser_sessions, people, second_factors, sign_in
 from receiver.record.database import Record
 from receiver.record.models import Person
 from receiver.record.people import PersonError
@@ -69,6 +69,7 @@ def person_page(person_id: int) -> ResponseReturnValue:
             "tokens": api_tokens.of(session, person_id),
             "browsers": browser_sessions.count(session, person_id, moment),
             "changes": audit.about(session, _named(person), 20),
+            "factor": second_factors.find(session, person_id),
             "waiting": person_id in sign_in.waiting(session, moment),
         }
     return render_template("person.html", person=person, roles=people.ROLES, moment=moment, **known)
@@ -145,6 +146,17 @@ def forget_identity(person_id: int) -> ResponseReturnValue:
         person.oidc_issuer = person.oidc_subject = None
         audit.note(session, auth.caller(), "forget identity", _named(person), now())
     return _back(person_id, f"The next sign-in at your provider with the address of {person.name} decides who it is.")
+
+
+@blueprint.post(f"/<{ID}:person_id>/reset-factor")
+@auth.needs(auth.ADMIN)
+def reset_factor(person_id: int) -> ResponseReturnValue:
+    """Forget the second factor of a person who has lost it; their sessions end."""
+    with _record().write() as session:
+        person = _person(session, person_id)
+        if not second_factors.reset(session, person, auth.caller(), now()):
+            abort(409, f"{person.name} has no second factor.")
+    return _back(person_id, f"{person.name} has no second factor now, and is signed out everywhere.")
 
 
 @blueprint.post(f"/<{ID}:person_id>/link")

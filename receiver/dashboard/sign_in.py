@@ -1,17 +1,29 @@
 """Coming in, by e-mail and password or by a one-time link, and going out again."""
 
+import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
-from receiver import auth, pace, refused
+from receiver import auth, pace, refused, second_factor
 from receiver.clock import now
 from receiver.dashboard import forms
 from receiver.dashboard.formats import span
 from receiver.passwords import Passwords
-from receiver.record import api_tokens, audit, browser_sessions, people, refusals, sign_in, sign_in_tries
+from receiver.record import (
+    api_tokens,
+    audit,
+    browser_sessions,
+    people,
+    refusals,
+    second_factors,
+    sign_in,
+    sign_in_tries,
+)
 from receiver.record.database import Record
 from receiver.record.models import Person
 
@@ -19,6 +31,9 @@ blueprint = Blueprint("sign_in_pages", __name__)
 
 _SPENT = "This link was used before, or is older than a day. Whoever gave it to you can make another."
 _WRONG = "The e-mail address or the password is wrong, or the account is disabled."
+_WRONG_CODE = "This code is wrong, or was used before. Wait for the next one; a clock that is wrong makes wrong codes."
+_TOO_LATE = "That took more than ten minutes, or your password was changed meanwhile. Sign in again."
+_HALF, _HALF_FOR = "half", timedelta(minutes=10)
 
 
 @blueprint.get("/sign-in")
@@ -61,11 +76,10 @@ def sign_in_with_password() -> ResponseReturnValue:
     if not _passwords().fits(password, person.password_hash if person else None) or not person or not person.active:
         refused.note(refusals.PASSWORD)
         return _page(_WRONG, 403)
-    _welcome(person, password, keys)
-    return auth.admit(person, "password")
+    return _go_on(_welcome(person, password, keys), "password")
 
 
-def _welcome(person: Person, password: str, keys: list[sign_in_tries.Key]) -> None:
+def _welcome(person: Person, password: str, keys: list[sign_in_tries.Key]) -> Person:
     """Forget the tries of whoever knew the password, and keep it by today's parameters."""
     outdated = _passwords().is_outdated(person.password_hash or "")
     fresh = _passwords().hash(password) if outdated else person.password_hash
@@ -73,7 +87,64 @@ def _welcome(person: Person, password: str, keys: list[sign_in_tries.Key]) -> No
         sign_in_tries.forgive(session, keys[:1])
         for key in keys[1:]:  # An address is that of others too: only this one try was a good one.
             sign_in_tries.take_back(session, key)
-        session.get_one(Person, person.id).password_hash = fresh
+        known = session.get_one(Person, person.id)
+        known.password_hash = fresh
+    return known
+
+
+def _go_on(person: Person, by: str) -> ResponseReturnValue:
+    """Let in whoever has no second factor; ask the others for it. Until then this browser is signed in nowhere.
+
+    What was shown so far is in the signed session, for ten minutes and as long as the password stays the same.
+    """
+    with _record().read() as reading:
+        has_factor = second_factors.find(reading, person.id) is not None
+    if not has_factor:
+        return auth.admit(person, by)
+    cookie[_HALF] = [person.id, by, _fingerprint(person), now().timestamp()]
+    return redirect(url_for("sign_in_pages.code_page"))
+
+
+def _fingerprint(person: Person) -> str:
+    return hashlib.sha256((person.password_hash or "").encode()).hexdigest()[:16]
+
+
+def _half_in() -> tuple[Person, str] | None:
+    """Who showed all but the second factor in this browser within the last ten minutes, and by what."""
+    if _HALF not in cookie:
+        return None
+    person_id, by, fingerprint, at = cookie[_HALF]
+    with _record().read() as reading:
+        person = reading.get(Person, person_id)
+    if person is None or not person.active or _fingerprint(person) != fingerprint:
+        return None
+    return (person, by) if now().timestamp() - at < _HALF_FOR.total_seconds() else None
+
+
+@blueprint.get("/sign-in/code")
+def code_page() -> ResponseReturnValue:
+    """Where the second factor is asked for."""
+    if _half_in() is None:
+        return redirect(url_for("sign_in_pages.sign_in_page"))
+    return render_template("sign_in_code.html", problem=None)
+
+
+@blueprint.post("/sign-in/code")
+def use_code() -> ResponseReturnValue:
+    """Come in by a code, after a password or a link."""
+    auth.csrf.protect()
+    half = _half_in()
+    if half is None:
+        return _page(_TOO_LATE, 403)
+    person, by = half
+    answer = second_factor.check(person, request.form.get("code", ""))
+    if answer.kind:
+        return auth.admit(person, by, answer.kind)
+    if answer.wait:
+        seconds = answer.wait.total_seconds() + 1
+        words = f"There were too many tries; wait {span(seconds)}, or ask an admin to reset your second factor."
+        return render_template("sign_in_code.html", problem=words), 429, {"Retry-After": str(int(seconds))}
+    return render_template("sign_in_code.html", problem=_WRONG_CODE), 403
 
 
 @blueprint.get("/sign-in/<token>")
@@ -104,14 +175,14 @@ def use_link(token: str) -> ResponseReturnValue:
     if person and not link.sets_password:
         with _record().write() as session:
             spent = sign_in.use(session, token, now())
-        return auth.admit(person, "link") if spent else _page(_SPENT, 403)
+        return _go_on(person, "link") if spent else _page(_SPENT, 403)
     values, errors = forms.read(forms.NewAccount() if person is None else forms.Password())
     errors |= forms.password_problems(values, person.email if person else values.get("email", ""))
     if errors:
         return _ask(token, person, errors)
     kept = _passwords().hash(values.pop("password"))
     admitted = _set_up(token, _Account(**values), kept)
-    return auth.admit(admitted, "link") if admitted else _page(_SPENT, 403)
+    return _go_on(admitted, "link") if admitted else _page(_SPENT, 403)
 
 
 @dataclass(frozen=True)

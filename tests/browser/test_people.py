@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 
+import pyotp
 from playwright.sync_api import Page, expect
 from sqlalchemy import delete
 
@@ -84,6 +85,37 @@ def test_a_token_is_shown_once_and_revoked(page: Page) -> None:
     page.on("dialog", lambda dialog: dialog.accept())
     page.get_by_role("row", name="nightly export").get_by_role("button", name="Revoke").click()
     expect(page.get_by_role("status")).to_contain_text("is revoked")
+
+
+def test_a_second_factor_is_set_up_on_a_phone_and_asked_for(stranger: Page, accessible: Check, fits: Check) -> None:
+    page = stranger
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    page.goto("/account/second-factor")
+    _type(page, ADMIN, PASSWORD)
+    expect(page.get_by_label("Your password")).to_be_visible()
+    accessible(page)
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="Show the secret").click()
+    expect(page.get_by_role("img", name="QR code")).to_be_visible()
+    accessible(page)
+    fits(page)
+    totp = pyotp.TOTP(page.locator(".once").inner_text().replace(" ", ""))
+    page.get_by_label("Code", exact=True).fill(totp.now())
+    page.get_by_role("button", name="Turn it on").click()
+    expect(page.get_by_role("link", name="I have kept them")).to_be_visible()
+    codes = page.locator(".once").inner_text().split()
+    assert len(codes) == 10
+    accessible(page)
+    fits(page)
+    page.context.clear_cookies()
+    page.goto("/sign-in")
+    expect(page.get_by_label("E-mail")).to_be_focused()
+    _type(page, ADMIN, PASSWORD)
+    expect(page.get_by_label("Code", exact=True)).to_be_focused()
+    accessible(page)
+    fits(page)
+    _type(page, codes[0])
+    expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
 
 
 def test_nobody_is_kept_out_of_these_pages(page: Page, record: Record, accessible: Check, fits: Check) -> None:

@@ -25,8 +25,8 @@ from tests.factories import csrf, due_ticket, person, settle, sign_in_as
 LOOKING = {"GET", "HEAD"}
 OPEN = {
     "health.healthz", "health.readyz", "sign_in_pages.sign_in_page", "sign_in_pages.sign_in_with_password",
-    "sign_in_pages.show_link", "sign_in_pages.use_link", "sign_in_pages.sign_out", "api-docs.openapi_json",
-    "static", "webhooks.receive", "webhooks.shake_hands",
+    "sign_in_pages.show_link", "sign_in_pages.use_link", "sign_in_pages.sign_out", "sign_in_pages.code_page",
+    "sign_in_pages.use_code", "api-docs.openapi_json", "static", "webhooks.receive", "webhooks.shake_hands",
 }  # fmt: skip
 
 
@@ -89,6 +89,7 @@ def test_the_open_routes_are_the_ones_we_mean(app: Flask) -> None:
     assert {place: code for place, code in found.items() if place[0] != "HEAD"} == {
         ("GET", "/healthz"): 200, ("GET", "/readyz"): 200, ("GET", "/sign-in"): 200, ("POST", "/sign-in"): 400,
         ("GET", "/sign-in/x"): 403, ("POST", "/sign-in/x"): 400, ("POST", "/sign-out"): 400,
+        ("GET", "/sign-in/code"): 302, ("POST", "/sign-in/code"): 400,
         ("GET", "/openapi.json"): 200, ("GET", "/static/x"): 404, ("POST", "/webhooks/x"): 404,
         ("GET", "/webhooks/x"): 404,
     }  # fmt: skip

@@ -64,6 +64,14 @@ def test_whom_the_provider_vouches_for_comes_in_to_the_page_they_wanted(browser:
     assert ADMIN in browser.get("/people").text
 
 
+def test_the_provider_asks_for_its_own_second_factor_and_nobody_here(
+    config: Settings, provider: Provider, record: Record
+) -> None:
+    browser = _app(config, provider, require_second_factor="viewer").test_client()
+    assert _come_in(browser).headers["Location"] == "/"
+    assert [browser.get(path).status_code for path in ("/", "/people", "/api/tickets")] == [200, 200, 200]
+
+
 def test_a_stranger_needs_an_invitation(browser: FlaskClient, provider: Provider, record: Record) -> None:
     provider.claims |= {"email": "lin@example.com", "name": "Lin"}
     refused = _come_in(browser)

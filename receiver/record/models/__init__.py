@@ -30,7 +30,16 @@ from receiver.record.models.decisions import (
     Spending,
     Verdict,
 )
-from receiver.record.models.people import ApiToken, AuditEntry, BrowserSession, Person, SignInLink, SignInTry
+from receiver.record.models.people import (
+    ApiToken,
+    AuditEntry,
+    BrowserSession,
+    Person,
+    RecoveryCode,
+    SecondFactor,
+    SignInLink,
+    SignInTry,
+)
 from receiver.record.models.telling import (
     COMPLETE,
     DONE,
@@ -82,7 +91,9 @@ __all__ = [
     "LinearModel",
     "Person",
     "Process",
+    "RecoveryCode",
     "Refusal",
+    "SecondFactor",
     "SignInLink",
     "SignInTry",
     "SourceDay",

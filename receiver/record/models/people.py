@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import BigInteger, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from receiver.record.models.base import Base, Id
@@ -83,6 +83,31 @@ class SignInTry(Base):
     tries: Mapped[int]
     last_at: Mapped[datetime]
     until: Mapped[datetime]
+
+
+class SecondFactor(Base):
+    """What a person's authenticator app makes its codes of; it counts from `confirmed_at` on.
+
+    `secret` is encrypted. `last_step` is the time step, in half minutes since 1970, of the last code that was used.
+    """
+
+    __tablename__ = "second_factors"
+
+    person_id: Mapped[int] = mapped_column(Id, ForeignKey("people.id"), primary_key=True, autoincrement=False)
+    secret: Mapped[str]
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    last_step: Mapped[int] = mapped_column(BigInteger)
+
+
+class RecoveryCode(Base):
+    """A code that takes the place of the app's once, kept as its digest; it goes when it is used."""
+
+    __tablename__ = "recovery_codes"
+    __table_args__ = (Index("ix_recovery_codes_person_id", "person_id"),)
+
+    code_sha256: Mapped[str] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
 
 
 class AuditEntry(Base):
