@@ -1,6 +1,7 @@
 """Putting a backup back: everything is checked and made ready beside what is there, and only then anything changes."""
 
 import hashlib
+import hmac
 import json
 import os
 import shutil
@@ -279,7 +280,7 @@ def _people(live: Any, old: Any) -> Iterator[str]:
             yield f"{person.email} ({person.role}) may come in again, and was disabled since"
         elif today.role != person.role:
             yield f"{person.email} is {person.role} again, and {today.role} today"
-        elif today.password_hash != person.password_hash:
+        elif not hmac.compare_digest(today.password_hash or "", person.password_hash or ""):
             yield f"the password of {person.email} is that of then"
     for token in old.scalars(select(ApiToken).where(ApiToken.expires_at > now()).order_by(ApiToken.id)):
         if token.token_sha256 not in tokens:

@@ -27,7 +27,8 @@ def problem(password: str, email: str, name: str = "") -> str | None:
         return f"Between {SHORTEST} and {LONGEST} characters; a few words make a good one."
     address = email.strip().casefold()
     own = {address, address.partition("@")[0], *re.findall(r"\w+", name.casefold())}
-    if any(word in password.casefold() for word in own if len(word) >= _SHORTEST_NAME):
+    text = password.casefold()
+    if any(word in text for word in own if len(word) >= _SHORTEST_NAME):
         return "Not with your name or e-mail address in it, which others know."
     known = [*own, *re.findall(r"\w+", address), "ticket", "tickets", "attribution"]
     with _JUDGING:

@@ -311,23 +311,23 @@ def _secrets(config: Settings) -> tuple[str, ...]:
 
 
 def _sign_in(server: Connection, config: Settings, security: str) -> None:
-    offered = list(dict.fromkeys(server.esmtp_features.get("auth", "").upper().split()))
-    if not offered:
+    methods = list(dict.fromkeys(server.esmtp_features.get("auth", "").upper().split()))
+    if not methods:
         if security == "none" and server.has_extn("starttls"):
             remedy = "it may after STARTTLS: set SMTP_TLS=starttls"
         else:
             remedy = "leave SMTP_USERNAME and SMTP_PASSWORD empty, or set SMTP_PORT to its port for senders, often 587"
         raise MailError(f"the mail server offers no sign-in (AUTH): {remedy}", "no_auth", permanent=True)
-    if not _PASSWORD_METHODS.intersection(offered):
-        by_token = "; set SMTP_OAUTH_TOKEN_URL and what goes with it" if _XOAUTH2 in offered else ""
+    if not _PASSWORD_METHODS.intersection(methods):
+        by_token = "; set SMTP_OAUTH_TOKEN_URL and what goes with it" if _XOAUTH2 in methods else ""
         raise MailError(
-            f"the mail server takes no password, it offers only AUTH {' '.join(offered)[:100]}{by_token}",
+            f"the mail server takes no password, it offers only AUTH {' '.join(methods)[:100]}{by_token}",
             "sign_in_method",
             permanent=True,
         )
     if security == "none" and server.has_extn("starttls"):
         log.warning("SMTP_PASSWORD goes to the mail server in the clear; it offers STARTTLS: set SMTP_TLS=starttls")
-    server.esmtp_features["auth"] = " ".join(offered)  # smtplib knows them in capitals only.
+    server.esmtp_features["auth"] = " ".join(methods)  # smtplib knows them in capitals only.
     try:
         server.login(config.smtp_username or "", config.smtp_password or "")
         server.is_signed_in = True
@@ -344,9 +344,9 @@ def _sign_in_by_token(server: Connection, config: Settings) -> None:
     """Sign in by an OAuth 2.0 access token; one that was kept and is refused is asked for anew the next time."""
     from jobs.mail import oauth  # It needs MailError of this module.
 
-    offered = server.esmtp_features.get("auth", "").upper().split()
-    if _XOAUTH2 not in offered:
-        told = f"it offers only AUTH {' '.join(offered)[:100]}" if offered else "it offers no sign-in (AUTH)"
+    methods = server.esmtp_features.get("auth", "").upper().split()
+    if _XOAUTH2 not in methods:
+        told = f"it offers only AUTH {' '.join(methods)[:100]}" if methods else "it offers no sign-in (AUTH)"
         text = f"the mail server takes no OAuth 2.0 token, {told}: leave SMTP_OAUTH_TOKEN_URL empty"
         raise MailError(text, "sign_in_method", permanent=True)
     token, is_new = oauth.access_token(config)

@@ -164,7 +164,7 @@ sources:
     delivery: {header: X-Id}  # what a resend is known by
     own_actor: "5b10ac8d82e05b22cc7d4ef5"   # the user as whom we write back; what it does is acknowledged and ignored
     actor: {body: user.id}    # where an event says who acted; known for jira (account id), github (login), linear (id)
-    unsigned: true            # no proof at all; needs allow_from unless HOST is this machine only
+    unsigned: true            # no proof at all; needs allow_from unless only this machine can reach us
     allow_from: [10.1.0.0/16]
     api: {url: ..., token: ...}   # the way back: completing, write_back, reconcile
 ```
@@ -175,5 +175,6 @@ Fields are [JMESPath](https://jmespath.org) expressions; `format` is `text`, `ht
 time zone of times that name none. `origin(url)` is the scheme and the host of an address. A wrong file is refused at
 the start, with every mistake named.
 
-`unsigned` compares the address of whoever connects. Behind a proxy that is the proxy, so what was forwarded is refused.
+`unsigned` compares the address of whoever connects. Behind a proxy that is the proxy, so what was forwarded is refused,
+unless `TRUSTED_PROXIES` names the proxy: then the caller that it names is compared.
 """

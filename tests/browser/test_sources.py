@@ -18,7 +18,11 @@ def config(config: Settings) -> Settings:
     made = replace(desks.settings_for(config), webhook_secret=())
     path = config.data_dir.with_name("sources.yaml")
     entries = yaml.safe_load(path.read_text())["sources"]
-    entries["a-desk-with-quite-a-long-name-without-a-proof"] = {"profile": "token", "unsigned": True}
+    entries["a-desk-with-quite-a-long-name-without-a-proof"] = {
+        "profile": "token",
+        "unsigned": True,
+        "allow_from": ["127.0.0.1"],
+    }
     path.write_text(yaml.safe_dump({"sources": entries}))
     return made
 

@@ -123,7 +123,7 @@ def test_every_change_from_the_shell_is_in_it(record: Record) -> None:
     settle(record, due_ticket(record, requester_email="lin@example.com"))
     deliver(record, incoming())
     lines = ["digest", "digest --resend 1", "replay --ids 2", "errands --redrive", "token --sign-in",
-             "erase --requester lin@example.com"]  # fmt: skip
+             "erase --requester lin@example.com --yes"]  # fmt: skip
     for line in lines:
         done = CliRunner().invoke(main, line.split())
         assert done.exit_code == 0, done.output
