@@ -15,7 +15,8 @@ from tests.receiver.sources import desks
 @pytest.fixture
 def config(config: Settings) -> Settings:
     """Settings with a desk of every profile, one of which proves nothing; the secret of `standard` is kept."""
-    made = replace(desks.settings_for(config), webhook_secret=())
+    # Not https: a browser gives back secure cookies to nobody else.
+    made = replace(desks.settings_for(config), webhook_secret=(), public_url="http://127.0.0.1")
     path = config.data_dir.with_name("sources.yaml")
     entries = yaml.safe_load(path.read_text())["sources"]
     entries["a-desk-with-quite-a-long-name-without-a-proof"] = {
