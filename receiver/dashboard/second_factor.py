@@ -40,8 +40,9 @@ def _page(errors: dict[str, str] | None = None, codes: list[str] | None = None) 
         secret = second_factors.unconfirmed(session, person.id, second_factor.cipher(), now())
     if secret:
         address = pyotp.TOTP(secret).provisioning_uri(name=person.email, issuer_name=_ISSUER)
+        # Level L, which segno raises where there is room: the longest address in another script would not fit else.
         # Drawn by attributes alone, which our policy allows; the white ground stays in the dark scheme.
-        drawn = segno.make(address, error="m", micro=False).svg_inline(
+        drawn = segno.make(address, error="l", micro=False).svg_inline(
             omitsize=True, border=4, dark="#000", light="#fff", svgclass=None, lineclass=None
         )
         known |= {"secret": " ".join(secret[at : at + 4] for at in range(0, len(secret), 4)), "address": address}

@@ -4,6 +4,7 @@ import base64
 import hmac
 import logging
 import secrets
+import unicodedata
 from datetime import datetime, timedelta
 
 import pyotp
@@ -99,8 +100,9 @@ def _secret(factor: SecondFactor, cipher: Fernet) -> str | None:
 
 
 def _plain(code: str) -> str:
-    """A code as it is compared, whatever blanks, dashes and capitals it was typed with."""
-    return "".join(sign for sign in code[:100] if sign.isalnum()).upper()
+    """A code as it is compared, whatever blanks, dashes and capitals it was typed with, and whatever digits."""
+    signs = unicodedata.normalize("NFKC", code[:100])  # Keyboards for Japanese write full-width digits.
+    return "".join(str(unicodedata.digit(sign, sign)) for sign in signs if sign.isalnum()).upper()
 
 
 def new_recovery_codes(session: Session, person_id: int) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pyotp
 import pytest
@@ -31,6 +32,7 @@ from tests.factories import csrf, person, sign_in_as, use_link
 from tests.jobs.test_backup import _restore
 from tests.receiver.test_people import _bearer, _token
 
+FORM = "application/x-www-form-urlencoded"
 Grace = tuple[FlaskClient, pyotp.TOTP, list[str]]
 PAGE, STEP = "/account/second-factor", timedelta(seconds=30)
 
@@ -163,6 +165,32 @@ def test_a_clock_may_be_half_a_minute_off(
     browser = app.test_client()
     _password(browser)
     assert (_code(browser, totp.at(now() + off * STEP)).status_code == 302) is is_in
+
+
+@pytest.mark.parametrize("zero", ["0", "\uff10", "\u0660", "\u06f0", "\u0966"])
+def test_a_code_may_be_typed_in_the_digits_of_any_keyboard(
+    app: Flask, grace: Grace, clock: time_machine.Traveller, zero: str
+) -> None:
+    _, totp, _ = grace
+    _later(clock)
+    browser = app.test_client()
+    _password(browser)
+    assert _code(browser, "".join(chr(ord(zero) + int(digit)) for digit in totp.at(now()))).status_code == 302
+
+
+@pytest.mark.parametrize("code", ["", " ", "\0", "\u202e", "\ud800", "1" * 5_000, "12345\u00b2x", "' OR 1=1 --"])
+def test_what_is_no_code_is_refused(app: Flask, grace: Grace, code: str) -> None:
+    browser = app.test_client()
+    _password(browser)
+    data = {"csrf_token": csrf(browser, "/sign-in/code"), "code": code.encode("utf-8", "surrogatepass")}
+    assert browser.post("/sign-in/code", data=urlencode(data), content_type=FORM).status_code == 403
+
+
+def test_the_longest_address_can_be_drawn(client: FlaskClient, record: Record) -> None:
+    long = "\u4e2d" * 64 + "@" + ".".join(["\u4e2d" * 40] * 4) + ".example"
+    sign_in_as(client, record, email=long, password_hash=CHEAP.hash(PASSWORD))
+    assert _send(client, PAGE, current=PASSWORD).status_code == 302
+    assert "<svg" in client.get(PAGE).text
 
 
 def test_an_older_code_than_the_last_one_is_spent_too(app: Flask, grace: Grace, clock: time_machine.Traveller) -> None:
@@ -360,6 +388,7 @@ def test_without_the_session_key_a_recovery_code_lets_in_and_the_log_says_why(
     _later(clock)
     assert _code(browser, totp.at(now())).status_code == 403
     assert "another session key" in capsys.readouterr().err
+    app.extensions["refused"].flush()  # Its thread would log when the output of this test is gone.
     assert _code(browser, codes[0]).status_code == 302
 
 
