@@ -8,6 +8,7 @@ MOST_SUBJECT, MOST_TEXT = 500, 200_000  # Characters that are kept of a ticket; 
 CUT = "\n[cut off: the text is longer]"
 _CUT_SUBJECT = "…"
 MOST_MARKS = 30  # As in Unicode's "stream-safe text format" (UAX #15, section 13), which no language comes near.
+_BEYOND_TABLE = re.compile("[\U00010000-\U0010ffff]")
 _FIRST_MARK, _BEHIND_LAST_MARK = 0x300, 0x1F000
 
 
@@ -30,11 +31,16 @@ def without_stacks(text: str) -> str:
 
     To sort the marks of a letter, as Unicode's normal forms ask, takes the square of their number.
     """
-    return text if text.isascii() else _stacks().sub(r"\1", text)
+    if text.isascii():
+        return text
+    # Python looks a sign of the first 65,536 up in a table, and compares it with all others of a set one by one.
+    last = _BEHIND_LAST_MARK if _BEYOND_TABLE.search(text) else 0x10000
+    return _stacks(last).sub(r"\1", text)
 
 
-@lru_cache(maxsize=1)
-def _stacks() -> re.Pattern[str]:
-    codes = range(_FIRST_MARK, _BEHIND_LAST_MARK)
-    marks = "".join(chr(code) for code in codes if unicodedata.combining(chr(code)))
-    return re.compile(f"([{marks}]{{{MOST_MARKS}}})[{marks}]+")
+@lru_cache(maxsize=2)
+def _stacks(last: int) -> re.Pattern[str]:
+    """What finds too many marks, of those whose code is below `last`."""
+    marks = "".join(chr(code) for code in range(_FIRST_MARK, last) if unicodedata.combining(chr(code)))
+    # The first mark stands alone, for a search for a set of signs is fast and one for a repetition of it is not.
+    return re.compile(f"([{marks}][{marks}]{{{MOST_MARKS - 1}}})[{marks}]+")

@@ -1,6 +1,7 @@
 """From a request's body to tickets, by the paths of a source."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from email.utils import parseaddr
@@ -25,6 +26,9 @@ _OPTIONAL = {"requester_email": Address(), "url": Link(), "priority": Name(valid
 _CONTENT_TYPES = {"text/html": "html", "text/plain": "text", "text/markdown": "markdown"}
 _ZONED = re.compile(r"(?:Z|[+-]\d{2}:?\d{2}|[A-Z]{2,5})$")
 _MOST_NAMED, _LONGEST_EVENT = 5, 60
+_MOST_ITEMS = 10  # Times as many as tickets are taken; more are not even looked through for those that are tickets.
+# Of the processor, for all HTML in a megabyte: five times what the mails of people need. The sender waits meanwhile.
+_SECONDS_FOR_MB = 0.5
 
 
 def read(shape: Shape, body: bytes, headers: Mapping[str, str], max_batch: int, max_bytes: int) -> Content:
@@ -40,7 +44,14 @@ def read(shape: Shape, body: bytes, headers: Mapping[str, str], max_batch: int, 
         items = _items(shape, document)
     except ValueError as error:
         return Content(error=str(error))
-    return _content(shape, document, items, headers, max_batch)
+    if len(items) > max_batch * _MOST_ITEMS:
+        return Content(error=_too_many(len(items), max_batch))
+    until = time.thread_time() + _SECONDS_FOR_MB * max(1.0, len(body) / 1_000_000)
+    return _content(shape, document, items, headers, max_batch, until)
+
+
+def _too_many(count: int, max_batch: int) -> str:
+    return f"{count} tickets in one delivery; at most {max_batch} are taken, send several"
 
 
 def _items(shape: Shape, document: Any) -> list[Any]:
@@ -60,7 +71,9 @@ def _listed(value: Any) -> list[Any]:
     return items
 
 
-def _content(shape: Shape, document: Any, items: list[Any], headers: Mapping[str, str], max_batch: int) -> Content:
+def _content(
+    shape: Shape, document: Any, items: list[Any], headers: Mapping[str, str], max_batch: int, until: float
+) -> Content:
     names = [_name(shape.event, document, item, headers) for item in items]
     # What is no object is no event either, and the schema shall say so.
     named = zip(items, names, strict=True)
@@ -73,10 +86,11 @@ def _content(shape: Shape, document: Any, items: list[Any], headers: Mapping[str
     if not others:
         return Content(key=key, ignored="nothing to do: own_actor did this, which is what we wrote ourselves")
     if len(others) > max_batch:
-        told = f"{len(others)} tickets in one delivery; at most {max_batch} are taken, send several"
-        return Content(key=key, error=told)
+        return Content(key=key, error=_too_many(len(others), max_batch))
     # No field can be found in a bare number or text; the schema shall say that, and not what is missing in it.
-    mapped = [_ticket(shape, item) if shape.fields and isinstance(item, dict | list) else item for item in others]
+    mapped = [
+        _ticket(shape, item, until) if shape.fields and isinstance(item, dict | list) else item for item in others
+    ]
     found = standard.validate(mapped, thin=shape.thin)
     return Content(found.tickets, _explained(shape, mapped, found.rejected), key=key)
 
@@ -117,9 +131,9 @@ def _key(shape: Shape, document: Any, items: Sequence[Any]) -> str | None:
     return "+".join(map(str, found)) if found and all(map(_is_name, found)) else None
 
 
-def _ticket(shape: Shape, item: Any) -> dict[str, Any]:
+def _ticket(shape: Shape, item: Any, until: float) -> dict[str, Any]:
     """An item in our own shape; what cannot be understood is left as it is, for the schema to name."""
-    ticket = {name: _value(name, path, item) for name, path in shape.fields.items()}
+    ticket = {name: _value(name, path, item, until) for name, path in shape.fields.items()}
     for name, field in _OPTIONAL.items():
         ticket[name] = _or_unknown(field, ticket.get(name))
     if not ticket.get("short_description"):
@@ -127,7 +141,7 @@ def _ticket(shape: Shape, item: Any) -> dict[str, Any]:
     return {name: value for name, value in ticket.items() if value is not None}
 
 
-def _value(name: str, path: FieldPath, item: Any) -> Any:
+def _value(name: str, path: FieldPath, item: Any, until: float) -> Any:
     value = path.path(item)
     if value is None or value == "":
         return None
@@ -137,7 +151,7 @@ def _value(name: str, path: FieldPath, item: Any) -> Any:
     if name == "requester_email":
         return _address(value) if isinstance(value, str) else None
     if path.format or path.format_from:
-        return _readable(value, path, item)
+        return _readable(value, path, item, until)
     return value
 
 
@@ -166,14 +180,14 @@ def as_written(shape: Shape, name: str, value: Any) -> Any:
     return _readable(value, path, None) if path and path.format else value
 
 
-def _readable(value: Any, path: FieldPath, item: Any) -> Any:
+def _readable(value: Any, path: FieldPath, item: Any, until: float | None = None) -> Any:
     named = path.format_from(item) if path.format_from else None
     kind = _CONTENT_TYPES.get(named.partition(";")[0].strip().lower() if isinstance(named, str) else "", path.format)
     if kind == "adf" and isinstance(value, str):
         kind = "text"
     if not isinstance(value, str) and kind != "adf":
         return value
-    return readable(value, kind or "text")
+    return readable(value, kind or "text", until)
 
 
 def _or_unknown(field: Any, value: Any) -> Any:

@@ -8,7 +8,8 @@ swallow a field holds the `":` at the end of that field's name, and then nothing
 import re
 
 _LONGEST = 1_000_000  # Characters; what a template makes is one ticket, and the sender waits for the answer.
-_MOST_QUOTES = 10_000
+_MOST_QUOTES = 10_000  # In one text.
+_MOST_SIGNS = 100_000  # Brackets, commas and texts; a thousand tickets have a third of that.
 _SYNTAX = re.compile(r'["{}\[\],]')
 _TRAILING = re.compile(r"\s*[}\]]")
 _NAME = re.compile(r'"((?:[^"\\]|\\.)*+)"\s*+:', re.DOTALL)
@@ -48,7 +49,11 @@ class _Mender:
         self.odd = 0  # How many texts hold an odd number of bare quotation marks.
 
     def run(self) -> str:
+        signs = 0
         while found := _SYNTAX.search(self.text, self.at):
+            signs += 1
+            if signs > _MOST_SIGNS:
+                raise _AmbiguousError
             self.keep(found.start())
             self.step(found[0])
         self.keep(len(self.text))

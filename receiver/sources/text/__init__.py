@@ -20,31 +20,32 @@ _LINE_END = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 
 
-def readable(value: Any, form: str) -> str:
+def readable(value: Any, form: str, until: float | None = None) -> str:
     """The text of a field, without what mail programs add: earlier messages and signatures.
 
-    `form` is html, text, markdown or adf (Atlassian's document format, as a mapping or as JSON). Of control characters
+    `form` is html, text, markdown or adf (Atlassian's document format, as a mapping or as JSON); `until` is for HTML,
+    see there. Of control characters
     only line feeds and tabs are left; what goes beyond 200,000 characters is cut, and says so. Never raises, and is
     empty only where there was nothing to read.
     """
     if isinstance(value, list):
-        parts = [readable(item, form) for item in value[:_MOST_PARTS] if not isinstance(item, list)]
+        parts = [readable(item, form, until) for item in value[:_MOST_PARTS] if not isinstance(item, list)]
         return prose.body("\n".join(part for part in parts if part))
     if isinstance(value, Mapping):
         return _finished(adf.rendered(value), "adf")
     if value is None or isinstance(value, bool):
         return ""
     text = _INLINE_DATA.sub("", _number(value) if isinstance(value, int) else str(value))
-    found = _finished(_rendered(_clean(text[:MOST_INPUT]), form), form)
+    found = _finished(_rendered(_clean(text[:MOST_INPUT]), form, until), form)
     return found if len(text) <= MOST_INPUT else prose.body(found + prose.CUT)
 
 
-def _rendered(text: str, form: str) -> str:
+def _rendered(text: str, form: str, until: float | None) -> str:
     if form == "adf":
         document = _document(text)
         return text if document is None else adf.rendered(document)
     if form == "html":
-        return html.rendered(text)
+        return html.rendered(text, until)
     return markdown.rendered(text) if form == "markdown" else text
 
 

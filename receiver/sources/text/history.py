@@ -1,10 +1,12 @@
 """Trimming what a mail program adds to a message: the messages before it, and a signature."""
 
 import re
+from itertools import islice
 
 _MARKER_LENGTH = 300  # No line that introduces an earlier message is longer.
 _SHORT_MESSAGE = 500  # Characters; a longer one is not merely a note on what stands below it.
 _SENTENCE = 20  # Letters; less than that is no request.
+_LETTER = re.compile(r"[^\W_]")
 _SIGNATURE_LINES = 12
 _SIGNATURE_WIDTH = 90
 
@@ -81,13 +83,14 @@ def trimmed(text: str, quotes_are_history: bool) -> str:
     lines = text.split("\n")
     for shorten in (_without_history, _without_last_quote if quotes_are_history else list, _without_signature):
         shorter = shorten(lines)
-        if _letters(shorter) >= _SENTENCE:
+        if _is_sentence(shorter):
             lines = shorter
     return "\n".join(lines)
 
 
-def _letters(lines: list[str]) -> int:
-    return sum(letter.isalnum() for line in lines for letter in line)
+def _is_sentence(lines: list[str]) -> bool:
+    letters = (found for line in lines for found in _LETTER.finditer(line))
+    return sum(1 for _ in islice(letters, _SENTENCE)) == _SENTENCE  # A long text is not counted to its end.
 
 
 def _without_history(lines: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from lxml import etree  # type: ignore[import-untyped]
 from receiver.sources.text.writer import TooDeepError, Writer
 
 _PIECE = 16_384  # Characters that are parsed before the clock is looked at.
-_LONGEST_READING = 1.0  # Seconds of this thread's processor time; a tenth is much for what people send.
+_LONGEST_READING = 0.5  # Seconds of this thread's processor time; a tenth is much for what people send.
 PLAIN = "\n[read without its formatting, which is nested too deeply]"
 
 # What stands between angle brackets in plain text, an e-mail address above all, is no tag.
@@ -20,33 +20,33 @@ _ENCODED_TAG = re.compile(
 _ENCODINGS = 2  # How many times a document may have been made a text of another.
 
 
-def rendered(source: str) -> str:
+def rendered(source: str, until: float | None = None) -> str:
     """The text in `source`: lines for blocks, "- " for list items, "a | b" for table rows, "text (url)" for links.
 
     What a mail program quotes has "> " before each line. Entities may be encoded twice, as GLPI sends them. Where the
-    tags are nested too deeply, or take too long to read, the text alone is taken, and its last line says so.
+    tags are nested too deeply, or take too long to read, the text alone is taken, and its last line says so. `until`
+    is when that is, of this thread's processor time, where several texts share it; else a text has half a second.
     """
     for _ in range(_ENCODINGS):
         if not _TAG.search(source) and _ENCODED_TAG.search(source):
             source = unescape(source)
     if not _TAG.search(source):
         return unescape(source)  # A text that only says it is HTML; its line breaks are meant.
-    text = _parsed(source)
+    text = _parsed(source, time.thread_time() + _LONGEST_READING if until is None else until)
     if text is None:
         return _without_tags(source) + PLAIN
     return text if text.strip() else _without_tags(source)
 
 
-def _parsed(source: str) -> str | None:
+def _parsed(source: str, until: float) -> str | None:
     """The text as its tags say; None where reading them would hold up everything else."""
     writer = Writer()
     parser = etree.HTMLParser(target=writer, recover=True, huge_tree=True)
-    until = time.thread_time() + _LONGEST_READING
     try:
         for start in range(0, len(source), _PIECE):
-            parser.feed(source[start : start + _PIECE])
-            if time.thread_time() > until:
+            if time.thread_time() > until:  # Before the first piece too: of many short texts each is but one.
                 return None
+            parser.feed(source[start : start + _PIECE])
         parser.close()
     except TooDeepError:
         return None

@@ -83,6 +83,7 @@ def _texts(value: Any) -> list[str]:
         '{"d": "x\n", "n": NaN}',
         '{"d": "cut o',
         '{"d": "cut off "here',
+        '{"d": "x\n", "n": [' + '"",' * 50_000 + '""]}',  # No template makes as many texts.
     ],
 )
 def test_nothing_is_mended_where_text_might_change_places(body: str) -> None:

@@ -151,3 +151,26 @@ def test_what_is_missing_and_what_was_cut_off_is_told_with_what_to_do() -> None:
     (fault,) = _read("token", b'{"nr": "7", "short_description": "VPN"}', JSON).rejected
     assert fault["errors"] == {"id": ["It is missing; send it, or say under fields in SOURCES_FILE where it stands."]}
     assert "cut off on its way" in _read("servicenow", b'{"number": "INC1", "short_description": "VPN"', JSON).error
+
+
+def test_many_texts_share_the_time_that_one_delivery_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"<p>The VPN at desk {number} does not <b>connect</b>.</p>" for number in range(3)]
+    body = json.dumps(
+        [{"id": f"Z-{number}", "subject": "VPN", "description": text} for number, text in enumerate(texts)]
+    )
+    read = [ticket.long_description for ticket in _read("freshdesk", body.encode(), JSON).tickets]
+    assert read == [f"The VPN at desk {number} does not connect." for number in range(3)]
+
+    monkeypatch.setattr(mapping, "_SECONDS_FOR_MB", -1.0)  # All of it is used up.
+    read = [ticket.long_description for ticket in _read("freshdesk", body.encode(), JSON).tickets]
+    assert [text.endswith("nested too deeply]") for text in read] == [True] * 3
+    assert all(f"The VPN at desk {number} does not" in text for number, text in enumerate(read))
+
+
+def test_far_too_many_items_are_refused_before_each_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    def looked_at(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(mapping, "_name", looked_at)
+    content = _read("jira", b"[" + b"[]," * 100 + b"[]]", JSON)
+    assert content.error == "101 tickets in one delivery; at most 10 are taken, send several"

@@ -417,3 +417,9 @@ def test_no_text_is_an_error_or_leaves_controls_behind(source: str, form: str) -
 @hypothesis_settings(deadline=None, max_examples=200)
 def test_there_is_something_wherever_there_was_something(source: str) -> None:
     assert (readable(source, "text") != "") == any(letter.isalnum() for letter in source) or not source.isalnum()
+
+
+@pytest.mark.parametrize("marks", ["\u0301", "\u0301\U0001d165", "\U0001d165"])
+def test_a_letter_keeps_thirty_marks_of_any_plane(marks: str) -> None:
+    kept = readable("e" + marks * 100 + " in the VPN", "text")
+    assert kept == "e" + (marks * 30)[:30] + " in the VPN"
