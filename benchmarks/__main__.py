@@ -8,16 +8,18 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import accepts, answers, batches, fan_out, growth, memory, one_shot, pages, workbook
+from benchmarks import accepts, answers, batches, dashboards, fan_out, growth, held, memory, one_shot, pages, workbook
 from benchmarks.stack import ROUNDS, BenchmarkError, Line, stop_on_sigterm
 
 BENCHMARKS: dict[str, Callable[[], list[Line]]] = {
     "accepts": accepts.run,
     "answers": answers.run,
     "batches": batches.run,
+    "dashboards": dashboards.run,
     "fan-out": fan_out.run,
     "memory": memory.run,
     "growth": growth.run,
+    "held": held.run,
     "one-shot": one_shot.run,
     "pages": pages.run,
     "workbook": workbook.run,

@@ -26,7 +26,7 @@ def run() -> list[Line]:
             child, seconds = _up(processes)
             started.append(seconds)
             time.sleep(_IDLE_SECONDS)
-            megabytes.append(sum(map(_pss, _family(child.pid))))
+            megabytes.append(sum(map(pss, _family(child.pid))))
     memory, start, load = (statistics.median(values) for values in (megabytes, started, loaded))
     return [
         Line(
@@ -79,8 +79,8 @@ def _family(pid: int) -> list[int]:
     return found
 
 
-def _pss(pid: int) -> float:
-    """Megabytes; none where it has ended meanwhile."""
+def pss(pid: int) -> float:
+    """A process's proportional set size in megabytes; none where it has ended meanwhile."""
     try:
         found = re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     except OSError:

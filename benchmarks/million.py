@@ -20,7 +20,7 @@ _TEXTS, _DUE, _AUDITED = 3_000, 60, 3_000
 _STATEMENTS = Path(__file__).with_suffix(".sql")
 
 
-def fill(record: Record) -> None:
+def fill(record: Record, tickets: int = TICKETS) -> None:
     """Fill an empty record on SQLite."""
     full, moment = catalog.shipped(), now()
     with record.write() as session:
@@ -33,13 +33,13 @@ def fill(record: Record) -> None:
             audit.note(session, "grace@example.com", "confirm", f"ticket {number * 8}", moment)
     assert record.path is not None
     with closing(sqlite3.connect(record.path, isolation_level=None)) as connection:
-        _fill(connection, {"tickets": TICKETS, "texts": _TEXTS, "due": _DUE, "version": full.version})
+        _fill(connection, {"tickets": tickets, "texts": _TEXTS, "due": _DUE, "version": full.version})
 
 
 def _fill(connection: sqlite3.Connection, sizes: dict[str, Any]) -> None:
     for pragma in ("synchronous = OFF", "cache_size = -400000", "foreign_keys = OFF", "temp_store = MEMORY"):
         connection.execute(f"PRAGMA {pragma}")
-    with _without_indexes_and_triggers(connection):
+    with without_indexes_and_triggers(connection):
         connection.execute("BEGIN")
         columns = "k INTEGER PRIMARY KEY, subject, text, requester, category, request_type, hours"
         connection.execute(f"CREATE TEMP TABLE texts ({columns})")
@@ -51,7 +51,7 @@ def _fill(connection: sqlite3.Connection, sizes: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _without_indexes_and_triggers(connection: sqlite3.Connection) -> Iterator[None]:
+def without_indexes_and_triggers(connection: sqlite3.Connection) -> Iterator[None]:
     """They are made again at the end, which is many times faster than to keep them up row by row."""
     query = "SELECT type, name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL"
     kept = connection.execute(query).fetchall()

@@ -48,6 +48,7 @@ class Stack:
         self.folder = folder
         self.config = settings.load({"DATA_DIR": str(folder)})
         self._children: list[subprocess.Popen[bytes]] = []
+        self._servers: list[subprocess.Popen[bytes]] = []
 
     def start(self, *command: str, stdout: int | None = None, **values: str) -> subprocess.Popen[bytes]:
         """Start a process with these settings; it is stopped with the stack."""
@@ -72,13 +73,20 @@ class Stack:
         with database.opened(self.config.database_url) as record:
             yield record
 
-    def web(self, app: str) -> int:
-        """Serve `app` under gunicorn with the product's settings; returns the port."""
+    def web(self, app: str, **values: str) -> int:
+        """Serve `app` under gunicorn with the product's settings, but for `values`; returns the port."""
         port = free_port()
         gunicorn = (sys.executable, "-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", app)
-        child = self.start(*gunicorn, PORT=str(port))
+        child = self.start(*gunicorn, stdout=None, PORT=str(port), **values)
+        self._servers.append(child)
         wait_until(lambda: _listens(port), child)
         return port
+
+    def web_workers(self) -> list[int]:
+        """The ids of the processes that answer requests, of the web server that was started last."""
+        server = self._servers[-1]
+        wait_until(lambda: bool(_below(server.pid)), server)  # It listens before it has any.
+        return _below(server.pid)
 
     def redis(self) -> "redis.Redis":
         """Start the embedded Redis; returns a client."""
@@ -150,6 +158,12 @@ def check_stored(processes: Stack, source: str, expected: int) -> None:
         stored = session.query(Ticket).where(Ticket.source == source).count()
     if stored != expected:
         raise BenchmarkError(f"{expected} tickets were accepted and {stored} are stored")
+
+
+def _below(pid: int) -> list[int]:
+    """The children of a process."""
+    paths = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for path in paths for child in path.read_text().split()]
 
 
 def _listens(port: int) -> bool:
