@@ -23,7 +23,7 @@ from sqlalchemy.orm import configure_mappers
 
 from jobs import embedded_redis
 from jobs.child import AWAY, FIRST_DELAY, Child, Fork, adopt_orphans
-from jobs.owner import owned
+from jobs.owner import owned, owner
 from receiver import files, heartbeat, in_use, queue
 from receiver.clock import now
 from receiver.heartbeat import SCHEDULER, Heartbeat
@@ -280,7 +280,9 @@ def _check_port(config: Settings) -> None:
             probe.bind(address)
     except OSError as error:
         where = f"{bracketed(config.host)}:{config.port}"
-        raise SettingsError(f"HOST and PORT: {where} cannot be used: {error.strerror}") from None
+        running = owner(config.data_dir)  # Who starts the same stack twice means this one.
+        told = f"; DATA_DIR is in use by {running}" if running else ""
+        raise SettingsError(f"HOST and PORT: {where} cannot be used: {error.strerror}{told}") from None
 
 
 def _check_redis(config: Settings) -> None:

@@ -18,6 +18,7 @@ import requests
 from sqlalchemy import delete
 
 from jobs import up as stacks
+from jobs.owner import owned
 from jobs.up import Supervisor
 from receiver import signatures
 from receiver.record import database
@@ -189,6 +190,13 @@ def test_the_link_for_the_first_account_is_printed_while_there_is_none(
     printed = capsys.readouterr().out
     assert "is ready" in printed
     assert ("/sign-in/" in printed) is not has_account
+
+
+def test_who_starts_the_same_stack_twice_hears_of_the_first(tmp_path: Path) -> None:
+    with owned(tmp_path / "data"), socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = run_jobs(tmp_path, environment_of(tmp_path, PORT=taken.getsockname()[1]), "up")
+    assert refused.returncode == 2
+    assert f"DATA_DIR is in use by the stack of process {os.getpid()}" in refused.stderr
 
 
 def test_a_port_in_use_is_explained_before_anything_is_touched(tmp_path: Path) -> None:
