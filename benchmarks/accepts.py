@@ -3,7 +3,7 @@
 from benchmarks import load
 from benchmarks.load import Load
 from benchmarks.stack import ROUNDS, Line, check_stored, stack
-from receiver import secrets
+from receiver.lib import secret_files
 
 GOAL = 0.25
 CONNECTIONS = 16
@@ -15,8 +15,8 @@ def run() -> list[Line]:
     with stack() as processes:
         processes.migrate()
         processes.redis()
-        ports = processes.web("benchmarks.bare:app"), processes.web("receiver.app:create_app()")
-        secret = secrets.webhook_secrets(processes.config)[0]
+        ports = processes.web("benchmarks.bare:app"), processes.web("receiver.web.app:create_app()")
+        secret = secret_files.webhook_secrets(processes.config)[0]
         _round(secret, ports, WARM_UP)
         rounds = [_round(secret, ports, REQUESTS) for _ in range(ROUNDS)]
         check_stored(processes, "standard", WARM_UP + ROUNDS * REQUESTS)

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 
 from benchmarks.stack import Line
-from jobs.engines.bounded import MAX_ANSWER
-from jobs.engines.llm import completion
-from jobs.engines.llm.answer import find
+from jobs.classification.engines.deadline_client import MAX_ANSWER
+from jobs.classification.engines.llm import completion
+from jobs.classification.engines.llm.answer import find
 
 SMALL, LARGE = MAX_ANSWER // 4, MAX_ANSWER
 SHAPES = {

@@ -6,7 +6,7 @@ from statistics import median
 
 from benchmarks import load
 from benchmarks.stack import ROUNDS, Line, Stack, check_stored, stack
-from receiver import secrets
+from receiver.lib import secret_files
 
 GOAL = 12_000
 BATCH = 1_000
@@ -19,7 +19,7 @@ def run() -> list[Line]:
     with stack() as processes:
         processes.migrate()
         processes.redis()
-        port = processes.web("receiver.app:create_app()")
+        port = processes.web("receiver.web.app:create_app()")
         _send(processes, port, 4)
         limit = median(_plain_inserts(processes) for _ in range(ROUNDS))
         lines = [_line(processes, port, connections, limit) for connections in (1, 4)]
@@ -41,7 +41,7 @@ def _line(processes: Stack, port: int, connections: int, limit: float) -> Line:
 
 def _send(processes: Stack, port: int, connections: int) -> float:
     """Tickets a second through the receiver."""
-    secret = secrets.webhook_secrets(processes.config)[0]
+    secret = secret_files.webhook_secrets(processes.config)[0]
     requests = [load.delivery(secret, [load.ticket() for _ in range(BATCH)]) for _ in range(BATCHES)]
     return load.send_all(port, requests, connections).rate * BATCH
 

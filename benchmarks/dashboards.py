@@ -20,10 +20,10 @@ from pathlib import Path
 from benchmarks import million
 from benchmarks.memory import pss
 from benchmarks.stack import BenchmarkError, Line, Stack, stack
-from receiver import prose
-from receiver.clock import now
-from receiver.record import people, sign_in
-from receiver.record.database import Record
+from receiver.db import people, sign_in
+from receiver.db.database import Record
+from receiver.lib import roles, text_limits
+from receiver.lib.clock import now
 
 TICKETS, DASHBOARDS = 10_000, 500
 _MOST_MB = 500
@@ -40,7 +40,7 @@ def run() -> list[Line]:
         with processes.record() as record:
             million.fill(record, TICKETS)
             _enlarge(record)
-        port = processes.web("receiver.app:create_app()", WEB_WORKERS="1")
+        port = processes.web("receiver.web.app:create_app()", WEB_WORKERS="1")
         [pid] = processes.web_workers()
         idle = pss(pid)
         headers = _signed_in(processes, port)
@@ -64,7 +64,9 @@ def run() -> list[Line]:
 def _enlarge(record: Record) -> None:
     """Give every ticket texts of the largest size."""
     assert record.path is not None
-    subject, text = (("Wörter über VPN " * (most // 16 + 1))[:most] for most in (prose.MOST_SUBJECT, prose.MOST_TEXT))
+    subject, text = (
+        ("Wörter über VPN " * (most // 16 + 1))[:most] for most in (text_limits.MOST_SUBJECT, text_limits.MOST_TEXT)
+    )
     with closing(sqlite3.connect(record.path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         with million.without_indexes_and_triggers(connection):
@@ -75,7 +77,7 @@ def _enlarge(record: Record) -> None:
 def _signed_in(processes: Stack, port: int) -> dict[str, str]:
     """The headers of a browser in which a person is signed in."""
     with processes.record() as record, record.write() as session:
-        person = people.add(session, "grace@example.com", "Grace Hopper", people.ADMIN, now(), password_hash="!")
+        person = people.add(session, "grace@example.com", "Grace Hopper", roles.ADMIN, now(), password_hash="!")
         link = f"/sign-in/{sign_in.issue(session, now(), person)}"
     cookies: dict[str, str] = {}
     form, _ = _asked(port, "GET", link, cookies)

@@ -9,11 +9,11 @@ from subprocess import Popen
 from benchmarks import load
 from benchmarks.stack import ROUNDS, Line, stack, wait_until
 from receiver import queue
-from receiver.clock import now
-from receiver.record import deliveries, tickets
-from receiver.record.database import Record
-from receiver.record.deliveries import Arrival
-from receiver.sources import standard
+from receiver.db import deliveries, tickets
+from receiver.db.database import Record
+from receiver.db.deliveries import Arrival
+from receiver.intake.sources import standard
+from receiver.lib.clock import now
 
 GOAL = 0.85
 TICKETS, IN_FLIGHT, LATENCY = 500, 64, 1.0

@@ -13,19 +13,21 @@ from functools import partial
 from itertools import pairwise
 
 from benchmarks.stack import Line
-from jobs import steering
-from jobs.engines import TicketText, linear
-from jobs.engines.llm.prompt import Prompt
-from jobs.engines.local import reading
-from jobs.redact import redact
-from jobs.sanitise import sanitise
-from jobs.workbook import cells
-from receiver import catalog, masks, spreadsheet
-from receiver.dashboard import highlight
-from receiver.record import words
-from receiver.schemas import TicketIn
-from receiver.sources import bodies
-from receiver.sources.text import readable
+from jobs.classification import prompt_injection
+from jobs.classification.clean_text import sanitise
+from jobs.classification.engines import linear
+from jobs.classification.engines.base import TicketText
+from jobs.classification.engines.llm.prompt import Prompt
+from jobs.classification.engines.local import evidence
+from jobs.classification.redact import redact
+from jobs.digests.workbook import cells
+from receiver import catalog
+from receiver.db import search_index
+from receiver.intake.schemas import TicketIn
+from receiver.intake.sources import bodies
+from receiver.intake.sources.text import readable
+from receiver.lib import secret_masking, spreadsheet
+from receiver.web.dashboard import highlight
 
 Reader = Callable[[str], object]
 
@@ -153,17 +155,17 @@ def readers() -> dict[str, Reader]:
         "body of JSON": _body("application/json", "", ""),
         "body of a template": _body("application/json", '{"id": "1", "text": "', '", "more": 1}'),
         "body of a form": _body("application/x-www-form-urlencoded", "text=", ""),
-        "mask": lambda text: masks.masked(text, ["abcdefgh"]),
-        "mask in JSON": lambda text: masks.masked(json.dumps({"text": text}), ["abcdefgh"]),
+        "mask": lambda text: secret_masking.masked(text, ["abcdefgh"]),
+        "mask in JSON": lambda text: secret_masking.masked(json.dumps({"text": text}), ["abcdefgh"]),
         "redact": redact,
         "sanitise": sanitise,
-        "steering": lambda text: steering.steers(text, names),
-        "local engine": lambda text: reading.evidence(TicketText(text, text)),
+        "steering": lambda text: prompt_injection.steers(text, names),
+        "local engine": lambda text: evidence.evidence(TicketText(text, text)),
         "linear model": lambda text: linear.terms(linear.text_of(TicketText(text, text))),
         "prompt": lambda text: prompt.messages(TicketText(text, text), ()),
         "answer's key": lambda text: prompt.answer_key(TicketText(text, text), (), "model"),
         "highlight": lambda text: highlight.pieces(text, text),
-        "search": words.plain,
+        "search": search_index.plain,
         "CSV": lambda text: list(spreadsheet.as_csv([[text]])),
         "XLSX": lambda text: list(spreadsheet.as_xlsx([[text]])),
         "cell of the workbook": cells.plain,

@@ -20,9 +20,10 @@ from uuid import uuid4
 
 from benchmarks import growth
 from benchmarks.stack import BenchmarkError, Line, Stack, stack
-from receiver import samples, settings, sources
-from receiver.settings import Settings
-from receiver.sources import Source
+from receiver.intake import samples, sources
+from receiver.intake.sources import Source
+from receiver.lib import settings
+from receiver.lib.settings import Settings
 
 SIZE = 1_000_000
 _SCANNED = 100_000  # Bytes; with these all bodies are read, and only the worst of them are sent, at full size.
@@ -63,7 +64,7 @@ def run() -> list[Line]:
         known = sources.configured(config)
         processes.migrate()
         processes.redis()
-        server = _Server(processes.web("receiver.app:create_app()", **values), processes, config)
+        server = _Server(processes.web("receiver.web.app:create_app()", **values), processes, config)
         plain = partial(_ticket, ("word ", ""), 1)
         [usual], quiet = server.tried(known["standard"], [("words", plain)] * 1)
         lines = [_line("a plain body", [usual], quiet, usual)]

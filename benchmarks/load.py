@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.stack import BenchmarkError
-from receiver import signatures
+from receiver.intake import signatures
 
 TICKET_BYTES = 776
 

@@ -50,7 +50,7 @@ def run() -> list[Line]:
 
 def _load(processes: Stack) -> float:
     started = time.monotonic()
-    if code := processes.start(sys.executable, "-c", "import receiver.app").wait(60):
+    if code := processes.start(sys.executable, "-c", "import receiver.web.app").wait(60):
         raise BenchmarkError(f"the web server's code cannot be loaded ({code})")
     return time.monotonic() - started
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from demo.month.writing import Writer
 from receiver import catalog
-from receiver.clock import now
-from receiver.record import audit, catalogs, latencies
-from receiver.record.database import Record
-from receiver.sla import UNITS
+from receiver.db import audit, catalogs, latencies
+from receiver.db.database import Record
+from receiver.lib.clock import now
+from receiver.lib.sla import UNITS
 
 TICKETS = 1_000_000
 _TEXTS, _DUE, _AUDITED = 3_000, 60, 3_000

@@ -14,9 +14,10 @@ from flask.testing import FlaskClient
 from benchmarks import million
 from benchmarks.million import TICKETS
 from benchmarks.stack import BenchmarkError, Line, Stack, stack
-from receiver.app import create_app
-from receiver.clock import now
-from receiver.record import people, sign_in
+from receiver.db import people, sign_in
+from receiver.lib import roles
+from receiver.lib.clock import now
+from receiver.web.app import create_app
 
 GOAL_MS = 100
 GETS = 20
@@ -52,7 +53,7 @@ def run() -> list[Line]:
 
 def _signed_in(processes: Stack) -> FlaskClient:
     with processes.record() as record, record.write() as session:
-        person = people.add(session, "grace@example.com", "Grace Hopper", people.ADMIN, now(), password_hash="!")
+        person = people.add(session, "grace@example.com", "Grace Hopper", roles.ADMIN, now(), password_hash="!")
         token = sign_in.issue(session, now(), person)
     client = create_app(processes.config).test_client()
     link = f"/sign-in/{token}"

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import redis
 
-from jobs import embedded_redis
-from receiver import queue, settings
-from receiver.record import database
-from receiver.record.database import Record
-from receiver.record.models import Ticket
-from receiver.settings import Settings
+from jobs.operations import embedded_redis
+from receiver import queue
+from receiver.db import database
+from receiver.db.database import Record
+from receiver.db.models import Ticket
+from receiver.lib import settings
+from receiver.lib.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = 3
@@ -76,7 +77,7 @@ class Stack:
     def web(self, app: str, **values: str) -> int:
         """Serve `app` under gunicorn with the product's settings, but for `values`; returns the port."""
         port = free_port()
-        gunicorn = (sys.executable, "-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", app)
+        gunicorn = (sys.executable, "-m", "gunicorn", "-c", "python:receiver.web.gunicorn_conf", app)
         child = self.start(*gunicorn, stdout=None, PORT=str(port), **values)
         self._servers.append(child)
         wait_until(lambda: _listens(port), child)

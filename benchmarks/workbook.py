@@ -16,15 +16,15 @@ import openpyxl
 from sqlalchemy import insert
 
 from benchmarks.stack import ROUNDS, BenchmarkError, Line, Stack, stack
-from jobs import digest, workbook
-from jobs.words import words
-from jobs.workbook import Look, rows
-from receiver import settings, sla
-from receiver.record import database, digests
-from receiver.record.database import Record
-from receiver.record.digests import Envelope
-from receiver.record.models import CLASSIFIED, NEEDS_REVIEW, Classification, Delivery, Digest, Ticket
-from receiver.record.tickets import Pair
+from jobs.digests import send, workbook
+from jobs.digests.translations import words
+from jobs.digests.workbook import Look, rows
+from receiver.db import database, digests
+from receiver.db.database import Record
+from receiver.db.models import CLASSIFIED, NEEDS_REVIEW, Classification, Delivery, Digest, Ticket
+from receiver.db.tickets import Pair
+from receiver.lib import settings, sla
+from receiver.lib.mail_addresses import Envelope
 
 GOAL, GOAL_MB = 1.5, 150
 TICKETS, SAMPLES, CHUNK = 100_000, 1_000, 5_000
@@ -161,7 +161,7 @@ def main(digest_id: int) -> None:
     with database.opened(config.database_url) as record:
         with record.read() as session:
             found = session.get_one(Digest, digest_id)
-        summary = digest.build_workbook(record, config, found)
+        summary = send.build_workbook(record, config, found)
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert peak is not None
     print(json.dumps({"tickets": summary.total, "megabytes": int(peak[1]) / 1000}))

@@ -14,8 +14,8 @@ from rich.table import Table
 
 from demo import stack
 from demo.stack import DemoError, console
-from receiver.record import digests
-from receiver.settings import Settings
+from receiver.db import digests
+from receiver.lib.settings import Settings
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from sqlalchemy import select
 
 from demo.browser import browser
 from demo.month.__main__ import configured, fill
-from receiver import mails
-from receiver.record import digests
-from receiver.record.database import opened
-from receiver.record.models import Digest
+from receiver.db import digests
+from receiver.db.database import opened
+from receiver.db.models import Digest
+from receiver.web.dashboard import mail_preview
 
 _LOOKS = {"mail": (640, "light"), "mail-phone": (375, "light"), "mail-dark": (640, "dark")}
 
@@ -30,7 +30,7 @@ def main(target: Path, month: Path | None) -> None:
     folder = month or Path(tempfile.mkdtemp(prefix="ticket-attribution-month-"))
     if not (folder / "tickets.db").exists():
         fill(folder)
-    mail = mails.html(_largest(folder))
+    mail = mail_preview.html(_largest(folder))
     with browser() as chromium:
         for name in _LOOKS:
             _photograph(chromium, mail, target, name)

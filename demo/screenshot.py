@@ -18,10 +18,10 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from demo import stack
 from demo.browser import browser
 from demo.month.__main__ import environment, fill
-from receiver.clock import now
-from receiver.record import sign_in
-from receiver.record.database import opened
-from receiver.settings import Settings
+from receiver.db import sign_in
+from receiver.db.database import opened
+from receiver.lib.clock import now
+from receiver.lib.settings import Settings
 
 _DESK, _PHONE, _TALLEST = (1280, 900), (390, 844), 1000
 _COLOURS = 56

@@ -13,12 +13,12 @@ from PIL import Image, ImageChops
 from sqlalchemy import select
 
 from demo.month.__main__ import fill
-from jobs import workbook
-from jobs.words import words
-from jobs.workbook import Look
-from receiver.record import contents, digests
-from receiver.record.database import Record, opened
-from receiver.record.models import Digest
+from jobs.digests import workbook
+from jobs.digests.translations import words
+from jobs.digests.workbook import Look
+from receiver.db import digest_members, digests
+from receiver.db.database import Record, opened
+from receiver.db.models import Digest
 
 _SHEETS = {"Summary": (110, 1.0), "Tickets": (130, 0.4), "Needs review": (130, 0.4)}  # Dots an inch; how much is kept.
 _MARGIN = 24
@@ -51,8 +51,8 @@ def main(target: Path, month: Path | None, language: str) -> None:
 def _build(record: Record, path: Path, look: Look) -> None:
     with record.read() as session:
         newest = session.scalars(select(Digest).order_by(Digest.id.desc()).limit(1)).one()
-        before = contents.counts(session, digests.previous(session, newest))
-        workbook.build(path, contents.rows(session, newest.id), newest.created_at, look, before)
+        before = digest_members.counts(session, digests.previous(session, newest))
+        workbook.build(path, digest_members.rows(session, newest.id), newest.created_at, look, before)
 
 
 def _page(pdf: Path, words_of_sheet: str, resolution: int) -> Image.Image:

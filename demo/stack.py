@@ -16,8 +16,9 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from receiver import secrets, settings, signatures
-from receiver.settings import Settings
+from receiver.intake import signatures
+from receiver.lib import secret_files, settings
+from receiver.lib.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = Path(__file__).with_name("tickets.jsonl")
@@ -88,7 +89,7 @@ def _is_ready(config: Settings) -> bool:
 
 def push(config: Settings, tickets: list[dict[str, Any]]) -> None:
     """Send the samples as signed batches, as a helpdesk would."""
-    secret = secrets.webhook_secrets(config)[0]
+    secret = secret_files.webhook_secrets(config)[0]
     for start in range(0, len(tickets), BATCH):
         batch = tickets[start : start + BATCH]
         body = json.dumps({"tickets": batch}, ensure_ascii=False).encode()
@@ -101,7 +102,7 @@ def push(config: Settings, tickets: list[dict[str, Any]]) -> None:
 
 
 def _api(config: Settings, path: str, method: str = "GET") -> Any:
-    headers = {"Authorization": f"Bearer {secrets.api_token(config)}"}
+    headers = {"Authorization": f"Bearer {secret_files.api_token(config)}"}
     answer = requests.request(method, f"{config.url}/api/{path}", headers=headers, timeout=30)
     if not answer.ok:
         raise DemoError(f"{method} /api/{path} was answered with {answer.status_code}: {answer.text[:300]}")

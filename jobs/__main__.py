@@ -8,10 +8,10 @@ if __name__ == "__main__":
     # What is imported stays, and the collector would look through it again and again: a seventh of a start.
     gc.set_threshold(50_000)
 
-from jobs.commands import attribution, deliveries, digests, mail, main, people, stack, upkeep
+from jobs.cli import classification, deliveries, digests, mail, main, maintenance, people, stack
 
 # Each registers its commands with main.
-__all__ = ["attribution", "deliveries", "digests", "mail", "main", "people", "stack", "upkeep"]
+__all__ = ["classification", "deliveries", "digests", "mail", "main", "maintenance", "people", "stack"]
 
 if __name__ == "__main__":
     # A terminal may know fewer letters than tickets and messages have.

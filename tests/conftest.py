@@ -18,15 +18,16 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
-from jobs import embedded_redis
-from receiver import catalog, queue, settings
-from receiver.app import create_app, furnish
+from jobs.operations import embedded_redis
+from receiver import catalog, queue
 from receiver.catalog import Catalog
-from receiver.clock import now
-from receiver.passwords import Passwords
-from receiver.record import database, people
-from receiver.record.database import Record
-from receiver.settings import Settings
+from receiver.db import database, people
+from receiver.db.database import Record
+from receiver.lib import roles, settings
+from receiver.lib.clock import now
+from receiver.lib.passwords import Passwords
+from receiver.lib.settings import Settings
+from receiver.web.app import create_app, furnish
 from tests import databases
 from tests.peers import http, llm, smtp
 from tests.peers.http import Peer
@@ -126,7 +127,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with database.opened(url) as record:
             database.migrate(record)
             with record.write() as session:
-                people.add(session, ADMIN, "Grace Hopper", people.ADMIN, now(), password_hash=CHEAP.hash(PASSWORD))
+                people.add(session, ADMIN, "Grace Hopper", roles.ADMIN, now(), password_hash=CHEAP.hash(PASSWORD))
         yield url
 
 

@@ -15,19 +15,21 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from receiver import queue, signatures
+from receiver import queue
 from receiver.catalog import Catalog
-from receiver.clock import now
-from receiver.record import catalogs, classifications, deliveries, leases, people, reviews, sign_in
-from receiver.record.database import Record
-from receiver.record.deliveries import Arrival, Content
-from receiver.record.models import Classification, Delivery, Person, Ticket
-from receiver.record.tickets import IncomingTicket
-from receiver.signatures.message import Secret
-from receiver.signatures.standard import Standard
-from receiver.sla import Promise
-from receiver.sources import Source, profiles
-from receiver.sources.shape import Shape
+from receiver.db import catalogs, classifications, deliveries, leases, people, reviews, sign_in
+from receiver.db.database import Record
+from receiver.db.deliveries import Arrival, Content
+from receiver.db.models import Classification, Delivery, Person, Ticket
+from receiver.db.tickets import IncomingTicket
+from receiver.intake import signatures
+from receiver.intake.signatures.standard import Standard
+from receiver.intake.sources import Source, profiles
+from receiver.intake.sources.payload_mapping import Shape
+from receiver.lib import roles
+from receiver.lib.clock import now
+from receiver.lib.shared_secrets import Secret
+from receiver.lib.sla import Promise
 
 _numbers = itertools.count(1)
 
@@ -119,14 +121,14 @@ def _claim_all(session: Session) -> None:
     leases.claim(session, "factory", 1000, now())
 
 
-def person(record: Record, role: str = people.VIEWER, **fields: Any) -> Person:
+def person(record: Record, role: str = roles.VIEWER, **fields: Any) -> Person:
     """Somebody of this role."""
     email = fields.pop("email", f"{role}-{next(_numbers)}@example.com")
     with record.write() as session:
         return people.add(session, email, fields.pop("name", role.title()), role, now(), **fields)
 
 
-def sign_in_as(client: FlaskClient, record: Record, role: str = people.ADMIN, **fields: Any) -> Person:
+def sign_in_as(client: FlaskClient, record: Record, role: str = roles.ADMIN, **fields: Any) -> Person:
     """Sign a browser in as somebody new of this role."""
     made = person(record, role, **fields)
     with record.write() as session:

@@ -4,7 +4,7 @@ import base64
 import re
 from collections.abc import Callable, Iterator
 
-from jobs.engines import TicketText
+from jobs.classification.engines.base import TicketText
 
 ORDINARY = (
     ("VPN does not connect", "Since this morning the VPN client says: no route to host."),

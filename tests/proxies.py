@@ -29,12 +29,13 @@ from cryptography.x509.oid import NameOID
 from requests.adapters import HTTPAdapter
 
 from demo import stack
-from receiver import secrets, signatures
-from receiver.clock import now
-from receiver.passwords import Passwords
-from receiver.record import people, refusals
-from receiver.record.database import opened
-from receiver.settings import Settings
+from receiver.db import people, refusals
+from receiver.db.database import opened
+from receiver.intake import signatures
+from receiver.lib import roles, secret_files
+from receiver.lib.clock import now
+from receiver.lib.passwords import Passwords
+from receiver.lib.settings import Settings
 from tests.conftest import ADMIN, PASSWORD, ROOT, wait_until
 
 DOCUMENTED, HOST = "tickets.example.com", "localhost"
@@ -128,7 +129,7 @@ def _check(make: Callable[[Path, int, int], list[str]], path: str) -> None:
         try:
             with opened(config.database_url) as record, record.write() as session:
                 password = Passwords().hash(PASSWORD)
-                people.add(session, ADMIN, "Grace Hopper", people.ADMIN, now(), password_hash=password)
+                people.add(session, ADMIN, "Grace Hopper", roles.ADMIN, now(), password_hash=password)
             with _running(make(folder, port, config.port), folder, port), requests.Session() as browser:
                 browser.mount("https://", _From())
                 browser.trust_env, browser.verify = False, str(certificate)
@@ -151,7 +152,7 @@ def _walk(browser: requests.Session, config: Settings, public: str) -> None:
     assert script
     assert browser.get(public.partition("/desk")[0] + script[1]).status_code == 200
     body = json.dumps({"id": "T-1", "short_description": "VPN does not connect"}).encode()
-    signed = signatures.sign_standard(secrets.webhook_secrets(config)[0], "msg_1", int(time.time()), body)
+    signed = signatures.sign_standard(secret_files.webhook_secrets(config)[0], "msg_1", int(time.time()), body)
     known = {"Content-Type": "application/json", **signed}
     pushed = browser.post(f"{public}/webhooks/standard", data=body, headers=known)
     assert (pushed.status_code, pushed.json()["accepted"]) == (200, 1)

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from receiver.sources import profiles
+from receiver.intake.sources import profiles
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "helpdesks-tested.md"
 _WHERE = [
-    "tests/receiver/test_signatures.py",
-    "tests/receiver/test_signatures_vectors.py",
-    "tests/receiver/sources/test_helpdesks.py",
-    "tests/jobs/outgoing/test_write_back.py",
+    "tests/receiver/intake/test_signatures.py",
+    "tests/receiver/intake/test_signatures_vectors.py",
+    "tests/receiver/intake/sources/test_helpdesks.py",
+    "tests/jobs/helpdesks/test_write_back.py",
 ]
 COLUMNS = {
     "vector": "signature vectors pass, and nothing near them",

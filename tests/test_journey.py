@@ -15,8 +15,9 @@ import openpyxl
 import pytest
 import requests
 
-from receiver import secrets, settings, signatures
-from receiver.settings import Settings
+from receiver.intake import signatures
+from receiver.lib import secret_files, settings
+from receiver.lib.settings import Settings
 from tests.conftest import ROOT, wait_until
 from tests.peers import llm
 from tests.peers.http import Answer, Peer, Request, free_port
@@ -64,7 +65,7 @@ def _ready(config: Settings) -> bool:
 
 
 def _api(config: Settings, path: str, method: str = "GET") -> Any:
-    headers = {"Authorization": f"Bearer {secrets.api_token(config)}"}
+    headers = {"Authorization": f"Bearer {secret_files.api_token(config)}"}
     answer = requests.request(method, f"{config.url}/api/{path}", headers=headers, timeout=60)
     assert answer.ok, answer.text
     return answer.json()
@@ -72,7 +73,7 @@ def _api(config: Settings, path: str, method: str = "GET") -> Any:
 
 def _push(config: Settings, tickets: list[dict[str, str]], delivery_id: str) -> dict[str, Any]:
     body = json.dumps(tickets).encode()
-    headers = signatures.sign_standard(secrets.webhook_secrets(config)[0], delivery_id, int(time.time()), body)
+    headers = signatures.sign_standard(secret_files.webhook_secrets(config)[0], delivery_id, int(time.time()), body)
     answer = requests.post(
         f"{config.url}/webhooks/standard/", body, headers=headers | {"Content-Type": "application/json"}, timeout=60
     )

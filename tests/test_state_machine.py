@@ -20,26 +20,27 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from jobs import backup, restore
-from jobs.classify import Drain
-from jobs.engines import Example, Proposal, TicketText
-from receiver import catalog, settings
-from receiver.record import (
+from jobs.classification.classify import Drain
+from jobs.classification.engines.base import Example, Proposal, TicketText
+from jobs.operations import backup, restore
+from receiver import catalog
+from receiver.db import (
     catalogs,
     classifications,
-    contents,
     database,
     deliveries,
+    digest_members,
     digests,
     erasure,
     leases,
     reviews,
     tickets,
 )
-from receiver.record.deliveries import Content
-from receiver.record.digests import Envelope
-from receiver.record.models import Delivery, Digest
-from receiver.record.tickets import IncomingTicket
+from receiver.db.deliveries import Content
+from receiver.db.models import Delivery, Digest
+from receiver.db.tickets import IncomingTicket
+from receiver.lib import settings
+from receiver.lib.mail_addresses import Envelope
 from tests import factories
 from tests.chaos import checks
 
@@ -388,7 +389,7 @@ class RecordMachine(RuleBasedStateMachine):
 
     def members(self, digest: Digest) -> set[str]:
         with self.record.read() as session:
-            return {ticket.external_id for ticket, _ in contents.rows(session, digest.id)}
+            return {ticket.external_id for ticket, _ in digest_members.rows(session, digest.id)}
 
     @precondition(lambda self: self.model.unsent)
     @rule(pick=_pick, status=st.sampled_from(["sent", "failed", "held"]))

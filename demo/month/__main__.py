@@ -8,11 +8,11 @@ import click
 
 from demo.month import helpdesks
 from demo.month.clockwork import DAYS, Month
-from receiver import settings
-from receiver.clock import now
-from receiver.record import alarms
-from receiver.record.database import Record, migrate, opened
-from receiver.settings import Settings
+from receiver.db import alarms
+from receiver.db.database import Record, migrate, opened
+from receiver.lib import settings
+from receiver.lib.clock import now
+from receiver.lib.settings import Settings
 
 
 def configured(folder: Path, **more: str) -> Settings:

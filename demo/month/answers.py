@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from demo.month.writing import INJECTION, Written
-from jobs.decide import decide
-from jobs.engines import Proposal
-from jobs.outcome import classification
+from jobs.classification.decide import decide
+from jobs.classification.engines.base import Proposal
+from jobs.classification.outcome import classification
 from receiver.catalog import Catalog, RequestType
-from receiver.record.models import Classification
+from receiver.db.models import Classification
 
 Entry = tuple[str, str]
 

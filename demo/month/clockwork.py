@@ -15,20 +15,23 @@ from demo.month import answers, catalogs, helpdesks
 from demo.month.answers import Era
 from demo.month.helpdesks import Helpdesk
 from demo.month.writing import INJECTION, Writer, Written
-from jobs import digest as digest_job
-from receiver import intake, plans, reviewing, samples, sources
+from jobs.digests import send as digest_job
+from receiver.actions import review
 from receiver.catalog import Catalog
-from receiver.record import audit, classifications, deliveries, digests, latencies, leases, people, reviews, spending
-from receiver.record import catalogs as catalog_rows
-from receiver.record.database import Record
-from receiver.record.models import Classification, Delivery, Person, Spending, Ticket
-from receiver.record.timetable import note
-from receiver.settings import Settings
-from receiver.signatures import Message
+from receiver.db import audit, classifications, deliveries, digests, latencies, leases, people, reviews, spending
+from receiver.db import catalogs as catalog_rows
+from receiver.db.database import Record
+from receiver.db.models import Classification, Delivery, Person, Spending, Ticket
+from receiver.db.timetable import note
+from receiver.digests import schedules
+from receiver.intake import reading, samples, sources
+from receiver.intake.signatures import Message
+from receiver.lib import roles
+from receiver.lib.settings import Settings
 
 DAYS = 30
 PEOPLE = ("mara.lindholm@example.com", "tobias.keller@example.com", "ana.ribeiro@example.com")
-_ROLES = (people.ADMIN, people.OPERATOR, people.REVIEWER)
+_ROLES = (roles.ADMIN, roles.OPERATOR, roles.REVIEWER)
 _BUSY_DAY, _WEEKEND = 168, 17
 _HOURS = {7: 4, 8: 12, 9: 15, 10: 13, 11: 11, 12: 6, 13: 10, 14: 11, 15: 9, 16: 7, 17: 4, 18: 2, 20: 1, 22: 1, 3: 1}
 _LOCATION = "the shipped catalog"
@@ -63,7 +66,7 @@ class Month:
         self._catalog: Catalog = self._versions[0]
         self._writer = Writer(self._versions[-1], self._chance)
         self._sources = sources.configured(config)
-        self._plan = plans.named(config)
+        self._plan = schedules.named(config)
         self._events: list[tuple[datetime, int, Action]] = []
         self._order = itertools.count()
         self._numbers = itertools.count(1)
@@ -155,7 +158,7 @@ class Month:
         if desk.delivery_header:
             headers[desk.delivery_header] = f"{self._chance.getrandbits(64):016x}"
         lower = {name.lower(): value for name, value in headers.items()} | {"user-agent": f"{source.profile.name}/2.4"}
-        arrival, content = intake.read(source, Message(lower, body), at, self._config)
+        arrival, content = reading.read(source, Message(lower, body), at, self._config)
         first = deliveries.original(session, arrival.source, arrival.key)
         if first:
             return deliveries.record_redelivery(session, arrival, first)
@@ -227,7 +230,7 @@ class Month:
             same = (kind.category, kind.name) == (before.category, before.request_type)
             reviewed = reviews.review(session, ticket.id, (kind.category, kind.name), self._catalog, who, at)
             if reviewed:
-                action, details = reviewing.noted(reviewed)
+                action, details = review.noted(reviewed)
                 audit.note(session, who, action, f"ticket {ticket.id}", at, details)
             session.execute(update(Person).where(Person.email == who).values(last_seen_at=at))
             if errs and not same:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
-from receiver import sla
-from receiver.sla import Hours, Promise
+from receiver.lib import sla
+from receiver.lib.sla import Hours, Promise
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import requests
 
-from receiver import documents, guarded
 from receiver.catalog.document import MAX_BYTES
 from receiver.catalog.entries import Catalog, CatalogError
 from receiver.catalog.parsing import SHIPPED, parse
+from receiver.lib import egress, strict_yaml
 
 _PASSING = (408, 425, 429, 500, 502, 503, 504)
 _PAUSES = (0.3, 0.6)  # Seconds before the second and the third try.
@@ -79,14 +79,14 @@ def fetch(
 def _text(body: bytes) -> str:
     if len(body) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES} bytes")
-    return documents.decoded(body)
+    return strict_yaml.decoded(body)
 
 
 def _download(url: str, seconds: float, allow: tuple[str, ...], etag: str | None, modified: str | None) -> Found:
     validators = {"If-None-Match": etag, "If-Modified-Since": modified}
     headers = {name: value for name, value in validators.items() if value}
     try:
-        response = _asked(url, seconds, guarded.Rule(allow, url), headers)
+        response = _asked(url, seconds, egress.Rule(allow, url), headers)
     except (requests.RequestException, OSError, ValueError) as error:
         raise CatalogError(f"the catalog at {public(url)} cannot be fetched: {_reason(error, seconds)}") from None
     try:
@@ -95,7 +95,7 @@ def _download(url: str, seconds: float, allow: tuple[str, ...], etag: str | None
         raise CatalogError(f"the catalog at {public(url)} cannot be used: {error}") from None
 
 
-def _asked(url: str, seconds: float, rule: guarded.Rule, headers: dict[str, str]) -> requests.Response:
+def _asked(url: str, seconds: float, rule: egress.Rule, headers: dict[str, str]) -> requests.Response:
     """The answer to the first try, or to one of two more where what went wrong can pass."""
     ends = time.monotonic() + seconds
     for pause in _PAUSES:
@@ -107,8 +107,8 @@ def _asked(url: str, seconds: float, rule: guarded.Rule, headers: dict[str, str]
     return _once(url, ends, rule, headers)
 
 
-def _once(url: str, ends: float, rule: guarded.Rule, headers: dict[str, str]) -> requests.Response:
-    with guarded.Session(rule, max(ends - time.monotonic(), 0.001), MAX_BYTES) as session:
+def _once(url: str, ends: float, rule: egress.Rule, headers: dict[str, str]) -> requests.Response:
+    with egress.Session(rule, max(ends - time.monotonic(), 0.001), MAX_BYTES) as session:
         return session.get(url, headers=headers)
 
 
@@ -116,7 +116,7 @@ def _reason(error: Exception, seconds: float) -> str:
     if isinstance(error, requests.Timeout):
         return f"no whole answer within {seconds:g} seconds"
     # Only what guarded says itself: another error's text may repeat the address.
-    return str(error) if isinstance(error, guarded.AddressRefusedError) else type(error).__name__
+    return str(error) if isinstance(error, egress.AddressRefusedError) else type(error).__name__
 
 
 def _found(response: requests.Response, asked_for_change: bool) -> Found:

@@ -12,9 +12,9 @@ import yaml
 from receiver.catalog.document import compose
 from receiver.catalog.entries import DEFAULT_SLA, Catalog, RequestType, Sla, labels
 from receiver.catalog.reading import Fields, Reader, is_null, kind_of, quoted
-from receiver.sla import UNITS
+from receiver.lib.sla import UNITS
 
-SHIPPED = Path(__file__).parents[1] / "catalog.yaml"
+SHIPPED = Path(__file__).with_name("catalog.yaml")
 MAX_REQUEST_TYPES = 1_000
 _DESCRIPTION, _EXAMPLE, _KEYWORD, _RULE = 2_000, 2_000, 200, 1_000  # The most characters of one.
 _MANY = 200  # The most examples, keywords or rules in one list.

@@ -9,15 +9,7 @@ import redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from receiver.queue.connection import (
-    UnsuitableError,
-    check_suitable,
-    connect,
-    eviction,
-    forgets,
-    probe,
-    reason,
-)
+from receiver.queue.connection import UnsuitableError, check_suitable, connect, eviction, forgets, probe, reason
 from receiver.queue.job import CLASSIFY_JOB, DIGEST_JOB, JOBS, OUTGOING_JOB, PREVIEW_JOB, TIMED_JOBS, OurJob, OurQueue
 
 __all__ = [

@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 from demo import browser as chromium
-from receiver.clock import now
-from receiver.record import sign_in
-from receiver.record.database import Record
+from receiver.db import sign_in
+from receiver.db.database import Record
+from receiver.lib.clock import now
 
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 _AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()

@@ -4,8 +4,8 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Page, expect
 
-from receiver import secrets
-from receiver.settings import Settings
+from receiver.lib import secret_files
+from receiver.lib.settings import Settings
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.browser.test_review import accepting
@@ -15,7 +15,7 @@ from tests.factories import signed, ticket_json
 @pytest.fixture
 def arrived(app: Flask, config: Settings) -> None:
     """Something of every kind, the last of it broken."""
-    sender, secret = app.test_client(), secrets.webhook_secrets(config)[0]
+    sender, secret = app.test_client(), secret_files.webhook_secrets(config)[0]
     long = ticket_json(id="A-very-long-name-" * 9, short_description="Donaudampfschifffahrtsgesellschaft" * 5)
     batch = [ticket_json(), long, ticket_json(requester_email="nobody")]
     for body, key in (

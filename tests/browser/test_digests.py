@@ -3,25 +3,25 @@
 import pytest
 from playwright.sync_api import Dialog, Page, expect
 
-from jobs import digest
+from jobs.digests import send
 from receiver import queue
-from receiver.clock import now
-from receiver.record import digests
-from receiver.record.database import Record
-from receiver.settings import Settings
+from receiver.db import digests
+from receiver.db.database import Record
+from receiver.lib.clock import now
+from receiver.lib.settings import Settings
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.factories import due_ticket, settle
-from tests.receiver.test_digests_page import build_preview
+from tests.receiver.web.test_digests_page import build_preview
 
 
 @pytest.fixture
 def sent(config: Settings, record: Record) -> None:
     """One digest that was sent, and one that is held."""
     settle(record, due_ticket(record), review_reason="unsure")
-    assert digest.send_now(record, config)
+    assert send.send_now(record, config)
     settle(record, due_ticket(record))
-    held = digest.send_now(record, config)
+    held = send.send_now(record, config)
     assert held
     with record.write() as session:
         digests.mark(session, held.id, "held", now(), error="the connection broke; the mail may have arrived")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from receiver.record.database import Record
+from receiver.db.database import Record
 from tests.browser.conftest import PHONE
 from tests.factories import due_ticket, settle
 

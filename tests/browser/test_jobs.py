@@ -3,19 +3,19 @@
 import pytest
 from playwright.sync_api import Dialog, Page, expect
 
-from jobs import schedule
+from jobs.operations import scheduler
 from receiver import queue
-from receiver.record.database import Record
-from receiver.settings import Settings
+from receiver.db.database import Record
+from receiver.lib.settings import Settings
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
-from tests.receiver.test_jobs_seen import enqueued, failed
+from tests.receiver.queue.test_inspection import enqueued, failed
 
 
 @pytest.fixture
 def busy(config: Settings, record: Record) -> None:
     """Something of every kind."""
-    schedule.announce(record)
+    scheduler.announce(record)
     with queue.connect(config.redis_url) as connection:
         failed(connection)
         for _ in range(3):

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from receiver.record.database import Record
+from receiver.db.database import Record
 from tests.conftest import ROOT, wait_until
 from tests.factories import due_ticket, settle
 from tests.peers.http import free_port
-from tests.receiver.test_webhooks import listens
+from tests.receiver.web.test_webhooks import listens
 
 
 class Server:
@@ -22,7 +22,7 @@ class Server:
         self.port = free_port()
         for name, value in {"PORT": self.port, "WEB_WORKERS": 1, "PYTHONPATH": ROOT}.items():
             environment.setenv(name, str(value))
-        command = ["-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", "receiver.app:create_app()"]
+        command = ["-m", "gunicorn", "-c", "python:receiver.web.gunicorn_conf", "receiver.web.app:create_app()"]
         self.process = subprocess.Popen([sys.executable, *command], cwd=folder)
         wait_until(lambda: listens(self.port))
 

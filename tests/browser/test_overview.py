@@ -2,9 +2,9 @@
 
 from playwright.sync_api import Page, expect
 
-from receiver.clock import now
-from receiver.record import alarms, latencies
-from receiver.record.database import Record
+from receiver.db import alarms, latencies
+from receiver.db.database import Record
+from receiver.lib.clock import now
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.factories import due_ticket, settle

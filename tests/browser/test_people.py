@@ -7,10 +7,10 @@ import pyotp
 from playwright.sync_api import Page, expect
 from sqlalchemy import delete
 
-from receiver.clock import now
-from receiver.record import audit, sign_in
-from receiver.record.database import Record
-from receiver.record.models import Person
+from receiver.db import audit, sign_in
+from receiver.db.database import Record
+from receiver.db.models import Person
+from receiver.lib.clock import now
 from tests.browser.conftest import PHONE
 from tests.conftest import ADMIN, PASSWORD
 from tests.factories import person

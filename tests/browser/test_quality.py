@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from receiver.catalog import Catalog
-from receiver.record.database import Record
+from receiver.db.database import Record
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.factories import due_ticket, review, settle

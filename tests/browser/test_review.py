@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Dialog, Page, expect
 
 from receiver.catalog import Catalog
-from receiver.clock import now
-from receiver.record import audit, catalogs
-from receiver.record.database import Record
-from receiver.record.models import ExampleRow, Ticket
+from receiver.db import audit, catalogs
+from receiver.db.database import Record
+from receiver.db.models import ExampleRow, Ticket
+from receiver.lib.clock import now
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.factories import due_ticket, review, settle

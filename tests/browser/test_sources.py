@@ -6,10 +6,10 @@ import pytest
 import yaml
 from playwright.sync_api import Page, expect
 
-from receiver.settings import Settings
+from receiver.lib.settings import Settings
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
-from tests.receiver.sources import desks
+from tests.receiver.intake.sources import desks
 
 
 @pytest.fixture

@@ -17,19 +17,19 @@ import requests
 import yaml
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from receiver import signatures
-from receiver.clock import now
-from receiver.record import audit, database, leases
-from receiver.record.database import Record
-from receiver.record.models import Ticket
-from receiver.secrets import new_webhook_secret
+from receiver.db import audit, database, leases
+from receiver.db.database import Record
+from receiver.db.models import Ticket
+from receiver.intake import signatures
+from receiver.lib.clock import now
+from receiver.lib.secret_files import new_webhook_secret
 from tests.browser.conftest import PHONE, watched, window
 from tests.browser.test_frame import Check
 from tests.browser.test_review import LAPTOP, before_me, find_laptop, left_over
 from tests.conftest import wait_until
 from tests.factories import ticket_json
-from tests.jobs.test_pipeline import environment_of
-from tests.jobs.test_up import PATIENCE, Stack, up
+from tests.jobs.operations.test_pipeline import environment_of
+from tests.jobs.operations.test_supervisor import PATIENCE, Stack, up
 from tests.peers import http, llm, smtp
 from tests.peers.http import Answer, Request, free_port
 from tests.peers.smtp import MailServer

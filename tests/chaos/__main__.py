@@ -45,7 +45,9 @@ def main(seed: int | None, names: tuple[str, ...]) -> None:
     if unknown := [name for name in names if name not in known]:
         raise click.UsageError(f"there is no {', '.join(unknown)}; there are {', '.join(known)}")
     seed = int(time.time()) if seed is None else seed
-    logging.getLogger("jobs.up").setLevel(logging.ERROR)  # Which says of every death that it happened.
+    logging.getLogger("jobs.operations.supervisor").setLevel(
+        logging.ERROR
+    )  # Which says of every death that it happened.
     console, table, good = Console(), Table(title=f"Seed {seed}", show_lines=True), True
     for heading in ("scenario", "seconds", "figures", "faults"):
         table.add_column(heading, overflow="fold")

@@ -5,8 +5,9 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from receiver import catalog, secrets
-from receiver.settings import Settings
+from receiver import catalog
+from receiver.lib import secret_files
+from receiver.lib.settings import Settings
 from tests.chaos.ledger import SECRET_IN_TEXT, Ledger
 from tests.chaos.world import World
 
@@ -114,4 +115,4 @@ def _logs(world: World) -> list[str]:
 
 
 def _secrets(config: Settings) -> list[str]:
-    return [secrets.api_token(config), secrets.session_key(config), *secrets.webhook_secrets(config)]
+    return [secret_files.api_token(config), secret_files.session_key(config), *secret_files.webhook_secrets(config)]

@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from receiver.record import database
-from receiver.record.database import Record, opened
+from receiver.db import database
+from receiver.db.database import Record, opened
 from tests.chaos import checks, digests_once, model_faults
 from tests.chaos.ledger import Ledger, send_all
 from tests.chaos.result import Result
@@ -81,10 +81,10 @@ def names_in(path: Path) -> set[str]:
 
 def write_under_power_cuts(folder: Path, rng: random.Random, batches: int) -> PowerCuts:
     """Several threads record deliveries while the real drain classifies them, with a copy at every commit."""
-    from jobs import classify
-    from jobs.catalog_in_force import catalog_in_force
-    from jobs.engines import choose
-    from receiver import settings
+    from jobs.classification import classify
+    from jobs.classification.current_catalog import catalog_in_force
+    from jobs.classification.engines import choose
+    from receiver.lib import settings
 
     config = settings.load({"DATA_DIR": str(folder / "data")})
     with opened(config.database_url) as record:

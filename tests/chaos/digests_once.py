@@ -19,14 +19,15 @@ from zoneinfo import ZoneInfo
 import time_machine
 from sqlalchemy import update
 
-from jobs import digest, maintenance
-from jobs.child import Child
+from jobs.digests import send
+from jobs.operations import maintenance
+from jobs.operations.child_process import Child
 from receiver import queue
-from receiver.clock import now
-from receiver.record import database, digests
-from receiver.record.database import Record, opened
-from receiver.record.models import Digest, TimetableEntry
-from receiver.settings import Settings
+from receiver.db import database, digests
+from receiver.db.database import Record, opened
+from receiver.db.models import Digest, TimetableEntry
+from receiver.lib.clock import now
+from receiver.lib.settings import Settings
 from tests.chaos import checks
 from tests.chaos.result import Result
 from tests.chaos.world import World, running
@@ -182,7 +183,7 @@ def t7_mail_server_faults(folder: Path, rng: random.Random) -> Result:
 DEADLY = """
 import os, signal, sys
 from pathlib import Path
-from jobs.mail.connection import Connection
+from jobs.digests.mail.connection import Connection
 whole = Connection.content
 def content(self, sent):
     answer = whole(self, sent)
@@ -285,7 +286,7 @@ class Month:
                     settle(record, due_ticket(record))
                 if not (shown.date() in self.asleep and (shown.hour, shown.minute) >= (0, 30) and shown.hour < 8):
                     maintenance.sweep()
-                    digest.send_due()
+                    send.send_due()
             total = _count(record)
             self.sent[shown.date()] += total - before
             step = self.step if 2 <= shown.hour < 4 else max(self.step, timedelta(minutes=30))

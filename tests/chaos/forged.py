@@ -5,8 +5,8 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from receiver import signatures
-from receiver.signatures import SignatureError
+from receiver.intake import signatures
+from receiver.intake.signatures import SignatureError
 
 NOW = 1_800_000_000
 

@@ -13,12 +13,12 @@ import requests
 import yaml
 from sqlalchemy import select
 
-from receiver import sources
-from receiver.record.models import Delivery
+from receiver.db.models import Delivery
+from receiver.intake import sources
 from tests.chaos.result import Result
 from tests.chaos.world import World, running
-from tests.receiver.sources import desks
-from tests.receiver.sources.desks import NAMES, Desk
+from tests.receiver.intake.sources import desks
+from tests.receiver.intake.sources.desks import NAMES, Desk
 
 MARKER = "QQ-text-of-a-ticket-QQ"
 _ODD: list[Any] = [

@@ -19,7 +19,8 @@ from typing import Any
 import psutil
 import redis
 
-from receiver import secrets, signatures
+from receiver.intake import signatures
+from receiver.lib import secret_files
 from tests.chaos import checks, forged, malformed
 from tests.chaos.forged import Message, is_accepted
 from tests.chaos.ledger import ticket
@@ -66,7 +67,7 @@ def send(world: World, body: bytes | Iterable[bytes], headers: dict[str, str]) -
 
 def sign(world: World, body: bytes, delivery_id: str, moment: float | None = None) -> dict[str, str]:
     """The headers of a genuine delivery."""
-    secret = secrets.webhook_secrets(world.config)[0]
+    secret = secret_files.webhook_secrets(world.config)[0]
     return signatures.sign_standard(secret, delivery_id, int(moment or time.time()), body) | _JSON
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import requests
 
-from receiver import secrets, signatures
-from receiver.settings import Settings
+from receiver.intake import signatures
+from receiver.lib import secret_files
+from receiver.lib.settings import Settings
 
 SECRET_IN_TEXT = "planted-ticket-text-7f3a"  # Must never be seen in a log.
 
@@ -46,7 +47,7 @@ def ticket(name: str) -> dict[str, Any]:
 def post(config: Settings, tickets: list[dict[str, Any]], delivery_id: str, timeout: float = 10) -> int:
     """Send one signed delivery once; 0 where there was no answer."""
     body = json.dumps(tickets).encode()
-    headers = signatures.sign_standard(secrets.webhook_secrets(config)[0], delivery_id, int(time.time()), body)
+    headers = signatures.sign_standard(secret_files.webhook_secrets(config)[0], delivery_id, int(time.time()), body)
     try:
         answer = requests.post(
             f"{config.url}/webhooks/standard",

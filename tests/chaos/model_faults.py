@@ -16,10 +16,10 @@ from typing import Any
 
 import psutil
 
-from jobs.engines import EngineError, TicketText
-from jobs.engines.llm import LlmEngine
+from jobs.classification.engines.base import EngineError, TicketText
+from jobs.classification.engines.llm import LlmEngine
 from receiver import catalog as catalogs
-from receiver import settings
+from receiver.lib import settings
 from tests.chaos import checks
 from tests.chaos.ledger import Ledger, deliver, send_all, ticket
 from tests.chaos.result import Result

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.decide import decide
-from jobs.engines import EngineError, TicketText, local
-from jobs.engines.llm import LlmEngine
+from jobs.classification.decide import decide
+from jobs.classification.engines import local
+from jobs.classification.engines.base import EngineError, TicketText
+from jobs.classification.engines.llm import LlmEngine
 from receiver import catalog as catalogs
-from receiver import settings
 from receiver.catalog import Catalog
+from receiver.lib import settings
 from tests.peers import http, llm
 from tests.peers.http import Answer, Peer, Request
 

@@ -24,13 +24,13 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
-from jobs import digest
-from receiver import sla
-from receiver.clock import now
-from receiver.record import classifications, contents, database, digests, leases
-from receiver.record.database import Record
-from receiver.record.models import Digest, DigestTicket
-from receiver.settings import Settings, load
+from jobs.digests import send
+from receiver.db import classifications, database, digest_members, digests, leases
+from receiver.db.database import Record
+from receiver.db.models import Digest, DigestTicket
+from receiver.lib import sla
+from receiver.lib.clock import now
+from receiver.lib.settings import Settings, load
 from tests.chaos.result import Result
 from tests.factories import classification, deliver, incoming
 from tests.peers import smtp
@@ -131,8 +131,8 @@ class Month:
 
     def look(self, record: Record) -> None:
         """What a scheduler and its worker do at every step."""
-        digest.send_what_is_due(record, self.config)
-        digest.send_alert(record, self.config)
+        send.send_what_is_due(record, self.config)
+        send.send_alert(record, self.config)
 
 
 def moments() -> Iterator[datetime]:
@@ -208,7 +208,7 @@ def _told_wrongly(month: Month) -> list[str]:
     query = select(DigestTicket.ticket_id, Digest.name).join(Digest, Digest.id == DigestTicket.digest_id)
     with month.record.read() as session:
         told: Counter[Any] = Counter(tuple(row) for row in session.execute(query))
-        untold = sum(1 for _ in contents.pending(session, "digest"))
+        untold = sum(1 for _ in digest_members.pending(session, "digest"))
     found = [f"{name} told of ticket {ticket_id} again" for (ticket_id, name), times in told.items() if times > 1]
     lost = month.tickets - untold - sum(name == "digest" for _, name in told)
     return [*found, f"{lost} tickets are lost"] if lost else found

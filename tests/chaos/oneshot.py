@@ -20,9 +20,9 @@ from pathlib import Path
 from openpyxl import load_workbook
 from sqlalchemy import func, select, update
 
-from receiver.clock import now
-from receiver.record.database import Record, migrate, opened
-from receiver.record.models import Classification, Digest, Ticket
+from receiver.db.database import Record, migrate, opened
+from receiver.db.models import Classification, Digest, Ticket
+from receiver.lib.clock import now
 from tests.chaos import checks
 from tests.chaos.result import Result
 from tests.conftest import EXAMPLE, ROOT

@@ -1,8 +1,9 @@
 """Starts a real process that ends itself by SIGKILL at a named point; the product has no hook for that.
 
 `python -m tests.chaos.points POINT NTH TALLY MODULE ARGUMENTS...`, where POINT is `before:` or `after:` and a commit's
-place such as `jobs.classify:_save`, or `smtp`, or `outbox`; or `ticket:` and a text, which kills whenever a ticket with
-that text is proposed. TALLY is a file that grows by one byte each time the point is passed, in whichever process.
+place such as `jobs.classification.classify:_save`, or `smtp`, or `outbox`; or `ticket:` and a text, which kills
+whenever a ticket with that text is proposed. TALLY is a file that grows by one byte each time the point is passed, in
+whichever process.
 """
 
 import os
@@ -18,7 +19,7 @@ import httpx2
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from jobs.mail.connection import Connection
+from jobs.digests.mail.connection import Connection
 
 EVERY_TIME = 0
 
@@ -55,7 +56,7 @@ def _place() -> str:
     frame: Any = sys._getframe(2)
     while frame is not None:
         name = frame.f_globals.get("__name__", "")
-        if name.startswith(("jobs.", "receiver.")) and name != "receiver.record.database":
+        if name.startswith(("jobs.", "receiver.")) and name != "receiver.db.database":
             return f"{name}:{frame.f_code.co_name}"
         frame = frame.f_back
     return "elsewhere"

@@ -17,7 +17,7 @@ import psutil
 import redis
 import requests
 
-from jobs.child import Child
+from jobs.operations.child_process import Child
 from receiver import queue
 from tests.chaos import checks, disk
 from tests.chaos.ledger import Ledger, deliver, send_all, ticket
@@ -94,14 +94,16 @@ def t1_kill_everything(folder: Path, rng: random.Random, rounds: int = 4, kills:
 
 # T1 at every named point.
 
-_WEB = ("receiver.record.group:_write_with", "receiver.api.digests:claim_digest_now")
-_CLASSIFY = tuple(f"jobs.classify:{name}" for name in ("_settle_suspects", "_claim", "_save", "_renew", "_give_back"))
+_WEB = ("receiver.db.group_commit:_write_with", "receiver.web.api.digests:claim_digest_now")
+_CLASSIFY = tuple(
+    f"jobs.classification.classify:{name}" for name in ("_settle_suspects", "_claim", "_save", "_renew", "_give_back")
+)
 _DIGEST = (
-    *(f"jobs.digest:{name}" for name in ("claim_slots", "settle_interrupted", "send", "_send_by_smtp", "check")),
+    *(f"jobs.digests.send:{name}" for name in ("claim_slots", "settle_interrupted", "send", "_send_by_smtp", "check")),
     "smtp",
 )
-_MAINTENANCE = ("jobs.maintenance:sweep", "jobs.retention:retain")
-_SLOW = {"jobs.classify:_renew": 4.0, "jobs.classify:_give_back": 9.0}
+_MAINTENANCE = ("jobs.operations.maintenance:sweep", "jobs.operations.retention:retain")
+_SLOW = {"jobs.classification.classify:_renew": 4.0, "jobs.classification.classify:_give_back": 9.0}
 
 
 def _around(places: tuple[str, ...]) -> list[str]:
@@ -152,7 +154,7 @@ def _spring(world: World, ledger: Ledger, rng: random.Random, round_: dict[str, 
 def _retain(world: World) -> None:
     """Enqueue the job that otherwise runs every hour."""
     with queue.connect(world.config.redis_url) as connection:
-        queue.queue(queue.MAINTENANCE, connection).enqueue("jobs.retention.retain")
+        queue.queue(queue.MAINTENANCE, connection).enqueue("jobs.operations.retention.retain")
 
 
 def _nth(rng: random.Random, point: str) -> int:

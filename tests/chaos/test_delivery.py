@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import update
 
 from receiver import queue
-from receiver.clock import now
-from receiver.record.database import Record
-from receiver.record.models import Ticket, TimetableEntry
-from receiver.settings import Settings
+from receiver.db.database import Record
+from receiver.db.models import Ticket, TimetableEntry
+from receiver.lib.clock import now
+from receiver.lib.settings import Settings
 from tests.chaos import checks, delivery, digests_once, model_faults
 from tests.chaos.digests_once import Month
 from tests.chaos.ledger import Ledger

@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from jobs.child import Child
+from jobs.operations.child_process import Child
 from receiver import queue
 from tests.chaos.disk import try_once
 from tests.chaos.ledger import Ledger, deliver, ticket
@@ -37,7 +37,7 @@ def test_a_ticket_whose_answer_died_with_its_process_is_there_once(tmp_path: Pat
     ledger = Ledger()
     with running(tmp_path, only=("redis", "web"), WEB_WORKERS="1") as world:
         for side in ("before", "after"):
-            trap = arm(world, "web", f"{side}:receiver.record.group:_write_with")
+            trap = arm(world, "web", f"{side}:receiver.db.group_commit:_write_with")
             deliver(world.config, ledger, [ticket(side)], f"msg_{side}")
             assert trap.has_sprung()
         with closing(sqlite3.connect(str(world.record.path))) as connection:

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from receiver import signatures
-from receiver.signatures import SignatureError
+from receiver.intake import signatures
+from receiver.intake.signatures import SignatureError
 from tests.chaos import forged
 from tests.chaos.result import Result
 from tests.conftest import ROOT

@@ -14,11 +14,12 @@ from typing import Any
 import psutil
 import requests
 
-from jobs import embedded_redis
-from jobs.child import Child
-from receiver import queue, secrets, settings
-from receiver.record.database import Record, migrate, opened
-from receiver.settings import Settings
+from jobs.operations import embedded_redis
+from jobs.operations.child_process import Child
+from receiver import queue
+from receiver.db.database import Record, migrate, opened
+from receiver.lib import secret_files, settings
+from receiver.lib.settings import Settings
 from tests.conftest import ROOT, wait_until
 from tests.peers import http, llm, smtp
 from tests.peers.http import Peer, free_port
@@ -40,7 +41,7 @@ class World:
 
     def api(self, path: str, method: str = "GET") -> Any:
         """The answer of the API, as JSON."""
-        headers = {"Authorization": f"Bearer {secrets.api_token(self.config)}"}
+        headers = {"Authorization": f"Bearer {secret_files.api_token(self.config)}"}
         answer = requests.request(method, f"{self.config.url}/api/{path}", headers=headers, timeout=60)
         answer.raise_for_status()
         return answer.json()
@@ -123,7 +124,7 @@ def _children(config: Settings, workers: int, folder: Path) -> dict[str, Child]:
     # Each writes into one log, from a folder where no .env is found.
     into_log = ["/bin/sh", "-c", 'cd "$0" && exec "$@" >> log.txt 2>&1', str(folder)]
     python = sys.executable
-    gunicorn = [python, "-m", "gunicorn", "-c", "python:receiver.gunicorn_conf", "receiver.app:create_app()"]
+    gunicorn = [python, "-m", "gunicorn", "-c", "python:receiver.web.gunicorn_conf", "receiver.web.app:create_app()"]
     children = [Child("redis", embedded_redis.command(config)), Child("web", gunicorn)]
     children += [Child(f"classify{n}", [python, "-m", "jobs", "worker", queue.CLASSIFY]) for n in range(workers)]
     children += [Child(name, [python, "-m", "jobs", "worker", name]) for name in _OTHERS]

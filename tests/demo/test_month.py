@@ -6,9 +6,9 @@ from pathlib import Path
 from sqlalchemy import select
 
 from demo.month.__main__ import fill
-from receiver.record import audit
-from receiver.record.database import opened
-from receiver.record.models import Delivery, Digest, Ticket, Verdict
+from receiver.db import audit
+from receiver.db.database import opened
+from receiver.db.models import Delivery, Digest, Ticket, Verdict
 
 UNTIL = datetime(2026, 3, 11, 16, tzinfo=UTC)
 

@@ -7,11 +7,11 @@ import pytest
 import time_machine
 from flask.testing import FlaskClient
 
-from jobs import classify
-from receiver import secrets
-from receiver.record.database import Record
-from receiver.record.models import Ticket
-from receiver.settings import Settings
+from jobs.classification import classify
+from receiver.db.database import Record
+from receiver.db.models import Ticket
+from receiver.lib import secret_files
+from receiver.lib.settings import Settings
 from tests.factories import due_ticket
 
 FRIDAY_EVENING = datetime(2026, 3, 6, 16, 0, tzinfo=UTC)  # Five o'clock in Berlin.
@@ -35,7 +35,7 @@ def desk(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def api(desk: None, client: FlaskClient, config: Settings) -> FlaskClient:
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {secrets.api_token(config)}"
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {secret_files.api_token(config)}"
     return client
 
 

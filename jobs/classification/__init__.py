@@ -1,0 +1,1 @@
+"""Attributing tickets: claiming, engines, decisions, learning."""

@@ -1,0 +1,351 @@
+"""Claim what is due, ask the engine about many tickets at once, decide, save each."""
+
+import logging
+import secrets
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import timedelta
+
+from rq import get_current_job
+from sqlalchemy.orm import Session
+
+from jobs.classification import learning, outcome, retry_fallbacks
+from jobs.classification.current_catalog import catalog_in_force
+from jobs.classification.decide import decide
+from jobs.classification.engines import choose, local
+from jobs.classification.engines.base import BudgetError, Cause, Engine, EngineError, Proposal, TicketText
+from receiver import queue
+from receiver.catalog import Catalog, CatalogError
+from receiver.db import circuit_breaker, classifications, leases, pauses
+from receiver.db.database import Record, opened
+from receiver.db.models import Classification, Ticket
+from receiver.intake import sources
+from receiver.lib import settings
+from receiver.lib.clock import now
+from receiver.lib.log import configure
+from receiver.lib.settings import Settings
+from receiver.lib.sla import Promise
+
+BUDGET_SECONDS = 60.0
+GRACE_SECONDS = 6.0
+MAX_ATTEMPTS = 3
+PATIENCE = timedelta(hours=1)
+_BACKOFF = timedelta(seconds=5)
+_POLL_SECONDS = 0.5
+# While the local engine computes, dozens of threads want to read their answers; by default each would wait 5 ms for it.
+_SWITCH_SECONDS = 0.0005
+_SUSPECTS_WAIT_SECONDS = 3.0
+
+log = logging.getLogger(__name__)
+
+# Set when this process is asked to end: what is in hand is then finished or given back.
+stopping = threading.Event()
+
+
+def classify_due() -> None:
+    """The job of the queue `classify`. Safe to run twice, and at once: a ticket is claimed by one run only."""
+    config = settings.load()
+    configure(config.log_level)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    with opened(config.database_url) as record:
+        with record.read() as session:
+            if pauses.current(session):
+                return  # Whoever resumes wakes us.
+        try:
+            catalog = catalog_in_force(record, config)
+        except CatalogError as error:
+            log.warning("Classification waits: %s", error)
+            return
+        engine = choose(config, catalog, record)
+        drain = Drain(record, engine, catalog, config, lease=_job_id())
+        try:
+            drain.run(BUDGET_SECONDS)
+        except EngineError as error:
+            log.error("Classification pauses: %s", error)
+        if drain.pauses:
+            return  # The sweep wakes us; doing so here would go round and round until it is over.
+        with record.read() as session:
+            more = leases.any_due(session, now())
+        if not more and not drain.failed and not stopping.is_set() and config.uses_llm:
+            retry_fallbacks.ask_again(record, engine, catalog, config)
+    if more and not stopping.is_set():
+        queue.wake(queue.CLASSIFY, queue.connect(config.redis_url))
+
+
+def _job_id() -> str | None:
+    """The id of the job that runs this; its worker frees what the job held if it dies."""
+    job = get_current_job()
+    return job.id if job else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A proposal; `stand_in_for` is the error of the engine that should have made it, `error` a new one.
+
+    `cause` is that of the error, old or new. `again` says that the engine shall be asked again when it is back.
+    """
+
+    proposal: Proposal
+    latency_ms: int = 0
+    stand_in_for: str | None = None
+    error: EngineError | None = None
+    cause: Cause | None = None
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Setback:
+    """Why a ticket has no classification yet; `error` is what the engine said."""
+
+    message: str
+    error: EngineError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Settlement:
+    classification: Classification
+    promise: Promise
+    by_engine: Proposal | None  # Where the engine itself has answered.
+    error: EngineError | None
+
+
+class Drain:
+    """One run over what is due: keeps the engine busy, and saves each result as it comes.
+
+    In an outage of the engine (see `outages`) a run that may probe claims one ticket, and goes on as usual once that
+    is answered; any other run leaves the tickets waiting. After `patience` it lets the local engine stand in for them,
+    each marked as a fallback and sent to review, until the engine is back.
+    """
+
+    def __init__(
+        self,
+        record: Record,
+        engine: Engine,
+        catalog: Catalog,
+        config: Settings,
+        source: str | None = None,
+        on_finished: Callable[[int], None] = lambda _: None,
+        patience: timedelta = PATIENCE,
+        lease: str | None = None,
+    ) -> None:
+        self._record, self._engine, self._catalog, self._config = record, engine, catalog, config
+        self._source, self._on_finished, self._patience = source, on_finished, patience
+        self._lease = lease or secrets.token_hex(8)
+        self._writes = sources.writing_back(sources.configured(config))
+        self._in_flight: dict[Future[_Answer], Ticket] = {}
+        # As many again wait claimed, so that no thread of the engine idles while results are saved.
+        self._slots = max(2 * engine.parallel, 8)
+        self._renewed = time.monotonic()
+        self._stops_at = float("inf")
+        self._refusal: EngineError | None = None
+        self._probes = False
+        self._stands_in_for: str | None = None
+        self.pauses = self.failed = False
+
+    def run(self, budget: float) -> None:
+        """Go on until nothing is due, `budget` seconds are over, or this process is asked to stop.
+
+        Raises EngineError where the engine refuses to answer at all; the tickets stay due.
+        """
+        self._began = time.monotonic()
+        learning.refresh(self._record, self._engine, self._catalog)
+        ends = self._began + budget
+        self._look_at_outage()
+        self._pool = ThreadPoolExecutor(self._engine.parallel, thread_name_prefix="engine")
+        try:
+            self._settle_suspects()
+            while (self._may_claim(ends) and self._claim()) or self._in_flight:
+                if not self._wait():
+                    break
+        finally:
+            self._give_back(list(self._in_flight))
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._refusal:
+            raise self._refusal
+
+    def _look_at_outage(self) -> None:
+        """Whether this run asks the engine as usual, probes it, stands in for it, or leaves the tickets waiting."""
+        self._refusal, self._stands_in_for = None, None
+        self._probes = self.pauses = self.failed = False
+        with self._record.read() as session:
+            if circuit_breaker.current(session) is None:
+                return
+        with self._record.write() as session:
+            outage = circuit_breaker.current(session)
+            self._probes = outage is not None and circuit_breaker.take_probe(session, now())
+            if outage is None or self._probes:
+                return
+            if now() - outage.since >= self._patience:
+                self._stands_in_for = outage.message
+            else:
+                self.pauses = True
+
+    def _may_claim(self, ends: float) -> bool:
+        return not stopping.is_set() and not self.pauses and time.monotonic() < ends
+
+    def _free(self) -> int:
+        return (1 if self._probes else self._slots) - len(self._in_flight)
+
+    def _settle_suspects(self) -> None:
+        """Tickets whose worker died go first and by themselves, so that one of them cannot take others along."""
+        if stopping.is_set() or self.pauses:
+            return
+        with self._record.write() as session:
+            suspects = leases.claim_suspects(session, self._lease, now(), self._source, self._free())
+        self._start(suspects)
+        while self._in_flight and self._wait():
+            pass
+
+    def _claim(self) -> bool:
+        """Fill the free slots; False where nothing was due."""
+        free = self._free()
+        if free < 1:
+            return True
+        learning.refresh(self._record, self._engine, self._catalog)
+        with self._record.write() as session:
+            self.pauses = self.pauses or self._is_paused(session)
+            if self.pauses:
+                return False
+            if self._has_run_for_long() and leases.any_suspect(session, now(), self._source):
+                return False  # They go first in the next run, and under steady load this one takes its whole budget.
+            asked = [ticket.id for ticket in self._in_flight.values()]
+            claimed = leases.claim(session, self._lease, free, now(), self._source, asked)
+        self._start(claimed)
+        return bool(claimed)
+
+    def _is_paused(self, session: Session) -> bool:
+        """Whether a person has paused classification; a run over one source is asked for by a person, and goes on."""
+        return self._source is None and pauses.current(session) is not None
+
+    def _has_run_for_long(self) -> bool:
+        return time.monotonic() - self._began > _SUSPECTS_WAIT_SECONDS
+
+    def _start(self, claimed: Sequence[Ticket]) -> None:
+        for ticket in claimed:
+            self._in_flight[self._pool.submit(self._propose, ticket)] = ticket
+
+    def _propose(self, ticket: Ticket) -> _Answer:
+        """The engine's answer; where it has failed for the last time, the local engine's, for a person to look at."""
+        text = TicketText(ticket.short_description, ticket.long_description)
+        if self._stands_in_for:
+            return _Answer(self._stand_in(text), stand_in_for=self._stands_in_for, cause=Cause.OUTAGE, again=True)
+        started = time.monotonic()
+        try:
+            proposal = self._engine.propose(text)
+        except EngineError as error:
+            # Neither a text that is refused nor a budget that is spent gets better by trying again.
+            is_final = error.about_ticket or isinstance(error, BudgetError)
+            if not is_final and (error.permanent or not error.asked or ticket.attempts < MAX_ATTEMPTS):
+                raise
+            stand_in = self._stand_in(text)
+            return _Answer(stand_in, stand_in_for=str(error), error=error, cause=error.cause, again=not is_final)
+        failure = proposal.stands_in_for
+        return _Answer(proposal, round((time.monotonic() - started) * 1000), cause=failure.cause if failure else None)
+
+    def _stand_in(self, text: TicketText) -> Proposal:
+        return local.for_catalog(self._catalog).propose(text)
+
+    def _wait(self) -> bool:
+        """Wait for results and save them, keeping the leases meanwhile; False when the time to stop is up."""
+        done, _ = wait(self._in_flight, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+        finished = [(self._in_flight.pop(future), future) for future in done]
+        size = self._config.classification_batch_size
+        for start in range(0, len(finished), size):
+            self._save(finished[start : start + size])
+        self._renew()
+        if stopping.is_set() or self.pauses:
+            self._give_back([future for future in self._in_flight if future.cancel()])
+        if stopping.is_set():
+            self._stops_at = min(self._stops_at, time.monotonic() + GRACE_SECONDS)
+        return time.monotonic() < self._stops_at
+
+    def _renew(self) -> None:
+        if self._in_flight and time.monotonic() - self._renewed > leases.RENEW_SECONDS:
+            with self._record.write() as session:
+                leases.renew(session, self._lease, now())
+            self._renewed = time.monotonic()
+
+    def _save(self, finished: list[tuple[Ticket, Future[_Answer]]]) -> None:
+        results = [(ticket, self._outcome(ticket, future)) for ticket, future in finished]
+        saved: list[tuple[Ticket, Classification]] = []
+        with self._record.write() as session:
+            for ticket, result in results:
+                is_outage = result.error is not None and self._note_failure(session, result.error)
+                if isinstance(result, _Setback):
+                    self._set_back(session, ticket, result, is_outage)
+                elif classifications.save(session, self._lease, result.classification, result.promise, self._writes):
+                    saved.append((ticket, result.classification))
+                    if failure := result.error or (result.by_engine and result.by_engine.stands_in_for):
+                        outcome.note_stand_in(session, failure)
+            outcome.note_latencies(session, saved)
+            for proposal in self._by_engine(results)[-1:]:
+                outcome.note_answer(session, proposal)
+                self._probes = False
+        self._on_finished(sum(isinstance(result, _Settlement) for _, result in results))
+
+    def _by_engine(self, results: list[tuple[Ticket, "_Settlement | _Setback"]]) -> list[Proposal]:
+        """What the engine itself has answered just now; what the record knew says nothing of how it is."""
+        made = (result.by_engine for _, result in results if isinstance(result, _Settlement))
+        fresh = [proposal for proposal in made if proposal and not proposal.repeated]
+        return sorted(fresh, key=lambda proposal: proposal.stands_in_for is None)
+
+    def _note_failure(self, session: Session, error: EngineError) -> bool:
+        """Whether this failure belongs to an outage; then this run claims nothing more."""
+        self.failed = True
+        if error.permanent:
+            self._refusal = error
+        is_outage = outcome.note_failure(session, error)
+        self.pauses = self.pauses or is_outage
+        return is_outage
+
+    def _set_back(self, session: Session, ticket: Ticket, setback: _Setback, is_outage: bool) -> None:
+        """A ticket that waits for the end of an outage keeps its attempts."""
+        if is_outage:
+            leases.release(
+                session, [ticket.id], self._lease, now() + circuit_breaker.PROBE_EVERY, setback.message, counts=False
+            )
+        elif ticket.attempts < MAX_ATTEMPTS:
+            again = now() + _BACKOFF * 2 ** (ticket.attempts - 1)
+            leases.release(session, [ticket.id], self._lease, again, setback.message)
+        else:
+            leases.fail(session, ticket.id, setback.message, self._lease)
+
+    def _outcome(self, ticket: Ticket, future: Future[_Answer]) -> _Settlement | _Setback:
+        try:
+            return self._settlement(ticket, future.result())
+        except EngineError as error:
+            return _Setback(str(error), error)
+        except Exception as error:  # noqa: BLE001 - the worker's edge: one ticket's bug must not stop the others.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("Ticket %d: %s at %s:%d", ticket.id, type(error).__name__, where.filename, where.lineno or 0)
+            return _Setback(f"{type(error).__name__} in the engine {self._engine.name}; see the worker's log")
+
+    def _settlement(self, ticket: Ticket, answer: _Answer) -> _Settlement:
+        proposal = answer.proposal
+        decision = decide(proposal, self._catalog, self._config.review_threshold, answer.stand_in_for)
+        row = outcome.classification(
+            ticket.id,
+            proposal,
+            decision,
+            self._catalog,
+            latency_ms=answer.latency_ms,
+            stood_in=answer.again or proposal.stands_in_for is not None,
+            cause=answer.cause,
+        )
+        clock = self._config.sla_clock
+        start = clock.start(ticket.source_created_at, ticket.received_at)
+        promise = decision.request_type.sla.promise(start, clock.hours)
+        by_engine = proposal if answer.stand_in_for is None else None
+        return _Settlement(row, promise, by_engine, answer.error)
+
+    def _give_back(self, futures: list[Future[_Answer]]) -> None:
+        """What could not be finished is due again at once, and its attempt does not count."""
+        ticket_ids = [self._in_flight.pop(future).id for future in futures]
+        if ticket_ids:
+            with self._record.write() as session:
+                leases.release(session, ticket_ids, self._lease, now())

@@ -1,0 +1,133 @@
+"""What every engine takes and answers, and how it fails."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+# An engine that is less sure than this, and that the other one contradicts, is checked.
+SURE = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class TicketText:
+    """What an engine sees of a ticket."""
+
+    short_description: str
+    long_description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A ticket that a person reviewed, and the entry they chose; `id` is new for every review."""
+
+    id: int
+    text: TicketText
+    category: str
+    request_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What an engine answered, unchecked: `label` may be anything; `confidence` is between 0 and 1.
+
+    `second_opinion` is what the local engine would have said, `steers` whether the text tries to command the model.
+    `stands_in_for` is why the model that should have answered did not; `answer_key` is by what an identical ticket
+    finds this answer; `repeated` is an answer that was found so, which had been `mended` then. `cost_micros` is in
+    millionths, and `example_ids` are of the reviewed tickets that the model was shown.
+    """
+
+    label: str
+    confidence: float
+    reasoning: str
+    engine: str
+    model: str
+    alternatives: tuple[str, ...] = ()
+    prompt_version: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_micros: int = 0
+    second_opinion: str | None = None
+    steers: bool = False
+    stands_in_for: "EngineError | None" = None
+    answer_key: str | None = None
+    repeated: bool = False
+    mended: bool = False
+    example_ids: tuple[int, ...] = ()
+
+
+class Cause(StrEnum):
+    """Why an engine has no answer: what is kept and counted. The sentences about it are made where they are shown."""
+
+    AWAY = "away"
+    TIMEOUT = "timeout"
+    BUSY = "busy"
+    UNREADABLE = "unreadable"
+    NO_ROOM = "no_room"
+    REQUEST = "request"
+    PARAMETER = "parameter"
+    SLIP = "slip"
+    SPARED = "spared"
+    OUTAGE = "outage"
+    BUDGET = "budget"
+    # Until an operator mends something, asking again is in vain, for any ticket.
+    KEY = "key"
+    BILLING = "billing"
+    MODEL = "model"
+    REGION = "region"
+    REDIRECT = "redirect"
+    ADDRESS = "address"
+    # It is this ticket's text that is refused, and will be again.
+    REFUSED = "refused"
+    FILTERED = "filtered"
+    TOO_LONG = "too_long"
+    PLAN = "plan"
+
+
+_PERMANENT = (Cause.KEY, Cause.BILLING, Cause.MODEL, Cause.REGION, Cause.REDIRECT, Cause.ADDRESS)
+_ABOUT_TICKET = (Cause.REFUSED, Cause.FILTERED, Cause.TOO_LONG, Cause.PLAN)
+
+
+class EngineError(Exception):
+    """An engine has no answer, for this `cause`.
+
+    `retry_after` is for how many seconds the engine asks to be left alone; `asked` is False where the engine was
+    spared, so that the ticket has used up nothing.
+    """
+
+    def __init__(self, message: str, cause: Cause, *, retry_after: float | None = None, asked: bool = True) -> None:
+        super().__init__(message)
+        self.cause, self.retry_after, self.asked = cause, retry_after, asked
+
+    @property
+    def permanent(self) -> bool:
+        """Whether asking again, for any ticket, is in vain until an operator mends it."""
+        return self.cause in _PERMANENT and self.asked
+
+    @property
+    def about_ticket(self) -> bool:
+        """Whether it is this ticket's text that is refused, and will be again."""
+        return self.cause in _ABOUT_TICKET
+
+
+class BudgetError(EngineError):
+    """The day's budget is spent; the engine answers again on the next day (UTC)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Cause.BUDGET, asked=False)
+
+
+class Engine(Protocol):
+    """What both engines can do; `propose` is called from up to `parallel` threads."""
+
+    name: str
+    model: str
+    parallel: int
+
+    def propose(self, ticket: TicketText) -> Proposal:
+        """The engine's answer to one ticket. Raises EngineError."""
+        ...
+
+    def learn(self, examples: Sequence[Example]) -> None:
+        """From now on, these are all the examples there are; those that are known already cost nothing."""
+        ...

@@ -1,0 +1,279 @@
+"""One model at the endpoint: asking it in a way it understands. The only user of the OpenAI SDK."""
+
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx2
+import openai
+from sqlalchemy.exc import SQLAlchemyError
+
+from jobs.classification.engines.base import Cause, EngineError
+from jobs.classification.engines.deadline_client import AnswerError, BoundedClient, DeadlineError
+from jobs.classification.engines.llm import capabilities, completion, endpoint, error_causes
+from jobs.classification.engines.llm.answer import Answer, find
+from jobs.classification.engines.llm.budget import Purse
+from jobs.classification.engines.llm.capabilities import Abilities
+from jobs.classification.engines.llm.completion import Usage
+from jobs.classification.engines.llm.endpoint import Address
+from jobs.classification.engines.llm.error_causes import Refusal
+from receiver.db import model_capabilities
+from receiver.db.database import Record
+from receiver.lib import egress
+from receiver.lib.clock import now
+from receiver.lib.settings import Settings
+
+MAX_RETRIES = 2
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+# So many tickets may try every way of asking in vain; after that it is likely not the way of asking.
+_MOST_IN_VAIN = 2
+_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_WORDS = {
+    Cause.KEY: "refused the key ({status}); check OPENAI_API_KEY and OPENAI_BASE_URL",
+    Cause.BILLING: "says that there is no money or quota left ({status}); check billing and plan at the provider",
+    Cause.MODEL: "does not know the model ({status}); check LLM_MODEL and OPENAI_BASE_URL",
+    Cause.REGION: "does not serve this country or region ({status}); choose another provider or region for it",
+    Cause.REDIRECT: "redirects ({status}), which is not followed; write where it is in OPENAI_BASE_URL",
+    Cause.FILTERED: "refuses this ticket's text by its content filter ({status})",
+    Cause.TOO_LONG: (
+        "refuses this ticket's text as too long ({status}); where it does so for every ticket, the model's context is "
+        "too small for the catalog: choose another LLM_MODEL, or shorten the descriptions and examples"
+    ),
+    Cause.PLAN: (
+        "says that the request is larger than the plan allows for a minute ({status}); raise the plan's limit of "
+        "tokens per minute at the provider, or choose another LLM_MODEL"
+    ),
+    Cause.NO_ROOM: (
+        "has no room for as many tokens as the model needs for its answer ({status}); lower LLM_MAX_TOKENS, or choose "
+        "another LLM_MODEL"
+    ),
+    Cause.BUSY: "failed ({status})",
+    Cause.AWAY: "cannot be reached; check OPENAI_BASE_URL and whether it runs",
+}
+
+log = logging.getLogger(__name__)
+
+
+def connect(config: Settings, on_status: Callable[[int | None], None]) -> tuple[BoundedClient, openai.OpenAI]:
+    """The connections, and the SDK's client over them, which asks once: what to ask again is decided here."""
+    where = endpoint.read(config.openai_base_url)  # The SDK would read the environment itself.
+    rule = egress.Rule(config.outgoing_allow, where.base)
+    http = BoundedClient(rule, on_status, limits=openai.DEFAULT_CONNECTION_LIMITS)
+    return http, openai.OpenAI(
+        api_key=config.openai_api_key or "none",
+        base_url=where.base,
+        default_query=where.query,
+        timeout=config.llm_timeout,
+        max_retries=0,
+        http_client=http,
+        default_headers={"Accept-Encoding": "gzip"},
+    )
+
+
+class _RefusedError(Exception):
+    """The endpoint gave no answer to the request."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.cause)
+        self.refusal = refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What asking has brought: the answer of this model, and what all the tries for it cost."""
+
+    answer: Answer
+    model: str
+    cost_micros: int
+
+
+@dataclass(slots=True)
+class _Try:
+    """How one ticket is asked about next: the manner, and what was tried so far.
+
+    `is_sure` is False where what is left out was refused without a word of it, so that it may have been something else.
+    """
+
+    manner: Abilities
+    retries: int = 0
+    slipped: bool = False
+    is_sure: bool = True
+
+
+class Model:
+    """Asks one model; what it refuses is left out, and remembered in the process and in the record."""
+
+    def __init__(
+        self, name: str, sdk: openai.OpenAI, http: BoundedClient, purse: Purse, config: Settings, record: Record | None
+    ) -> None:
+        self.name, self._sdk, self._http, self._purse, self._record = name, sdk, http, purse, record
+        self._temperature, self._max_tokens = config.llm_temperature, config.llm_max_tokens
+        self._seconds, self._key = config.llm_timeout, config.openai_api_key
+        self._address: Address = endpoint.read(config.openai_base_url)
+        self._endpoint = f"{self._address.name} {name}"
+        self._learning = threading.Lock()
+        learned = self._remembered()
+        self._in_vain = capabilities.tried_in_vain(learned)
+        self._abilities = capabilities.remembered(learned, capabilities.assumed(self._address))
+
+    def _remembered(self) -> dict[str, Any]:
+        if self._record is None:
+            return {}
+        with self._record.read() as session:
+            return model_capabilities.learned(session, self._endpoint, now())
+
+    def ask(self, messages: list[dict[str, str]], schema: dict[str, Any]) -> Asked:
+        """An answer that can be read, after LLM_TIMEOUT seconds at most, retries and other ways of asking included.
+
+        Raises EngineError, and BudgetError before a call for which there is no money.
+        """
+        trial, cost = _Try(self._abilities), 0
+        with self._http.call(self._seconds):
+            while True:
+                try:
+                    answer, price = self._call(messages, schema, trial)
+                except _RefusedError as refused:
+                    self._after(refused.refusal, trial)
+                    continue
+                cost += price
+                if answer.fields is not None:
+                    self._learn(trial.manner, sure=trial.is_sure, in_vain=0)
+                elif answer.cut_off and (other := capabilities.after_cut(trial.manner, begun=answer.begun)):
+                    trial.manner, trial.is_sure = other, False
+                    if not answer.begun:  # Kept at once: the time that was spent on it may be missing for an answer.
+                        self._learn(replace(self._abilities, room=other.room), sure=False, in_vain=0)
+                    continue
+                answer.read()
+                return Asked(answer, self.name, cost)
+
+    def _after(self, refusal: Refusal, trial: _Try) -> None:
+        """Change `trial` to how to ask next. Raises EngineError where there is no way, or where it would not help."""
+        if refusal.cause in (Cause.BUSY, Cause.AWAY):
+            self._pause(refusal, trial)
+            return
+        is_given_up = self._in_vain >= _MOST_IN_VAIN
+        if refusal.cause in (Cause.SLIP, Cause.REQUEST) and not trial.slipped and not is_given_up:
+            trial.slipped = True  # A model slips now and then; how it is asked stays the same.
+            return
+        if refusal.cause is Cause.TOO_LONG and trial.manner.room > 1:
+            raise self._error(replace(refusal, cause=Cause.NO_ROOM))
+        other = capabilities.step_down(trial.manner, refusal, self._address)
+        is_format = other is not None and other.format != trial.manner.format
+        if other is None or (is_format and is_given_up):
+            if refusal.cause in (Cause.SLIP, Cause.REQUEST, Cause.PARAMETER) and not is_given_up:
+                self._learn(self._abilities, sure=False, in_vain=self._in_vain + 1)
+            raise self._error(refusal)
+        trial.manner = other
+        trial.is_sure = trial.is_sure and refusal.cause not in (Cause.SLIP, Cause.REQUEST)
+
+    def _pause(self, refusal: Refusal, trial: _Try) -> None:
+        """Wait before the same is asked again. Raises EngineError after MAX_RETRIES, or where there is no time."""
+        usual = min(_FIRST_PAUSE * 2**trial.retries, _LONGEST_PAUSE) * random.uniform(0.75, 1)  # noqa: S311 - jitter.
+        wait = usual if refusal.retry_after is None else max(refusal.retry_after, 0.0)
+        trial.retries += 1
+        if trial.retries > MAX_RETRIES or wait >= self._http.left():
+            raise self._error(refusal)
+        time.sleep(wait)
+
+    def _error(self, refusal: Refusal) -> EngineError:
+        words = _WORDS.get(refusal.cause, "refuses the request ({status})").format(status=refusal.status)
+        return EngineError(f"the model's endpoint {words}", refusal.cause, retry_after=refusal.retry_after)
+
+    def _learn(self, manner: Abilities, *, sure: bool, in_vain: int) -> None:
+        """Ask in this manner from now on, after so many tickets that were refused in every manner."""
+        with self._learning:
+            if (manner, in_vain) == (self._abilities, self._in_vain):
+                return
+            if words := "; ".join(manner.less_than(self._abilities)):
+                lasts = "a week" if sure else "an hour"
+                log.warning("The model %s %s; this is remembered for %s", self.name, words, lasts)
+            self._abilities, self._in_vain = manner, in_vain
+            if self._record is None:
+                return
+            try:
+                with self._record.write() as session:
+                    learned = manner.learned() | ({"in_vain": in_vain} if in_vain else {})
+                    model_capabilities.remember(session, self._endpoint, learned, now(), sure=sure)
+            except SQLAlchemyError as error:
+                log.warning("What was learned of the model cannot be kept: %s", type(error).__name__)
+
+    def _call(self, messages: list[dict[str, str]], schema: dict[str, Any], trial: _Try) -> tuple[Answer, int]:
+        """One answer of the endpoint, and what it cost. Raises EngineError and _RefusedError."""
+        manner = trial.manner
+        options = manner.options(schema, self._temperature, self._max_tokens)
+        whole = json.dumps({"model": self.name, "messages": messages} | options, ensure_ascii=False)
+        request = whole.encode("utf-8", "replace")
+        # A token is at least one byte, in every tokenizer that works on bytes.
+        hold = self._purse.take(self.name, Usage(len(request), 0, manner.most_tokens(self._max_tokens)))
+        used: Usage | None = Usage()
+        cost = 0
+        try:
+            response = self._sent(request, trial)
+            used = None  # From here on something may have been used, until we are told how much.
+            said = completion.read(response.content)
+            answer = find(said, plain=manner.format == "text", labels=_labels(schema))
+            is_failure = answer.fields is None and not answer.refused
+            if is_failure and (said.error or said.is_page):
+                used = said.usage or Usage()
+                raise _RefusedError(self._in_a_200(said, response, manner))
+            used = answer.usage
+        except _UnknownCostError as error:
+            used = None
+            raise error.error from None
+        finally:
+            cost = self._purse.put_back(hold, self.name, used)
+        return answer, cost
+
+    def _in_a_200(self, said: completion.Completion, response: httpx2.Response, manner: Abilities) -> Refusal:
+        """Why a good status brought no answer: an error that was passed on, or a page of the web."""
+        if said.error:
+            return error_causes.judge_error(said.error, response.headers)
+        if manner.beginning != self._address.beginnings[-1]:
+            return Refusal(Cause.MODEL, response.status_code, "")  # The page of a server whose calls are elsewhere.
+        message = "the model's endpoint answers with a page of the web; check OPENAI_BASE_URL, and what is in between"
+        raise EngineError(message, Cause.UNREADABLE)
+
+    def _sent(self, request: bytes, trial: _Try) -> httpx2.Response:
+        """The endpoint's answer of a good status. Raises EngineError, _RefusedError, _UnknownCostError."""
+        manner = trial.manner
+        headers: dict[str, Any] = {"x-stainless-retry-count": str(trial.retries)}
+        if manner.key != "bearer" and self._key:
+            headers["api-key"] = self._key
+        if manner.key == "api-key":
+            headers["Authorization"] = openai.Omit()
+        try:
+            # `chat.completions.create` would look through the whole schema for each ticket, which takes as long again.
+            path = f"{manner.beginning}/chat/completions"
+            return self._sdk.post(path, cast_to=httpx2.Response, content=request, options={"headers": headers})
+        except openai.APIStatusError as error:
+            answer = error.response
+            raise _RefusedError(error_causes.judge(error.status_code, answer.headers, answer.content)) from None
+        except egress.AddressRefusedError as error:
+            raise EngineError(f"the model's endpoint is not asked: {error}", Cause.ADDRESS) from None
+        except (DeadlineError, openai.APITimeoutError):
+            message = "the model's endpoint failed: Timeout; it took longer than LLM_TIMEOUT"
+            raise _UnknownCostError(EngineError(message, Cause.TIMEOUT)) from None
+        except AnswerError as error:
+            message = f"the model's endpoint failed: {error}"
+            raise _UnknownCostError(EngineError(message, Cause.UNREADABLE)) from None
+        except openai.OpenAIError as error:
+            refused = _RefusedError(Refusal(Cause.AWAY, 0, ""))
+            raise refused if isinstance(error.__cause__, _NOT_SENT) else _UnknownCostError(refused) from None
+
+
+class _UnknownCostError(Exception):
+    """The call failed with `error`, and nobody knows what it cost."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def _labels(schema: dict[str, Any]) -> list[str]:
+    found: list[str] = schema["json_schema"]["schema"]["properties"]["request_type"]["enum"]
+    return found

@@ -1,0 +1,1 @@
+"""Building, mailing and resending digests."""

@@ -1,0 +1,374 @@
+"""Claim the period, build the workbook, compose and send the mail, mark it."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from email.message import EmailMessage
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from jobs.digests import mail, workbook
+from jobs.digests.mail import Attachment, Content
+from jobs.digests.workbook import Summary
+from jobs.operations import shell_user
+from receiver.db import alarms, audit, digest_members, digests, recipients
+from receiver.db.database import Record, opened
+from receiver.db.digest_filters import at_risk, in_digest, soonest_due
+from receiver.db.models import Digest, DigestRecipient
+from receiver.db.recipients import Outcome
+from receiver.digests import schedules
+from receiver.digests.schedules import Plan
+from receiver.lib import settings
+from receiver.lib.clock import now
+from receiver.lib.log import configure
+from receiver.lib.settings import Settings
+
+MAX_ATTEMPTS = 31  # With the pauses between them, a day.
+_BACKOFF, _LONGEST_BACKOFF = timedelta(seconds=30), timedelta(hours=1)
+_NAMED_IN_DIGEST, _NAMED_IN_ALERT = 5, 20
+_UNKNOWN = "the mail may have arrived"
+
+log = logging.getLogger(__name__)
+
+
+def send_due() -> None:
+    """The job of the queue `digest`. Safe to run twice, and at once: a period is claimed by a unique row."""
+    config = settings.load()
+    configure(config.log_level)
+    with opened(config.database_url) as record:
+        send_what_is_due(record, config)
+
+
+def send_what_is_due(record: Record, config: Settings) -> None:
+    """Claim every slot whose time has come, and send what is claimed and can be taken."""
+    claim_slots(record, config, now())
+    settle_interrupted(record, config)
+    with record.read() as session:
+        waiting = digests.waiting(session, now())
+    for digest_id in waiting:
+        send(record, config, digest_id)
+
+
+def _plans_in_force(record: Record, config: Settings) -> dict[str, Plan]:
+    """The digests there are; an alarm is up while the newest DIGESTS_FILE has mistakes."""
+    found = schedules.in_force(config)
+    with record.read() as session:
+        known = alarms.message(session, schedules.ALARM)
+    if found.problem == known:
+        return found.plans
+    with record.write() as session:
+        if found.problem:
+            alarms.sound(session, schedules.ALARM, found.problem, now())
+            log.error("Alarm: %s", found.problem)
+        else:
+            alarms.clear(session, schedules.ALARM)
+    return found.plans
+
+
+def alert() -> None:
+    """The job that tells ALERT_RECIPIENTS what is due soon. Safe to run twice: each ticket is told of once."""
+    config = settings.load()
+    configure(config.log_level)
+    if config.alert_recipients:
+        with opened(config.database_url) as record:
+            send_alert(record, config)
+
+
+def send_alert(record: Record, config: Settings) -> None:
+    """Claim and send the alert, where there is something to tell."""
+    with record.write() as session:
+        claimed = digests.claim_alert(session, replace(config.envelope, recipients=config.alert_recipients), now())
+    if claimed:
+        send(record, config, claimed.id)
+
+
+def claim_slots(record: Record, config: Settings, moment: datetime) -> None:
+    """Claim every planned digest whose time has come and nobody claimed; a missed time is caught up with once."""
+    slots = [(plan, plan.latest_slot(moment)) for plan in _plans_in_force(record, config).values()]
+    with record.write() as session:
+        for plan, slot in slots:
+            if digests.take_slot(session, plan.name, slot):
+                digests.claim(
+                    session,
+                    slot.isoformat(),
+                    plan.envelope(config),
+                    moment,
+                    name=plan.name,
+                    chosen=plan.chosen,
+                    even_empty=not plan.only_with_news,
+                )
+
+
+def settle_interrupted(record: Record, config: Settings) -> None:
+    """Settle the digests whose sender died while sending, so that nobody knows whether the mail went out."""
+    unknown = Outcome(recipients.HELD, "sender_died", f"the sender died while sending; {_UNKNOWN}")
+    with record.write() as session:
+        for digest_id in digests.interrupted(session, now()):
+            _settle(session, config, digest_id, dict.fromkeys(recipients.sending(session, digest_id), unknown))
+            concluded = digests.conclude(session, digest_id, now())
+            _say(concluded, recipients.of(session, digest_id))
+
+
+def _settle(session: Session, config: Settings, digest_id: int, outcomes: dict[str, Outcome]) -> None:
+    """Write down what became of an attempt, and when the next one is for those who are due again."""
+    digest = session.get_one(Digest, digest_id)
+    last = digest.attempts >= MAX_ATTEMPTS
+    shrinks = not digest.without_workbook and digest.name != digests.ALERT
+    recipients.settle(
+        session,
+        digest_id,
+        outcomes,
+        now(),
+        retry_at=None if last else now() + min(_BACKOFF * 2 ** (digest.attempts - 1), _LONGEST_BACKOFF),
+        resends=config.digest_after_unknown == "resend",
+        shrinks=shrinks,
+    )
+    if shrinks and any(outcome.error_code == recipients.TOO_LARGE for outcome in outcomes.values()):
+        digest.without_workbook = True
+        digests.sending_path(config.data_dir, digest_id).unlink(missing_ok=True)
+
+
+def send(record: Record, config: Settings, digest_id: int, built: Summary | None = None) -> Digest | None:
+    """Build and send a claimed digest; None where it is not this caller's to send. Its status says how it went.
+
+    Whoever has just built the workbook gives its summary, so that the very file that was shown is what is mailed.
+    """
+    with record.write() as session:
+        digest = digests.take(session, digest_id, now())
+    if digest is None:
+        return None
+    if digest.attempts > MAX_ATTEMPTS:
+        with record.write() as session:
+            text = f"not built or sent in {MAX_ATTEMPTS} attempts; see the worker's log"
+            digests.fail(session, digest, "attempts", text, now())
+        log.error("Digest %d failed: %s", digest_id, text)
+    else:
+        with _held(record, digest):
+            _build_and_send(record, config, digest, built)
+    with record.read() as session:
+        found = session.get(Digest, digest_id)
+    if found and found.without_workbook > digest.without_workbook and found.status == "claimed":
+        return send(record, config, digest_id)  # What was too large goes at once without its workbook.
+    return found
+
+
+@contextmanager
+def _held(record: Record, digest: Digest) -> Iterator[None]:
+    """Renew the digest's lease until the end of the block, however long the workbook or the mail server takes."""
+    ended = threading.Event()
+
+    def renew() -> None:
+        while not ended.wait(digests.RENEW_SECONDS):
+            try:
+                with record.write() as session:
+                    digests.renew(session, digest, now())
+            except SQLAlchemyError as error:
+                log.warning("The lease of digest %d is not renewed now (%s)", digest.id, type(error).__name__)
+
+    thread = threading.Thread(target=renew, name=f"lease of digest {digest.id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _build_and_send(record: Record, config: Settings, digest: Digest, built: Summary | None) -> None:
+    with record.read() as session:
+        rows = recipients.of(session, digest.id)
+    path = digests.sending_path(config.data_dir, digest.id)
+    begun = any(row.state == recipients.SENT or row.resends for row in rows)
+    if begun and path.exists():  # Whoever is mailed later gets the very mail that others have.
+        content = path.read_bytes()
+    else:
+        message = _composed(record, config, digest, built)
+        mail.keep(mail.without_attachments(message), digests.mail_path(config.data_dir, digest.id))
+        content = mail.on_the_line(message)
+        if not config.smtp_host:
+            mail.keep(message, mail.outbox_path(config, digest))
+            _keep_in_outbox(record, digest)
+            return
+        mail.keep(content, path)
+    _send_by_smtp(record, config, digest, content)
+
+
+def _keep_in_outbox(record: Record, digest: Digest) -> None:
+    with record.write() as session:
+        if not digests.is_ours(session, digest):
+            return
+        recipients.move(session, digest.id, [recipients.DUE], recipients.KEPT, now())
+        concluded = digests.conclude(session, digest.id, now())
+        _say(concluded, recipients.of(session, digest.id))
+
+
+def _send_by_smtp(record: Record, config: Settings, digest: Digest, content: bytes) -> None:
+    """Send, and write down what became of each recipient as soon as that is known."""
+    with record.write() as session:
+        if not digests.begin_sending(session, digest, now()):
+            return  # The workbook took so long that somebody else took the digest over.
+        trying = recipients.sending(session, digest.id)
+        if not trying:
+            digests.fail(session, digest, "nobody", "nobody is to receive it; set RECIPIENT_EMAIL", now())
+            return
+
+    def check() -> None:
+        with record.write() as session:
+            _need_lease(digests.renew(session, digest, now()))
+
+    try:
+        for outcomes in mail.send(config, content, mail.sender(content), trying, check):
+            with record.write() as session:
+                _need_lease(digests.is_ours(session, digest))
+                _settle(session, config, digest.id, outcomes)
+        with record.write() as session:
+            _need_lease(digests.is_ours(session, digest))
+            concluded = digests.conclude(session, digest.id, now())
+            rows = recipients.of(session, digest.id)
+    except _LeaseLostError:
+        log.warning("Digest %d is another process's by now, which sends it", digest.id)
+        return
+    _say(concluded, rows)
+    if concluded.status not in ("claimed", "held"):
+        digests.sending_path(config.data_dir, digest.id).unlink(missing_ok=True)
+
+
+class _LeaseLostError(Exception):
+    """Somebody else has taken the digest over."""
+
+
+def _need_lease(is_held: bool) -> None:
+    if not is_held:
+        raise _LeaseLostError
+
+
+def _say(digest: Digest, rows: Sequence[DigestRecipient]) -> None:
+    """Log how a digest stands: who was mailed, who will be, and who cannot be."""
+    what = f"Digest {digest.id} of {digest.tickets} tickets"
+    if mailed := recipients.mailed(rows):
+        log.info("%s is sent to %s", what, recipients.named(mailed))
+    elif digest.status == "sent":
+        log.info("%s is kept in the outbox", what)
+    if due := [row for row in rows if row.state == recipients.DUE]:
+        again = min(row.run_at for row in due).isoformat(timespec="seconds")
+        log.warning("%s is tried again at %s: %s", what, again, recipients.problems(due, len(rows)))
+    if wrong := [row for row in rows if row.state in recipients.WRONG]:
+        status = {"failed": "failed", "held": "is held"}.get(digest.status, "does not reach everybody")
+        log.error("%s %s: %s", what, status, recipients.problems(wrong, len(rows)))
+
+
+def _composed(record: Record, config: Settings, digest: Digest, built: Summary | None) -> EmailMessage:
+    if digest.name == digests.ALERT:
+        with record.read() as session:
+            soonest = soonest_due(session, in_digest(digest.id), _NAMED_IN_ALERT)
+        return mail.compose_alert(config, digest, soonest)
+    summary = built or build_workbook(record, config, digest)
+    path = digests.workbook_path(config.data_dir, digest.id)
+    attachment = Attachment(path, config.report_filename, is_linked=digest.without_workbook)
+    return mail.compose(config, digest, _content(record, digest, summary), attachment)
+
+
+def _content(record: Record, digest: Digest, summary: Summary) -> Content:
+    with record.read() as session:
+        before = digests.previous(session, digest)
+        first = session.get(Digest, digest.copy_of) if digest.copy_of else None
+        moment = (first or digest).created_at
+        soonest = soonest_due(session, in_digest(digest.id) & at_risk(moment), _NAMED_IN_DIGEST)
+    return Content(summary, soonest, before.tickets if before else None, first)
+
+
+def build_workbook(record: Record, config: Settings, digest: Digest) -> Summary:
+    """Write the workbook of a digest to its place; a copy shows how things stood at the time of the first."""
+    with record.read() as session:
+        first = session.get(Digest, digest.copy_of) if digest.copy_of else None
+        before = digest_members.counts(session, digests.previous(session, digest))
+        rows, path = digest_members.rows(session, digest.id), digests.workbook_path(config.data_dir, digest.id)
+        look = _look(config, digest.name, schedules.of(config, digest.name))
+        return workbook.build(path, rows, (first or digest).created_at, look, before)
+
+
+def _look(config: Settings, name: str, plan: Plan) -> workbook.Look:
+    title = config.sender_name if name in (digests.SCHEDULED, digests.RUN) else f"{config.sender_name} ({name})"
+    return workbook.Look(title, plan.columns, plan.language, config.url if config.public_url else None, plan.zone)
+
+
+def send_now(record: Record, config: Settings, plan: Plan | None = None) -> Digest | None:
+    """Claim everything settled since the last digest of this plan and send it; None where nothing was."""
+    plan, moment = plan or schedules.named(config), now()
+    with record.write() as session:
+        digest = digests.claim(
+            session,
+            f"now-{moment.isoformat()}",
+            plan.envelope(config),
+            moment,
+            name=plan.name,
+            chosen=plan.chosen,
+        )
+        if digest:
+            audit.note(session, shell_user.who(), "send", f"digest {digest.id}", moment, {"name": plan.name})
+    return send(record, config, digest.id) if digest else None
+
+
+def resend(record: Record, config: Settings, digest_id: int) -> Digest | None:
+    """Send a copy of a digest to the same people; None where there is no such digest, or it is on its way itself."""
+    with record.write() as session:
+        copied = digests.copy(session, digest_id, now())
+        if copied:
+            audit.note(session, shell_user.who(), "resend", f"digest {digest_id}", now(), {"copy": copied.id})
+    return send(record, config, copied.id) if copied else None
+
+
+def redrive(record: Record, config: Settings, digest_id: int) -> Digest | None:
+    """Send a digest that failed or is held after all, under its own Message-ID; None where it is neither."""
+    with record.write() as session:
+        if not digests.redrive(session, digest_id, now()):
+            return None
+        audit.note(session, shell_user.who(), "redrive", f"digest {digest_id}", now())
+    return send(record, config, digest_id)
+
+
+def accept(record: Record, digest_id: int) -> bool:
+    """Take a held digest for sent, because somebody has seen the mail; False where it is not held."""
+    with record.write() as session:
+        if accepted := digests.accept(session, digest_id, now()):
+            audit.note(session, shell_user.who(), "mark as sent", f"digest {digest_id}", now())
+    return accepted
+
+
+def preview(record: Record, config: Settings, plan: Plan | None = None) -> str:
+    """Build the workbook and the mail that a digest claimed now would have, claim nothing, and say what is in them."""
+    plan, moment = plan or schedules.named(config), now()
+    path = digests.preview_path(config.data_dir, plan.name, ".xlsx")
+    with record.read() as session:
+        before = digests.latest(session, plan.name)
+        rows = digest_members.pending(session, plan.name, plan.chosen, moment)
+        summary = workbook.build(
+            path, rows, moment, _look(config, plan.name, plan), digest_members.counts(session, before)
+        )
+        soonest = digest_members.pending_soonest(session, plan.name, plan.chosen, moment, _NAMED_IN_DIGEST)
+    content = Content(summary, soonest, before.tickets if before else None)
+    message = mail.compose(config, _sketch(config, plan, moment), content, Attachment(path, config.report_filename))
+    mail.keep(mail.without_attachments(message), digests.preview_path(config.data_dir, plan.name, ".eml"))
+    receivers = ", ".join(plan.recipients) or "the outbox"
+    return (
+        f"A digest sent now would go to {receivers} with {summary.total} tickets, {summary.needs_review} of them "
+        f"to review.\nIts workbook is {path}; nothing is sent."
+    )
+
+
+def _sketch(config: Settings, plan: Plan, moment: datetime) -> Digest:
+    """A digest that is nowhere in the record."""
+    recipients, message_id = list(plan.recipients), f"<preview@{config.envelope.domain}>"
+    return Digest(id=0, name=plan.name, created_at=moment, recipients=recipients, message_id=message_id)
+
+
+def preview_job(name: str) -> None:
+    """The job that previews the digest `name` for its page. Safe to run twice: it claims and sends nothing."""
+    config = settings.load()
+    configure(config.log_level)
+    with opened(config.database_url) as record:
+        preview(record, config, schedules.of(config, name))

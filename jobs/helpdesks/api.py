@@ -1,0 +1,173 @@
+"""One request to a helpdesk's API or to an outgoing webhook, and what went wrong with it."""
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import requests
+
+from receiver.intake.sources import Source
+from receiver.intake.sources.api import names_in
+from receiver.intake.sources.bodies import parse_json
+from receiver.intake.sources.expressions import Expression
+from receiver.lib import egress
+from receiver.lib.retry_after import retry_after
+from receiver.lib.settings import Settings
+
+LONGEST_CALL = 60.0
+_NO_SUCH_TICKET = "the helpdesk's API has no ticket of this name"
+_LONGEST_PAUSE = 3600.0
+# Another attempt at the same request would be answered the same.
+_HOPELESS = {400, 404, 405, 410, 411, 413, 414, 415, 422}
+_ADVICE = {
+    400: "; it does not take what write_back says, so compare that with its fields",
+    404: "; it has no such ticket, or the url in api is another's",
+    422: "; it does not take what write_back says, so compare that with its fields",
+}
+_REFUSED, _SLOW_DOWN = {401, 403}, {429, 503}
+
+
+class CallError(Exception):
+    """A helpdesk was not asked or told; the text says why, and repeats nothing of a ticket or a credential.
+
+    `permanent` where another attempt is no use, `pause` the seconds for which the whole source must be left alone,
+    `counts` whether this was an attempt at all, `alarms` where a person must act although it is tried again.
+    """
+
+    def __init__(
+        self, message: str, *, status: int = 0, pause: float = 0, counts: bool = True, alarms: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.status, self.pause, self.counts, self.alarms = status, pause, counts, alarms
+        self.permanent = status in _HOPELESS
+
+
+class HopelessError(CallError):
+    """What no request could mend, such as a configuration that does not fit the helpdesk."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, alarms=True)
+        self.permanent = True
+
+
+def search(expression: str, value: Any) -> Any:
+    """What a JMESPath expression finds in an answer; None also where the answer has another shape than it needs."""
+    return _compiled(expression)(value)
+
+
+@cache
+def _compiled(expression: str) -> Expression:
+    return Expression(expression)
+
+
+class Api:
+    """The API of one source's helpdesk. Raises CallError, also where the source has none."""
+
+    def __init__(self, config: Settings, source: Source) -> None:
+        if source.api is None:
+            raise HopelessError(f"the source {source.name} has no api in SOURCES_FILE, so its helpdesk cannot be asked")
+        self.source = source
+        self.helpdesk: Mapping[str, Any] = source.profile.api or {}
+        self.parameters: dict[str, Any] = self.helpdesk.get("defaults", {}) | dict(source.api.get("parameters", {}))
+        self._url = source.api["url"].rstrip("/")
+        self._headers = _credentials(self.helpdesk, source.api)
+        self._rule = egress.Rule(config.outgoing_allow, self._url)
+        self._seconds = min(config.request_timeout, LONGEST_CALL)
+
+    def names(self, external_id: str) -> dict[str, Any]:
+        """What paths and bodies may name: the source's parameters, and how the API calls this ticket of ours."""
+        names = self.parameters | {"id": external_id}
+        if "name" in self.helpdesk:
+            found = re.fullmatch(self.helpdesk["name"], external_id)
+            if not found:
+                raise HopelessError(_NO_SUCH_TICKET)
+            names |= {name: value for name, value in found.groupdict().items() if value}
+        return names | self._found(names)
+
+    def _found(self, names: Mapping[str, Any]) -> dict[str, Any]:
+        if "find" not in self.helpdesk:
+            return {}
+        find = self.helpdesk["find"]
+        answer = self.call(find["request"], names)
+        # A search may be cleverer than we are, and what it finds would be written to.
+        if names["id"] not in (search(find["named"], answer) or ()):
+            raise HopelessError(_NO_SUCH_TICKET)
+        return {name: search(path, answer) for name, path in find["fields"].items()}
+
+    def address(self, path: str) -> str:
+        """The full address of a path of this API."""
+        return f"{self._url}{_filled(path, self.parameters)}"
+
+    def call(self, request: str, names: Mapping[str, Any], body: Any = None, form: str | None = None) -> Any:
+        """The JSON value that a request written `PUT /path/{id}` is answered with; `names` fill its path."""
+        method, _, path = request.partition(" ")
+        return self.send(method, self._url + _filled(path, names), body, form)
+
+    def send(self, method: str, url: str, body: Any = None, form: str | None = None) -> Any:
+        """The JSON value that a request to this full address is answered with; None where that is none."""
+        # Dots would be resolved on the way, here or at the helpdesk, and lead out of the API again.
+        if not url.startswith(self._url + "/") or ".." in unquote(urlsplit(url).path).split("/"):
+            raise HopelessError(f"the source {self.source.name} points away from its own API, which is not followed")
+        options = {"data": {form: json.dumps(body)}} if form else {"json": body} if body is not None else {}
+        answer = send(self._rule, self._seconds, method, url, headers=self._headers, **options)
+        try:
+            return parse_json(answer) if answer.strip() else None
+        except ValueError:
+            return None
+
+
+def send(rule: egress.Rule, seconds: float, method: str, url: str, **options: Any) -> bytes:
+    """The body of a 2xx answer. Raises CallError for every other."""
+    try:
+        with egress.Session(rule, seconds) as session:
+            response = session.request(method, url, **options)
+    except egress.AddressRefusedError as error:
+        raise CallError(str(error), pause=60, alarms=True) from None
+    except requests.RequestException as error:
+        raise CallError(f"it cannot be reached ({type(error).__name__})", pause=30) from None
+    if response.ok and response.status_code < 300:
+        return response.content
+    raise _refusal(response)
+
+
+def _refusal(response: requests.Response) -> CallError:
+    status = response.status_code
+    if status in _SLOW_DOWN:
+        asked = min(max(retry_after(response.headers) or 0, 0), _LONGEST_PAUSE)
+        return CallError(
+            f"it answered {status} and wants to be left alone", status=status, pause=asked or 30, counts=False
+        )
+    if status in _REFUSED:
+        return CallError(f"it answered {status}; check the token in api", status=status, pause=300, alarms=True)
+    pause = 30 if status >= 500 or status < 400 else 0
+    return CallError(f"it answered {status}{_ADVICE.get(status, '')}", status=status, pause=pause, alarms=status < 400)
+
+
+def _credentials(helpdesk: Mapping[str, Any], api: Mapping[str, Any]) -> dict[str, str]:
+    kind = "auth" if api.get("user") or "auth_without_user" not in helpdesk else "auth_without_user"
+    given = {"user": api.get("user", ""), "token": api.get("token", "")}
+    headers = {name: _encoded(value.format(**given)) for name, value in helpdesk.get(kind, {}).items()}
+    return headers | dict(api.get("headers", {}))
+
+
+def _encoded(value: str) -> str:
+    scheme, _, rest = value.partition(" ")
+    return f"Basic {base64.b64encode(rest.encode()).decode()}" if scheme == "Basic" else value
+
+
+def _filled(path: str, names: Mapping[str, Any]) -> str:
+    needed = names_in(path)
+    if missing := [name for name in needed if name not in names]:
+        raise HopelessError(f"api: parameters: {', '.join(missing)} is missing in SOURCES_FILE")
+    return path.format(**{name: _segment(names[name]) for name in needed})
+
+
+def _segment(value: Any) -> str:
+    text = str(value)
+    if not text.strip("."):  # It would point to another path.
+        raise HopelessError(_NO_SUCH_TICKET)
+    return quote(text, safe="")

@@ -1,0 +1,182 @@
+"""Reconciling: asking a helpdesk from time to time for what no webhook has brought.
+
+What is found goes through the same intake as a delivery, under a key made of its content, and only what the record
+lacks is recorded; so nothing doubles, however often and by however many this runs.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
+
+from jobs.helpdesks import pull
+from jobs.helpdesks.api import Api, CallError, search
+from jobs.helpdesks.pull import PullError
+from receiver import queue
+from receiver.db import alarms, deliveries, latencies, tickets, timetable
+from receiver.db.database import Record, opened
+from receiver.db.deliveries import Arrival, Content
+from receiver.db.tickets import IncomingTicket
+from receiver.intake import sources
+from receiver.intake.sources import Source, standard
+from receiver.lib import settings
+from receiver.lib.clock import now
+from receiver.lib.log import configure
+from receiver.lib.settings import Settings
+
+MAX_PAGES = 1000
+# A helpdesk's clock may be behind ours, and what it took in last may not be listed yet.
+OVERLAP = timedelta(minutes=15)
+
+log = logging.getLogger(__name__)
+
+
+def reconcile_due() -> None:
+    """The job of the timetable, every minute. Safe to run twice, and at once: what is found is known by its content."""
+    config = settings.load()
+    configure(config.log_level)
+    with opened(config.database_url) as record:
+        known = sources.configured(config)
+        found = sum(reconcile(record, config, source) for source in known.values() if is_due(record, config, source))
+    if found:
+        queue.try_wake(queue.CLASSIFY, config.redis_url)
+
+
+def is_due(record: Record, config: Settings, source: Source) -> bool:
+    """Whether a source is to be reconciled now: its time has come, and it has not asked to be left alone."""
+    every = _every(config, source)
+    if every is None:
+        return False
+    with record.read() as session:
+        last, pause = timetable.noted(session, _name(source)), timetable.noted(session, _pause(source))
+    return not (last and timedelta(0) <= now() - last < every) and not (pause and now() < pause)
+
+
+def _every(config: Settings, source: Source) -> timedelta | None:
+    minutes = source.reconcile["every_minutes"] if source.reconcile else _pulled_every(config, source)
+    return timedelta(minutes=minutes) if minutes else None
+
+
+def _pulled_every(config: Settings, source: Source) -> int:
+    return config.reconcile_minutes if source.name == "standard" and config.helpdesk_webhook_url else 0
+
+
+def _name(source: Source) -> str:
+    return f"reconcile:{source.name}"
+
+
+def _pause(source: Source) -> str:
+    return f"reconcile-pause:{source.name}"
+
+
+def reconcile(record: Record, config: Settings, source: Source) -> int:
+    """Bring in what the record lacks, and return how many tickets that were; what goes wrong is an alarm."""
+    started, found = now(), 0
+    with record.read() as session:
+        last = timetable.noted(session, _name(source))
+    try:
+        for items in _pages(config, source, last - OVERLAP if last else None):
+            for start in range(0, len(items), config.max_batch):
+                found += bring_in(record, source, items[start : start + config.max_batch])
+    except (CallError, PullError) as error:
+        with record.write() as session:
+            _note_failure(session, source, error)
+        return found
+    with record.write() as session:
+        timetable.note(session, _name(source), started)
+        alarms.clear(session, _name(source))
+    if found:
+        log.warning("%d tickets of %s had not come by webhook; they are recorded", found, source.name)
+    return found
+
+
+def _note_failure(session: Any, source: Source, error: CallError | PullError) -> None:
+    message = f"the source {source.name} cannot be reconciled: {error}"
+    if alarms.sound(session, _name(source), message, now()):
+        log.error("Alarm: %s", message)
+    if pause := getattr(error, "pause", 0):
+        timetable.note(session, _pause(source), now() + timedelta(seconds=pause))
+
+
+def _pages(config: Settings, source: Source, since: datetime | None) -> Iterator[Sequence[Any]]:
+    if source.reconcile is None:
+        return iter([pull.from_helpdesk(config).items])
+    return _json_pages(Api(config, source), source.reconcile, since)
+
+
+def _json_pages(helpdesk: Api, options: Mapping[str, Any], since: datetime | None) -> Iterator[Sequence[Any]]:
+    """The lists of items in a paged JSON source; a page names the next one by its address or by a cursor."""
+    url = first = helpdesk.address(options["path"])
+    if since and "since" in options:
+        url = first = _with(first, options["since"], f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    seen: set[str] = set()
+    while len(seen) < MAX_PAGES:
+        seen.add(url)
+        answer = helpdesk.send("GET", url)
+        items = search(options.get("items", "@"), answer)
+        if not isinstance(items, list):
+            raise CallError("its answer has no list where reconcile: items says")
+        yield items
+        following = search(options["next"], answer) if "next" in options else None
+        if not following or not items:
+            return
+        by_cursor = options.get("next_parameter")
+        url = _with(first, by_cursor, str(following)) if by_cursor else urljoin(url, str(following))
+        if url in seen:
+            raise CallError("its pages go round in circles; check reconcile: next")
+    raise CallError(f"it has more than {MAX_PAGES} pages; let reconcile: since narrow them down")
+
+
+def _with(url: str, name: str, value: str) -> str:
+    parts = urlsplit(url)
+    query = "&".join(filter(None, [parts.query, urlencode({name: value}, quote_via=quote)]))
+    return urlunsplit(parts._replace(query=query))
+
+
+def bring_in(record: Record, source: Source, items: Sequence[Any]) -> int:
+    """Record those of the items that the record lacks, as one delivery; returns how many tickets that were."""
+    began = time.perf_counter()
+    read = [_read(source, item) for item in items]
+    usable = [(document, ticket) for document, content in read for ticket in content.tickets]
+    if unusable := sum(not content.tickets for _, content in read):
+        log.warning("%d of %d items of %s are no tickets; see reconcile: fields", unusable, len(items), source.name)
+    with record.write() as session:
+        names = tickets.missing(session, source.name, [ticket for _, ticket in usable])
+        lacking = [(document, ticket) for document, ticket in usable if ticket.external_id in names]
+        arrival = _arrival(source, [document for document, _ in lacking])
+        if not lacking or deliveries.original(session, source.name, arrival.key):
+            return 0
+        content = source.completing(Content(_newest([ticket for _, ticket in lacking])))
+        delivery = deliveries.record(session, arrival, content)
+        took = (time.perf_counter() - began) * 1000
+        latencies.note(session, latencies.ACCEPT, [took] * delivery.accepted, now())
+    return delivery.accepted + delivery.updated
+
+
+def _read(source: Source, item: Any) -> tuple[Any, Content]:
+    """An item as it is recorded, and the ticket in it, by `reconcile: fields` or as a delivery of the source."""
+    fields = (source.reconcile or {}).get("fields")
+    if fields:
+        document = {name: search(path, item) for name, path in fields.items()}
+        return document, standard.validate([document])
+    if source.reconcile is None:
+        return item, standard.validate([item])
+    body = json.dumps(item).encode()
+    return item, source.read(body, {"content-type": "application/json"}, 1, len(body))
+
+
+def _newest(found: Sequence[IncomingTicket]) -> Sequence[IncomingTicket]:
+    return list({ticket.external_id: ticket for ticket in found}.values())
+
+
+def _arrival(source: Source, documents: list[Any]) -> Arrival:
+    body = json.dumps(documents, ensure_ascii=False).encode("utf-8", "replace")
+    sha256 = hashlib.sha256(body).hexdigest()
+    headers = {"content-type": "application/json"}
+    if (source.reconcile or {}).get("fields"):
+        headers[standard.OWN_SHAPE] = "by reconcile: fields"
+    return Arrival(source.name, f"reconcile-{sha256}", headers, body, sha256, now())

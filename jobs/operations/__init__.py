@@ -1,0 +1,1 @@
+"""Keeping the service running: processes, timetable, sweeps, backup and erasure."""

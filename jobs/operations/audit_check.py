@@ -1,0 +1,27 @@
+"""The daily reading of the whole audit; what is watched all the time is in receiver/actions/watch.py."""
+
+import logging
+
+from receiver.db import alarms, audit
+from receiver.db.database import opened
+from receiver.lib import settings
+from receiver.lib.clock import now
+from receiver.lib.log import configure
+
+_TAMPERED = "the audit was tampered with: {}; compare it with a backup"
+
+log = logging.getLogger(__name__)
+
+
+def verify_audit() -> None:
+    """The daily job that reads the whole audit. Safe to run twice: it only reads, and an alarm is up or it is not."""
+    config = settings.load()
+    configure(config.log_level)
+    with opened(config.database_url) as record:
+        with record.read() as session:
+            wrong = audit.verify(session)
+        with record.write() as session:
+            if not wrong:
+                alarms.clear(session, "audit")
+            elif alarms.sound(session, "audit", _TAMPERED.format(wrong), now()):
+                log.error("Alarm: %s", _TAMPERED.format(wrong))

@@ -1,0 +1,225 @@
+"""The alarms: what an operator must know before a user notices. Nothing here needs what it watches.
+
+Every web process and every supervisor has a watch, and one of them at a time looks: who does says so in the record, and
+when it falls silent another takes over. Who lives is judged by what changes while one looks, on one's own clock, so
+machines whose clocks differ raise no alarm.
+"""
+
+import itertools
+import logging
+import shutil
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import redis
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from receiver import queue
+from receiver.db import alarms, deliveries, processes, refusals, tickets
+from receiver.db.database import Record
+from receiver.db.heartbeat import SCHEDULER, place
+from receiver.db.models import Process
+from receiver.intake import sources
+from receiver.lib.clock import now
+from receiver.lib.settings import Settings
+
+EVERY_SECONDS = 10.0
+# A worker says that it lives every 15 seconds at least, whatever it does.
+SILENT_SECONDS = 40.0
+_LEADS_SECONDS = 25.0
+_DEATHS, _DEATHS_WITHIN = 3, timedelta(minutes=3)
+STUCK_SECONDS = 120
+_HABIT_OF, _HABIT_AT_LEAST = 50, 10
+_LONGEST_HABIT_TIMES, _SHORTEST_SILENCE = 3, timedelta(hours=1)
+WORKERS = tuple(f"worker {name}" for name in queue.QUEUES)
+
+log = logging.getLogger(__name__)
+
+
+def run(record: Record, config: Settings, ending: threading.Event) -> None:
+    """Look every `EVERY_SECONDS` until `ending` is set. That the record is away is logged once."""
+    watch, is_away, failed = Watch(record, config), False, ""
+    while not ending.is_set():
+        try:
+            watch.look()
+            is_away = False
+        except (SQLAlchemyError, OSError) as error:
+            if not is_away:
+                log.error("The record cannot be used, so nothing is watched: %s", type(error).__name__)
+            is_away = True
+        except Exception as error:  # A mistake in one look must not end all looking.
+            if repr(error) != failed:
+                log.exception("A look for trouble failed")
+            failed = repr(error)
+        ending.wait(EVERY_SECONDS)
+    with suppress(SQLAlchemyError, OSError):
+        watch.leave()
+
+
+class Watch:
+    """Looks for trouble, and raises and clears alarms; it remembers what it saw before."""
+
+    def __init__(self, record: Record, config: Settings) -> None:
+        self._record, self._config = record, config
+        self._redis = queue.connect(config.redis_url, timeout=2.0)
+        self._name = uuid4().hex
+        self._seen: dict[str, tuple[datetime, float]] = {}
+        self._looked = self._watches_since = float("-inf")
+        self._redis_fails = 0
+
+    def look(self) -> None:
+        """Look once, unless another watch does. Raises SQLAlchemyError and OSError where the record is away."""
+        moment = now()
+        with self._record.read() as session:
+            leader = next((row for row in processes.known(session) if row.role == processes.WATCH), None)
+        if leader and leader.id != self._name and abs(moment - leader.heartbeat_at) < timedelta(seconds=_LEADS_SECONDS):
+            return
+        trouble, waits = self._ask_redis(moment)
+        self._redis_fails = self._redis_fails + 1 if trouble else 0
+        with self._record.write() as session:
+            if leader and leader.id != self._name:
+                processes.leave(session, leader.id)
+            processes.beat(session, self._name, processes.WATCH, place(), moment)
+            processes.forget_old(session, moment)
+            if self._redis_fails != 1:  # One failure may be a server that is just started again.
+                _set(session, moment, "redis", trouble)
+            if trouble is None:
+                _set(session, moment, "queue", _stuck(waits))
+            self._look_at_processes(session, moment, is_redis_up=trouble is None)
+        with self._record.write() as session:  # On its own: sources may be set up wrongly, and the above be true still.
+            self._look_at_tickets(session, moment)
+
+    def leave(self) -> None:
+        """Let another watch look at once."""
+        with self._record.write() as session:
+            processes.leave(session, self._name)
+
+    def _ask_redis(self, moment: datetime) -> tuple[str | None, dict[str, float]]:
+        """What is wrong with Redis, and for how long the first job of each queue waits."""
+        try:
+            queue.check_suitable(self._redis)
+            queue.probe(self._redis)
+            return None, queue.oldest_waits(self._redis, moment)
+        except queue.UnsuitableError as error:
+            return str(error), {}
+        except (redis.RedisError, OSError) as error:
+            return f"Redis is away: {queue.reason(error)}; tickets are accepted, and wait", {}
+
+    def _look_at_processes(self, session: Session, moment: datetime, *, is_redis_up: bool) -> None:
+        known = [row for row in processes.known(session) if row.role != processes.WATCH]
+        living = Counter(row.role for row in known if self._lives(row))
+        dead = [row for row in known if row.died_at or (not self._lives(row))]
+        for role in (SCHEDULER, *WORKERS, *(row.role for row in known)):
+            _set(session, moment, f"process:{role}", _dying(role, dead, moment))
+        # Without Redis no worker can serve, and some end: that is one trouble, not seven. Nor is it known who lives
+        # before everybody has had the time to say so.
+        clock = time.monotonic()
+        if not is_redis_up or clock - self._looked > SILENT_SECONDS:
+            self._watches_since = clock
+        self._looked = clock
+        is_sure = clock - self._watches_since >= SILENT_SECONDS
+        for role in (SCHEDULER, *WORKERS):
+            if living[role] or is_sure:
+                name = role.replace("worker ", "worker:")
+                _set(session, moment, name, None if living[role] else _missing(role))
+
+    def _lives(self, row: Process) -> bool:
+        """Whether this process has said something new lately, by our clock; one that we see first has."""
+        if row.died_at:
+            return False
+        clock = time.monotonic()
+        heartbeat, at = self._seen.get(row.id, (None, clock))
+        if heartbeat != row.heartbeat_at:
+            at = clock
+        self._seen[row.id] = (row.heartbeat_at, at)
+        return clock - at < SILENT_SECONDS
+
+    def _look_at_tickets(self, session: Session, moment: datetime) -> None:
+        _set(session, moment, "backlog", _backlog(session, self._config, moment))
+        _set(session, moment, "disk", _disk(self._config))
+        _set(session, moment, "refused", _attacked(session, moment))
+        for name in sources.configured(self._config):
+            arrivals = deliveries.latest_arrivals(session, name, _HABIT_OF)
+            _set(session, moment, f"source:{name}", silence(name, arrivals, moment))
+
+
+def _set(session: Session, moment: datetime, name: str, message: str | None) -> None:
+    if message is None:
+        if alarms.clear(session, name):
+            log.warning("The alarm is over: %s", name)
+    elif alarms.sound(session, name, message, moment):
+        log.error("Alarm: %s", message)
+
+
+def _dying(role: str, dead: Sequence[Process], moment: datetime) -> str | None:
+    """What to say where a process of this role dies again and again."""
+    lately = [row for row in dead if row.role == role and moment - (row.died_at or row.heartbeat_at) < _DEATHS_WITHIN]
+    # Four that were started at once and went with their machine are no four deaths.
+    many = len({row.started_at.replace(microsecond=0) for row in lately})
+    if many < _DEATHS:
+        return None
+    words = next((row.last_words for row in lately if row.last_words), None)
+    told = f"; its last words: {words}" if words else ""
+    return f"{role} has died {many} times in {_DEATHS_WITHIN.seconds // 60} minutes{told}"
+
+
+def _missing(role: str) -> str:
+    if role == SCHEDULER:
+        return "no scheduler runs, so nothing is done on time; start python -m jobs scheduler"
+    return f"nobody serves the queue {role.removeprefix('worker ')}; start python -m jobs {role}"
+
+
+def _backlog(session: Session, config: Settings, moment: datetime) -> str | None:
+    waiting, since = tickets.due(session)
+    if since is None or moment - since < timedelta(minutes=config.backlog_alarm_minutes):
+        return None
+    minutes = round((moment - since).total_seconds() / 60)
+    return f"{waiting} tickets wait to be classified, the first of them for {minutes} minutes"
+
+
+def _disk(config: Settings) -> str | None:
+    free = shutil.disk_usage(config.data_dir).free // 2**20
+    return f"only {free} MB are free where DATA_DIR is" if free < config.disk_alarm_mb else None
+
+
+_REFUSED = {
+    refusals.PASSWORD: "wrong passwords",
+    refusals.THROTTLED: "tries to sign in that came too soon",
+    refusals.LINK: "one-time links that do not work",
+    refusals.SIGNATURE: "webhooks with a wrong proof",
+    refusals.TOKEN: "wrong API tokens",
+    refusals.SECOND_FACTOR: "wrong second factors",
+}
+
+
+def _attacked(session: Session, moment: datetime) -> str | None:
+    minutes = refusals.WINDOW.seconds // 60
+    parts = []
+    for found in refusals.recent(session, moment):
+        if found.count >= refusals.MANY:
+            whose = f" for the source {found.source}" if found.source else ""
+            parts.append(f"{found.count} {_REFUSED[found.kind]}{whose} in {minutes} minutes, last from {found.address}")
+    return "; ".join(parts) or None
+
+
+def _stuck(waits: Mapping[str, float]) -> str | None:
+    stuck = [name for name, seconds in waits.items() if seconds > STUCK_SECONDS]
+    return f"no worker takes jobs from the queue {', '.join(stuck)}; start python -m jobs worker" if stuck else None
+
+
+def silence(source: str, arrivals: list[datetime], moment: datetime) -> str | None:
+    """What to say where a source is silent for three times its longest recent pause, and an hour at least."""
+    if len(arrivals) < _HABIT_AT_LEAST:
+        return None
+    habit = max(later - earlier for later, earlier in itertools.pairwise(arrivals))
+    silent = moment - arrivals[0]
+    if silent < max(habit * _LONGEST_HABIT_TIMES, _SHORTEST_SILENCE):
+        return None
+    hours = silent.total_seconds() / 3600
+    return f"the source {source} has sent nothing for {hours:.1f} hours, which is not its habit; check its webhook"

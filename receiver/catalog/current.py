@@ -1,0 +1,111 @@
+"""Which catalog is in force: the last good one that its location gave, kept in the record.
+
+A URL is asked by the timetable, by an operator, or when it has never given one; a file is looked at every time. What
+cannot be had or is wrong raises the alarm "catalog", and the last good one of the same location stays in force. One of
+another location never does: tickets then wait, rather than being attributed to what the settings no longer name.
+"""
+
+import logging
+from contextlib import suppress
+from functools import lru_cache
+
+from receiver.catalog.entries import Catalog, CatalogError
+from receiver.catalog.fetching import Found, fetch, is_url, public
+from receiver.catalog.parsing import parse
+from receiver.db import alarms, audit, catalogs
+from receiver.db.database import Record
+from receiver.db.models import CatalogVersion
+from receiver.lib.clock import now
+from receiver.lib.settings import Settings
+
+ALARM = "catalog"
+
+log = logging.getLogger(__name__)
+
+
+def kept(record: Record, config: Settings) -> CatalogVersion | None:
+    """The last good version that the settings' location gave, as the record has it."""
+    with record.read() as session:
+        return catalogs.latest(session, public(config.service_catalog_url))
+
+
+def in_force(record: Record, config: Settings, asks: bool = True) -> Catalog:
+    """The catalog to classify by; a URL that has given none yet is only asked where it `asks`.
+
+    Raises CatalogError where the location has never given a good one.
+    """
+    last, remote = kept(record, config), is_url(config.service_catalog_url)
+    if last is None:
+        problem = trouble(record) or ""
+        if remote and public(config.service_catalog_url) in problem:
+            raise CatalogError(problem)  # The timetable asks again; jobs that ask too would all have to wait.
+        if remote and not asks:
+            raise CatalogError("the catalog has not been read from its URL yet; POST /api/catalog/reload reads it now")
+        return reload(record, config)
+    if not remote:
+        with suppress(CatalogError):
+            found = fetch(config.service_catalog_url, config.request_timeout, config.outgoing_allow)
+            if found.text == last.text and trouble(record) is None:
+                return parsed(last.text)
+        with suppress(CatalogError):
+            return reload(record, config)
+    return parsed(last.text)
+
+
+def reload(record: Record, config: Settings, seconds: float | None = None, who: str | None = None) -> Catalog:
+    """Look at the location now; what is good there comes into force.
+
+    It takes at most `seconds`, or REQUEST_TIMEOUT; the audit names `who` asked for it. Raises CatalogError, and
+    what was in force stays so.
+    """
+    last = kept(record, config)
+    validators = (last.etag, last.modified) if last else ()
+    try:
+        seconds = seconds or config.request_timeout
+        found = fetch(config.service_catalog_url, seconds, config.outgoing_allow, *validators)
+        if last and found.text is None:
+            found = Found(last.text, found.etag or last.etag, found.modified or last.modified)
+        catalog = parsed(found.text or "")
+    except CatalogError as error:
+        _sound(record, error, config, last)
+        raise
+    _remember(record, config, catalog, found, who)
+    if last is None or last.version != catalog.version:
+        log.info("The catalog %s is in force", catalog.version)
+    return catalog
+
+
+def trouble(record: Record) -> str | None:
+    """What the alarm says, while it is up."""
+    with record.read() as session:
+        return alarms.message(session, ALARM)
+
+
+def _remember(record: Record, config: Settings, catalog: Catalog, found: Found, who: str | None) -> None:
+    where = public(config.service_catalog_url)
+    with record.write() as session:
+        catalogs.remember(session, catalog.version, catalog.text, now(), where, found.etag, found.modified)
+        alarms.clear(session, ALARM)
+        if who:
+            audit.note(session, who, "reload", f"catalog {catalog.version}", now())
+
+
+def _sound(record: Record, error: CatalogError, config: Settings, last: CatalogVersion | None) -> None:
+    where = public(config.service_catalog_url)
+    if last:
+        stays = f"version {last.version}, read on {last.loaded_at:%Y-%m-%d %H:%M} UTC, stays in force"
+    else:
+        stays = "it has never given a good one, so tickets wait to be classified"
+    place = "" if where in error.brief else f"mend {where}; "
+    message = f"{error.brief}; {place}{stays}"
+    if trouble(record) == message:
+        return
+    with record.write() as session:
+        alarms.sound(session, ALARM, message, now())
+    log.error("Alarm: %s", message)
+
+
+@lru_cache(maxsize=2)
+def parsed(text: str) -> Catalog:
+    """One object for one text, so that what an engine derived from it can be used again."""
+    return parse(text)

@@ -1,0 +1,179 @@
+"""Classifications: saving a decision, and a ticket's history of them."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Executable, and_, bindparam, exists, func, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from receiver.db import counters, outbox
+from receiver.db.models import CLASSIFIED, NEEDS_REVIEW, Classification, Ticket, table_of
+from receiver.lib.sla import Promise
+
+_is_settled = Ticket.status.in_([CLASSIFIED, NEEDS_REVIEW])
+# The ticket has the answer of a stand-in, and the engine is asked again.
+waits_for_engine = and_(
+    _is_settled,
+    # In the words of the partial index of stand-ins, or it is not used.
+    Ticket.id.in_(
+        select(Classification.ticket_id).where(
+            text("classifications.current AND classifications.stood_in"), Classification.ticket_id > 0
+        )
+    ),
+)
+_is_still_current = exists().where(Classification.id == bindparam("replaced_id"), Classification.current)
+
+# Built once, because every classification executes them.
+_SETTLE = update(table_of(Ticket)).where(Ticket.id == bindparam("settled_id")).returning(Ticket.source)
+_SAVE = _SETTLE.where(Ticket.lease == bindparam("held_lease"))
+_REPLACE = _SETTLE.where(_is_settled, Ticket.lease.is_(None), _is_still_current)
+_END = (
+    update(table_of(Classification))
+    .where(Classification.ticket_id == bindparam("settled_id"), Classification.current)
+    .values(current=False)
+)
+_INSERT = insert(table_of(Classification)).returning(Classification.id)
+_ANSWERED = (
+    select(Classification.id)
+    .where(Classification.answer_key == bindparam("asked_key"), Classification.reviewer.is_(None))
+    .where(~Classification.fallback, ~Classification.stood_in, ~Classification.steers)
+    .order_by(Classification.id.desc())
+    .limit(1)
+)
+
+
+def save(
+    session: Session,
+    lease: str,
+    classification: Classification,
+    promise: Promise,
+    writes: Mapping[str, bool] | None = None,
+) -> bool:
+    """Make `classification` the current one of its ticket, which is then settled under this `promise`.
+
+    The helpdesk is told of it where its source is among `writes`; see `errands.plan_write_back`. False, and nothing is
+    written, where `lease` is no longer the ticket's: it was changed or taken over meanwhile.
+    """
+    return _settle(session, classification, promise, writes, _SAVE, held_lease=lease)
+
+
+def replace(
+    session: Session,
+    replaced_id: int,
+    classification: Classification,
+    promise: Promise,
+    writes: Mapping[str, bool] | None = None,
+) -> bool:
+    """Make `classification` the current one in the place of one that stood in; the ticket is settled anew, see `save`.
+
+    False, and nothing is written, where that one is no longer current, or the ticket was changed or reviewed since.
+    """
+    return _settle(session, classification, promise, writes, _REPLACE, replaced_id=replaced_id)
+
+
+def _settle(
+    session: Session,
+    classification: Classification,
+    promise: Promise,
+    writes: Mapping[str, bool] | None,
+    statement: Executable,
+    **conditions: str | int,
+) -> bool:
+    connection, of_ticket = session.connection(), {"settled_id": classification.ticket_id}
+    settled = {
+        "status": NEEDS_REVIEW if classification.review_reason else CLASSIFIED,
+        "category": classification.category,
+        "request_type": classification.request_type,
+        "at_risk_at": promise.at_risk_at,
+        "due_at": promise.due_at,
+        "lease": None,
+        "crashes": 0,
+        "error": None,
+        "settled": counters.add(session, "settled", 1),
+    }
+    source = connection.execute(statement, settled | of_ticket | conditions).scalar()
+    if source is None:
+        return False
+    connection.execute(_END, of_ticket)
+    columns = table_of(Classification).columns
+    values = {name: value for name, value in vars(classification).items() if name in columns}
+    classification.id = connection.execute(_INSERT, values).scalar_one()
+    outbox.plan_write_back(session, source, classification, writes or {}, classification.created_at)
+    counters.add(session, "tokens.prompt", classification.prompt_tokens)
+    counters.add(session, "tokens.completion", classification.completion_tokens)
+    return True
+
+
+def replace_current(
+    session: Session, source: str, classification: Classification, writes: Mapping[str, bool] | None
+) -> None:
+    """Make `classification` the current one of its ticket; the one before becomes history. `writes` as in `save`."""
+    session.execute(
+        update(Classification)
+        .where(Classification.ticket_id == classification.ticket_id, Classification.current)
+        .values(current=False)
+    )
+    session.add(classification)
+    session.flush()
+    outbox.plan_write_back(session, source, classification, writes or {}, classification.created_at)
+
+
+def current(session: Session, ticket_id: int) -> Classification | None:
+    """What a ticket is attributed to now."""
+    return session.scalar(select(Classification).where(Classification.ticket_id == ticket_id, Classification.current))
+
+
+def stand_ins_in_a_row(session: Session, apart_from: str, most: int) -> int:
+    """In how many of the latest classifications by engines, up to `most`, the engine gave no answer itself.
+
+    Those whose cause is `apart_from` do not count, nor do answers that were known already.
+    """
+    cause = func.coalesce(Classification.stand_in_cause, "")
+    query = (
+        select(cause)
+        .where(Classification.reviewer.is_(None), ~Classification.repeated, cause != apart_from)
+        .order_by(Classification.id.desc())
+        .limit(most)
+    )
+    return sum(1 for _ in itertools.takewhile(bool, session.scalars(query)))
+
+
+def stood_in(session: Session, after: int, limit: int) -> list[tuple[Ticket, int]]:
+    """Up to `limit` tickets with ids above `after` for which another engine stood in, and that classification's id.
+
+    Not those that a person has reviewed, or that wait to be classified anyway.
+    """
+    query = (
+        select(Ticket, Classification.id)
+        .join(Classification, Classification.ticket_id == Ticket.id)
+        .where(Classification.current, Classification.stood_in, Classification.ticket_id > after, _is_settled)
+        .order_by(Classification.ticket_id)
+        .limit(limit)
+    )
+    return [(ticket, classification_id) for ticket, classification_id in session.execute(query)]
+
+
+def waiting_for_engine(session: Session, limit: int) -> int:
+    """How many tickets `stood_in` knows, counted up to `limit`."""
+    found = select(Ticket.id).where(waits_for_engine).limit(limit).subquery()
+    return session.scalar(select(func.count()).select_from(found)) or 0
+
+
+def keep(session: Session, classification_id: int) -> None:
+    """No other engine will answer: what stood in stays."""
+    session.execute(update(Classification).where(Classification.id == classification_id).values(stood_in=False))
+
+
+def answered(session: Session, answer_key: str) -> Classification | None:
+    """The latest answer of a model to an identical ticket, where it may be used again.
+
+    Not what stood in for it, nor what it said to a text that tries to command it.
+    """
+    found = session.connection().execute(_ANSWERED, {"asked_key": answer_key}).scalar()
+    return session.get_one(Classification, found) if found else None
+
+
+def history(session: Session, ticket_id: int) -> Sequence[Classification]:
+    """Every classification of a ticket, newest first."""
+    query = select(Classification).where(Classification.ticket_id == ticket_id).order_by(Classification.id.desc())
+    return session.scalars(query).all()

@@ -1,0 +1,122 @@
+"""What arrived: deliveries and their tickets, in the states of the constants here."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary
+from sqlalchemy.orm import Mapped, mapped_column
+
+from receiver.db.models.base import Base, Id, partial_index
+
+RECEIVED, CLASSIFIED, NEEDS_REVIEW, FAILED, REVIEWED = "received", "classified", "needs_review", "failed", "reviewed"
+TICKET_STATES = (RECEIVED, CLASSIFIED, NEEDS_REVIEW, FAILED, REVIEWED)
+ACCEPTED, PARTIAL, QUARANTINED, DUPLICATE, REPLAYED, DISMISSED = DELIVERY_STATES = (
+    *("accepted", "partial", "quarantined", "duplicate", "replayed"),
+    "dismissed",  # A person has looked, and nothing in it is a ticket.
+)
+
+
+class Delivery(Base):
+    """One HTTP message of a source, its raw bytes included; a redelivery is a row of its own."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        partial_index("uq_deliveries_source_key", "source", "key", unique=True, where="original_id IS NULL"),
+        partial_index("ix_deliveries_original_id", "original_id", where="original_id IS NOT NULL"),
+        Index("ix_deliveries_status_id", "status", "id"),
+        Index("ix_deliveries_source_id", "source", "id"),
+        Index("ix_deliveries_source_status_id", "source", "status", "id"),
+        partial_index("ix_deliveries_conflict", "id", where="conflict"),
+        partial_index("ix_deliveries_source_body_sha256", "source", "body_sha256", where="original_id IS NULL"),
+        partial_index("ix_deliveries_raw", "received_at", where="body IS NOT NULL"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    source: Mapped[str]
+    key: Mapped[str]
+    received_at: Mapped[datetime]
+    status: Mapped[str]
+    headers: Mapped[dict[str, Any]]
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+    body_sha256: Mapped[str]
+    accepted: Mapped[int] = mapped_column(default=0)
+    updated: Mapped[int] = mapped_column(default=0)
+    duplicates: Mapped[int] = mapped_column(default=0)
+    rejected: Mapped[list[Any]] = mapped_column(default=list)
+    error: Mapped[str | None]
+    original_id: Mapped[int | None] = mapped_column(ForeignKey("deliveries.id"))
+    conflict: Mapped[bool] = mapped_column(default=False)
+
+
+class Ticket(Base):
+    """Our record of one request at a helpdesk.
+
+    While `received`, it may be claimed once `claimable_at` has passed; a claim writes a `lease` and moves
+    `claimable_at` to the lease's end. `category` and `request_type` repeat the current classification, so
+    that lists filter on one table. `settled` numbers the moments at which tickets left `received`, in order
+    of commit; digests are cut along it. `arrived_sha256` is of the text fields as they arrived, where the helpdesk's
+    API has completed them since.
+    """
+
+    __tablename__ = "tickets"
+    __table_args__ = (
+        # These three name the status again, or SQLite takes ix_tickets_status_id and reads everything that waits.
+        partial_index("ix_tickets_claimable", "status", "claimable_at", where="status = 'received'"),
+        partial_index("ix_tickets_suspects", "status", "crashes", where="status = 'received' AND crashes > 0"),
+        partial_index("ix_tickets_review", "status", "due_at", "id", where="status = 'needs_review'"),
+        Index("uq_tickets_source_external_id", "source", "external_id", unique=True),
+        Index("ix_tickets_status_id", "status", "id"),
+        Index("ix_tickets_source_id", "source", "id"),
+        partial_index("ix_tickets_category_id", "category", "id", where="category IS NOT NULL"),
+        partial_index("ix_tickets_request_type_id", "request_type", "id", where="request_type IS NOT NULL"),
+        partial_index("ix_tickets_lease", "lease", where="lease IS NOT NULL"),
+        partial_index("ix_tickets_settled", "settled", where="settled IS NOT NULL"),
+        partial_index("ix_tickets_due_at", "due_at", "at_risk_at", where="due_at IS NOT NULL"),
+        Index("ix_tickets_received_at", "received_at"),
+        partial_index("ix_tickets_requester_email_id", "requester_email", "id", where="requester_email IS NOT NULL"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    source: Mapped[str]
+    external_id: Mapped[str]
+    delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id"), index=True)
+    short_description: Mapped[str]
+    long_description: Mapped[str]
+    requester_email: Mapped[str | None]
+    priority: Mapped[str | None]
+    url: Mapped[str | None]
+    source_created_at: Mapped[datetime | None]
+    source_updated_at: Mapped[datetime | None]
+    received_at: Mapped[datetime]
+    status: Mapped[str]
+    category: Mapped[str | None]
+    request_type: Mapped[str | None]
+    due_at: Mapped[datetime | None]
+    claimable_at: Mapped[datetime]
+    lease: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    crashes: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None]
+    settled: Mapped[int | None] = mapped_column(BigInteger)
+    arrived_sha256: Mapped[str | None]
+    at_risk_at: Mapped[datetime | None]
+
+
+class Tombstone(Base):
+    """An erased ticket: the digest of its source and its name there, so that nothing brings it back."""
+
+    __tablename__ = "tombstones"
+
+    name_sha256: Mapped[str] = mapped_column(primary_key=True)
+
+
+class SourceDay(Base):
+    """What a source sent on one day (UTC): deliveries, how many new tickets they brought, how many were quarantined."""
+
+    __tablename__ = "source_days"
+
+    source: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[str] = mapped_column(primary_key=True)
+    deliveries: Mapped[int] = mapped_column(BigInteger, default=0)
+    tickets: Mapped[int] = mapped_column(BigInteger, default=0)
+    quarantined: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -1,0 +1,181 @@
+"""What tickets were attributed to, by what, and what people say of it."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, false
+from sqlalchemy.orm import Mapped, mapped_column
+
+from receiver.db.models.base import Base, Id, partial_index
+
+
+class CatalogVersion(Base):
+    """A catalog that classified tickets, or could have, word for word.
+
+    `since` is when it came into the record, `loaded_at` when it was last confirmed, `location` where (what may be
+    secret left out), and `etag` and `modified` are the validators that came with it.
+    """
+
+    __tablename__ = "catalogs"
+
+    version: Mapped[str] = mapped_column(primary_key=True)
+    text: Mapped[str]
+    loaded_at: Mapped[datetime] = mapped_column(index=True)
+    location: Mapped[str | None]
+    etag: Mapped[str | None]
+    modified: Mapped[str | None]
+    since: Mapped[datetime | None]
+
+
+class Classification(Base):
+    """A checked decision about a ticket; the earlier ones stay as its history.
+
+    `agreement` says whether the `second_opinion` is the same entry, `steers` that the ticket's text tries to command
+    the model, `stood_in` that another engine should have answered, `stand_in_cause` (a code) why it did not, `repeated`
+    that the answer to an identical ticket (of the same `answer_key`) was used again; `cost_micros` is in millionths of
+    the price table's currency. Where a person decided, `reviewer` names them.
+    """
+
+    __tablename__ = "classifications"
+    __table_args__ = (
+        partial_index("uq_classifications_current", "ticket_id", unique=True, where="current"),
+        Index("ix_classifications_ticket_id", "ticket_id"),
+        partial_index("ix_classifications_stood_in", "ticket_id", where="current AND stood_in"),
+        partial_index("ix_classifications_answer_key", "answer_key", where="answer_key IS NOT NULL"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("tickets.id"))
+    current: Mapped[bool]
+    created_at: Mapped[datetime]
+    category: Mapped[str]
+    request_type: Mapped[str]
+    sla_value: Mapped[float]
+    sla_unit: Mapped[str]
+    sla_is_default: Mapped[bool]
+    confidence: Mapped[float]
+    reasoning: Mapped[str]
+    alternatives: Mapped[list[Any]]
+    review_reason: Mapped[str | None]
+    engine: Mapped[str]
+    model: Mapped[str]
+    fallback: Mapped[bool]
+    mended: Mapped[bool]
+    catalog_version: Mapped[str]
+    prompt_version: Mapped[str | None]
+    prompt_tokens: Mapped[int]
+    completion_tokens: Mapped[int]
+    latency_ms: Mapped[int]
+    second_opinion: Mapped[str | None]
+    agreement: Mapped[bool | None]
+    steers: Mapped[bool] = mapped_column(default=False, server_default=false())
+    stood_in: Mapped[bool] = mapped_column(default=False, server_default=false())
+    repeated: Mapped[bool] = mapped_column(default=False, server_default=false())
+    answer_key: Mapped[str | None]
+    cost_micros: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    reviewer: Mapped[str | None]
+    example_ids: Mapped[list[Any] | None]
+    before: Mapped[dict[str, Any] | None]
+    undone: Mapped[bool] = mapped_column(default=False, server_default=false())
+    stand_in_cause: Mapped[str | None]
+
+
+class Verdict(Base):
+    """What the last review of an engine's answer says of it: the entry that was found, and the one a person chose.
+
+    It repeats what it needs of both classifications, so that figures over months are read from one small table. `day`
+    is the review's, in UTC.
+    """
+
+    __tablename__ = "verdicts"
+    __table_args__ = (
+        Index("ix_verdicts_ticket_id", "ticket_id"),
+        Index("ix_verdicts_day", "day"),
+        Index("ix_verdicts_source_day", "source", "day"),
+    )
+
+    judged_id: Mapped[int] = mapped_column(
+        Id, ForeignKey("classifications.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("tickets.id"))
+    day: Mapped[str]
+    source: Mapped[str]
+    engine: Mapped[str]
+    model: Mapped[str]
+    prompt_version: Mapped[str | None]
+    catalog_version: Mapped[str]
+    confidence: Mapped[float]
+    flagged: Mapped[bool]
+    found_category: Mapped[str]
+    found_type: Mapped[str]
+    chosen_category: Mapped[str]
+    chosen_type: Mapped[str]
+
+
+class ExampleRow(Base):
+    """A ticket that a person reviewed and engines learn from; a new review of the same ticket is a new row."""
+
+    __tablename__ = "examples"
+    __table_args__ = (
+        Index("uq_examples_ticket_id", "ticket_id", unique=True),
+        Index("ix_examples_category_request_type", "category", "request_type"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("tickets.id"))
+    category: Mapped[str]
+    request_type: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class LinearModel(Base):
+    """A linear model trained on so many `examples`, and how it did against the local engine on held-out ones.
+
+    `known_count` and `known_newest` are the examples' signature at the time, by which one sees whether any changed.
+    """
+
+    __tablename__ = "linear_models"
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    created_at: Mapped[datetime]
+    examples: Mapped[int]
+    known_count: Mapped[int]
+    known_newest: Mapped[int] = mapped_column(BigInteger)
+    accuracy: Mapped[float]
+    rival_accuracy: Mapped[float]
+    in_force: Mapped[bool]
+    weights: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class EntryTally(Base):
+    """How many tickets are attributed to an entry of some catalog; triggers keep it."""
+
+    __tablename__ = "entry_tallies"
+
+    category: Mapped[str] = mapped_column(primary_key=True)
+    request_type: Mapped[str] = mapped_column(primary_key=True)
+    tickets: Mapped[int] = mapped_column(BigInteger)
+
+
+class Endpoint(Base):
+    """What was learned of a model at an endpoint, such as that it takes no strict schema."""
+
+    __tablename__ = "endpoints"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    learned: Mapped[dict[str, Any]]
+    learned_at: Mapped[datetime]
+
+
+class Spending(Base):
+    """What the calls of one model on one day (UTC) cost, in millionths of the price table's currency."""
+
+    __tablename__ = "spending"
+
+    day: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    calls: Mapped[int] = mapped_column(BigInteger, default=0)
+    prompt_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    completion_tokens: Mapped[int] = mapped_column(BigInteger, default=0)
+    cost_micros: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -1,0 +1,106 @@
+"""What others are told: managers by digest, helpdesks by errand."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, false
+from sqlalchemy.orm import Mapped, mapped_column
+
+from receiver.db.models.base import Base, Id, partial_index
+
+PENDING, DONE, SUPERSEDED = "pending", "done", "superseded"
+COMPLETE, WRITE_BACK = "complete", "write_back"
+
+
+class Digest(Base):
+    """One mail of one period; the unique pair of name and period is what lets it be claimed once.
+
+    `copy_of` names the digest whose content somebody had sent again; an alert is a digest without a workbook.
+    """
+
+    __tablename__ = "digests"
+    __table_args__ = (
+        Index("uq_digests_name_period", "name", "period", unique=True),
+        Index("ix_digests_name_settled_until", "name", "settled_until"),
+        Index("ix_digests_status", "status"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    name: Mapped[str]
+    period: Mapped[str]
+    status: Mapped[str]
+    created_at: Mapped[datetime]
+    settled_after: Mapped[int] = mapped_column(BigInteger)
+    settled_until: Mapped[int] = mapped_column(BigInteger)
+    tickets: Mapped[int]
+    recipients: Mapped[list[Any]]
+    message_id: Mapped[str]
+    attempts: Mapped[int] = mapped_column(default=0)
+    claimable_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+    copy_of: Mapped[int | None] = mapped_column(Id)
+    lease: Mapped[str | None]  # Of who builds and sends it, or did so last.
+    without_workbook: Mapped[bool] = mapped_column(default=False, server_default=false())  # Too large for its server.
+
+
+class DigestRecipient(Base):
+    """What became of a digest for one of its recipients; receiver.db.recipients names the states.
+
+    `resends` counts how often it was sent again because nobody knew whether it had arrived.
+    """
+
+    __tablename__ = "digest_recipients"
+
+    digest_id: Mapped[int] = mapped_column(ForeignKey("digests.id"), primary_key=True)
+    address: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    error_code: Mapped[str | None]
+    error: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    resends: Mapped[int] = mapped_column(default=0)
+    run_at: Mapped[datetime]
+    sent_at: Mapped[datetime | None]
+
+
+class DigestTicket(Base):
+    """A ticket in a digest, as it was classified then."""
+
+    __tablename__ = "digest_tickets"
+
+    digest_id: Mapped[int] = mapped_column(ForeignKey("digests.id"), primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("tickets.id"), primary_key=True, index=True)
+    classification_id: Mapped[int | None] = mapped_column(ForeignKey("classifications.id"), index=True)
+
+
+class Errand(Base):
+    """What a helpdesk is to be asked or told about a ticket: its missing fields, or one of its classifications.
+
+    While `pending`, it may be taken once `claimable_at` has passed; whoever takes it counts an attempt and moves
+    `claimable_at` to the end of a lease. `steps` are the requests that have succeeded so far. Once `failed` it is a
+    dead letter, with the reason, until somebody redrives it.
+    """
+
+    __tablename__ = "errands"
+    __table_args__ = (
+        partial_index("ix_errands_pending", "source", "kind", "claimable_at", where="status = 'pending'"),
+        partial_index("ix_errands_failed", "id", where="status = 'failed'"),
+        partial_index(
+            "uq_errands_classification_id", "classification_id", unique=True, where="classification_id IS NOT NULL"
+        ),
+        Index("ix_errands_ticket_id", "ticket_id"),
+        Index("ix_errands_source_attempted_at", "source", "attempted_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    kind: Mapped[str]
+    source: Mapped[str]
+    ticket_id: Mapped[int] = mapped_column(ForeignKey("tickets.id"))
+    classification_id: Mapped[int | None] = mapped_column(ForeignKey("classifications.id"))
+    status: Mapped[str]
+    steps: Mapped[int] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime]
+    claimable_at: Mapped[datetime]
+    attempted_at: Mapped[datetime | None]
+    error: Mapped[str | None]

@@ -1,0 +1,91 @@
+"""What keeps the service going: maintained numbers, alarms and the timetable."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger
+from sqlalchemy.orm import Mapped, mapped_column
+
+from receiver.db.models.base import Base
+
+
+class Tally(Base):
+    """A maintained number: counts of states (kept by triggers), tokens used, the last `settled` given out."""
+
+    __tablename__ = "tallies"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
+class Latency(Base):
+    """How often a stage took as long as a bucket says, in the slot of time that begins `at` (seconds since 1970)."""
+
+    __tablename__ = "latencies"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    at: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    stage: Mapped[str] = mapped_column(primary_key=True)
+    bucket: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    count: Mapped[int] = mapped_column(BigInteger)
+
+
+class Refusal(Base):
+    """How often something was refused in the minute that begins `at` (seconds since 1970), and who did it last."""
+
+    __tablename__ = "refusals"
+
+    at: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    address: Mapped[str]
+
+
+class Alarm(Base):
+    """Something an operator must know, while it lasts."""
+
+    __tablename__ = "alarms"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    message: Mapped[str]
+    since: Mapped[datetime]
+
+
+class TimetableEntry(Base):
+    """The last slot of a timed job that was acted upon."""
+
+    __tablename__ = "timetable"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    last_slot: Mapped[datetime]
+
+
+class TimedJob(Base):
+    """A job of the timetable, every so many `seconds`, and how its last run went; `error` names what it died of."""
+
+    __tablename__ = "timed_jobs"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    queue: Mapped[str]
+    seconds: Mapped[int]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+
+
+class Process(Base):
+    """A worker, a scheduler or a watch that says that it lives, or that its supervisor says has died.
+
+    `role` is what it does, such as `worker classify`; `place` is its machine and pid. One that ends as it should
+    takes its row with it.
+    """
+
+    __tablename__ = "processes"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str]
+    place: Mapped[str]
+    started_at: Mapped[datetime]
+    heartbeat_at: Mapped[datetime]
+    died_at: Mapped[datetime | None]
+    last_words: Mapped[str | None]

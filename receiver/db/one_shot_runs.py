@@ -1,0 +1,96 @@
+"""The digest of a run of the one-shot pipeline: while the run has not ended, the next one goes on with its digest."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, select, update
+from sqlalchemy.orm import Session
+
+from receiver.db import digests, recipients
+from receiver.db.database import PARAMETERS
+from receiver.db.digests import RUN, SENDING_LEASE
+from receiver.db.models import Classification, Digest, DigestTicket, Ticket
+from receiver.lib.mail_addresses import Envelope
+
+SKIPPED = "the mail was skipped by --skip-email"
+
+
+def claim(session: Session, ticket_ids: Sequence[int], envelope: Envelope, now: datetime) -> Digest | None:
+    """The digest of these tickets: that of a run which did not end, where it would be the same, else a new one.
+
+    It is the same for the same people, of the same tickets as they are classified now. Nobody else takes it for two
+    minutes. None where none of the tickets is in the record any more.
+    """
+    key = _key(session, ticket_ids, envelope)
+    found = session.scalar(select(Digest).where(Digest.name == RUN, Digest.period == key))
+    if found is None:
+        found = digests.claim_batch(session, ticket_ids, envelope, now)
+        if found:
+            found.period, found.claimable_at = key, now + SENDING_LEASE
+            session.flush()
+    return found
+
+
+def _key(session: Session, ticket_ids: Sequence[int], envelope: Envelope) -> str:
+    key = hashlib.sha256(repr(sorted(envelope.recipients)).encode())
+    current = and_(Classification.ticket_id == Ticket.id, Classification.current)
+    ordered = sorted(ticket_ids)
+    for start in range(0, len(ordered), PARAMETERS):
+        query = select(Ticket.id, Classification.id).outerjoin(Classification, current).order_by(Ticket.id)
+        for row in session.execute(query.where(Ticket.id.in_(ordered[start : start + PARAMETERS]))):
+            key.update(repr(tuple(row)).encode())
+    return f"unfinished-{key.hexdigest()}"
+
+
+def skip_mail(session: Session, digest: Digest, now: datetime) -> None:
+    """Cancel the mail of a digest that nobody got yet and that is not on its way, so that nobody sends it."""
+    if not recipients.mailed(recipients.of(session, digest.id)):
+        _cancel(session, Digest.id == digest.id, SKIPPED, now)
+
+
+def _cancel(session: Session, which: ColumnElement[bool], reason: str, now: datetime) -> None:
+    found = session.scalars(
+        update(Digest)
+        .where(which, Digest.status == "claimed")
+        .values(status="cancelled", error=reason, claimable_at=now)
+        .returning(Digest.id),
+        execution_options={"synchronize_session": False},
+    ).all()
+    for digest_id in found:
+        recipients.move(session, digest_id, [recipients.DUE], recipients.CANCELLED, now)
+
+
+def want_mail(session: Session, digest: Digest, now: datetime) -> None:
+    """Have a digest sent whose mail was skipped or refused before; those that it makes needless are not sent any more.
+
+    Those are digests of earlier runs that wait to be sent and tell of no ticket that this one does not tell of.
+    """
+    unsent = Digest.status.in_(["failed", "partly_sent", "cancelled"])
+    again = {"status": "claimed", "attempts": 0, "error": None, "claimable_at": now + SENDING_LEASE}
+    query = update(Digest).where(Digest.id == digest.id, unsent).values(**again).returning(Digest.id)
+    if session.scalar(query, execution_options={"synchronize_session": False}):
+        undone = [recipients.REFUSED, recipients.FAILED, recipients.CANCELLED]
+        recipients.move(session, digest.id, undone, recipients.DUE, now)
+    ours = select(DigestTicket.ticket_id).where(DigestTicket.digest_id == digest.id)
+    others = select(DigestTicket.ticket_id).where(
+        DigestTicket.digest_id == Digest.id, DigestTicket.ticket_id.not_in(ours)
+    )
+    needless = (Digest.name == RUN) & (Digest.id < digest.id) & ~others.exists()
+    _cancel(session, needless, f"digest {digest.id} of a later run tells of its tickets", now)
+
+
+def release(session: Session, digest_id: int, now: datetime) -> None:
+    """Let whoever comes first take a digest that waits; one who is building it already will find that it is taken."""
+    session.execute(update(Digest).where(Digest.id == digest_id, Digest.status == "claimed").values(claimable_at=now))
+
+
+def finish(session: Session, digest_id: int, now: datetime) -> None:
+    """The run has ended; the next one of the same tickets is another."""
+    session.execute(update(Digest).where(Digest.id == digest_id).values(period=now.isoformat()))
+
+
+def unsent(session: Session) -> Sequence[int]:
+    """The ids of the digests of runs that wait to be sent, oldest first."""
+    query = select(Digest.id).where(Digest.name == RUN, Digest.status == "claimed").order_by(Digest.id)
+    return session.scalars(query).all()

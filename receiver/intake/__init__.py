@@ -1,0 +1,1 @@
+"""From the bytes of a webhook to tickets: signatures, the sources and their mapping, validation."""

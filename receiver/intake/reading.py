@@ -1,0 +1,29 @@
+"""From a message to what is recorded of it: the same for the webhook and for a sample."""
+
+import hashlib
+from datetime import datetime
+
+from receiver.db.deliveries import Arrival, Content
+from receiver.intake.signatures import Message
+from receiver.intake.signatures.message import MAX_ID_LENGTH
+from receiver.intake.sources import Source
+from receiver.lib.settings import Settings
+
+
+def read(source: Source, message: Message, received_at: datetime, config: Settings) -> tuple[Arrival, Content]:
+    """The message, where it is genuine, and what is in it. Raises SignatureError."""
+    key = source.verify(message, received_at.timestamp())
+    kept = source.kept(message.headers)
+    content = source.read(message.body, kept, config.max_batch, config.max_body_mb * 2**20)
+    digest = hashlib.sha256(message.body).hexdigest()
+    if not source.is_signed:
+        kept["unsigned"] = f"from {message.peer}"
+    key = key or _named(kept.get((source.shape.delivery.header or "").lower())) or _named(content.key) or digest
+    return Arrival(source.name, key, kept, message.body, digest, received_at), content
+
+
+def _named(name: str | None) -> str | None:
+    """A delivery's name as a key; the names of a whole batch may be too long for one, or no text for a database."""
+    if name is None or (len(name) <= MAX_ID_LENGTH and name.isprintable()):
+        return name or None
+    return hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,120 @@
+"""Samples: deliveries of our own making, which try a source and leave nothing behind.
+
+A sample is verified, read, and recorded in a transaction that is rolled back. So no job, digest or helpdesk ever hears
+of it, and yet everything that a helpdesk's delivery meets has been tried, the database included.
+"""
+
+import hashlib
+import hmac
+import secrets as random
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from string import Template
+from typing import Any
+
+from receiver.db import deliveries
+from receiver.db.database import Record
+from receiver.db.deliveries import Arrival, Content
+from receiver.db.tickets import IncomingTicket
+from receiver.intake import reading
+from receiver.intake.signatures import Message, SignatureError
+from receiver.intake.signatures.static import Unsigned
+from receiver.intake.sources import Source
+from receiver.lib import secret_files
+from receiver.lib.clock import now
+from receiver.lib.settings import Settings
+
+# Marks a delivery to the webhook as a sample; its value proves that it comes from whoever has our API token.
+HEADER = "x-sample-proof"
+_SHOWN = 20
+
+
+class SampleError(Exception):
+    """The sample cannot be made or sent; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What would become of a delivery, and the first of the tickets that were found in it.
+
+    `refused` says why its proof does not count, and then there is nothing else.
+    """
+
+    refused: str | None = None
+    outcome: Mapping[str, Any] | None = None
+    tickets: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def is_ticket(self) -> bool:
+        """Whether a delivery like this one would be a ticket."""
+        return bool(self.outcome and any(self.outcome[name] for name in ("accepted", "updated", "duplicates")))
+
+
+def attempt(record: Record, source: Source, config: Settings, own: bytes | None = None) -> Trial:
+    """Try a source with a sample, or with a body of one's `own`, without the network. Raises SampleError."""
+    body, headers = compose(source, config, now().timestamp(), own)
+    known = {name.lower(): value for name, value in headers.items()}
+    message = Message(known, body, "POST", _signed_url(config, source), _peer(source))
+    try:
+        arrival, content = reading.read(source, message, now(), config)
+    except SignatureError as error:
+        return Trial(refused=str(error))
+    return rehearse(record, arrival, content)
+
+
+def rehearse(record: Record, arrival: Arrival, content: Content) -> Trial:
+    """Record a delivery, whether or not it came before, look at what became of it, and take it all back."""
+    with record.write() as session:
+        unheard = replace(arrival, key=f"sample-{random.token_hex(16)}")
+        outcome = deliveries.outcome(deliveries.record(session, unheard, content))
+        session.rollback()
+    return Trial(outcome=outcome, tickets=tuple(map(_shown, content.tickets[:_SHOWN])))
+
+
+def _shown(ticket: IncomingTicket) -> dict[str, Any]:
+    fields = asdict(ticket).items()
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields}
+
+
+def compose(source: Source, config: Settings, at: float, own: bytes | None = None) -> tuple[bytes, dict[str, str]]:
+    """Body and headers as this helpdesk would send them at `at`, in unix seconds. Raises SampleError."""
+    live = [secret.value for secret in source.secrets if secret.is_live(at)]
+    if source.is_signed and not live:
+        raise SampleError(f"every secret of {source.name} has ended; give it a new one in SOURCES_FILE")
+    if live and live[0].startswith("whpk_"):
+        raise SampleError(f"only the sender of {source.name} can sign for it: we have its public key")
+    filled = _filled(at)
+    body = Template(source.profile.sample.body).safe_substitute(filled).encode() if own is None else own
+    headers = {name: Template(text).safe_substitute(filled) for name, text in source.profile.sample.headers.items()}
+    message = Message(headers, body, "POST", _signed_url(config, source))
+    signed = source.signing.sign(live[0] if live else "", message, at)
+    return body, {"Content-Type": "application/json"} | headers | signed
+
+
+def _filled(at: float) -> dict[str, str]:
+    moment = datetime.fromtimestamp(int(at), UTC)
+    return {
+        "number": str(int(at)),
+        "seconds": str(int(at)),
+        "ms": str(int(at * 1000)),
+        "iso": moment.isoformat().replace("+00:00", "Z"),
+        "plain": f"{moment:%Y-%m-%d %H:%M:%S}",
+    }
+
+
+def _signed_url(config: Settings, source: Source) -> str:
+    return f"{(config.public_url or '').rstrip('/')}{source.path}"
+
+
+def _peer(source: Source) -> str:
+    """An address from which this source may push."""
+    allowed = source.signing.allowed if isinstance(source.signing, Unsigned) else ()
+    return str(allowed[0].network_address) if allowed else "127.0.0.1"
+
+
+def proof(config: Settings, name: str, body: bytes) -> str:
+    """What `HEADER` says of a sample for the source `name`."""
+    return hmac.new(
+        secret_files.api_token(config).encode(), f"sample for {name}\n".encode() + body, hashlib.sha256
+    ).hexdigest()

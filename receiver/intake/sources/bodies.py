@@ -1,0 +1,196 @@
+"""What a body says: compression, character set, JSON or a form, whatever the helpdesk wraps its tickets in.
+
+Every fault is a ValueError whose text names the place and what to do, and repeats nothing of the body.
+"""
+
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+from receiver.intake.sources.json_repair import mended
+
+_MEMBERS = 100  # More gzip members than any sender makes; each costs a copy of what is left.
+_FORM_FIELDS = 1_000
+_PIECE = 65_536
+_DIGITS = 40
+_FORM = "application/x-www-form-urlencoded"
+# Form fields whose value is JSON: GitHub's, ServiceDesk Plus's, and our own wrappers.
+_JSON_FIELDS = {"payload", "input_data", "json", "data", "tickets", "requests"}
+_STRAY_BYTE = re.compile("[\udc80-\udcff]+")
+
+_JSON_FILTER = "use the template's JSON filter (`| json`, `| to_json` or the like) for every text"
+_HINTS = {
+    "Invalid control character": f"a line break or another control character inside a text; {_JSON_FILTER}",
+    "Expecting ',' delimiter": f"often a quotation mark inside a text; {_JSON_FILTER}",
+    "Expecting ':' delimiter": f"often a quotation mark inside a text; {_JSON_FILTER}",
+    "Expecting property name": "a comma before a closing bracket, or a name without double quotation marks",
+    "Illegal trailing comma": "there is a comma before a closing bracket; remove it",
+    "Invalid \\": f"a backslash inside a text; {_JSON_FILTER}",
+    "Unterminated string": "a text has no closing quotation mark; the body may have been cut off",
+    "Extra data": "there is more after the end; send one document, several tickets as a list",
+    "Expecting value": "a value is missing, often an empty placeholder; put quotation marks around placeholders",
+}
+
+
+def decode(body: bytes, content_type: str, content_encoding: str, *, lenient: bool, max_bytes: int) -> Any:
+    """The value in a body: JSON, or a form as a mapping of its fields.
+
+    `content_type` and `content_encoding` are the headers' values, empty where there are none; `max_bytes` bounds the
+    body as sent and as unpacked. `lenient` takes single bytes that are not UTF-8 for Windows-1252, and gives a broken
+    JSON text one more try after `mending`. A form of one field that holds JSON is that JSON. Raises ValueError.
+    """
+    plain = unpacked(body, content_encoding, max_bytes)
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind.startswith("multipart/"):
+        raise ValueError("the body is multipart; have the helpdesk send JSON (application/json)")
+    return _form(plain, lenient) if kind == _FORM else parse_json(plain, lenient=lenient)
+
+
+def parse_json(body: bytes, *, lenient: bool = False) -> Any:
+    """The value in a JSON body; see `decode` for what is taken besides. Raises ValueError."""
+    return _json(_text(body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape"), body, lenient), lenient)
+
+
+def unpacked(body: bytes, content_encoding: str, max_bytes: int) -> bytes:
+    """The body without its compression. Raises ValueError, also where more than `max_bytes` are in it."""
+    encoding = content_encoding.strip().lower()
+    if len(body) > max_bytes:
+        raise ValueError(f"the body is larger than {max_bytes:,} bytes")
+    if encoding in ("", "identity"):
+        return body
+    if encoding in ("gzip", "x-gzip"):
+        return _gunzip(body, max_bytes)
+    raise ValueError("the body has a Content-Encoding that is not gzip; send it without one")
+
+
+def _gunzip(body: bytes, max_bytes: int) -> bytes:
+    """All members of a gzip body. It is unpacked twice: what is too large is found out without being kept."""
+    left = max_bytes
+    for piece in _unpacked_pieces(body):
+        left -= len(piece)
+        if left < 0:
+            raise ValueError(f"the body unpacks to more than {max_bytes:,} bytes")
+    return b"".join(_unpacked_pieces(body))
+
+
+def _unpacked_pieces(body: bytes) -> Iterator[bytes]:
+    source = io.BytesIO(body)
+    for _ in range(_MEMBERS):
+        member = zlib.decompressobj(wbits=31)
+        rest = b""
+        while not member.eof:
+            rest = rest or source.read(_PIECE)  # Piece by piece, for what is left over is copied each time.
+            try:
+                piece = member.decompress(rest, _PIECE)
+            except zlib.error:
+                raise ValueError("the body is not gzip, though its Content-Encoding says so") from None
+            if not rest and not piece and not member.eof:
+                raise ValueError("the gzip body is cut off before its end")
+            yield piece
+            rest = member.unconsumed_tail
+        source.seek(-len(member.unused_data), io.SEEK_CUR)
+        if not _skip_padding(source):
+            return
+    raise ValueError(f"the gzip body has more than {_MEMBERS} members")
+
+
+def _skip_padding(source: io.BytesIO) -> bool:
+    """Whether more than padding comes, which is allowed between and after members; it is then read up to that."""
+    while piece := source.read(_PIECE):
+        if left := piece.lstrip(b"\x00"):
+            source.seek(-len(left), io.SEEK_CUR)
+            return True
+    return False
+
+
+def _text(decoded: str, body: bytes, lenient: bool) -> str:
+    """`decoded`, in which bytes that are not UTF-8 are surrogates, as true text."""
+    if not _STRAY_BYTE.search(decoded):
+        return decoded
+    if lenient:
+        return _STRAY_BYTE.sub(_windows_letters, decoded)
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the body is not UTF-8: byte {error.start} is invalid") from None
+    raise ValueError("the body is not UTF-8: a %-escape in it is invalid")
+
+
+def _windows_letters(stray: re.Match[str]) -> str:
+    """Byte by byte, so that one stray letter does not garble a body that is UTF-8 otherwise."""
+    raw = stray[0].encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode("cp1252")
+    except UnicodeDecodeError:  # Five bytes are no letter there.
+        return raw.decode("latin-1")
+
+
+def _form(body: bytes, lenient: bool) -> Any:
+    raw = body.decode("utf-8", "surrogateescape")
+    try:
+        pairs = parse_qsl(raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=_FORM_FIELDS)
+    except ValueError:
+        raise ValueError(f"the form has more than {_FORM_FIELDS:,} fields") from None
+    fields = _unique([(_text(name, body, lenient), _text(value, body, lenient)) for name, value in pairs])
+    if not fields:
+        raise ValueError("the form in the body has no fields")
+    for name in fields:
+        if fields[name].lstrip()[:1] in ("{", "[") and (name in _JSON_FIELDS or len(fields) == 1):
+            fields[name] = _json(fields[name], lenient)
+            if len(fields) == 1:
+                return fields[name]
+    return fields
+
+
+def _json(text: str, lenient: bool) -> Any:
+    try:
+        return _loads(text)
+    except json.JSONDecodeError as error:
+        second = mended(text) if lenient else None
+        if second is not None:
+            try:
+                return _loads(second)
+            except json.JSONDecodeError:
+                pass  # The first fault is the one in what was sent.
+        raise ValueError(_fault(text, error)) from None
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_whole)
+    except RecursionError:
+        raise ValueError("the body is nested too deeply") from None
+
+
+def _fault(text: str, error: json.JSONDecodeError) -> str:
+    """Where the first fault is, and what is the usual cause of its kind."""
+    where = f"the body is not JSON: {error.msg.removesuffix(' at')} at line {error.lineno} column {error.colno}"
+    if not text.strip():
+        return f"{where} (it is empty)"
+    if text.lstrip()[:1] == "<":
+        return f"{where} (it looks like XML or HTML; choose JSON in the helpdesk)"
+    if error.pos >= len(text.rstrip()):
+        return f"{where} (it ends there, so it may have been cut off on its way)"
+    hint = next((hint for start, hint in _HINTS.items() if error.msg.startswith(start)), None)
+    return f"{where} ({hint})" if hint else where
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("the body has an object with the same key twice, so what it means is not certain")
+    return found
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"the body contains {name}, which is not JSON")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError(f"the body contains a number of {len(digits)} digits")
+    return int(digits)

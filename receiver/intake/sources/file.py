@@ -1,0 +1,167 @@
+"""SOURCES_FILE: the sources an operator configures, checked together, their secrets never repeated."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+import marshmallow.fields as mf
+from marshmallow import Schema, ValidationError
+from marshmallow.validate import Length, OneOf, Range
+
+from receiver.intake.signatures.hmacs import Hmac
+from receiver.intake.signatures.static import Unsigned
+from receiver.intake.sources import outgoing, profiles
+from receiver.intake.sources.credentials import TokenSchema, secret_field
+from receiver.intake.sources.helpdesk_profile import Names, Profile, Signing
+from receiver.intake.sources.payload_mapping import Shape
+from receiver.intake.sources.profiles import HmacSchema, NamesSchema, Path_, fields_of
+from receiver.intake.sources.source import Source
+from receiver.lib import strict_yaml
+from receiver.lib.settings import Network, Settings, SettingsError
+from receiver.lib.shared_secrets import Secret
+
+_SHAPE = ("items", "fields", "delivery", "event", "events", "actor", "own_actor", "lenient")
+_LONGEST_SOURCE = 100
+
+
+def _network(value: Any) -> Network:
+    try:
+        return ip_network(str(value))
+    except ValueError:
+        raise ValidationError("Not an address or a network such as 10.1.0.0/16.") from None
+
+
+def _known_profile(name: str) -> None:
+    if name not in profiles.shipped():
+        raise ValidationError(f"This version has the profiles {', '.join(profiles.shipped())}.")
+
+
+class _Entry(Schema):
+    """One source as it is written."""
+
+    profile = mf.String(
+        load_default="standard",
+        validate=_known_profile,
+        error_messages=dict.fromkeys(("null", "invalid"), "Name a profile, such as standard, zendesk or token."),
+    )
+    secrets = mf.List(secret_field(), validate=Length(min=1))
+    token = mf.Nested(TokenSchema)
+    hmac = mf.Nested(HmacSchema)
+    signing = mf.String()
+    window = mf.Float(validate=Range(min=1), allow_none=True)
+    unsigned = mf.Boolean(validate=OneOf([True], error="Leave it out, or write unsigned: true."))
+    allow_from = mf.List(mf.Function(deserialize=_network), validate=Length(min=1))
+    items = Path_()
+    fields: Any = fields_of()  # marshmallow has an attribute of this name; as a field it is one like the others.
+    delivery = mf.Nested(NamesSchema)
+    event = mf.Nested(NamesSchema)
+    events = mf.List(mf.String())
+    actor = mf.Nested(NamesSchema)
+    own_actor = mf.String(validate=Length(1, 200))
+    lenient = mf.Boolean()
+    api = mf.Dict(keys=mf.String())
+    write_back = mf.Dict(keys=mf.String())
+    reconcile = mf.Dict(keys=mf.String())
+
+
+def load(settings: Settings) -> list[Source]:
+    """The sources in SOURCES_FILE. Raises SettingsError naming every mistake."""
+    path = Path(settings.sources_file or "")
+    found, wrong = [], []
+    for name, entry in _entries(path).items():
+        try:
+            _check_name(str(name))
+            found.append(Source(str(name), **_values(settings, entry)))
+        except ValidationError as error:
+            wrong += [f"source {str(name)!r}: {line}" for line in strict_yaml.mistakes(error.normalized_messages())]
+    if wrong:
+        raise SettingsError("\n  ".join([f"SOURCES_FILE: {path} has mistakes:", *wrong]))
+    return found
+
+
+def _entries(path: Path) -> Mapping[Any, Any]:
+    try:
+        entries: Mapping[Any, Any] = strict_yaml.part(path, "sources", dict)
+    except strict_yaml.DocumentError as error:
+        raise SettingsError(f"SOURCES_FILE: {error}") from None
+    return entries
+
+
+def _check_name(name: str) -> None:
+    """Raises ValidationError where no request could be addressed to a source of this name."""
+    if not name.strip(". ") or name != name.strip() or not name.isprintable() or "/" in name:
+        raise ValidationError("Its name is part of its address: write one without slashes and spaces around it.")
+    if len(name) > _LONGEST_SOURCE:
+        raise ValidationError(f"Its name is longer than {_LONGEST_SOURCE} characters.")
+
+
+def _values(settings: Settings, entry: Any) -> dict[str, Any]:
+    """What a source is made of. Raises ValidationError."""
+    if not isinstance(entry, dict):
+        raise ValidationError("Not a mapping with a profile and secrets.")
+    data: dict[str, Any] = _Entry().load(entry)
+    if "events" in data:
+        data["events"] = tuple(data["events"])
+    profile = profiles.shipped()[data["profile"]]
+    signing, live = _signing(settings, profile, data)
+    for number, secret in enumerate(live, 1):
+        _check(signing, secret, number)
+    if signing.needs_url and not settings.public_url:
+        raise ValidationError("The address is part of its signature: set PUBLIC_URL to what the helpdesk calls.")
+    if data.get("own_actor") and data.get("actor", profile.actor) == Names():
+        raise ValidationError("own_actor: nothing says where the events of this helpdesk name who acted; add actor.")
+    shape = Shape.of(profile, {name: data[name] for name in _SHAPE if name in data})
+    return {"profile": profile, "secrets": live, "signing": signing, "shape": shape, **outgoing.read(profile, data)}
+
+
+def _check(signing: Signing, secret: Secret, number: int) -> None:
+    try:
+        signing.check(secret.value)
+    except ValidationError as error:
+        raise ValidationError(f"secret {number}: {' '.join(map(str, error.messages))}") from None
+
+
+def _signing(settings: Settings, profile: Profile, data: dict[str, Any]) -> tuple[Signing, tuple[Secret, ...]]:
+    """How this source proves itself, by one way only, and with which secrets. Raises ValidationError."""
+    if data.get("unsigned"):
+        return _unsigned(settings, data), ()
+    if "token" in data:
+        if "secrets" in data or "hmac" in data:
+            raise ValidationError("token and secrets are two ways of proving who one is; give one of them.")
+        credential, live = data["token"]
+        return credential, live
+    if not data.get("secrets"):
+        raise ValidationError("No list of secrets, so nothing it sends can be trusted; the helpdesk's page says which.")
+    signing = data.get("hmac") or _profile_signing(profile, data.get("signing"))
+    if "window" in data and isinstance(signing, Hmac):
+        signing = replace(signing, window=data["window"])
+    return signing, tuple(data["secrets"])
+
+
+def _profile_signing(profile: Profile, name: str | None) -> Signing:
+    known = profile.signings
+    if not known:
+        raise ValidationError("This helpdesk cannot sign: give a token, or say in hmac how your script signs.")
+    if name is not None and name not in known:
+        raise ValidationError(f"signing: there are {', '.join(known)}.")
+    return known[name] if name else next(iter(known.values()))
+
+
+def _unsigned(settings: Settings, data: dict[str, Any]) -> Unsigned:
+    if {"secrets", "token", "hmac"} & set(data):
+        raise ValidationError("unsigned: true and secrets contradict each other; leave one out.")
+    allowed = tuple(data.get("allow_from", ()))
+    if not allowed and not _is_loopback(settings.host):
+        raise ValidationError("unsigned: HOST is open to others, so say in allow_from which addresses may push.")
+    if not allowed and settings.public_url:
+        raise ValidationError("unsigned: PUBLIC_URL is set, so say in allow_from which addresses may push.")
+    return Unsigned(allowed)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"

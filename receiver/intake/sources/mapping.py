@@ -1,0 +1,204 @@
+"""From a request's body to tickets, by the paths of a source."""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from email.utils import parseaddr
+from typing import Any
+
+from marshmallow import ValidationError
+from marshmallow.validate import Length
+
+from receiver.db.deliveries import Content
+from receiver.intake.schemas import Address, Link, Name
+from receiver.intake.sources import bodies, standard
+from receiver.intake.sources.helpdesk_profile import FieldPath, Names
+from receiver.intake.sources.payload_mapping import Shape
+from receiver.intake.sources.text import readable
+from receiver.intake.sources.times import moment
+
+_LONGEST_SUBJECT = 200
+_LONGEST_HEADER = 2_000  # Characters; more is neither a name nor an address.
+_TIMES = ("created_at", "updated_at")
+# What we can do without: a helpdesk's odd address costs the address, not the ticket.
+_OPTIONAL = {"requester_email": Address(), "url": Link(), "priority": Name(validate=Length(max=100))}
+_CONTENT_TYPES = {"text/html": "html", "text/plain": "text", "text/markdown": "markdown"}
+_ZONED = re.compile(r"(?:Z|[+-]\d{2}:?\d{2}|[A-Z]{2,5})$")
+_MOST_NAMED, _LONGEST_EVENT = 5, 60
+_MOST_ITEMS = 10  # Times as many as tickets are taken; more are not even looked through for those that are tickets.
+# Of the processor, for all HTML in a megabyte: five times what the mails of people need. The sender waits meanwhile.
+_SECONDS_FOR_MB = 0.5
+
+
+def read(shape: Shape, body: bytes, headers: Mapping[str, str], max_batch: int, max_bytes: int) -> Content:
+    """What is in a genuine body; `headers` are those kept with its delivery. Never raises."""
+    try:
+        document = bodies.decode(
+            body,
+            headers.get("content-type", ""),
+            headers.get("content-encoding", "").lower(),
+            lenient=shape.lenient,
+            max_bytes=max_bytes,
+        )
+        items = _items(shape, document)
+    except ValueError as error:
+        return Content(error=str(error))
+    if len(items) > max_batch * _MOST_ITEMS:
+        return Content(error=_too_many(len(items), max_batch))
+    until = time.thread_time() + _SECONDS_FOR_MB * max(1.0, len(body) / 1_000_000)
+    return _content(shape, document, items, headers, max_batch, until)
+
+
+def _too_many(count: int, max_batch: int) -> str:
+    return f"{count} tickets in one delivery; at most {max_batch} are taken, send several"
+
+
+def _items(shape: Shape, document: Any) -> list[Any]:
+    """The single tickets or events in a body. Raises ValueError where there are none."""
+    if shape.items is None:
+        return standard.unwrap(document)
+    found = shape.items(document)
+    if found is None:
+        raise ValueError(f"there is nothing at {shape.items.text} in the body; change items in SOURCES_FILE")
+    return _listed(found)
+
+
+def _listed(value: Any) -> list[Any]:
+    items = value if isinstance(value, list) else [value]
+    if not items:
+        raise ValueError("there are no tickets in the body")
+    return items
+
+
+def _content(
+    shape: Shape, document: Any, items: list[Any], headers: Mapping[str, str], max_batch: int, until: float
+) -> Content:
+    names = [_name(shape.event, document, item, headers) for item in items]
+    # What is no object is no event either, and the schema shall say so.
+    named = zip(items, names, strict=True)
+    wanted = [item for item, name in named if shape.takes(name) or not isinstance(item, dict)]
+    others = [item for item in wanted if not shape.is_own(_name(shape.actor, document, item, headers))]
+    key = _key(shape, document, items)
+    if not wanted:
+        told = ", ".join(sorted({ascii(name)[:_LONGEST_EVENT] for name in names})[:_MOST_NAMED])
+        return Content(key=key, ignored=f"nothing to do: {told} is no event that makes or changes a ticket")
+    if not others:
+        return Content(key=key, ignored="nothing to do: own_actor did this, which is what we wrote ourselves")
+    if len(others) > max_batch:
+        return Content(key=key, error=_too_many(len(others), max_batch))
+    # No field can be found in a bare number or text; the schema shall say that, and not what is missing in it.
+    mapped = [
+        _ticket(shape, item, until) if shape.fields and isinstance(item, dict | list) else item for item in others
+    ]
+    found = standard.validate(mapped, thin=shape.thin)
+    return Content(found.tickets, _explained(shape, mapped, found.rejected), key=key)
+
+
+def _explained(shape: Shape, mapped: Sequence[Any], rejected: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rejected, with what to do about a field that is not there, and where it was looked for."""
+    for fault in rejected:
+        ticket, errors = mapped[fault["index"]], fault["errors"]
+        for name in errors.keys() - (ticket.keys() if isinstance(ticket, dict) else errors.keys()):
+            errors[name] = [_missing(shape.fields.get(name))]
+    return rejected
+
+
+def _missing(path: FieldPath | None) -> str:
+    if path is None:
+        return "It is missing; send it, or say under fields in SOURCES_FILE where it stands."
+    return f"There is nothing at {path.path.text}; mend the helpdesk's template, or this source's fields."
+
+
+def _name(names: Names, document: Any, item: Any, headers: Mapping[str, str]) -> str | None:
+    """What this event is called; None where nothing says so."""
+    parts = [headers.get(names.header.lower())] if names.header else []
+    parts += [names.body(document)] if names.body else []
+    parts += [names.item(item)] if names.item else []
+    return ".".join(map(str, filter(_is_name, parts))) or None
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+
+
+def _key(shape: Shape, document: Any, items: Sequence[Any]) -> str | None:
+    """The delivery's own name where the body has one; of a batch, the names of its items."""
+    names = shape.delivery
+    if names.body is None and names.item is None:
+        return None
+    found = [names.body(document)] if names.body else [names.item(item) for item in items] if names.item else []
+    return "+".join(map(str, found)) if found and all(map(_is_name, found)) else None
+
+
+def _ticket(shape: Shape, item: Any, until: float) -> dict[str, Any]:
+    """An item in our own shape; what cannot be understood is left as it is, for the schema to name."""
+    ticket = {name: _value(name, path, item, until) for name, path in shape.fields.items()}
+    for name, field in _OPTIONAL.items():
+        ticket[name] = _or_unknown(field, ticket.get(name))
+    if not ticket.get("short_description"):
+        ticket["short_description"] = _first_line(ticket.get("long_description")) or ("" if shape.thin else None)
+    return {name: value for name, value in ticket.items() if value is not None}
+
+
+def _value(name: str, path: FieldPath, item: Any, until: float) -> Any:
+    value = path.path(item)
+    if value is None or value == "":
+        return None
+    if name in _TIMES:
+        # Which version is the newest must be certain; when a ticket was opened may stay unknown.
+        return _time(value, path, value if name == "updated_at" else None)
+    if name == "requester_email":
+        return _address(value) if isinstance(value, str) else None
+    if path.format or path.format_from:
+        return _readable(value, path, item, until)
+    return value
+
+
+def _address(text: str) -> str | None:
+    """The address in a header's text such as `Ada <ada@example.com>`; None where there is none, or it is endless."""
+    try:
+        return parseaddr(text)[1] or None if len(text) <= _LONGEST_HEADER else None
+    except RecursionError:  # It reads comments within comments.
+        return None
+
+
+def _time(value: Any, path: FieldPath, otherwise: Any) -> Any:
+    """The time that `value` names, in ISO 8601; `otherwise` where it names none."""
+    try:
+        if path.zone and isinstance(value, str) and not _ZONED.search(value.strip()) and not value.strip().isdecimal():
+            return datetime.fromisoformat(value.strip()).replace(tzinfo=path.zone).isoformat()
+        found = moment(value)
+    except (ValueError, OverflowError, OSError):
+        return otherwise
+    return found.isoformat() if found else None
+
+
+def as_written(shape: Shape, name: str, value: Any) -> Any:
+    """A field's value that came from elsewhere, such as the helpdesk's API, as it would have been read from a body."""
+    path = shape.fields.get(name)
+    return _readable(value, path, None) if path and path.format else value
+
+
+def _readable(value: Any, path: FieldPath, item: Any, until: float | None = None) -> Any:
+    named = path.format_from(item) if path.format_from else None
+    kind = _CONTENT_TYPES.get(named.partition(";")[0].strip().lower() if isinstance(named, str) else "", path.format)
+    if kind == "adf" and isinstance(value, str):
+        kind = "text"
+    if not isinstance(value, str) and kind != "adf":
+        return value
+    return readable(value, kind or "text", until)
+
+
+def _or_unknown(field: Any, value: Any) -> Any:
+    """The value where it is what it should be, else None: unknown, never a guess."""
+    try:
+        return field.deserialize(value) if value is not None else None
+    except ValidationError:
+        return None
+
+
+def _first_line(text: Any) -> str | None:
+    """What stands in for a subject that was left empty: the description's own first line."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] if isinstance(text, str) else []
+    return lines[0][:_LONGEST_SUBJECT] if lines else None

@@ -1,0 +1,1 @@
+"""What knows nothing of tickets or of the database: settings, time, files, outgoing HTTP, formats."""

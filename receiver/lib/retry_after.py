@@ -1,0 +1,77 @@
+"""What an answer says about when to come back."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from receiver.lib.clock import now
+
+_SPAN = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m(?!s))?(?:(\d{1,9}(?:\.\d{1,9})?)s)?(?:(\d{1,9}(?:\.\d{1,9})?)ms)?")
+_SAID = re.compile(
+    r"(?:try again|retry|wait)[^.\d]{0,40}?(?=\d)"
+    r"((?:\d{1,6}h)?(?:\d{1,6}m(?!s))?(?:\d{1,9}(?:\.\d{1,9})?m?s)?)(?=[\s.,;)]|\Z)"
+    r"|(?:try again|retry|wait)[^.\d]{0,40}?(\d{1,6}(?:\.\d{1,9})?) ?(?:s\b|sec)"
+    r"|(?:\A|\s)(\d{1,6}(?:\.\d{1,9})?s)(?=\s|\Z)",
+    re.I,
+)
+_RESETS = ("requests", "tokens")
+
+
+def retry_after(headers: Mapping[str, str], *, all_forms: bool = False) -> float | None:
+    """For how many seconds the other side asks to be left alone; None where it says nothing readable.
+
+    RFC 9110, 10.2.3. Below zero where the moment that it names is past. With `all_forms` also what the endpoints of
+    models and their gateways say instead: milliseconds, and when the quota that is used up is filled again.
+    """
+    if all_forms:
+        for name in ("retry-after-ms", "x-ms-retry-after-ms"):
+            if re.fullmatch(r"[0-9]{1,12}(\.[0-9]+)?", value := headers.get(name, "").strip()):
+                return float(value) / 1000
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value):
+        return float(value)
+    if all_forms and (span := _span(value)) is not None:
+        return span
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return _reset(headers) if all_forms else None
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now()).total_seconds()
+
+
+def wait_in(said: str) -> float | None:
+    """The seconds in a sentence such as "Please try again in 1m7.66s", or in Google's retryDelay of "34s"."""
+    found = _SAID.search(said)
+    if not found:
+        return None
+    return float(found[2]) if found[2] else _span(found[1] or found[3] or "")
+
+
+def _reset(headers: Mapping[str, str]) -> float | None:
+    """When the quota that is used up is filled again, by the headers of OpenAI and Groq, OpenRouter, and the draft."""
+    for kind in _RESETS:
+        if headers.get(f"x-ratelimit-remaining-{kind}", "").strip() in ("0", "0.0"):
+            return _moment(headers.get(f"x-ratelimit-reset-{kind}", "").strip())
+    for name in ("x-ratelimit-reset", "ratelimit-reset"):
+        if (wait := _moment(headers.get(name, "").strip())) is not None:
+            return wait
+    return None
+
+
+def _moment(value: str) -> float | None:
+    """Seconds until what is a span, a number of seconds, or a moment in seconds or milliseconds since 1970."""
+    if not re.fullmatch(r"[0-9]{1,13}(\.[0-9]{1,9})?", value):
+        return _span(value)
+    number = float(value)
+    if number > 1e11:
+        number /= 1000
+    return number - datetime.timestamp(now()) if number > 1e8 else number
+
+
+def _span(text: str) -> float | None:
+    found = _SPAN.fullmatch(text) if text else None
+    if not found:
+        return None
+    hours, minutes, seconds, milliseconds = (float(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000

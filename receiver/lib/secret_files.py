@@ -1,0 +1,155 @@
+"""The secrets made on the first start and kept, readable by their owner alone, in `DATA_DIR`."""
+
+import base64
+import os
+import secrets as random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from marshmallow import ValidationError
+
+from receiver.lib.settings import Settings, SettingsError
+from receiver.lib.shared_secrets import Secret, standard_key
+
+
+def webhook_secrets(settings: Settings) -> tuple[str, ...]:
+    """What may sign for the source `standard` now, the newest first. Raises SettingsError, as do the others."""
+    return tuple(secret.value for secret in standard(settings) if secret.is_live(time.time()))
+
+
+def standard(settings: Settings) -> Sequence[Secret]:
+    """The secrets of the source `standard`: those of WEBHOOK_SECRET, or those kept in `DATA_DIR`."""
+    if settings.webhook_secret:
+        return tuple(map(Secret, settings.webhook_secret))
+    path = _webhook_secret(settings)
+    _kept(path, new_webhook_secret)
+    return KeptSecrets(path)
+
+
+def rotate(settings: Settings, until: datetime) -> str:
+    """Make a new secret for the source `standard` and return it; those before it count until then."""
+    fresh, path = new_webhook_secret(), _webhook_secret(settings)
+    _replace(path, [fresh, *(_line(secret, until) for secret in KeptSecrets(path) if secret.is_live(time.time()))])
+    return fresh
+
+
+def end_old(settings: Settings) -> None:
+    """Let only the newest secret of the source `standard` count from now on."""
+    path = _webhook_secret(settings)
+    _replace(path, [KeptSecrets(path)[0].value])
+
+
+def _webhook_secret(settings: Settings) -> Path:
+    return settings.data_dir / "webhook_secret"
+
+
+class KeptSecrets(Sequence[Secret]):
+    """The secrets in a file, the newest first; a line is a secret, and `until` and a time where it ends.
+
+    The file is read again when it has changed, so that a rotation counts at once in every process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen, self._secrets = _version(path), _read(path)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._current()[index]
+
+    def __len__(self) -> int:
+        return len(self._current())
+
+    def __iter__(self) -> Iterator[Secret]:
+        return iter(self._current())  # A look at the file for all of them, where a Sequence would take one for each.
+
+    def _current(self) -> tuple[Secret, ...]:
+        # A file that is gone or broken is told at the next start; until then the last good one counts.
+        with suppress(OSError, SettingsError):
+            if (version := _version(self._path)) != self._seen:
+                self._seen, self._secrets = version, _read(self._path)
+        return self._secrets
+
+
+def _version(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns
+
+
+def _read(path: Path) -> tuple[Secret, ...]:
+    try:
+        found = tuple(_secret(line) for line in path.read_text().splitlines() if line.strip())
+    except (ValidationError, ValueError) as error:
+        told = error.messages[0] if isinstance(error, ValidationError) else "After a secret write `until` and a time."
+        raise SettingsError(f"{path}: {told}") from None
+    return found or _raise_empty(path)
+
+
+def _secret(line: str) -> Secret:
+    value, _, rest = line.strip().partition(" ")
+    standard_key(value)
+    until = datetime.fromisoformat(rest.strip().removeprefix("until ")) if rest else None
+    return Secret(value, until if until is None or until.tzinfo else until.replace(tzinfo=UTC))
+
+
+def _line(secret: Secret, until: datetime) -> str:
+    ends = min(secret.until, until) if secret.until else until
+    return f"{secret.value} until {ends.astimezone(UTC).isoformat(timespec='seconds')}"
+
+
+def _replace(path: Path, lines: list[str]) -> None:
+    """Whole or not at all: whoever reads it meanwhile has the old one."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.{random.token_hex(4)}")
+    fresh.touch(mode=0o600)
+    fresh.write_text("\n".join(lines) + "\n")
+    fresh.replace(path)
+
+
+def api_token(settings: Settings) -> str:
+    """The bearer token of `/api` and `/metrics`."""
+    return settings.api_token or _kept(settings.data_dir / "api_token", random.token_urlsafe)
+
+
+def session_key(settings: Settings) -> str:
+    """What signs the browser's session cookie."""
+    return _kept(settings.data_dir / "session_key", random.token_urlsafe)
+
+
+def factor_cipher(settings: Settings) -> Fernet:
+    """What the secrets of second factors are encrypted with in the database, by a key made of the session key.
+
+    It protects them from whoever has the database alone: a dump, a copy on another disk, a reading account on the
+    server. It does not from whoever can read DATA_DIR, or a whole backup, which holds both so that it can be restored.
+    """
+    made = HKDF(SHA256(), length=32, salt=None, info=b"second factors").derive(session_key(settings).encode())
+    return Fernet(base64.urlsafe_b64encode(made))
+
+
+def new_webhook_secret() -> str:
+    """A fresh Standard Webhooks secret of 32 random bytes."""
+    return "whsec_" + base64.b64encode(random.token_bytes(32)).decode()
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    """The secret in `path`, made if the file is missing; of several processes at once the first one's stays."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(make())
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            pass  # Another process was faster, and everyone must use the same secret.
+        fresh.unlink()
+    return path.read_text().strip() or _raise_empty(path)
+
+
+def _raise_empty(path: Path) -> NoReturn:
+    raise SettingsError(f"{path} is empty; remove it to have a new secret made")

@@ -1,0 +1,102 @@
+"""The catalog under /api: what is in force, and looking for a newer one."""
+
+from typing import Any
+
+from flask import abort, current_app
+from flask_smorest import abort as refuse
+from marshmallow import Schema, fields
+
+from receiver import catalog, queue
+from receiver.catalog import Catalog, CatalogError, current
+from receiver.db.models import CatalogVersion
+from receiver.lib.clock import now
+from receiver.web import auth
+from receiver.web.api.errors import Blueprint
+from receiver.web.api.pages import columns
+
+blueprint = Blueprint("catalog", __name__, url_prefix="/api", description="What tickets are attributed to")
+
+_RELOAD_SECONDS = 20.0
+
+
+class SlaOut(Schema):
+    """A promise of the catalog."""
+
+    value = fields.Raw(metadata={"type": "number"})  # 4, not 4.0.
+    unit = fields.String(metadata={"description": "`minutes`, `hours`, `days` or `weeks`."})
+    is_default = fields.Boolean(metadata={"description": "Whether the catalog promises nothing, so 24 hours stand in."})
+
+
+class LabelOut(Schema):
+    """What names an entry of the catalog."""
+
+    category = fields.String()
+    name = fields.String()
+
+
+class RequestTypeOut(LabelOut):
+    """An entry of the catalog."""
+
+    sla = fields.Nested(SlaOut)
+    description = fields.String()
+    examples = fields.List(fields.String())
+    keywords = fields.List(fields.String())
+
+
+class CatalogOut(Schema):
+    """The catalog in force."""
+
+    version = fields.String(metadata={"description": "A digest of its text; every classification names one."})
+    location = fields.String()
+    loaded_at = fields.AwareDateTime()
+    age_seconds = fields.Integer(
+        allow_none=True, metadata={"description": "How long ago its location last gave or confirmed it."}
+    )
+    problem = fields.String(allow_none=True, metadata={"description": "Why its location gives nothing newer."})
+    counts = fields.Dict(keys=fields.String(), values=fields.Integer())
+    warnings = fields.List(fields.String(), metadata={"description": "What it leaves unsaid, at the cost of accuracy."})
+    fallback = fields.Nested(LabelOut, metadata={"description": "For what fits nowhere."})
+    rules = fields.List(fields.String())
+    request_types = fields.List(fields.Nested(RequestTypeOut))
+
+
+@blueprint.get("/catalog")
+@blueprint.response(200, CatalogOut)
+@blueprint.refuses(404, "Its location has not given a good one yet.")
+def get_catalog() -> dict[str, Any]:
+    """The catalog in force, how old it is, and what it leaves unsaid."""
+    record, settings = current_app.extensions["record"], current_app.extensions["settings"]
+    try:
+        return _catalog(current.in_force(record, settings, asks=False), current.kept(record, settings))
+    except CatalogError as error:
+        abort(404, str(error))
+
+
+@blueprint.post("/catalog/reload")
+@blueprint.response(200, CatalogOut)
+@blueprint.refuses(422, "It cannot be had or is wrong, in the lines that `errors` names; what was in force stays so.")
+@auth.needs(auth.OPERATOR)
+def reload_catalog() -> dict[str, Any]:
+    """Look at the catalog's location now; what is good there is in force for every ticket classified from now on."""
+    record, settings = current_app.extensions["record"], current_app.extensions["settings"]
+    try:
+        found = current.reload(record, settings, min(settings.request_timeout, _RELOAD_SECONDS), auth.caller())
+    except CatalogError as error:
+        mistakes = [{"line": fault.line, "message": fault.message} for fault in error.faults]
+        refuse(422, message=str(error), messages={"catalog": mistakes or [{"line": None, "message": str(error)}]})
+    current_app.extensions["waker"].wake(queue.CLASSIFY)  # For tickets that waited for a good one.
+    return _catalog(found, current.kept(record, settings))
+
+
+def _catalog(found: Catalog, version: CatalogVersion | None) -> dict[str, Any]:
+    facts = columns(version) if version else {}
+    age = max(0, round((now() - version.loaded_at).total_seconds())) if version else None
+    return facts | {
+        "age_seconds": age,
+        "problem": current.trouble(current_app.extensions["record"]),
+        "counts": catalog.counts(found),
+        "warnings": catalog.quality(found),
+        "fallback": found.fallback,
+        "rules": found.rules,
+        "request_types": found.request_types,
+    }

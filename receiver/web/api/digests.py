@@ -1,0 +1,287 @@
+"""The digests under /api, and sending one now."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from flask import Response, abort, current_app, send_file
+from flask.views import MethodView
+from marshmallow import RAISE, Schema, fields
+from marshmallow.validate import Length
+from sqlalchemy.orm import Session
+
+from receiver import queue
+from receiver.db import audit, digest_members, digests, recipients
+from receiver.db.models import Digest
+from receiver.digests import schedules
+from receiver.digests.schedules import Plan
+from receiver.intake.schemas import PlainText
+from receiver.lib.clock import now
+from receiver.web import auth
+from receiver.web.api.errors import Blueprint
+from receiver.web.api.pages import ID, PageQuery, columns, page, page_of
+
+blueprint = Blueprint("digests", __name__, url_prefix="/api", description="What was mailed, and sending a digest now")
+
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_MAIL = "message/rfc822"
+_FILE = {"type": "string", "format": "binary"}
+
+
+class RecipientOut(Schema):
+    """What became of a digest for one of its recipients."""
+
+    address = fields.String()
+    state = fields.String(
+        metadata={
+            "description": "`due` at `run_at`, `sent`, `refused` by the mail server, `failed`, `held` where it may have"
+            " arrived, `kept` in the outbox, or `cancelled`."
+        }
+    )
+    error_code = fields.String(allow_none=True, metadata={"description": "The kind of fault, in a word."})
+    error = fields.String(allow_none=True, metadata={"description": "What the mail server said."})
+    attempts = fields.Integer()
+    run_at = fields.AwareDateTime(metadata={"description": "When the next attempt is, while it is due."})
+    sent_at = fields.AwareDateTime(allow_none=True)
+
+
+class DigestOut(Schema):
+    """A digest."""
+
+    id = fields.Integer()
+    name = fields.String()
+    period = fields.String(metadata={"description": "What it covers; there is one digest of a period."})
+    status = fields.String(
+        metadata={
+            "description": "`claimed`, `sending`, then `sent`, `partly_sent`, `failed`, `held` where it may have gone"
+            " out, or `cancelled`. It is `claimed` again while a recipient waits for another attempt."
+        }
+    )
+    created_at = fields.AwareDateTime()
+    sent_at = fields.AwareDateTime(allow_none=True)
+    tickets = fields.Integer(metadata={"description": "How many it tells of."})
+    recipients = fields.List(fields.String())
+    recipient_states = fields.List(fields.Nested(RecipientOut))
+    message_id = fields.String(metadata={"description": "The Message-ID of every attempt to send it."})
+    attempts = fields.Integer()
+    error = fields.String(allow_none=True, metadata={"description": "Why the last attempt failed."})
+    copy_of = fields.Integer(allow_none=True, metadata={"description": "The digest whose content was sent again."})
+
+
+class DigestIn(Schema):
+    """Which digest."""
+
+    class Meta:
+        """marshmallow's options."""
+
+        unknown = RAISE
+
+    name = PlainText(validate=Length(1, 40), metadata={"description": "One of DIGESTS_FILE; else the first there is."})
+
+
+class CountOut(Schema):
+    """A category in a digest that is not sent yet."""
+
+    category = fields.String(allow_none=True)
+    tickets = fields.Integer()
+    needs_review = fields.Integer()
+
+
+class PreviewOut(Schema):
+    """What a digest sent now would tell, and when it is sent by itself."""
+
+    name = fields.String()
+    next_at = fields.AwareDateTime()
+    recipients = fields.List(fields.String())
+    tickets = fields.Integer()
+    needs_review = fields.Integer()
+    categories = fields.List(fields.Nested(CountOut))
+
+
+@blueprint.route("/digests")
+class Digests(MethodView):
+    """The digests, and sending one now."""
+
+    @blueprint.arguments(PageQuery, location="query")
+    @blueprint.response(200, page_of(DigestOut, "DigestPage"))
+    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+        """Digests, newest first."""
+        with current_app.extensions["record"].read() as session:
+            rows = digests.page(session, query["limit"] + 1, query.get("cursor"))
+            states = recipients.of_each(session, [row.id for row in rows])
+        listed = [columns(row) | {"recipient_states": states.get(row.id, [])} for row in rows]
+        return page(listed, query["limit"])
+
+    @auth.needs(auth.OPERATOR)
+    @blueprint.takes(DigestIn)
+    @blueprint.response(202, DigestOut, description="It is on its way")
+    @blueprint.refuses(404, "There is no digest of this name.")
+    @blueprint.refuses(409, "Nothing was settled since the last digest.")
+    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Claim everything settled since the last digest of this name and have it sent now."""
+        return _shown(claim_digest_now(now(), plan_named(body.get("name"))) or abort(409, NOTHING_NEW))
+
+
+def _shown(digest: Digest) -> dict[str, Any]:
+    """A digest with what became of it for each recipient."""
+    with current_app.extensions["record"].read() as session:
+        found = session.get_one(Digest, digest.id)  # One that was just made does not know all of its columns.
+        return columns(found) | {"recipient_states": recipients.of(session, digest.id)}
+
+
+NOTHING_NEW = "Nothing was settled since the last digest."
+
+
+def plan_named(name: str | None) -> Plan:
+    """The digest of this name, or without one the first there is; 404 where there is none."""
+    found = schedules.in_force(current_app.extensions["settings"]).plans
+    if name is None:
+        return next(iter(found.values()))
+    return found.get(name) or abort(404, f"There is no digest of this name; there are {', '.join(found)}.")
+
+
+def claim_digest_now(moment: datetime, plan: Plan | None = None) -> Digest | None:
+    """The digest of everything settled since the last one, on its way; None where there is nothing to send."""
+    plan, period = plan or plan_named(None), f"now-{moment.isoformat()}"
+    envelope = plan.envelope(current_app.extensions["settings"])
+    with current_app.extensions["record"].write() as session:
+        digest: Digest | None = digests.claim(session, period, envelope, moment, name=plan.name, chosen=plan.chosen)
+        if digest is not None:
+            _note(session, "send", digest.id, name=plan.name)
+    if digest is not None:
+        current_app.extensions["waker"].wake(queue.DIGEST)
+    return digest
+
+
+def _note(session: Session, action: str, digest_id: int, **details: Any) -> None:
+    audit.note(session, auth.caller(), action, f"digest {digest_id}", now(), details)
+
+
+def copy_digest(digest_id: int) -> Digest:
+    """A copy of a digest, on its way to the same people; 409 where there is none to be copied."""
+    with current_app.extensions["record"].write() as session:
+        made: Digest | None = digests.copy(session, digest_id, now())
+        if made is None:
+            abort(409, "It is on its way itself; a copy can be sent when it has arrived.")
+        _note(session, "resend", digest_id, copy=made.id)
+    current_app.extensions["waker"].wake(queue.DIGEST)
+    return made
+
+
+def redrive_digest(digest_id: int) -> Digest:
+    """A digest that did not reach everybody, on its way to the others after all; 409 where it is nothing of that."""
+    with current_app.extensions["record"].write() as session:
+        if not digests.redrive(session, digest_id, now()):
+            abort(
+                409, "It has neither failed for anybody nor is it held or cancelled, so there is nothing to try again."
+            )
+        _note(session, "redrive", digest_id)
+        found: Digest = session.get_one(Digest, digest_id)
+    current_app.extensions["waker"].wake(queue.DIGEST)
+    return found
+
+
+def accept_digest(digest_id: int) -> Digest:
+    """A held digest that counts as sent from now on; 409 where it is not held."""
+    with current_app.extensions["record"].write() as session:
+        if not digests.accept(session, digest_id, now()):
+            abort(409, "It is not held, so there is nothing to decide.")
+        _note(session, "mark as sent", digest_id)
+        found: Digest = session.get_one(Digest, digest_id)
+    return found
+
+
+def pending(plan: Plan, moment: datetime) -> dict[str, Any]:
+    """What this digest would tell if it were sent now."""
+    with current_app.extensions["record"].read() as session:
+        rows = digest_members.pending_counts(session, plan.name, plan.chosen, moment)
+    return {
+        "name": plan.name,
+        "next_at": plan.next_slot(moment),
+        "recipients": plan.recipients,
+        "tickets": sum(count for _, count, _ in rows),
+        "needs_review": sum(unsure for _, _, unsure in rows),
+        "categories": [{"category": name, "tickets": n, "needs_review": unsure} for name, n, unsure in rows],
+    }
+
+
+@blueprint.post("/digests/preview")
+@auth.needs(auth.VIEWER)
+@blueprint.takes(DigestIn)
+@blueprint.response(200, PreviewOut)
+@blueprint.refuses(404, "There is no digest of this name.")
+def preview_digest(body: dict[str, Any]) -> dict[str, Any]:
+    """What a digest sent now would tell; nothing is claimed or sent."""
+    return pending(plan_named(body.get("name")), now())
+
+
+@blueprint.get(f"/digests/<{ID}:digest_id>")
+@blueprint.response(200, DigestOut)
+def get_digest(digest_id: int) -> dict[str, Any]:
+    """One digest."""
+    return _shown(get_digest_or_404(digest_id))
+
+
+def get_digest_or_404(digest_id: int) -> Digest:
+    """The digest with this id."""
+    with current_app.extensions["record"].read() as session:
+        found: Digest | None = session.get(Digest, digest_id)
+    return found or abort(404, "There is no digest with this id.")
+
+
+@blueprint.get(f"/digests/<{ID}:digest_id>/workbook")
+@blueprint.response(200, _FILE, content_type=_XLSX, description="An Excel workbook")
+@blueprint.refuses(404, "There is no digest with this id, or its workbook is not built yet.")
+def get_workbook(digest_id: int) -> Response:
+    """The workbook of a digest, as it was sent."""
+    path: Path = digests.workbook_path(current_app.extensions["settings"].data_dir, digest_id)
+    missing = "There is no workbook: it is built when the digest is sent, and kept for WORKBOOK_RETENTION_DAYS."
+    return _kept(path, _XLSX, missing, f"digest {digest_id}", "workbook")
+
+
+@blueprint.get(f"/digests/<{ID}:digest_id>/mail")
+@blueprint.response(200, _FILE, content_type=_MAIL, description="A mail as RFC 5322 has it, without the workbook")
+@blueprint.refuses(404, "There is no digest with this id, or its mail is not written yet.")
+def get_mail(digest_id: int) -> Response:
+    """The mail of a digest as it was written, without the workbook."""
+    path: Path = digests.mail_path(current_app.extensions["settings"].data_dir, digest_id)
+    missing = "This digest has no mail yet; it is written when the digest is sent."
+    return _kept(path, _MAIL, missing, f"digest {digest_id}", "mail")
+
+
+def _kept(path: Path, mimetype: str, missing: str, subject: str, form: str) -> Response:
+    """A file that is kept of a digest, to download; 404 in the words of `missing` where it is not there."""
+    if not path.exists():
+        abort(404, missing)
+    auth.note_export(subject, form)
+    return send_file(path, mimetype=mimetype, as_attachment=True, download_name=path.name)
+
+
+@blueprint.post(f"/digests/<{ID}:digest_id>/resend")
+@auth.needs(auth.OPERATOR)
+@blueprint.response(202, DigestOut, description="The copy is on its way")
+@blueprint.refuses(409, "It is on its way itself.")
+def resend_digest(digest_id: int) -> dict[str, Any]:
+    """Send a copy of a digest, marked as one, to the same people."""
+    get_digest_or_404(digest_id)
+    return _shown(copy_digest(digest_id))
+
+
+@blueprint.post(f"/digests/<{ID}:digest_id>/redrive")
+@auth.needs(auth.OPERATOR)
+@blueprint.response(202, DigestOut, description="It is on its way")
+@blueprint.refuses(409, "It has neither failed for anybody, nor is it held or cancelled.")
+def redrive(digest_id: int) -> dict[str, Any]:
+    """Have a digest sent after all to whom it did not reach, under its own Message-ID."""
+    get_digest_or_404(digest_id)
+    return _shown(redrive_digest(digest_id))
+
+
+@blueprint.post(f"/digests/<{ID}:digest_id>/mark-sent")
+@auth.needs(auth.OPERATOR)
+@blueprint.response(200, DigestOut)
+@blueprint.refuses(409, "It is not held.")
+def mark_sent(digest_id: int) -> dict[str, Any]:
+    """Say that a held digest did arrive."""
+    get_digest_or_404(digest_id)
+    return _shown(accept_digest(digest_id))

@@ -1,0 +1,76 @@
+"""GET /api/stats: the state of the whole."""
+
+from typing import Any
+
+import redis
+from flask import current_app
+from marshmallow import Schema, fields
+
+from receiver import queue
+from receiver.db import overview, pauses
+from receiver.lib.clock import now
+from receiver.web.api.errors import Blueprint
+
+blueprint = Blueprint("stats", __name__, url_prefix="/api", description="The state of the whole")
+
+_COUNTS: dict[str, Any] = {"keys": fields.String(), "values": fields.Integer()}
+
+
+class EngineOut(Schema):
+    """What tickets are attributed by."""
+
+    name = fields.String(metadata={"description": "`llm` or `local`."})
+    model = fields.String(allow_none=True)
+
+
+class QueueOut(Schema):
+    """What waits."""
+
+    tickets = fields.Integer(metadata={"description": "Tickets that are due."})
+    oldest_seconds = fields.Integer(metadata={"description": "How long the first of them is due."})
+    redis = fields.String(metadata={"description": "`up`, or why it does not answer; tickets wait safely meanwhile."})
+    jobs = fields.Dict(**_COUNTS, metadata={"description": "Jobs that wait, by queue."})
+    paused = fields.Boolean(metadata={"description": "Whether a person has paused classification."})
+
+
+class AlarmOut(Schema):
+    """An alarm that is up."""
+
+    name = fields.String()
+    message = fields.String()
+    since = fields.String(metadata={"format": "date-time"})
+
+
+class StatsOut(Schema):
+    """The state of the whole."""
+
+    tickets = fields.Dict(**_COUNTS, metadata={"description": "How many, by status."})
+    deliveries = fields.Dict(**_COUNTS, metadata={"description": "How many, by status."})
+    queue = fields.Nested(QueueOut)
+    engine = fields.Nested(EngineOut)
+    cost = fields.Dict(metadata={"description": "Tokens of all time; calls, tokens and money of today (UTC) by model."})
+    alarms = fields.List(fields.Nested(AlarmOut))
+
+
+@blueprint.get("/stats")
+@blueprint.response(200, StatsOut)
+def stats() -> dict[str, Any]:
+    """Counts by status, the queues, the engine and what it cost."""
+    settings = current_app.extensions["settings"]
+    with current_app.extensions["record"].read() as session:
+        found = overview.counts(session, now())
+    paused = any(alarm["name"] == pauses.ALARM for alarm in found["alarms"])
+    found["queue"] = found.pop("due") | redis_state() | {"paused": paused}
+    found["engine"] = {
+        "name": "llm" if settings.uses_llm else "local",
+        "model": settings.llm_model if settings.uses_llm else None,
+    }
+    return found
+
+
+def redis_state() -> dict[str, Any]:
+    """Whether Redis answers, and how many jobs wait in each queue."""
+    try:
+        return {"redis": "up", "jobs": queue.depths(current_app.extensions["redis"])}
+    except (redis.RedisError, OSError) as error:
+        return {"redis": f"away: {type(error).__name__}", "jobs": {}}

@@ -1,0 +1,282 @@
+"""Who is let in, and who may do what: people by their session, programs by a bearer token."""
+
+import hashlib
+import hmac
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, abort, current_app, g, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+from flask_wtf.csrf import CSRFProtect
+from sqlalchemy.exc import SQLAlchemyError
+
+from receiver.db import api_tokens, audit, browser_sessions, refusals, second_factors
+from receiver.db.database import Record
+from receiver.db.models import Person
+from receiver.lib.clock import now
+from receiver.lib.roles import ADMIN, OPERATOR, REVIEWER, ROLES, VIEWER
+from receiver.lib.settings import Settings
+from receiver.web import login_throttle, refusal_counter, second_factor_check
+
+__all__ = ["ADMIN", "OPERATOR", "REVIEWER", "ROLES", "VIEWER"]
+
+csrf = CSRFProtect()
+log = logging.getLogger(__name__)
+
+_LOOKING = ("GET", "HEAD", "OPTIONS")
+_WANTED = "wanted"
+_BY = "by"
+_SET_UP = "second_factor_pages"
+OIDC = "OIDC"
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class SignedIn(UserMixin):  # type: ignore[misc]
+    """The person of a browser's session, as templates see them in `current_user`."""
+
+    def __init__(self, token: str, person: Person) -> None:
+        self.id, self.person_id = token, person.id
+        self.email, self.name, self.role = person.email, person.name, person.role
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who sent this request: an e-mail address, or the API token of the settings."""
+
+    who: str
+    role: str
+    read_only: bool = False
+
+
+def needs(role: str) -> Callable[[View], View]:
+    """A decorator, the one nearest to a view: only people of this role, or a higher one, may call it.
+
+    Where a view says nothing, everybody who is let in may look, and only an admin may change something.
+    """
+
+    def mark(view: View) -> View:
+        view.needs = role  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def may(role: str) -> bool:
+    """Whether who was let in has this role or a higher one; templates ask it as `may("operator")`."""
+    return ROLES.index(_caller().role) >= ROLES.index(role)
+
+
+def caller() -> str:
+    """Who is let in by a guard, as the record names them."""
+    return _caller().who
+
+
+def _caller() -> Caller:
+    """By their token, else by their session; without either nobody, who may look at what is open."""
+    if "caller" in g:
+        found: Caller = g.caller
+        return found
+    if current_user.is_authenticated:
+        return Caller(current_user.email, current_user.role)
+    return Caller("nobody", VIEWER)
+
+
+def init_app(app: Flask) -> None:
+    """Give the app sessions and the CSRF check."""
+    manager = LoginManager(app)
+    # A session is not tied to address or browser version: both change while a person works, on the way from one
+    # network to the next or after an update, and whoever steals a cookie can imitate them. It can be ended instead.
+    manager.session_protection = None
+    manager.user_loader(_signed_in)
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # The guards below check it where a session cookie is what lets in.
+    app.config["WTF_CSRF_TIME_LIMIT"] = None  # It ends with its session, however long a page stays open.
+    csrf.init_app(app)
+    app.jinja_env.globals["may"] = may
+
+
+def cookies(settings: Settings, session_key: str) -> dict[str, Any]:
+    """Flask's settings about cookies, with names that no other program and no other instance on this host uses.
+
+    A browser sends the cookies of a host to all of its ports. So the name tells instances apart by their key, and by
+    PUBLIC_URL or the port where one was restored from a backup of the other.
+    """
+    url = urlsplit(settings.public_url or "")
+    is_https = url.scheme.lower() == "https"
+    place = f"{session_key} {settings.public_url or settings.port}"
+    suffix = hashlib.sha256(place.encode()).hexdigest()[:8]
+    # Browsers take a cookie of this prefix from nobody but the host itself, over https.
+    prefix = "__Host-" if is_https and not url.path.strip("/") else ""
+    return {
+        "SESSION_COOKIE_NAME": f"{prefix}tickets_session_{suffix}",
+        "REMEMBER_COOKIE_NAME": f"{prefix}tickets_remember_{suffix}",
+        "KNOWN_COOKIE_NAME": f"{prefix}tickets_known_{suffix}",
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "SESSION_COOKIE_SECURE": is_https,
+        "SESSION_COOKIE_PATH": "/",
+    }
+
+
+def _signed_in(token: str) -> SignedIn | None:
+    """The person of a session that has not ended. A record that is away is noted for the guards."""
+    moment, record = now(), current_app.extensions["record"]
+    try:
+        with record.read() as reading:
+            found = browser_sessions.find(reading, token, moment)
+    except SQLAlchemyError as error:
+        g.record_away = error
+        return None
+    # A page that is merely open asks for what is new by itself, which shall keep nobody signed in.
+    if found and request.blueprint != "live_pages" and browser_sessions.is_stale(found[0], moment):
+        with suppress(SQLAlchemyError), record.write() as writing:  # Reading goes on while nothing is written.
+            browser_sessions.touch(writing, token, moment)
+    return SignedIn(token, found[1]) if found else None
+
+
+def is_still_in() -> bool:
+    """Whether the session of this request goes on, as the record says now; whoever cannot ask it is let be."""
+    return _signed_in(current_user.id) is not None or "record_away" in g
+
+
+def require_person() -> ResponseReturnValue | None:
+    """A guard: only signed-in people; a change also needs the page's CSRF token."""
+    if not current_user.is_authenticated:
+        _raise_if_away()
+        return _to_sign_in()
+    csrf.protect()
+    if must_set_up() and request.blueprint != _SET_UP:
+        place = url_for(f"{_SET_UP}.second_factor_page")
+        return Response("", 403, {"HX-Redirect": place}) if "HX-Request" in request.headers else redirect(place)
+    _require_role()
+    return None
+
+
+def must_set_up() -> bool:
+    """Whether this session may do nothing yet but set up the second factor that its person's role needs.
+
+    Whoever came by an OpenID Connect provider has shown there what that asks for.
+    """
+    if not current_user.is_authenticated or not second_factor_check.is_required(current_user.role):
+        return False
+    if session.get(_BY) == OIDC:
+        return False
+    if "has_factor" not in g:
+        with current_app.extensions["record"].read() as reading:
+            g.has_factor = second_factors.find(reading, current_user.person_id) is not None
+    return not g.has_factor
+
+
+def _to_sign_in() -> ResponseReturnValue:
+    """To the sign-in page, and from there to the page that was wanted; what was to be changed is not repeated."""
+    place = url_for("sign_in_pages.sign_in_page")
+    if "HX-Request" in request.headers:  # A part of a page; the whole of it goes.
+        return Response("", 401, {"HX-Redirect": place})
+    if request.method == "GET" and request.path != "/":
+        session[_WANTED] = request.script_root + request.full_path.rstrip("?")
+    return redirect(place)
+
+
+def require_token_or_person() -> None:
+    """A guard: the API token or a person's, or a signed-in person's session with its CSRF token."""
+    # Not request.authorization: it takes a token with a "=" inside for a list of parameters.
+    scheme, _, offered = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        g.caller = _bearer(offered.strip())
+    elif not current_user.is_authenticated:
+        _raise_if_away()
+        abort(401, "Send Authorization: Bearer and a token: one of your account's page, or what `python -m jobs token` "
+                   "prints.")  # fmt: skip
+    else:
+        csrf.protect()
+        if must_set_up():
+            abort(403, "Your role needs a second factor; set it up on your account's page first.")
+    _require_role()
+
+
+def _bearer(offered: str) -> Caller:
+    expected: str = current_app.extensions["api_token"]
+    if hmac.compare_digest(offered.encode("latin-1", "replace"), expected.encode()):
+        return Caller("API token", ADMIN)
+    moment, record = now(), current_app.extensions["record"]
+    with record.read() as reading:
+        found = api_tokens.find(reading, offered)
+    if found is None:
+        refusal_counter.note(refusals.TOKEN)
+        abort(401, "The bearer token is wrong or was revoked; `python -m jobs token` prints the right one.")
+    token, person = found
+    if token.expires_at <= moment:
+        abort(401, f"The token {token.name} has expired; make another on your account's page.")
+    if api_tokens.is_stale(token, moment):
+        with suppress(SQLAlchemyError), record.write() as writing:
+            api_tokens.touch(writing, token.id, moment)
+    return Caller(person.email, min(token.role, person.role, key=ROLES.index), token.read_only)
+
+
+def _require_role() -> None:
+    view: Any = current_app.view_functions[request.endpoint or ""]
+    view = getattr(getattr(view, "view_class", None), request.method.lower(), view)
+    role = getattr(view, "needs", VIEWER if request.method in _LOOKING else ADMIN)
+    if not may(role):
+        abort(403, f"This needs the role {role}, and yours is {_caller().role}; an admin can change that on People.")
+    if _caller().read_only and request.method not in _LOOKING:
+        abort(403, "This token may only read; make another on your account's page.")
+
+
+def _raise_if_away() -> None:
+    if "record_away" in g:
+        raise g.record_away
+
+
+def admit(person: Person, by: str, factor: str | None = None) -> ResponseReturnValue:
+    """Sign this browser in as the person, and go to the page that was wanted.
+
+    `by` says how they came in, `factor` what second factor they gave.
+    """
+    record: Record = current_app.extensions["record"]
+    wanted = str(session.get(_WANTED) or "")
+    before = current_user.id if current_user.is_authenticated else None
+    session.clear()  # Nothing that was planted in this browser before belongs to the person.
+    session[_BY] = by
+    moment, told = now(), {"by": by, "address": request.remote_addr or "unknown"}
+    if factor:
+        told["second_factor"] = factor
+    with record.write() as writing:
+        known = writing.get_one(Person, person.id)
+        if before:
+            browser_sessions.end(writing, before)
+        token = browser_sessions.begin(writing, known, moment)
+        audit.note(writing, known.email, "sign in", f"person {known.id}", moment, told)
+    login_user(SignedIn(token, known))
+    log.info("Person %d signed in by %s", known.id, by)
+    answer = redirect(wanted if _is_own(wanted) else url_for("overview_pages.overview_page"))
+    return login_throttle.know(answer, known)
+
+
+def _is_own(path: str) -> bool:
+    """Whether a path leads to a page of ours; browsers take two slashes, either way round, for another host."""
+    return path.startswith("/") and not path.startswith(("//", "/\\"))
+
+
+def note_export(subject: str, form: str) -> None:
+    """Write down that whoever is let in takes `subject`, such as "digest 7", along as a file of this form.
+
+    It comes before the file: what cannot be written down is not given out.
+    """
+    if request.method == "GET":
+        with current_app.extensions["record"].write() as writing:
+            audit.note(writing, caller(), "export", subject, now(), {"as": form})
+
+
+def dismiss() -> None:
+    """End this browser's session, on both sides."""
+    if current_user.is_authenticated:
+        with current_app.extensions["record"].write() as writing:
+            browser_sessions.end(writing, current_user.id)
+            audit.note(writing, current_user.email, "sign out", f"person {current_user.person_id}", now())
+    logout_user()
+    session.clear()

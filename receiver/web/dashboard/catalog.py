@@ -1,0 +1,122 @@
+"""Catalog: what tickets are attributed to, what each entry is known by, its versions, and reading it anew."""
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+
+from receiver import catalog, queue
+from receiver.catalog import Catalog, CatalogError, RequestType, changes, current
+from receiver.db import audit, catalog_usage, catalogs
+from receiver.db.catalog_usage import Entry
+from receiver.db.models import CatalogVersion
+from receiver.web import auth
+from receiver.web.dashboard import query_args
+
+blueprint = Blueprint("catalog_pages", __name__, url_prefix="/catalog")
+
+_VERSIONS, _SHOWN_EXAMPLES = 20, 6
+_RELOAD_SECONDS = 20.0
+
+
+@blueprint.get("")
+def catalog_page() -> ResponseReturnValue:
+    """The tree of the catalog in force, or those entries of it in which the words of `q` stand."""
+    return _page()
+
+
+def _page(refused: CatalogError | None = None) -> str:
+    record, settings = current_app.extensions["record"], current_app.extensions["settings"]
+    words = query_args.text("q")[:200]
+    try:
+        found, missing = current.in_force(record, settings, asks=False), None
+    except CatalogError as error:
+        found, missing = None, error
+    with record.read() as session:
+        versions = catalogs.history(session, _VERSIONS)
+        readers = audit.first_about(session, [f"catalog {version.version}" for version in versions])
+        tickets, learned = catalog_usage.tickets(session), catalog_usage.learned(session)
+    return render_template(
+        "catalog.html",
+        catalog=found,
+        missing=missing,
+        refused=refused,
+        words=words,
+        version=current.kept(record, settings),
+        trouble=current.trouble(record),
+        versions=versions,
+        readers=readers,
+        counts=catalog.counts(found) if found else {},
+        warnings=catalog.quality(found) if found else [],
+        tree=_tree(found, words, tickets, learned) if found else [],
+        left=_left(found, tickets) if found else [],
+        shown_examples=_SHOWN_EXAMPLES,
+    )
+
+
+def _tree(
+    found: Catalog, words: str, tickets: Mapping[Entry, int], learned: Mapping[Entry, int]
+) -> list[dict[str, Any]]:
+    """The categories with their entries, in the catalog's order; of a search only what it finds."""
+    kept = [kind for kind in found.request_types if _holds(kind, words)]
+    tree = []
+    for category, kinds in groupby(kept, key=lambda kind: kind.category):
+        rows = [_row(found, kind, tickets, learned) for kind in kinds]
+        tree.append({"name": category, "rows": rows, "tickets": sum(row["tickets"] for row in rows)})
+    return tree
+
+
+def _row(
+    found: Catalog, kind: RequestType, tickets: Mapping[Entry, int], learned: Mapping[Entry, int]
+) -> dict[str, Any]:
+    entry = (kind.category, kind.name)
+    return {
+        "kind": kind,
+        "tickets": tickets.get(entry, 0),
+        "learned": learned.get(entry, 0),
+        "gaps": catalog.gaps(kind),
+        "is_fallback": kind == found.fallback,
+    }
+
+
+def _holds(kind: RequestType, words: str) -> bool:
+    """Whether every one of the words stands somewhere in an entry."""
+    text = "\n".join((kind.category, kind.name, kind.description, *kind.examples, *kind.keywords)).casefold()
+    return all(word in text for word in words.casefold().split())
+
+
+def _left(found: Catalog, tickets: Mapping[Entry, int]) -> list[tuple[str, str, int]]:
+    """Entries that tickets have and the catalog has no more, those with most tickets first."""
+    gone = [(*entry, count) for entry, count in tickets.items() if found.find(*entry) is None]
+    return sorted(gone, key=lambda row: (-row[2], row))[:_VERSIONS]
+
+
+@blueprint.get("/changes/<before>/<after>")
+def changes_page(before: str, after: str) -> ResponseReturnValue:
+    """What is different from one version to another."""
+    with current_app.extensions["record"].read() as session:
+        pair = [session.get(CatalogVersion, version) for version in (before, after)]
+    old, new = (version or abort(404, "There is no such version of the catalog.") for version in pair)
+    try:
+        found = changes.compare(current.parsed(old.text), current.parsed(new.text))
+    except CatalogError as error:  # The rules for catalogs have become stricter since it was in force.
+        abort(404, f"One of these versions cannot be read any more: {error.brief}.")
+    return render_template("catalog_changes.html", old=old, new=new, changes=found)
+
+
+@blueprint.post("/reload")
+@auth.needs(auth.OPERATOR)
+def reload() -> ResponseReturnValue:
+    """Look at the catalog's location now; where that is refused, the page says in which lines it is wrong."""
+    record, settings = current_app.extensions["record"], current_app.extensions["settings"]
+    before = current.kept(record, settings)
+    try:
+        found = current.reload(record, settings, min(settings.request_timeout, _RELOAD_SECONDS), auth.caller())
+    except CatalogError as error:
+        return _page(error), 422
+    current_app.extensions["waker"].wake(queue.CLASSIFY)  # For tickets that waited for a good one.
+    is_same = before is not None and before.version == found.version
+    flash(f"Nothing has changed: version {found.version}." if is_same else f"Version {found.version} is in force.")
+    return redirect(url_for("catalog_pages.catalog_page"))

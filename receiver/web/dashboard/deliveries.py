@@ -1,0 +1,168 @@
+"""Deliveries: what arrived, what became of it, and reading it again after a mapping or a template was mended."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from receiver import queue
+from receiver.actions.deliveries import Replay, replay_each
+from receiver.db import audit, deliveries, tickets
+from receiver.db.models import DELIVERY_STATES, QUARANTINED, Delivery
+from receiver.intake import payload_masking
+from receiver.intake.sources import Source
+from receiver.lib.clock import now
+from receiver.web import auth
+from receiver.web.dashboard import query_args
+
+blueprint = Blueprint("deliveries_pages", __name__, url_prefix="/deliveries")
+
+_ROWS, _RELATED, _AT_ONCE = 50, 50, 25
+_MOST_SHOWN = 100_000  # Characters of a body; the whole is at /api.
+_MAX_ID = 2**63 - 1
+
+
+@blueprint.get("")
+def deliveries_page() -> ResponseReturnValue:
+    """Deliveries, newest first, by the filters in the URL."""
+    chosen = query_args.texts("source", "status")
+    conflict = "conflict" in request.args
+    if chosen.get("status", QUARANTINED) not in DELIVERY_STATES:
+        abort(400, f"There are the states {', '.join(DELIVERY_STATES)}.")
+    before = query_args.place("before")
+    with current_app.extensions["record"].read() as session:
+        rows = deliveries.page(session, _ROWS + 1, before, conflict=conflict, **chosen)
+    return render_template(
+        "deliveries.html",
+        rows=rows[:_ROWS],
+        older=_older(rows),
+        is_first=before is None,
+        filtered=bool(chosen) or conflict,
+        sources=sorted({*_sources(), *filter(None, [chosen.get("source")])}),
+        states=DELIVERY_STATES,
+    )
+
+
+def _older(rows: Sequence[Delivery]) -> str | None:
+    """The address of the next page, with the filters of this one."""
+    if len(rows) <= _ROWS:
+        return None
+    filters: dict[str, Any] = request.args.to_dict() | {"before": str(rows[_ROWS - 1].id)}
+    return url_for("deliveries_pages.deliveries_page", **filters)
+
+
+def _id(number: int) -> int:
+    return number if 0 < number <= _MAX_ID else abort(404)
+
+
+def _sources() -> Mapping[str, Source]:
+    found: Mapping[str, Source] = current_app.extensions["sources"]
+    return found
+
+
+@blueprint.get("/<int:delivery_id>")
+def delivery_page(delivery_id: int) -> ResponseReturnValue:
+    """One delivery: what it said, how it proved itself, what is wrong with it, and what came of it."""
+    with current_app.extensions["record"].read() as session:
+        delivery = session.get(Delivery, _id(delivery_id)) or abort(404, "There is no delivery with this id.")
+        related = _related(session, delivery)
+    source = _sources().get(delivery.source)
+    limit = current_app.extensions["settings"].max_body_mb * 2**20
+    may_read = delivery.body is not None and auth.may(auth.OPERATOR)
+    shown = payload_masking.shown(delivery, source, limit) if may_read else None
+    return render_template(
+        "delivery.html", delivery=delivery, source=source, proof=_proof(delivery, source), shown=shown,
+        most_shown=_MOST_SHOWN, retention=current_app.extensions["settings"].raw_retention_days, **related,
+    )  # fmt: skip
+
+
+def _related(session: Session, delivery: Delivery) -> dict[str, Any]:
+    replays = [entry for entry in audit.about(session, f"delivery {delivery.id}") if entry.action == "replay"]
+    return {
+        "made": tickets.of_delivery(session, delivery.id, _RELATED + 1),
+        "again": deliveries.redeliveries(session, delivery.id, _RELATED + 1),
+        "replays": replays,
+        "related": _RELATED,
+    }
+
+
+def _proof(delivery: Delivery, source: Source | None) -> tuple[str, str]:
+    """How it was proved who sent it: a state and a sentence. What is not proved is refused, and never recorded."""
+    if "unsigned" in delivery.headers:
+        return "warn", f"unsigned: nothing but the address was checked ({delivery.headers['unsigned']})"
+    if delivery.key.startswith("reconcile-"):
+        return "good", "asked for by us, by reconcile"
+    if source is None:
+        return "good", "verified when it arrived; the source is gone from SOURCES_FILE"
+    return "good", "verified when it arrived"
+
+
+@blueprint.post("/replay")
+@auth.needs(auth.OPERATOR)
+def replay_selection() -> ResponseReturnValue:
+    """Read one delivery or a selection again, and show what each brought before and brings now."""
+    ids = [_id(number) for number in request.form.getlist("delivery", type=int)][:_ROWS]
+    return render_template("replayed.html", done=_replayed(ids or abort(400, "Choose a delivery first.")), more=None)
+
+
+class _Since(NamedTuple):
+    """Which deliveries of a source are read again: those since a time, after the one that was read last."""
+
+    source: str
+    since: datetime
+    status: str
+    after: int | None
+
+
+@blueprint.post("/dismiss")
+@auth.needs(auth.OPERATOR)
+def dismiss_selection() -> ResponseReturnValue:
+    """Take one delivery or a selection out of what needs somebody: there is no ticket in it."""
+    ids = [_id(number) for number in request.form.getlist("delivery", type=int)][:_ROWS]
+    with current_app.extensions["record"].write() as session:
+        done = [delivery_id for delivery_id in ids if deliveries.dismiss(session, delivery_id)]
+        for delivery_id in done:
+            audit.note(session, auth.caller(), "dismiss", f"delivery {delivery_id}", now())
+    many = f"{len(done)} deliver{'y is' if len(done) == 1 else 'ies are'} dismissed"
+    flash(f"{many}." if len(done) == len(ids) else f"{many}; nothing was open in the others.")
+    return redirect(url_for("deliveries_pages.deliveries_page", status=request.form.get("status") or None))
+
+
+@blueprint.post("/replay-since")
+@auth.needs(auth.OPERATOR)
+def replay_since() -> ResponseReturnValue:
+    """Read a source's deliveries since a time again, so many in one request; the page itself asks for the rest."""
+    chosen = _since()
+    with current_app.extensions["record"].read() as session:
+        found = deliveries.kept_since(
+            session, chosen.source, chosen.since, chosen.status or None, _AT_ONCE + 1, chosen.after
+        )
+    more = {**request.form.to_dict(), "after": found[_AT_ONCE - 1]} if len(found) > _AT_ONCE else None
+    template = "replayed_rows.html" if "HX-Request" in request.headers else "replayed.html"
+    return render_template(template, done=_replayed(found[:_AT_ONCE]), more=more)
+
+
+def _since() -> _Since:
+    form = request.form
+    try:
+        since = datetime.fromisoformat(form.get("since", ""))
+    except ValueError:
+        abort(400, "Say since when, as a time such as 2026-01-31T10:00 (UTC).")
+    if form.get("source", "") not in _sources():
+        abort(400, "Choose a source; SOURCES_FILE lists them.")
+    if form.get("status", "") not in ("", *DELIVERY_STATES):
+        abort(400, f"There are the states {', '.join(DELIVERY_STATES)}.")
+    moment = since if since.tzinfo else since.replace(tzinfo=UTC)
+    return _Since(form["source"], moment, form.get("status", ""), form.get("after", type=int))
+
+
+def _replayed(ids: list[int]) -> list[Replay]:
+    extensions = current_app.extensions
+    settings, who = extensions["settings"], auth.caller()
+    done = list(replay_each(extensions["record"], extensions["sources"], ids, settings, who))
+    if any(each.made_due for each in done):
+        extensions["waker"].wake(queue.CLASSIFY)
+    return done

@@ -1,0 +1,165 @@
+"""Digests: what was sent when and to whom, what comes next, and what a person may have done with them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import redis
+from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
+from flask.typing import ResponseReturnValue
+
+from receiver.db import audit, digests, recipients
+from receiver.db.models import Digest
+from receiver.digests import schedules
+from receiver.digests.schedules import Plan
+from receiver.lib.clock import now
+from receiver.queue import admin
+from receiver.web import auth
+from receiver.web.api import digests as orders
+from receiver.web.api.pages import ID
+from receiver.web.dashboard import mail_preview, query_args
+
+blueprint = Blueprint("digests_pages", __name__, url_prefix="/digests")
+
+_AT_ONCE = 50
+# Of a mail in the frame of its page: it styles itself in its elements and holds its pictures, and nothing in it runs.
+_FRAMED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox"
+
+
+@blueprint.get("")
+def digests_page() -> ResponseReturnValue:
+    """The digests there are, and what was sent."""
+    before, status = query_args.place("before"), query_args.text("status") or None
+    with current_app.extensions["record"].read() as session:
+        found = digests.page(session, _AT_ONCE + 1, before, status)
+        planned = [(plan, digests.latest(session, plan.name)) for plan in _plans().values()]
+    shown, more = found[:_AT_ONCE], len(found) > _AT_ONCE
+    return render_template(
+        "digests.html", plans=planned, moment=now(), digests=shown, before=before, more=more, status_chosen=status
+    )
+
+
+@blueprint.app_template_global()
+def period(digest: Digest) -> str:
+    """What a digest covers, as a person says it: its time on the clock of its plan, or why it was made beside those."""
+    if digest.copy_of:
+        return f"copy of {digest.copy_of}"
+    try:
+        slot = datetime.fromisoformat(digest.period)
+    except ValueError:
+        return "by hand"
+    plan = _plans().get(digest.name)
+    local = slot.astimezone(ZoneInfo(plan.zone if plan else "UTC"))
+    return f"{local:%Y-%m-%d %H:%M}"
+
+
+def _plans() -> dict[str, Plan]:
+    return schedules.in_force(current_app.extensions["settings"]).plans
+
+
+@blueprint.get(f"/<{ID}:digest_id>")
+def digest_page(digest_id: int) -> ResponseReturnValue:
+    """One digest, with its mail as it looked."""
+    digest = orders.get_digest_or_404(digest_id)
+    with current_app.extensions["record"].read() as session:
+        changed = audit.about(session, f"digest {digest_id}")
+        states = recipients.of(session, digest_id)
+    has = {"mail": _mail(digest_id).exists(), "workbook": _workbook(digest_id).exists()}
+    text = mail_preview.text(_mail(digest_id)) if has["mail"] else ""
+    return render_template("digest.html", digest=digest, changed=changed, states=states, has=has, text=text)
+
+
+def _mail(digest_id: int) -> Path:
+    return digests.mail_path(current_app.extensions["settings"].data_dir, digest_id)
+
+
+def _workbook(digest_id: int) -> Path:
+    return digests.workbook_path(current_app.extensions["settings"].data_dir, digest_id)
+
+
+@blueprint.get(f"/<{ID}:digest_id>/mail")
+def mail_of(digest_id: int) -> ResponseReturnValue:
+    """The mail of a digest as a mail program shows it, for the frame of its page."""
+    return _framed(_mail(digest_id))
+
+
+def _framed(path: Path) -> Response:
+    if not path.exists():
+        abort(404, "There is no such mail; it is written when the digest is built.")
+    return Response(mail_preview.html(path), headers={"Content-Security-Policy": _FRAMED})
+
+
+@blueprint.post("")
+@auth.needs(auth.OPERATOR)
+def send() -> ResponseReturnValue:
+    """Send a digest now."""
+    digest = orders.claim_digest_now(now(), orders.plan_named(request.form.get("name")))
+    flash(f"Digest {digest.id} is on its way." if digest else orders.NOTHING_NEW)
+    return redirect(url_for("digests_pages.digest_page", digest_id=digest.id) if digest else _here())
+
+
+def _here() -> str:
+    return url_for("digests_pages.digests_page")
+
+
+_ORDERS = {
+    "resend": (orders.copy_digest, "The copy is on its way."),
+    "redrive": (orders.redrive_digest, "It is on its way, under the same Message-ID."),
+    "mark-sent": (orders.accept_digest, "It counts as sent."),
+}
+
+
+@blueprint.post(f"/<{ID}:digest_id>/<action>")
+@auth.needs(auth.OPERATOR)
+def order(digest_id: int, action: str) -> ResponseReturnValue:
+    """Send a copy, try again, or decide that a held one did arrive."""
+    do, told = _ORDERS.get(action) or abort(404)
+    orders.get_digest_or_404(digest_id)
+    digest = do(digest_id)
+    flash(told)
+    return redirect(url_for("digests_pages.digest_page", digest_id=digest.id))
+
+
+@blueprint.post("/preview")
+@auth.needs(auth.VIEWER)
+def ask_for_preview() -> ResponseReturnValue:
+    """Have a worker build what a digest would be if it were sent now."""
+    plan = orders.plan_named(request.form.get("name"))
+    moment = now()
+    try:
+        admin.preview(current_app.extensions["jobs_redis"], plan.name)
+    except (redis.RedisError, OSError):
+        flash("Redis does not answer, so nothing can be built now. Try again when it is back.", "error")
+        return redirect(_here())
+    return redirect(url_for("digests_pages.preview_page", name=plan.name, asked=f"{moment.timestamp():.3f}"))
+
+
+@blueprint.get("/preview/<name>")
+def preview_page(name: str) -> ResponseReturnValue:
+    """What this digest would be; until a worker has built it, the page asks again by itself."""
+    plan, mail = orders.plan_named(name), _preview(name, ".eml")
+    built_at = datetime.fromtimestamp(mail.stat().st_mtime, UTC) if mail.exists() else None
+    since = request.args.get("asked", 0.0, type=float)
+    is_built = built_at is not None and built_at.timestamp() >= since
+    text = mail_preview.text(mail) if is_built else ""
+    return render_template("digest_preview.html", plan=plan, is_built=is_built, built_at=built_at, text=text)
+
+
+def _preview(name: str, suffix: str) -> Path:
+    return digests.preview_path(current_app.extensions["settings"].data_dir, orders.plan_named(name).name, suffix)
+
+
+@blueprint.get("/preview/<name>/mail")
+def preview_mail(name: str) -> ResponseReturnValue:
+    """The mail of a preview, for the frame of its page."""
+    return _framed(_preview(name, ".eml"))
+
+
+@blueprint.get("/preview/<name>/workbook")
+def preview_workbook(name: str) -> ResponseReturnValue:
+    """The workbook of a preview."""
+    path = _preview(name, ".xlsx")
+    if not path.exists():
+        abort(404, "There is no such workbook; preview the digest first.")
+    auth.note_export(f"preview of {name}", "workbook")
+    return send_file(path, as_attachment=True, download_name=path.name)

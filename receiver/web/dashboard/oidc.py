@@ -1,0 +1,222 @@
+"""Signing in by an OpenID Connect provider, where OIDC_ISSUER names one: the code flow with state, nonce and PKCE."""
+
+from typing import Any
+
+from authlib.integrations.flask_client import FlaskOAuth2App, OAuth, OAuthError
+from authlib.integrations.requests_client import OAuth2Session
+from flask import Blueprint, Flask, current_app, request, session, url_for
+from flask.typing import ResponseReturnValue
+from joserfc.errors import JoseError
+from marshmallow import ValidationError
+from marshmallow.validate import Email, Length
+from requests import RequestException
+from sqlalchemy.orm import Session
+
+from receiver.db import audit, people
+from receiver.db.models import Person
+from receiver.db.people import PersonError
+from receiver.lib import egress
+from receiver.lib.clock import now
+from receiver.lib.roles import ROLES
+from receiver.lib.settings import Settings
+from receiver.web import auth
+from receiver.web.dashboard.sign_in import refuse
+
+blueprint = Blueprint("oidc_pages", __name__, url_prefix="/sign-in/oidc")
+
+_SIGNED_BY = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+_SECONDS = 10.0
+_MAX_ANSWER = 1_000_000
+_TRY_AGAIN = "Signing in there did not work, or took too long. Try it again, or use your password."
+
+
+class _Session(OAuth2Session, egress.Session):  # type: ignore[misc]
+    """Authlib's requests, kept to the addresses that outgoing requests may reach."""
+
+    def __init__(self, *args: Any, rule: egress.Rule, **options: Any) -> None:
+        OAuth2Session.__init__(self, *args, **options)
+        egress.Session.__init__(self, rule, _SECONDS, _MAX_ANSWER)
+
+
+class _Provider(FlaskOAuth2App):  # type: ignore[misc]
+    client_cls = _Session
+
+    def load_server_metadata(self) -> dict[str, Any]:
+        metadata: dict[str, Any] = super().load_server_metadata()
+        announced, wanted = str(metadata.get("issuer")), current_app.extensions["settings"].oidc_issuer.rstrip("/")
+        if announced not in (wanted, f"{wanted}/"):
+            current_app.logger.warning("OIDC_ISSUER is %s, but the provider calls itself %s", wanted, announced)
+            raise _RefusedError(
+                "The provider calls itself otherwise than OIDC_ISSUER does; an admin has to set OIDC_ISSUER to the "
+                "issuer of its discovery document, with the id of one tenant."
+            )
+        # Authlib believes what is announced, "none" included; a signature is a public key's here, whatever is said.
+        return metadata | {"id_token_signing_alg_values_supported": _SIGNED_BY}
+
+
+class _Registry(OAuth):  # type: ignore[misc]
+    oauth2_client_cls = _Provider
+
+
+class _RefusedError(Exception):
+    """The provider's person may not come in; the text says why, and what to do."""
+
+
+def init_app(app: Flask) -> None:
+    """Open the way by the provider, where one is set."""
+    config: Settings = app.extensions["settings"]
+    if config.oidc_issuer is None:
+        return
+    issuer = config.oidc_issuer.rstrip("/")
+    app.extensions["oidc"] = _Registry(app).register(
+        "oidc",
+        client_id=config.oidc_client_id,
+        client_secret=config.oidc_client_secret,
+        server_metadata_url=f"{issuer}/.well-known/openid-configuration",
+        client_kwargs={
+            "scope": "openid email profile",
+            "code_challenge_method": "S256",
+            "rule": egress.Rule(config.outgoing_allow, own=issuer),
+        },
+    )
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("")
+def to_provider() -> ResponseReturnValue:
+    """Send the browser to the provider."""
+    for name in [name for name in session if name.startswith("_state_")]:
+        del session[name]  # What was begun before and never came back; a cookie has little room.
+    back = current_app.extensions["settings"].origin + url_for("oidc_pages.from_provider")
+    try:
+        return current_app.extensions["oidc"].authorize_redirect(back)  # type: ignore[no-any-return]
+    except (OAuthError, RequestException, RuntimeError, ValueError) as error:
+        return _failed(error)
+    except _RefusedError as error:
+        return refuse(str(error), 403)
+
+
+@blueprint.get("/callback")
+def from_provider() -> ResponseReturnValue:
+    """Let in whom the provider vouches for."""
+    config: Settings = current_app.extensions["settings"]
+    provider = current_app.extensions["oidc"]
+    if "error" in request.args:
+        return _refused_there()
+    try:
+        # Exactly the issuer of the discovery document, which load_server_metadata has compared with the setting.
+        issuer = str(provider.load_server_metadata()["issuer"])
+        expected = {
+            "iss": {"essential": True, "value": issuer},
+            "aud": {"essential": True, "value": config.oidc_client_id},
+        }
+        token = provider.authorize_access_token(claims_options=expected)
+        person = _person(token.get("userinfo") or {}, issuer, config)
+    except (OAuthError, JoseError, RequestException, RuntimeError, ValueError, KeyError, TypeError) as error:
+        return _failed(error)
+    except (_RefusedError, PersonError) as error:
+        return refuse(str(error), 403)
+    return auth.admit(person, auth.OIDC)
+
+
+def _refused_there() -> ResponseReturnValue:
+    """What the provider says is wrong, where it answers a question of this browser; anybody can write such a link."""
+    asked = f"_state_oidc_{request.args.get('state', '')}" in session
+    told = " ".join((request.args.get("error_description") or request.args["error"]).split())[:300]
+    current_app.logger.warning("The OIDC provider refused a sign-in: %s", request.args["error"][:60])
+    if not asked:
+        return refuse(_TRY_AGAIN, 403)
+    return refuse(f"Your provider did not let you in. It says: {people.visible(told)}", 403)
+
+
+def _failed(error: Exception) -> ResponseReturnValue:
+    current_app.logger.warning("Signing in by OIDC failed: %s", type(error).__name__)
+    return refuse(_TRY_AGAIN, 403)
+
+
+def _person(claims: dict[str, Any], issuer: str, config: Settings) -> Person:
+    """Whose account it is, made where the settings say as what; its role is what its groups say. Raises _RefusedError.
+
+    Who was here before is known by the provider's `sub`, which is never given to somebody else. A mailbox may be: so
+    an address finds an account only as long as that has no `sub` of this provider.
+    """
+    record, subject, moment = current_app.extensions["record"], str(claims["sub"]), now()
+    with record.read() as reading:
+        person: Person | None = people.by_identity(reading, issuer, subject)
+        email = person.email if person else _address(claims, config)
+        person = person or people.by_email(reading, email)
+    if person and not person.active:
+        raise _RefusedError("Your account is disabled; an admin can enable it on People.")
+    if person and person.oidc_issuer == issuer and person.oidc_subject != subject:
+        raise _RefusedError(
+            f"The account of {email} belongs to somebody else at your provider. If that is you, an admin can forget "
+            "who it was on your page under People."
+        )
+    role = _role(claims, config) if config.oidc_group_roles else None
+    if person is None and not (role or config.oidc_default_role):
+        raise _RefusedError(f"{email} has no account here; ask an admin to invite this address.")
+    with record.write() as writing:
+        if person is None:
+            name = people.visible(str(claims.get("name") or email))[:100].strip() or email
+            known = people.add(writing, email, name, str(role or config.oidc_default_role), moment)
+            told = {"by": "OIDC", "role": known.role}
+            audit.note(writing, email, "create account", f"person {known.id}", moment, told)
+        else:
+            known = writing.get_one(Person, person.id)
+            if role and role != known.role:
+                _change_role(writing, known, role)
+        known.oidc_issuer, known.oidc_subject = issuer, subject
+        writing.flush()
+    return known
+
+
+def _change_role(writing: Session, person: Person, role: str) -> None:
+    before = person.role
+    try:
+        people.change_role(writing, person, role)
+    except PersonError:  # Nobody would be left to undo it.
+        current_app.logger.warning("Person %d stays admin, the last one, whatever OIDC_GROUP_ROLES says", person.id)
+        return
+    told = {"from": before, "to": role, "by": "OIDC_GROUP_ROLES"}
+    audit.note(writing, person.email, "change role", f"person {person.id}", now(), told)
+
+
+def _address(claims: dict[str, Any], config: Settings) -> str:
+    """The verified e-mail address of a person who comes for the first time. Raises _RefusedError."""
+    found = claims.get("email")
+    if not found and config.oidc_trust_email:
+        found = claims.get("preferred_username") or claims.get("upn")
+    email = people.plain(str(found or ""))
+    said = claims.get("email_verified")
+    if said is None:  # Entra ID never sends it; it may send whether the domain's owner is verified.
+        said = claims.get("xms_edov")
+    is_verified = config.oidc_trust_email if said is None else str(said).strip().lower() in ("true", "1")
+    if not email or not is_verified:
+        raise _RefusedError(
+            "Your provider has not verified your e-mail address, so nobody knows whose account it is. Where the "
+            "provider is your organisation's own, an admin can set OIDC_TRUST_EMAIL=true."
+        )
+    try:
+        Email()(Length(max=254)(email))
+    except ValidationError:
+        raise _RefusedError("What your provider gives as your e-mail address is none.") from None
+    return email
+
+
+def _role(claims: dict[str, Any], config: Settings) -> str:
+    """The highest role that OIDC_GROUP_ROLES gives to one of the person's groups. Raises _RefusedError."""
+    groups: set[str] = set()
+    for claim in ("groups", "roles", "cognito:groups"):
+        told = claims.get(claim) or []
+        groups |= {str(group) for group in (told if isinstance(told, list) else [told])}
+    roles = [config.oidc_group_roles[group] for group in groups if group in config.oidc_group_roles]
+    if roles:
+        return max(roles, key=ROLES.index)
+    if claims.get("hasgroups") or "groups" in (claims.get("_claim_names") or {}):
+        raise _RefusedError(
+            "You are in more groups than your provider sends. It has to send only those that are assigned to this "
+            "application, or application roles."
+        )
+    if config.oidc_default_role:
+        return config.oidc_default_role
+    raise _RefusedError("None of your groups at your provider may come in; an admin can add one to OIDC_GROUP_ROLES.")

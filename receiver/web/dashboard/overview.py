@@ -1,0 +1,161 @@
+"""The overview: is all well, and what needs whom."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import redis
+from flask import Blueprint, current_app, render_template
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from receiver.db import alarms, digests, latencies, overview, tickets
+from receiver.db.latencies import ACCEPT, HOUR, MINUTE, WHOLE
+from receiver.digests import schedules
+from receiver.digests.schedules import Plan
+from receiver.lib.clock import now
+from receiver.lib.settings import Settings
+from receiver.queue import inspection
+from receiver.web.dashboard import alarm_help
+from receiver.web.dashboard.tickets import midnight
+
+blueprint = Blueprint("overview_pages", __name__)
+
+_LATEST = 8
+_MINUTES, _HOURS = 60, 24
+_WRITTEN_SECONDS = 5
+
+
+@blueprint.get("/")
+def overview_page() -> ResponseReturnValue:
+    """The state of the whole on one page."""
+    return render_template("overview.html", moment=now(), **found())
+
+
+def found() -> dict[str, Any]:
+    """Everything the page shows; two readings of an unchanged record are equal."""
+    config, moment = current_app.extensions["settings"], now()
+    with current_app.extensions["record"].read() as session:
+        counts = overview.counts(session, moment)
+        since = tickets.due(session)[1]
+        left = overview.left_over(session)
+        shown = {
+            "today": overview.received_since(session, _first_of_today(session, config, moment)),
+            "troubles": [alarm_help.of(alarm) for alarm in alarms.current(session)],
+            "stages": _stages(session, moment),
+            "by_minute": _throughput(session, moment, MINUTE, _MINUTES),
+            "by_hour": _throughput(session, moment, HOUR, _HOURS),
+            "sources": overview.last_deliveries(session, list(current_app.extensions["sources"])),
+            "digests": [_order(session, plan, moment) for plan in schedules.in_force(config).plans.values()],
+            "latest": [_row(*pair) for pair in tickets.page(session, {}, _LATEST)],
+        }
+    workers = _workers()
+    if workers and workers.failed:
+        left["job.failed"] = workers.failed
+    return shown | {
+        "left_over": [alarm_help.left_over(name, count) for name, count in left.items()],
+        "all": counts["tickets"],
+        "due": (counts["due"]["tickets"], since if since and since < moment else None),
+        "cost": counts["cost"]["today"],
+        "workers": workers,
+        "budget": config.llm_daily_budget,
+        "source_names": list(current_app.extensions["sources"]),
+    }
+
+
+def _once(name: str, key: Any, read: Callable[[], Any]) -> Any:
+    """What stays the same until its key changes is read once by each process."""
+    kept: dict[str, tuple[Any, Any]] = current_app.extensions.setdefault("overview", {})
+    if name not in kept or kept[name][0] != key:
+        kept[name] = (key, read())
+    return kept[name][1]
+
+
+def _first_of_today(session: Session, config: Settings, moment: datetime) -> int:
+    began = midnight(moment, config.digest_timezone)
+    return int(_once("first", began, lambda: tickets.first_since(session, began)))
+
+
+def _stages(session: Session, moment: datetime) -> tuple[str, dict[str, latencies.Quantiles | None]]:
+    """The quantiles of every stage in the last hour, or where nothing happened then in the last day."""
+    histograms, period = latencies.since(session, moment - timedelta(hours=1)), "last hour"
+    if not histograms:
+        histograms, period = latencies.since(session, moment - timedelta(days=1)), "last day"
+    return period, {stage: latencies.quantiles(histograms.get(stage, {})) for stage in latencies.STAGES}
+
+
+def _throughput(session: Session, moment: datetime, seconds: int, many: int) -> dict[str, Any]:
+    """How many tickets were received and classified in each of so many slots that have ended.
+
+    What the web processes have not written yet is theirs for some seconds, see `Stopwatch`.
+    """
+    ended = (int(moment.timestamp()) - _WRITTEN_SECONDS) // seconds * seconds
+    slots = range(ended - many * seconds, ended, seconds)
+    since = datetime.fromtimestamp(slots.start, UTC)
+    counts = _once(f"by {seconds}", ended, lambda: latencies.throughput(session, since, seconds))
+    lines = (("received", ACCEPT), ("classified", WHOLE))
+    series = [{"label": label, "values": [counts.get((at, stage), 0) for at in slots]} for label, stage in lines]
+    return {"x": list(slots), "series": series}
+
+
+class Order(NamedTuple):
+    """A digest that is ordered: when it goes out next and to how many, and how the last one went."""
+
+    name: str
+    at: datetime
+    recipients: int
+    last: tuple[str, datetime, int] | None
+
+
+def _order(session: Session, plan: Plan, moment: datetime) -> Order:
+    last = digests.latest(session, plan.name)
+    told = (last.status, last.sent_at or last.created_at, last.tickets) if last else None
+    return Order(plan.name, plan.next_slot(moment), len(plan.recipients), told)
+
+
+class Row(NamedTuple):
+    """A ticket in the list of the latest."""
+
+    id: int
+    external_id: str
+    subject: str
+    category: str
+    request_type: str
+    confidence: float | None
+    status: str
+    received_at: datetime
+
+
+def _row(ticket: Any, classification: Any) -> Row:
+    confidence = classification.confidence if classification else None
+    return Row(
+        ticket.id,
+        ticket.external_id,
+        ticket.short_description,
+        ticket.category or "",
+        ticket.request_type or "",
+        confidence,
+        ticket.status,
+        ticket.received_at,
+    )
+
+
+class Workers(NamedTuple):
+    """How many workers live and are silent, how many jobs wait and have failed, and the queues that none serves."""
+
+    alive: int
+    silent: int
+    waiting: int
+    failed: int
+    unserved: list[str]
+
+
+def _workers() -> Workers | None:
+    try:
+        found = inspection.look(current_app.extensions["jobs_redis"], now())
+    except (redis.RedisError, OSError):
+        return None
+    silent = sum(worker.silent for worker in found.workers)
+    waiting, failed = (sum(getattr(each, kind) for each in found.queues) for kind in ("waiting", "failed"))
+    unserved = [each.name for each in found.queues if not each.workers]
+    return Workers(len(found.workers) - silent, silent, waiting, failed, unserved)

@@ -1,0 +1,112 @@
+"""Review: one ticket at a time, the oldest due first, and the next one already there."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from receiver.actions import review
+from receiver.catalog import CatalogError
+from receiver.db import review_queue, review_undo, reviews, tickets
+from receiver.lib.clock import now
+from receiver.web import auth
+from receiver.web.api.pages import ID
+from receiver.web.dashboard import query_args, review_locks
+from receiver.web.dashboard.ticket import choice, seen, shown
+from receiver.web.dashboard.tickets import kinds, midnight
+
+blueprint = Blueprint("review_pages", __name__, url_prefix="/review")
+
+_AHEAD = 3  # Cards that are there at once: the one that is looked at, and what a quick reviewer needs next.
+_CANDIDATES = 50
+
+
+@blueprint.get("")
+def review_page() -> ResponseReturnValue:
+    """The first tickets of the queue."""
+    moment = now()
+    with current_app.extensions["record"].read() as session:
+        cards = _cards(session)
+        left = review_queue.left(session, _night(moment))
+    return render_template(
+        "review.html",
+        cards=cards,
+        left=left,
+        moment=moment,
+        reasons=list(review_queue.REASONS),
+        categories=list(kinds()),
+        counted=review_queue.COUNTED,
+    )
+
+
+def _night(moment: datetime) -> datetime:
+    """When the day of `moment` ends on the digests' clock; a day has 23 to 25 hours."""
+    zone = current_app.extensions["settings"].digest_timezone
+    return midnight(midnight(moment, zone) + timedelta(hours=36), zone)
+
+
+@blueprint.get("/next")
+def next_cards() -> ResponseReturnValue:
+    """The tickets behind the last one that a browser has."""
+    with current_app.extensions["record"].read() as session:
+        cards = _cards(session)
+    return render_template("review_cards.html", cards=cards, moment=now())
+
+
+def _cards(session: Session) -> list[dict[str, Any]]:
+    ids = review_queue.waiting(
+        session, _CANDIDATES, query_args.place("after"), query_args.text("reason"), query_args.text("category")
+    )
+    mine = review_locks.take(current_app.extensions["redis"], ids, auth.caller(), _AHEAD)
+    found = (tickets.with_classification(session, ticket_id) for ticket_id in mine)
+    return [shown(session, *pair) for pair in found if pair]
+
+
+@blueprint.post(f"/<{ID}:ticket_id>")
+@auth.needs(auth.REVIEWER)
+def decide(ticket_id: int) -> ResponseReturnValue:
+    """Confirm or correct one ticket."""
+    try:
+        found = review.review(ticket_id, choice(), seen())
+    except (reviews.UnknownEntryError, reviews.NothingToConfirmError, CatalogError) as error:
+        return _refused(422, str(error))
+    except reviews.ChangedMeanwhileError as error:
+        return _refused(409, f"{error} Here is the next one.")
+    if found is None:
+        return _refused(409, "This ticket was erased meanwhile. Here is the next one.")
+    review_locks.leave(current_app.extensions["redis"], ticket_id)
+    return _answer([])
+
+
+@blueprint.post(f"/<{ID}:ticket_id>/undo")
+@auth.needs(auth.REVIEWER)
+def undo(ticket_id: int) -> ResponseReturnValue:
+    """Undo one's review of a ticket, and have it before one again."""
+    try:
+        ticket = review.undo(ticket_id)
+    except review_undo.NothingToUndoError as error:
+        return _refused(409, str(error))
+    if ticket is None:
+        return _refused(409, "This ticket was erased meanwhile.")
+    with current_app.extensions["record"].read() as session:
+        pair = tickets.with_classification(session, ticket_id)
+        return _answer([shown(session, *pair)] if pair else [])
+
+
+def _answer(cards: list[dict[str, Any]]) -> ResponseReturnValue:
+    """Cards, and what is left; a browser without scripts gets the page."""
+    if "HX-Request" not in request.headers:
+        return redirect(url_for("review_pages.review_page"))
+    moment = now()
+    with current_app.extensions["record"].read() as session:
+        left = review_queue.left(session, _night(moment))
+    return render_template("review_cards.html", cards=cards, moment=moment, left=left, counted=review_queue.COUNTED)
+
+
+def _refused(code: int, words: str) -> ResponseReturnValue:
+    if "HX-Request" in request.headers:
+        abort(code, words)
+    flash(words, "error")
+    return redirect(url_for("review_pages.review_page"))

@@ -1,0 +1,146 @@
+"""Your second factor: set up, confirmed by a code, with recovery codes, and turned off again."""
+
+from typing import Any
+
+import pyotp
+import segno
+from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from markupsafe import Markup
+
+from receiver.db import audit, second_factors
+from receiver.db.database import Record
+from receiver.db.models import Person
+from receiver.lib.clock import now
+from receiver.web import auth, second_factor_check
+from receiver.web.dashboard.account import doubt, is_recent
+from receiver.web.dashboard.formats import span
+
+blueprint = Blueprint("second_factor_pages", __name__, url_prefix="/account/second-factor")
+
+_ISSUER = "Ticket Attribution"
+_WRONG = "This code is wrong, or was used before. Wait for the next one, and see that the clock of your phone is right."
+
+
+@blueprint.get("")
+@auth.needs(auth.VIEWER)
+def second_factor_page() -> ResponseReturnValue:
+    """Whether you have one, or how to set it up."""
+    return _page()
+
+
+def _page(errors: dict[str, str] | None = None, codes: list[str] | None = None) -> ResponseReturnValue:
+    person = _person()
+    with _record().read() as session:
+        known: dict[str, Any] = {
+            "factor": second_factors.find(session, person.id),
+            "left": second_factors.recovery_codes_left(session, person.id),
+        }
+        secret = second_factors.unconfirmed(session, person.id, second_factor_check.cipher(), now())
+    if secret:
+        address = pyotp.TOTP(secret).provisioning_uri(name=person.email, issuer_name=_ISSUER)
+        # Level L, which segno raises where there is room: the longest address in another script would not fit else.
+        # Drawn by attributes alone, which our policy allows; the white ground stays in the dark scheme.
+        drawn = segno.make(address, error="l", micro=False).svg_inline(
+            omitsize=True, border=4, dark="#000", light="#fff", svgclass=None, lineclass=None
+        )
+        known |= {"secret": " ".join(secret[at : at + 4] for at in range(0, len(secret), 4)), "address": address}
+        known["qr"] = Markup(drawn)  # noqa: S704 - made of paths, and nothing that a person wrote is in it as text
+    shown = render_template(
+        "second_factor.html", person=person, errors=errors or {}, codes=codes,
+        asks_password=person.password_hash is not None and not _came_just_now(),
+        required=second_factor_check.is_required(person.role),
+        minutes=second_factors.UNCONFIRMED_FOR.seconds // 60, **known,
+    )  # fmt: skip
+    return shown, 422 if errors else 200
+
+
+@blueprint.post("")
+@auth.needs(auth.VIEWER)
+def begin() -> ResponseReturnValue:
+    """Make a secret, for whoever knows the password, and show it until it is confirmed."""
+    person = _person()
+    if not _came_just_now() and (told := doubt(person)):
+        return _page({"current": told})
+    with _record().write() as session:
+        if second_factors.find(session, person.id):
+            abort(409, "You have a second factor; turn it off first.")
+        second_factors.begin(session, person.id, second_factor_check.cipher(), now())
+    return _back()
+
+
+def _came_just_now() -> bool:
+    """Whether a factor is required of whoever signed in just now: by a link, perhaps, with the password forgotten."""
+    return auth.must_set_up() and is_recent()
+
+
+@blueprint.post("/confirm")
+@auth.needs(auth.VIEWER)
+def confirm() -> ResponseReturnValue:
+    """Let the factor count, with a code of it, and show the recovery codes this once."""
+    moment, person = now(), _person()
+    with _record().write() as session:
+        good = second_factors.confirm(
+            session, person.id, request.form.get("code", ""), second_factor_check.cipher(), moment
+        )
+        if good:
+            codes = second_factors.new_recovery_codes(session, person.id)
+            audit.note(session, auth.caller(), "set up second factor", f"person {person.id}", moment)
+    return _page(codes=codes) if good else _page({"code": _WRONG})
+
+
+@blueprint.post("/recovery-codes")
+@auth.needs(auth.VIEWER)
+def renew_codes() -> ResponseReturnValue:
+    """New recovery codes, shown this once, in the place of those before."""
+    person = _person()
+    if errors := _unproven(person, "codes-"):
+        return _page(errors)
+    with _record().write() as session:
+        codes = second_factors.new_recovery_codes(session, person.id)
+        audit.note(session, auth.caller(), "make recovery codes", f"person {person.id}", now())
+    return _page(codes=codes)
+
+
+@blueprint.post("/turn-off")
+@auth.needs(auth.VIEWER)
+def turn_off() -> ResponseReturnValue:
+    """Forget the factor, for whoever knows the password and has a code."""
+    person = _person()
+    if errors := _unproven(person, "off-"):
+        return _page(errors)
+    with _record().write() as session:
+        second_factors.remove(session, person.id)
+        audit.note(session, auth.caller(), "turn off second factor", f"person {person.id}", now())
+    flash("Your second factor is turned off.")
+    return _back()
+
+
+def _unproven(person: Person, prefix: str) -> dict[str, str]:
+    """What is wrong with the password and the code of a form whose fields are told apart by `prefix`."""
+    with _record().read() as session:
+        if second_factors.find(session, person.id) is None:
+            abort(409, "You have no second factor; set one up first.")
+    if told := doubt(person):
+        return {f"{prefix}current": told}
+    answer = second_factor_check.check(person, request.form.get("code", ""))
+    if answer.kind:
+        return {}
+    if answer.wait:
+        return {f"{prefix}code": f"There were too many tries; wait {span(answer.wait.total_seconds() + 1)}."}
+    return {f"{prefix}code": _WRONG}
+
+
+def _back() -> ResponseReturnValue:
+    return redirect(url_for("second_factor_pages.second_factor_page"))
+
+
+def _person() -> Person:
+    with _record().read() as session:
+        return session.get_one(Person, current_user.person_id)
+
+
+def _record() -> Record:
+    record: Record = current_app.extensions["record"]
+    return record

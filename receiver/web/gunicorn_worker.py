@@ -1,0 +1,78 @@
+"""gunicorn's threaded worker, made patient with honest clients and short with slow ones."""
+
+import socket
+import time
+from contextlib import suppress
+from typing import Any
+
+from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
+
+from receiver.web.dashboard import live
+
+READING_SECONDS = 25.0
+
+
+class PatientWorker(ThreadWorker):  # type: ignore[misc]
+    """A client that takes too long to send its request is heard no further, however steadily it sends.
+
+    Only the reading half of its connection is shut, so an answer on its way, such as a large workbook, still arrives.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._heard_until: dict[Any, float] = {}
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Listen for connections, or no longer; gunicorn's main loop decides.
+
+        A worker that ends would leave its socket listening until its last client is served, and under `--reuse-port`
+        the kernel goes on giving it connections that nobody accepts. So it takes what has queued up, and closes it.
+        """
+        super().set_accept_enabled(enabled)
+        if not self.alive:
+            live.ending.set()
+            for listener in self.sockets:
+                self._accept_all(listener)
+                listener.close()
+
+    def _accept_all(self, listener: Any) -> None:
+        before = -1
+        while self.nr_conns != before:
+            before = self.nr_conns
+            self.accept(listener)
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Give a connection to a thread; called by the main loop, as are the next two."""
+        self._heard_until[conn] = time.monotonic() + READING_SECONDS
+        super().enqueue_req(conn)
+
+    def finish_request(self, conn: Any, fs: Any) -> None:
+        """Take a connection back from its thread."""
+        self._heard_until.pop(conn, None)
+        super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """End what has waited too long; called about every second."""
+        super().murder_pending()
+        moment = time.monotonic()
+        for conn in [conn for conn, until in self._heard_until.items() if until < moment]:
+            del self._heard_until[conn]
+            with suppress(OSError):  # The client may have gone already.
+                conn.sock.shutdown(socket.SHUT_RD)
+
+    def handle(self, conn: Any) -> Any:
+        """Answer a request, in a thread.
+
+        gunicorn's main loop waits up to two seconds for the client to close its side too, and everyone else with it;
+        here the thread does, and nothing is left for the main loop to close.
+        """
+        kept = super().handle(conn)
+        if not kept:
+            with suppress(OSError):
+                conn.close(graceful=True)
+            conn.close = _already_closed
+        return kept
+
+
+def _already_closed(graceful: bool = False) -> None:
+    """In the place of a connection's own method."""

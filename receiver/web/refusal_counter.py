@@ -1,0 +1,41 @@
+"""Who is turned away, counted so that an attack is seen in the log, the numbers and the alarms."""
+
+import logging
+from collections.abc import Mapping
+
+from flask import current_app, request
+from sqlalchemy.orm import Session
+
+from receiver.db import refusals
+from receiver.db.count_buffer import CountBuffer
+from receiver.db.database import Record
+from receiver.db.refusals import Key
+from receiver.lib.clock import now
+
+log = logging.getLogger(__name__)
+
+
+def note(kind: str, source: str = "") -> None:
+    """Count this request as refused; `kind` is one of `refusals.KINDS`, `source` the one that a webhook was for."""
+    refused: Refused = current_app.extensions["refused"]
+    refused.note(kind, source, request.remote_addr or "unknown")
+
+
+class Refused(CountBuffer):
+    """Counts refusals; the log has one line for each kind every few seconds, with the address that was last."""
+
+    def __init__(self, record: Record) -> None:
+        super().__init__(record)
+        self._addresses: dict[Key, str] = {}
+
+    def note(self, kind: str, source: str, address: str) -> None:
+        """Count one refusal of whoever called from `address`; returns at once."""
+        self._addresses[kind, source] = address
+        self.count((kind, source))
+
+    def write(self, session: Session, counts: Mapping[Key, int]) -> None:
+        """Add refusals to the record's."""
+        refusals.add(session, counts, self._addresses, now())
+        for (kind, source), count in sorted(counts.items()):
+            what = f"{kind} for the source {source}" if source else kind
+            log.warning("Refused: %s, %d times, last from %s", what, count, self._addresses[kind, source])

@@ -1,0 +1,65 @@
+"""Asking for a second factor: whose is required, and how often a wrong code may be tried."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from cryptography.fernet import Fernet
+from flask import current_app, request
+from sqlalchemy.orm import Session
+
+from receiver.db import audit, refusals, second_factors, sign_in_tries
+from receiver.db.database import Record
+from receiver.db.models import Person
+from receiver.lib.clock import now
+from receiver.lib.roles import ROLES
+from receiver.lib.settings import Settings
+from receiver.web import login_throttle, refusal_counter
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a code: `kind` is "code" or "recovery code", None where it was refused; `wait` until the next."""
+
+    kind: str | None
+    wait: timedelta
+
+
+def is_required(role: str) -> bool:
+    """Whether REQUIRE_SECOND_FACTOR asks people of this role to have one."""
+    config: Settings = current_app.extensions["settings"]
+    lowest = config.require_second_factor
+    return lowest != "none" and ROLES.index(role) >= ROLES.index(lowest)
+
+
+def cipher() -> Fernet:
+    """What secrets of factors are kept with."""
+    kept: Fernet = current_app.extensions["factor_cipher"]
+    return kept
+
+
+def check(person: Person, code: str) -> Answer:
+    """Spend a person's code. Wrong ones are slowed as wrong passwords are, counted, and in the audit."""
+    record: Record = current_app.extensions["record"]
+    moment, keys = now(), login_throttle.factor_keys(person)
+    with record.read() as session:
+        wait = sign_in_tries.wait(session, keys, moment)
+    if not wait:
+        with record.write() as session:
+            wait = sign_in_tries.begin(session, keys, moment)
+    if wait:
+        refusal_counter.note(refusals.THROTTLED)
+        return Answer(None, wait)
+    with record.write() as session:
+        kind = second_factors.accept(session, person.id, code, cipher(), moment)
+        if kind:
+            sign_in_tries.forgive(session, keys)
+        else:
+            _note_refusal(session, person, moment)
+    if kind is None:
+        refusal_counter.note(refusals.SECOND_FACTOR)
+    return Answer(kind, timedelta(0))
+
+
+def _note_refusal(session: Session, person: Person, moment: datetime) -> None:
+    told = {"address": request.remote_addr or "unknown"}
+    audit.note(session, person.email, "wrong second factor", f"person {person.id}", moment, told)
