@@ -126,12 +126,21 @@ def count(record: Record) -> int:
         return session.query(Classification).count()
 
 
-def due_again(record: Record) -> bool:
-    """Whether every ticket that is not settled can be claimed at once, as if nobody had tried it."""
-    left = [found for found in tickets(record) if found.status == "received"]
-    return all(
-        (found.lease, found.crashes, found.attempts) == (None, 0, 0) and found.claimable_at <= now() for found in left
-    )
+def not_due(record: Record) -> list[dict[str, Any]]:
+    """The tickets that are not settled and cannot be claimed at once as if nobody had tried them, and why."""
+    left, moment = [found for found in tickets(record) if found.status == "received"], now()
+    return [
+        {
+            "id": found.id,
+            "lease": found.lease,
+            "crashes": found.crashes,
+            "attempts": found.attempts,
+            "due in": found.claimable_at - moment,
+            "error": found.error,
+        }
+        for found in left
+        if (found.lease, found.crashes, found.attempts) != (None, 0, 0) or found.claimable_at > moment
+    ]
 
 
 def sweep_later(record: Record) -> None:
@@ -166,7 +175,7 @@ def test_a_worker_that_is_asked_to_stop_ends_in_time_and_every_ticket_is_classif
     wait_until(lambda: worker.poll() is not None or note_leases(record, ends), seconds=PATIENCE)
     assert worker.returncode == 0
     assert statuses(record) == {"classified": 6, "received": 20}
-    assert due_again(record)
+    assert not_due(record) == []
     assert max(ends) - min(ends) > timedelta(seconds=2), "a lease is renewed while its holder lives"
     assert waiting(config) == 0
 
@@ -191,7 +200,7 @@ def test_a_worker_that_is_asked_to_stop_before_its_job_runs_claims_nothing(
             loaded.set()
             assert worker.wait(PATIENCE) == 0
     assert statuses(record) == {"received": 10}
-    assert due_again(record)
+    assert not_due(record) == []
     assert model.requests == []
 
 
