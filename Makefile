@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: demo run test lint lock browser proxies bench chaos screenshots clean
+.PHONY: demo run test lint docs lock browser proxies bench chaos screenshots clean
 
 demo: .venv/installed
 	$(BIN)/python -m demo
@@ -20,9 +20,16 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.links
+
+# The documents as a site, in site/; a link that leads nowhere fails. The pages that are made of the code are written anew.
+docs: .venv/installed-dev
+	$(BIN)/python -m demo.reference
+	$(BIN)/python -m jobs sources docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 screenshots: .venv/installed-dev browser
-	$(BIN)/python -m demo.screenshot docs/pages
+	$(BIN)/python -m demo.screenshot docs/images/pages
 
 # Finds a Chromium or Chrome, or installs one, or says in one line what to do, before a test runs.
 browser: .venv/installed-dev
@@ -46,7 +53,7 @@ chaos: .venv/installed-dev
 	$(BIN)/python -m tests.chaos
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis site
 
 .venv/installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,6 +1,7 @@
 """Photograph the pages over a believable month: python -m demo.screenshot FOLDER. Needs Chromium or Chrome.
 
-Every page, and of most lists what they open, light and dark, and three of them on a phone; docs/pages.md shows them.
+Every page, and of most lists what they open, light and dark, and three of them on a phone; docs/reference/pages.md
+shows them.
 """
 
 import io

@@ -13,7 +13,7 @@ import pytest
 from receiver.intake.sources import profiles
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "helpdesks-tested.md"
+PAGE = ROOT / "docs" / "how-to" / "connect" / "tested.md"
 _WHERE = [
     "tests/receiver/intake/test_signatures.py",
     "tests/receiver/intake/test_signatures_vectors.py",

@@ -1,4 +1,4 @@
-"""The rules of the house, kept by reading the code, the settings, the Procfile and the README."""
+"""The rules of the house, kept by reading the code, the settings and the Procfile."""
 
 import ast
 import re
@@ -156,10 +156,8 @@ def test_only_the_settings_read_the_environment() -> None:
     assert [str(path.relative_to(ROOT)) for path in users] == ["receiver/lib/settings.py"]
 
 
-def test_every_setting_is_in_the_example_and_in_the_readme() -> None:
+def test_every_setting_is_in_the_example() -> None:
     assert set(dotenv_values(ROOT / ".env.example")) == SETTINGS
-    readme = (ROOT / "README.md").read_text()
-    assert [name for name in SETTINGS if f"`{name}`" not in readme] == []
 
 
 def test_the_example_holds_the_defaults() -> None:

@@ -45,7 +45,7 @@ def test_source(config: Settings, name: str, body: Path | None) -> None:
 
 
 @sources.command("docs")
-@click.argument("folder", default="docs/helpdesks", type=click.Path(path_type=Path))
+@click.argument("folder", default="docs/how-to/connect", type=click.Path(path_type=Path))
 def source_pages(folder: Path) -> None:
     """Write the set-up page of every helpdesk into FOLDER."""
     from jobs.helpdesks import sources as pages

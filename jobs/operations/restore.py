@@ -57,7 +57,7 @@ def ready(record: Record, config: Settings, origin: Path) -> Iterator[Plan]:
     if record.path is None:
         raise BackupError(
             "the database is on a PostgreSQL server, which restore does not write to: unpack the archive and give"
-            f" its {POSTGRESQL} to pg_restore; docs/backup.md says how"
+            f" its {POSTGRESQL} to pg_restore; docs/how-to/back-up.md says how"
         )
     if not origin.is_file():
         raise BackupError(f"there is no file {origin}" if not origin.exists() else f"{origin} is a folder, no backup")

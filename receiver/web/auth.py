@@ -217,10 +217,14 @@ def _bearer(offered: str) -> Caller:
     return Caller(person.email, min(token.role, person.role, key=ROLES.index), token.read_only)
 
 
+def needed_role(view: Any, method: str) -> str:
+    """The lowest role that may call a view by this method; `needs` says it, or what holds where nothing is said."""
+    view = getattr(getattr(view, "view_class", None), method.lower(), view)
+    return str(getattr(view, "needs", VIEWER if method in _LOOKING else ADMIN))
+
+
 def _require_role() -> None:
-    view: Any = current_app.view_functions[request.endpoint or ""]
-    view = getattr(getattr(view, "view_class", None), request.method.lower(), view)
-    role = getattr(view, "needs", VIEWER if request.method in _LOOKING else ADMIN)
+    role = needed_role(current_app.view_functions[request.endpoint or ""], request.method)
     if not may(role):
         abort(403, f"This needs the role {role}, and yours is {_caller().role}; an admin can change that on People.")
     if _caller().read_only and request.method not in _LOOKING:

@@ -145,7 +145,7 @@ def _row(name: str, path: FieldPath) -> str:
 
 
 _MORE = """\
-[What is tested with each of them](../helpdesks-tested.md), case by case.
+[What is tested with each of them](tested.md), case by case.
 
 ## What a source may say
 
@@ -169,7 +169,7 @@ sources:
     api: {url: ..., token: ...}   # the way back: completing, write_back, reconcile
 ```
 
-[The way back](../outgoing.md) has a page of its own.
+[Write back, complete, reconcile](write-back.md) has a page of its own.
 
 Fields are [JMESPath](https://jmespath.org) expressions; `format` is `text`, `html`, `markdown` or `adf`; `zone` is the
 time zone of times that name none. `origin(url)` is the scheme and the host of an address. A wrong file is refused at

@@ -1,4 +1,4 @@
-"""Every misbehaviour of a model's endpoint ends as the table in docs/attribution.md says."""
+"""Every misbehaviour of a model's endpoint ends as the table in docs/explanation/attribution.md says."""
 
 from collections.abc import Iterator
 
@@ -26,5 +26,5 @@ def test_a_fault_makes_so_many_calls_and_ends_so(fault: Fault, model: Peer, ship
 
 
 def test_the_documented_table_is_this_one() -> None:
-    text = (ROOT / "docs" / "attribution.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "explanation" / "attribution.md").read_text(encoding="utf-8")
     assert [f.name for f in FAULTS if f"| {f.name} | {f.calls} | {f.outcome} |" not in text] == []

@@ -116,7 +116,7 @@ def test_nothing_we_say_calls_a_ticket_breached() -> None:
     for folder in ("jobs", "receiver", "demo"):
         places += [path for kind in ("py", "html", "txt", "yaml", "css") for path in (ROOT / folder).rglob(f"*.{kind}")]
     # A breach of data is a request type's keyword, and an overdue account a model's provider's.
-    about_others = {"catalog.yaml", "refusals.py"}
+    about_others = {"catalog.yaml", "error_causes.py"}
     said = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for path in places

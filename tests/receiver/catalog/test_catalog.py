@@ -496,8 +496,9 @@ def test_a_lent_fallback_is_told() -> None:
     assert "nowhere" in catalog.quality(found)[0]
 
 
-def test_the_catalog_in_the_readme_is_a_catalog() -> None:
-    (example,) = re.findall(r"```yaml\n(service_catalog:.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_catalog_in_the_documents_is_a_catalog() -> None:
+    page = (ROOT / "docs" / "how-to" / "catalog.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(service_catalog:.*?)```", page, re.DOTALL)
     found = catalog.parse(example)
     assert found.fallback.name == "Anything else"
     assert found.request_types[0].keywords[0] == "vpn"

@@ -38,7 +38,7 @@ def test_without_a_file_there_is_the_one_digest_of_the_settings() -> None:
 
 
 def test_the_documented_example_says_what_it_means(tmp_path: Path) -> None:
-    example = (ROOT / "docs" / "digests.md").read_text().split("```yaml\n")[1].split("```")[0]
+    example = (ROOT / "docs" / "how-to" / "digests.md").read_text().split("```yaml\n")[1].split("```")[0]
     found = configured(tmp_path, example)
     assert list(found) == ["digest", "network-team", "soon-due"]
     assert found["digest"].only_with_news is False
