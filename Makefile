@@ -20,6 +20,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/djlint --quiet --lint receiver/web/dashboard/templates
 	$(BIN)/python -m tests.links
 
 # The documents as a site, in site/; a link that leads nowhere fails. The pages that are made of the code are written anew.
