@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: demo run test lint docs lock browser proxies bench chaos screenshots clean
+.PHONY: demo run test lint docs lock sbom image browser proxies bench chaos screenshots clean
 
 demo: .venv/installed
 	$(BIN)/python -m demo
@@ -43,6 +43,19 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: .venv/installed-dev
 	$(LOCK) requirements.txt --output-file requirements.lock
 	$(LOCK) requirements-dev.txt --constraint requirements.lock --output-file requirements-dev.lock
+
+# The newest release in CHANGELOG.md, as receiver/lib/version.py reads it.
+VERSION := $(shell awk '/^.. [0-9]+[.][0-9]+[.][0-9]+ /{print $$2; exit}' CHANGELOG.md)
+SBOM ?= sbom.cdx.json
+
+# What the image holds, as a bill of materials: every package of requirements.lock, with its hashes, in CycloneDX.
+sbom: .venv/installed-dev
+	@sed 's/^dynamic = .*/version = "$(VERSION)"/' pyproject.toml > $(SBOM).toml
+	@$(BIN)/cyclonedx-py requirements requirements.lock --pyproject $(SBOM).toml --mc-type application \
+		--output-reproducible --output-file $(SBOM); status=$$?; rm $(SBOM).toml; exit $$status
+
+image:
+	docker build --build-arg VERSION=$(VERSION) --tag ticket-attribution:$(VERSION) .
 
 proxies: .venv/installed-dev
 	$(BIN)/python -m tests.proxies

@@ -1,3 +1,5 @@
 """What arrived and who may see it: the record, the webhooks, the API and the pages."""
 
-__version__ = "0.1.0"
+from receiver.lib.version import newest_release
+
+__version__ = newest_release()

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 import click
 from sqlalchemy.exc import DBAPIError
 
+from receiver import __version__
 from receiver.catalog import CatalogError
 from receiver.db import database
 from receiver.db.database import SchemaError
@@ -33,6 +34,7 @@ def say(text: str, err: bool = False) -> None:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="ticket-attribution", message="%(prog)s %(version)s")
 def main() -> None:
     """Attribute helpdesk tickets to the service catalog."""
 
