@@ -21,7 +21,7 @@ from benchmarks import million
 from benchmarks.memory import pss
 from benchmarks.stack import BenchmarkError, Line, Stack, stack
 from receiver.db import people, sign_in
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib import roles, text_limits
 from receiver.lib.clock import now
 
@@ -37,9 +37,9 @@ def run() -> list[Line]:
     with stack() as processes, ExitStack() as opened:
         processes.migrate()
         processes.redis()
-        with processes.record() as record:
-            million.fill(record, TICKETS)
-            _enlarge(record)
+        with processes.db() as db:
+            million.fill(db, TICKETS)
+            _enlarge(db)
         port = processes.web("receiver.web.app:create_app()", WEB_WORKERS="1")
         [pid] = processes.web_workers()
         idle = pss(pid)
@@ -61,13 +61,13 @@ def run() -> list[Line]:
     ]
 
 
-def _enlarge(record: Record) -> None:
+def _enlarge(db: Database) -> None:
     """Give every ticket texts of the largest size."""
-    assert record.path is not None
+    assert db.path is not None
     subject, text = (
         ("Wörter über VPN " * (most // 16 + 1))[:most] for most in (text_limits.MOST_SUBJECT, text_limits.MOST_TEXT)
     )
-    with closing(sqlite3.connect(record.path, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(db.path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
         with million.without_indexes_and_triggers(connection):
             connection.execute("UPDATE tickets SET short_description = ?, long_description = ?", (subject, text))
@@ -76,7 +76,7 @@ def _enlarge(record: Record) -> None:
 
 def _signed_in(processes: Stack, port: int) -> dict[str, str]:
     """The headers of a browser in which a person is signed in."""
-    with processes.record() as record, record.write() as session:
+    with processes.db() as db, db.write() as session:
         person = people.add(session, "grace@example.com", "Grace Hopper", roles.ADMIN, now(), password_hash="!")
         link = f"/sign-in/{sign_in.issue(session, now(), person)}"
     cookies: dict[str, str] = {}

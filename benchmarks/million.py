@@ -11,7 +11,7 @@ from typing import Any
 from demo.month.writing import Writer
 from receiver import catalog
 from receiver.db import audit, catalogs, latencies
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.clock import now
 from receiver.lib.sla import UNITS
 
@@ -20,10 +20,10 @@ _TEXTS, _DUE, _AUDITED = 3_000, 60, 3_000
 _STATEMENTS = Path(__file__).with_suffix(".sql")
 
 
-def fill(record: Record, tickets: int = TICKETS) -> None:
+def fill(db: Database, tickets: int = TICKETS) -> None:
     """Fill an empty record on SQLite."""
     full, moment = catalog.shipped(), now()
-    with record.write() as session:
+    with db.write() as session:
         catalogs.remember(session, full.version, full.text, moment, "the shipped catalog")
         for hours in range(35 * 24):
             at = moment - timedelta(hours=hours)
@@ -31,8 +31,8 @@ def fill(record: Record, tickets: int = TICKETS) -> None:
             latencies.add(session, counts)
         for number in range(1, _AUDITED):
             audit.note(session, "grace@example.com", "confirm", f"ticket {number * 8}", moment)
-    assert record.path is not None
-    with closing(sqlite3.connect(record.path, isolation_level=None)) as connection:
+    assert db.path is not None
+    with closing(sqlite3.connect(db.path, isolation_level=None)) as connection:
         _fill(connection, {"tickets": tickets, "texts": _TEXTS, "due": _DUE, "version": full.version})
 
 

@@ -54,7 +54,7 @@ SELECT :tickets + n, n, 1, at, category, request_type, hours, 'hours', 0, 1, 'co
   'person', '', 0, 0, :version, 0, 0, 0, 'grace@example.com'
 FROM numbers JOIN texts USING (k) WHERE status = 'reviewed';
 
-INSERT INTO verdicts (judged_id, ticket_id, day, source, engine, model, prompt_version, catalog_version, confidence, flagged,
+INSERT INTO review_outcomes (judged_id, ticket_id, day, source, engine, model, prompt_version, catalog_version, confidence, flagged,
   found_category, found_type, chosen_category, chosen_type)
 SELECT e.id, e.ticket_id, substr(r.created_at, 1, 10), t.source, e.engine, e.model, e.prompt_version, e.catalog_version,
   e.confidence, e.review_reason IS NOT NULL, e.category, e.request_type, r.category, r.request_type
@@ -80,14 +80,14 @@ INSERT INTO errands (kind, source, ticket_id, classification_id, status, steps, 
 SELECT 'write_back', source, n, n, CASE WHEN n % 2000 = 1 THEN 'failed' ELSE 'done' END, 1, 1, at, at, at
 FROM numbers WHERE n > :tickets * 0.9 AND status = 'classified';
 
-INSERT INTO entry_tallies (category, request_type, tickets)
+INSERT INTO entry_counters (category, request_type, tickets)
 SELECT category, request_type, count(*) FROM tickets WHERE category IS NOT NULL GROUP BY 1, 2;
 
-INSERT OR REPLACE INTO tallies (name, value) SELECT 'ticket.' || status, count(*) FROM tickets GROUP BY status;
+INSERT OR REPLACE INTO counters (name, value) SELECT 'ticket.' || status, count(*) FROM tickets GROUP BY status;
 
-INSERT OR REPLACE INTO tallies (name, value) SELECT 'delivery.' || status, count(*) FROM deliveries GROUP BY status;
+INSERT OR REPLACE INTO counters (name, value) SELECT 'delivery.' || status, count(*) FROM deliveries GROUP BY status;
 
-INSERT OR REPLACE INTO tallies (name, value) VALUES ('settled', :tickets);
+INSERT OR REPLACE INTO counters (name, value) VALUES ('settled', :tickets);
 
 INSERT INTO spending (day, model, calls, prompt_tokens, completion_tokens, cost_micros)
 SELECT substr(at, 1, 10), 'gpt-4o-mini', count(*), 4150 * count(*), 92 * count(*), 420 * count(*) FROM numbers GROUP BY 1;

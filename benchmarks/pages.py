@@ -44,15 +44,15 @@ def run() -> list[Line]:
         began = time.monotonic()
         processes.migrate()
         processes.redis()
-        with processes.record() as record:
-            million.fill(record)
+        with processes.db() as db:
+            million.fill(db)
         print(f"{TICKETS:,} tickets were written in {time.monotonic() - began:.0f} s")
         client = _signed_in(processes)
         return [_line(path, _measured(client, path)) for path in PAGES]
 
 
 def _signed_in(processes: Stack) -> FlaskClient:
-    with processes.record() as record, record.write() as session:
+    with processes.db() as db, db.write() as session:
         person = people.add(session, "grace@example.com", "Grace Hopper", roles.ADMIN, now(), password_hash="!")
         token = sign_in.issue(session, now(), person)
     client = create_app(processes.config).test_client()

@@ -17,7 +17,7 @@ import redis
 from jobs.operations import embedded_redis
 from receiver import queue
 from receiver.db import database
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Ticket
 from receiver.lib import settings
 from receiver.lib.settings import Settings
@@ -65,14 +65,14 @@ class Stack:
 
     def migrate(self) -> None:
         """Make the database."""
-        with self.record() as record:
-            database.migrate(record)
+        with self.db() as db:
+            database.migrate(db)
 
     @contextmanager
-    def record(self) -> Iterator[Record]:
+    def db(self) -> Iterator[Database]:
         """The record, from this process."""
-        with database.opened(self.config.database_url) as record:
-            yield record
+        with database.opened(self.config.database_url) as db:
+            yield db
 
     def web(self, app: str, **values: str) -> int:
         """Serve `app` under gunicorn with the product's settings, but for `values`; returns the port."""
@@ -155,7 +155,7 @@ def wait_until(condition: Callable[[], bool], child: subprocess.Popen[bytes], se
 
 def check_stored(processes: Stack, source: str, expected: int) -> None:
     """Raise BenchmarkError where what was accepted is not what is stored."""
-    with processes.record() as record, record.read() as session:
+    with processes.db() as db, db.read() as session:
         stored = session.query(Ticket).where(Ticket.source == source).count()
     if stored != expected:
         raise BenchmarkError(f"{expected} tickets were accepted and {stored} are stored")

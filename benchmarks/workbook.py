@@ -20,7 +20,7 @@ from jobs.digests import send, workbook
 from jobs.digests.translations import words
 from jobs.digests.workbook import Look, rows
 from receiver.db import database, digests
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import CLASSIFIED, NEEDS_REVIEW, Classification, Delivery, Digest, Ticket
 from receiver.db.tickets import Pair
 from receiver.lib import settings, sla
@@ -120,16 +120,16 @@ def _classification(number: int) -> dict[str, Any]:
         "reasoning": "The words point to this entry, but the text also speaks of something else that could be meant.",
         "alternatives": ["Category 1 > Phone", "Category 2 > Badge"], "engine": "llm", "model": "gpt-4o-mini",
         "review_reason": "confidence is below the threshold" if number % 10 == 0 else None, "fallback": False,
-        "mended": False, "catalog_version": "v1", "prompt_version": "p1", "prompt_tokens": 0, "completion_tokens": 0,
-        "latency_ms": 1, "cost_micros": 0,
+        "fuzzy_matched": False, "catalog_version": "v1", "prompt_version": "p1", "prompt_tokens": 0,
+        "completion_tokens": 0, "latency_ms": 1, "cost_micros": 0,
     }  # fmt: skip
 
 
 def _megabytes(processes: Stack) -> float:
     """The most memory that a process has which builds the workbook of a digest from the record."""
     processes.migrate()
-    with processes.record() as record:
-        digest_id = _fill(record)
+    with processes.db() as db:
+        digest_id = _fill(db)
     child = processes.start(sys.executable, "-m", "benchmarks.workbook", str(digest_id), stdout=subprocess.PIPE)
     printed, _ = child.communicate()
     if child.returncode:
@@ -140,9 +140,9 @@ def _megabytes(processes: Stack) -> float:
     return float(found["megabytes"])
 
 
-def _fill(record: Record) -> int:
+def _fill(db: Database) -> int:
     """The tickets in the record, all in one digest; returns its id."""
-    with record.write() as session:
+    with db.write() as session:
         arrival = {"id": 1, "source": "benchmark", "key": "1", "received_at": MOMENT, "status": "accepted"}
         session.execute(insert(Delivery).values(**arrival, headers={}, body_sha256="", rejected=[]))
         for start in range(0, TICKETS, CHUNK):
@@ -158,10 +158,10 @@ def _fill(record: Record) -> int:
 def main(digest_id: int) -> None:
     """Build the workbook of a digest as a worker does, and print how much memory this process has had at most."""
     config = settings.load()
-    with database.opened(config.database_url) as record:
-        with record.read() as session:
+    with database.opened(config.database_url) as db:
+        with db.read() as session:
             found = session.get_one(Digest, digest_id)
-        summary = send.build_workbook(record, config, found)
+        summary = send.build_workbook(db, config, found)
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert peak is not None
     print(json.dumps({"tickets": summary.total, "megabytes": int(peak[1]) / 1000}))

@@ -38,7 +38,7 @@ def main(target: Path, month: Path | None) -> None:
 
 def _largest(folder: Path) -> Path:
     config = configured(folder)
-    with opened(config.database_url) as record, record.read() as session:
+    with opened(config.database_url) as db, db.read() as session:
         largest = session.scalars(select(Digest.id).order_by(Digest.tickets.desc()).limit(1)).one()
     return digests.mail_path(config.data_dir, largest)
 

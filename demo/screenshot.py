@@ -69,7 +69,7 @@ def _stack(folder: Path) -> Iterator[Settings]:
 @contextmanager
 def _window(chromium: Browser, config: Settings, size: tuple[int, int], scheme: str) -> Iterator[BrowserContext]:
     """A window in which the first admin has signed in."""
-    with opened(config.database_url) as record, record.write() as session:
+    with opened(config.database_url) as db, db.write() as session:
         token = sign_in.issue(session, now())
     width, height = size
     context = chromium.new_context(

@@ -17,7 +17,7 @@ from jobs.digests import workbook
 from jobs.digests.translations import words
 from jobs.digests.workbook import Look
 from receiver.db import digest_members, digests
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from receiver.db.models import Digest
 
 _SHEETS = {"Summary": (110, 1.0), "Tickets": (130, 0.4), "Needs review": (130, 0.4)}  # Dots an inch; how much is kept.
@@ -34,8 +34,8 @@ def main(target: Path, month: Path | None, language: str) -> None:
     config = fill(folder) if not (folder / "tickets.db").exists() else None
     url = config.database_url if config else f"sqlite:///{folder}/tickets.db"
     path = folder / f"sheets-{language}.xlsx"
-    with opened(url) as record:
-        _build(record, path, Look("IT Service Desk", language=language, address="https://tickets.example.com"))
+    with opened(url) as db:
+        _build(db, path, Look("IT Service Desk", language=language, address="https://tickets.example.com"))
     command = ["soffice", "--headless", "--convert-to", "pdf", "--outdir", str(folder), str(path)]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     own = words(language)
@@ -48,8 +48,8 @@ def main(target: Path, month: Path | None, language: str) -> None:
         )
 
 
-def _build(record: Record, path: Path, look: Look) -> None:
-    with record.read() as session:
+def _build(db: Database, path: Path, look: Look) -> None:
+    with db.read() as session:
         newest = session.scalars(select(Digest).order_by(Digest.id.desc()).limit(1)).one()
         before = digest_members.counts(session, digests.previous(session, newest))
         workbook.build(path, digest_members.rows(session, newest.id), newest.created_at, look, before)

@@ -22,7 +22,7 @@ from jobs.operations import embedded_redis
 from receiver import catalog, queue
 from receiver.catalog import Catalog
 from receiver.db import database, people
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib import roles, settings
 from receiver.lib.clock import now
 from receiver.lib.passwords import Passwords
@@ -67,7 +67,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "output"))
-    if databases.SERVER and "record" in request.fixturenames:
+    if databases.SERVER and "db" in request.fixturenames:
         monkeypatch.setenv("DATABASE_URL", databases.new_url(tmp_path))
     monkeypatch.chdir(tmp_path)
     return monkeypatch
@@ -123,16 +123,16 @@ def config(redis_url: str) -> Settings:
 @pytest.fixture(scope="session")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A database made by the migrations, with one admin, as whom `sign_in.issue(session, now())` lets a browser in."""
-    with databases.made(databases.new_url(tmp_path_factory.mktemp("record"))) as url:
-        with database.opened(url) as record:
-            database.migrate(record)
-            with record.write() as session:
+    with databases.made(databases.new_url(tmp_path_factory.mktemp("db"))) as url:
+        with database.opened(url) as db:
+            database.migrate(db)
+            with db.write() as session:
                 people.add(session, ADMIN, "Grace Hopper", roles.ADMIN, now(), password_hash=CHEAP.hash(PASSWORD))
         yield url
 
 
 @pytest.fixture
-def record(config: Settings, migrated: str) -> Iterator[Record]:
+def db(config: Settings, migrated: str) -> Iterator[Database]:
     """The record of this test's settings, empty but for one admin."""
     config.data_dir.mkdir(parents=True)
     with databases.made(config.database_url, migrated), database.opened(config.database_url) as opened:
@@ -140,7 +140,7 @@ def record(config: Settings, migrated: str) -> Iterator[Record]:
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[Record]:
+def empty(tmp_path: Path) -> Iterator[Database]:
     """A database in which nothing is yet."""
     with databases.made(databases.new_url(tmp_path / "new" / "folder")) as url, database.opened(url) as opened:
         yield opened
@@ -166,7 +166,7 @@ def application(routed: Flask) -> Callable[[Settings], Flask]:
 
 
 @pytest.fixture
-def app(config: Settings, record: Record, application: Callable[[Settings], Flask]) -> Flask:
+def app(config: Settings, db: Database, application: Callable[[Settings], Flask]) -> Flask:
     """The web application over this test's record."""
     made = application(config)
     made.testing = True

@@ -18,14 +18,14 @@ from werkzeug.test import TestResponse
 from receiver import queue
 from receiver.catalog import Catalog
 from receiver.db import catalogs, classifications, deliveries, leases, people, reviews, sign_in
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.deliveries import Arrival, Content
 from receiver.db.models import Classification, Delivery, Person, Ticket
 from receiver.db.tickets import IncomingTicket
 from receiver.intake import signatures
 from receiver.intake.signatures.standard import Standard
 from receiver.intake.sources import Source, profiles
-from receiver.intake.sources.payload_mapping import Shape
+from receiver.intake.sources.payload_mapping import PayloadMapping
 from receiver.lib import roles
 from receiver.lib.clock import now
 from receiver.lib.shared_secrets import Secret
@@ -60,20 +60,20 @@ def source_named(name: str, secret: str, profile: str = "standard", **options: A
     """A source that signs and writes as `standard` does, whatever helpdesk it says it is."""
     own = profiles.shipped()["standard"]
     told = replace(own, name=profile, api=profiles.shipped()[profile].api)
-    return Source(name, told, (Secret(secret),), Standard(), Shape.of(own), **options)
+    return Source(name, told, (Secret(secret),), Standard(), PayloadMapping.of(own), **options)
 
 
-def deliver(record: Record, *tickets: IncomingTicket, at: datetime | None = None, source: str = "standard") -> Delivery:
+def deliver(db: Database, *tickets: IncomingTicket, at: datetime | None = None, source: str = "standard") -> Delivery:
     """Record one delivery of these tickets."""
-    with record.write() as session:
-        return deliveries.record(session, arrival(source, at=at), Content(tickets))
+    with db.write() as session:
+        return deliveries.db(session, arrival(source, at=at), Content(tickets))
 
 
-def due_ticket(record: Record, **fields: Any) -> int:
+def due_ticket(db: Database, **fields: Any) -> int:
     """Record one ticket and return its id."""
     at, source = fields.pop("at", None), fields.pop("source", "standard")
-    deliver(record, incoming(**fields), at=at, source=source)
-    with record.read() as session:
+    deliver(db, incoming(**fields), at=at, source=source)
+    with db.read() as session:
         return int(session.query(Ticket.id).order_by(Ticket.id.desc()).limit(1).scalar())
 
 
@@ -83,7 +83,7 @@ def classification(ticket_id: int, **fields: Any) -> Classification:
         "ticket_id": ticket_id, "current": True, "created_at": now(), "category": "Network & Connectivity",
         "request_type": "VPN Connection Issue", "sla_value": 4, "sla_unit": "hours", "sla_is_default": False,
         "confidence": 0.9, "reasoning": "names vpn", "alternatives": [], "review_reason": None, "engine": "local",
-        "model": "use-multilingual-v3", "fallback": False, "mended": False, "catalog_version": "v1",
+        "model": "use-multilingual-v3", "fallback": False, "fuzzy_matched": False, "catalog_version": "v1",
         "prompt_version": None, "prompt_tokens": 0, "completion_tokens": 0, "latency_ms": 1,
     }  # fmt: skip
     return Classification(**(values | fields))
@@ -96,20 +96,18 @@ def promise(due_at: datetime | None = None, received_at: datetime | None = None)
     return Promise(received_at + (due_at - received_at) * 0.75, due_at)
 
 
-def settle(record: Record, ticket_id: int, due_at: datetime | None = None, **fields: Any) -> None:
+def settle(db: Database, ticket_id: int, due_at: datetime | None = None, **fields: Any) -> None:
     """Claim a due ticket and save a classification of it."""
-    with record.write() as session:
+    with db.write() as session:
         _claim_all(session)
         saved = classification(ticket_id, **fields)
         received_at = session.get_one(Ticket, ticket_id).received_at
         assert classifications.save(session, "factory", saved, promise(due_at, received_at))
 
 
-def review(
-    record: Record, ticket_id: int, catalog: Catalog, *choice: str, at: datetime | None = None
-) -> reviews.Review:
+def review(db: Database, ticket_id: int, catalog: Catalog, *choice: str, at: datetime | None = None) -> reviews.Review:
     """What the reviewer Ada says a ticket is, a category and a request type; none confirms what is known."""
-    with record.write() as session:
+    with db.write() as session:
         catalogs.remember(session, catalog.version, catalog.text, at or now())
         chosen = (choice[0], choice[1]) if choice else None
         found = reviews.review(session, ticket_id, chosen, catalog, "Ada", at or now())
@@ -121,17 +119,17 @@ def _claim_all(session: Session) -> None:
     leases.claim(session, "factory", 1000, now())
 
 
-def person(record: Record, role: str = roles.VIEWER, **fields: Any) -> Person:
+def person(db: Database, role: str = roles.VIEWER, **fields: Any) -> Person:
     """Somebody of this role."""
     email = fields.pop("email", f"{role}-{next(_numbers)}@example.com")
-    with record.write() as session:
+    with db.write() as session:
         return people.add(session, email, fields.pop("name", role.title()), role, now(), **fields)
 
 
-def sign_in_as(client: FlaskClient, record: Record, role: str = roles.ADMIN, **fields: Any) -> Person:
+def sign_in_as(client: FlaskClient, db: Database, role: str = roles.ADMIN, **fields: Any) -> Person:
     """Sign a browser in as somebody new of this role."""
-    made = person(record, role, **fields)
-    with record.write() as session:
+    made = person(db, role, **fields)
+    with db.write() as session:
         token = sign_in.issue(session, now(), made)
     assert use_link(client, f"/sign-in/{token}").status_code == 302
     return made

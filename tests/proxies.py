@@ -127,7 +127,7 @@ def _check(make: Callable[[Path, int, int], list[str]], path: str) -> None:
         config = stack.configure(folder, **known)
         process = stack.start(folder, replace(config, public_url=None), **known)
         try:
-            with opened(config.database_url) as record, record.write() as session:
+            with opened(config.database_url) as db, db.write() as session:
                 password = Passwords().hash(PASSWORD)
                 people.add(session, ADMIN, "Grace Hopper", roles.ADMIN, now(), password_hash=password)
             with _running(make(folder, port, config.port), folder, port), requests.Session() as browser:
@@ -180,7 +180,7 @@ def _sign_in(browser: requests.Session, public: str, password: str, status: int)
 
 def _is_seen_as_the_caller(config: Settings) -> None:
     def last() -> list[str]:
-        with opened(config.database_url) as record, record.read() as session:
+        with opened(config.database_url) as db, db.read() as session:
             return [found.address for found in refusals.recent(session, now())]
 
     wait_until(last)

@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name
 from jobs.operations import scheduler
 from receiver import queue
 from receiver.db import database
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib import settings
 from receiver.lib.settings import Settings
 from receiver.queue.job import FORMER_PATHS
@@ -188,8 +188,8 @@ def test_every_blueprint_is_guarded(app: Flask) -> None:
     assert set(app.blueprints) - guarded == OPEN_BLUEPRINTS
 
 
-def test_the_migrations_lead_to_the_newest_schema(record: Record) -> None:
-    assert database.is_at_head(record)
+def test_the_migrations_lead_to_the_newest_schema(db: Database) -> None:
+    assert database.is_at_head(db)
 
 
 def test_migrations_are_numbered_in_a_row() -> None:

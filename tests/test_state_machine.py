@@ -20,7 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from jobs.classification.classify import Drain
+from jobs.classification.classify import ClassificationRun
 from jobs.classification.engines.base import Example, Proposal, TicketText
 from jobs.operations import backup, restore
 from receiver import catalog
@@ -164,9 +164,9 @@ class FixedEngine:
 @cache
 def _migrated() -> Path:
     path = Path(tempfile.mkdtemp()) / "tickets.db"
-    with database.opened(f"sqlite:///{path}") as record:
-        database.migrate(record)
-        with record.engine.connect() as connection:
+    with database.opened(f"sqlite:///{path}") as db:
+        database.migrate(db)
+        with db.engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     return path
 
@@ -179,14 +179,14 @@ class RecordMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(dir=MEMORY))
         self.config = settings.load({"DATA_DIR": str(self.folder)})
         shutil.copy(_migrated(), self.folder / "tickets.db")
-        self.record = database.Record(self.config.database_url)
+        self.db = database.Database(self.config.database_url)
         self.model, self.saved = Model(), Model()
         self.clock, self.numbers = START, 0
         self.leases: list[tuple[str, str]] = []
         self.reload(0)
 
     def teardown(self) -> None:
-        self.record.close()
+        self.db.close()
         shutil.rmtree(self.folder)
 
     def now(self) -> datetime:
@@ -198,7 +198,7 @@ class RecordMachine(RuleBasedStateMachine):
         return f"{what}-{self.numbers}"
 
     def ticket_id(self, name: str) -> int:
-        with self.record.read() as session:
+        with self.db.read() as session:
             return (*tickets.ids(session, "standard", [name]), 0)[0]
 
     def named(self, pick: int, *statuses: str) -> str | None:
@@ -209,11 +209,11 @@ class RecordMachine(RuleBasedStateMachine):
         """What the webhook does with a genuine message."""
         self.model.messages += 1
         arrival = factories.arrival(key=key, body=body, at=self.now())
-        with self.record.write() as session:
+        with self.db.write() as session:
             first = deliveries.original(session, "standard", key)
             if first is not None:
                 return deliveries.record_redelivery(session, arrival, first)
-            return deliveries.record(session, arrival, Content(batch))
+            return deliveries.db(session, arrival, Content(batch))
 
     @rule(batch=_batches)
     def deliver(self, batch: list[IncomingTicket]) -> None:
@@ -252,7 +252,7 @@ class RecordMachine(RuleBasedStateMachine):
         """A worker settles everything that nobody holds."""
         engine = FixedEngine(label, confidence)
         for _ in range(len(self.model.tickets) + 1):  # Suspects go one company at a time.
-            Drain(self.record, engine, self.catalog, self.config).run(budget=10)
+            ClassificationRun(self.db, engine, self.catalog, self.config).run(budget=10)
         certain = confidence > 0.6 and label in self.catalog.labels
         found = label if label in self.catalog.labels else self.catalog.fallback.name
         for known in self.model.tickets.values():
@@ -266,7 +266,7 @@ class RecordMachine(RuleBasedStateMachine):
     def claim(self, limit: int) -> None:
         """A worker claims what is due, those first whose worker died, and is not heard of for a while."""
         lease, moment = self.new("lease"), self.now()
-        with self.record.write() as session:
+        with self.db.write() as session:
             claimed = leases.claim_suspects(session, lease, moment) or leases.claim(session, lease, limit, moment)
         for ticket in claimed:
             known = self.model.tickets[ticket.external_id]
@@ -286,7 +286,7 @@ class RecordMachine(RuleBasedStateMachine):
             self.ticket_id(name), category=kind.category, request_type=kind.name, catalog_version=self.catalog.version,
             steers=steers,
         )  # fmt: skip
-        with self.record.write() as session:
+        with self.db.write() as session:
             counted = classifications.save(session, lease, saved, factories.promise(self.now()))
         known = self.model.tickets.get(name)
         assert counted == bool(known and known.lease == lease)
@@ -298,7 +298,7 @@ class RecordMachine(RuleBasedStateMachine):
     @rule(pick=_pick, error=st.sampled_from([None, "the engine is away"]))
     def release(self, pick: int, error: str | None) -> None:
         name, lease = self.leases[pick % len(self.leases)]
-        with self.record.write() as session:
+        with self.db.write() as session:
             leases.release(session, [self.ticket_id(name)], lease, self.now(), error)
         known = self.model.tickets.get(name)
         if known and known.lease == lease:
@@ -307,7 +307,7 @@ class RecordMachine(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         """Whoever holds a lease has died, for a minute has passed."""
-        with self.record.write() as session:
+        with self.db.write() as session:
             freed = leases.expire(session, self.now())
         held = [known for known in self.model.tickets.values() if known.lease]
         assert freed == len(held)
@@ -319,7 +319,7 @@ class RecordMachine(RuleBasedStateMachine):
     def reviewed(self, name: str, *choice: str) -> bool:
         """What the API does with a review; whether it learned something."""
         chosen = (choice[0], choice[1]) if choice else None
-        with self.record.write() as session:
+        with self.db.write() as session:
             found = reviews.review(session, self.ticket_id(name), chosen, self.catalog, "Ada", self.now())
         assert found is not None
         return found.learned
@@ -352,7 +352,7 @@ class RecordMachine(RuleBasedStateMachine):
     @rule(pick=_pick)
     def redrive(self, pick: int) -> None:
         if name := self.named(pick, "received", "classified", "needs_review", "failed", "reviewed"):
-            with self.record.write() as session:
+            with self.db.write() as session:
                 done = tickets.make_due(session, self.ticket_id(name), self.now())
             assert done == (self.model.tickets[name].status != "reviewed")
             self.model.tickets[name].make_due()
@@ -363,7 +363,7 @@ class RecordMachine(RuleBasedStateMachine):
         self.remember_catalog()
 
     def remember_catalog(self) -> None:
-        with self.record.write() as session:
+        with self.db.write() as session:
             catalogs.remember(session, self.catalog.version, self.catalog.text, self.now())
             latest = catalogs.latest(session)
         assert latest is not None
@@ -374,7 +374,7 @@ class RecordMachine(RuleBasedStateMachine):
         """A digest holds exactly what was settled since the last one, and a period has but one."""
         known = sorted(self.model.periods)
         period = known[pick % len(known)] if again and known else self.new("period")
-        with self.record.write() as session:
+        with self.db.write() as session:
             claimed = digests.claim(session, period, ENVELOPE, self.now())
         pending = {name for name, known in self.model.tickets.items() if known.pending}
         if period in self.model.periods or not pending:
@@ -388,7 +388,7 @@ class RecordMachine(RuleBasedStateMachine):
             self.model.tickets[name].pending = False
 
     def members(self, digest: Digest) -> set[str]:
-        with self.record.read() as session:
+        with self.db.read() as session:
             return {ticket.external_id for ticket, _ in digest_members.rows(session, digest.id)}
 
     @precondition(lambda self: self.model.unsent)
@@ -397,7 +397,7 @@ class RecordMachine(RuleBasedStateMachine):
         """Only one sender gets a digest, and nobody once it is done."""
         digest_id = self.model.unsent.pop(pick % len(self.model.unsent))
         moment = self.now()
-        with self.record.write() as session:
+        with self.db.write() as session:
             taken = digests.take(session, digest_id, moment)
             assert taken is not None
             assert digests.take(session, digest_id, moment) is None
@@ -407,7 +407,7 @@ class RecordMachine(RuleBasedStateMachine):
 
     @rule(person=st.sampled_from(["ada@example.com", "BOB@example.com"]))
     def erase(self, person: str) -> None:
-        with self.record.write() as session:
+        with self.db.write() as session:
             erased = erasure.erase_requester(session, person)
         gone = [n for n, known in self.model.tickets.items() if known.version.requester_email == person.lower()]
         assert erased.tickets == len(gone)
@@ -418,20 +418,20 @@ class RecordMachine(RuleBasedStateMachine):
 
     @rule()
     def forget_bodies(self) -> None:
-        with self.record.write() as session:
+        with self.db.write() as session:
             deliveries.empty_before(session, self.now(), limit=100)
 
     @rule()
     def back_up(self) -> None:
-        backup.snapshot(self.record, self.folder / "backup.db")
+        backup.snapshot(self.db, self.folder / "backup.db")
         self.saved = copy.deepcopy(self.model)
 
     @precondition(lambda self: (self.folder / "backup.db").exists())
     @rule()
     def restore(self) -> None:
         erased, shrunk = self.model.erased, set(self.model.shrunk)
-        with restore.ready(self.record, self.config, self.folder / "backup.db") as plan:
-            restore.put_back(self.record, self.config, plan)
+        with restore.ready(self.db, self.config, self.folder / "backup.db") as plan:
+            restore.put_back(self.db, self.config, plan)
         self.model = copy.deepcopy(self.saved)
         for name in erased - self.model.erased:  # Who was erased since is erased again.
             self.model.tickets.pop(name, None)
@@ -469,7 +469,7 @@ class RecordMachine(RuleBasedStateMachine):
     @invariant()
     def the_tallies_are_the_counts(self) -> None:
         for noun, table in (("ticket", "tickets"), ("delivery", "deliveries")):
-            kept = self.rows(f"SELECT name, value FROM tallies WHERE name LIKE '{noun}.%' AND value <> 0")
+            kept = self.rows(f"SELECT name, value FROM counters WHERE name LIKE '{noun}.%' AND value <> 0")
             counted = self.rows(f"SELECT '{noun}.' || status, count(*) FROM {table} GROUP BY status")
             assert dict(kept) == dict(counted)
 

@@ -9,7 +9,7 @@ import click
 from demo.month import helpdesks
 from demo.month.clockwork import DAYS, Month
 from receiver.db import alarms
-from receiver.db.database import Record, migrate, opened
+from receiver.db.database import Database, migrate, opened
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -35,17 +35,17 @@ def fill(folder: Path, until: datetime | None = None, seed: int = 7, days: int =
     folder.mkdir(parents=True, exist_ok=True)
     helpdesks.write_file(folder / "sources.yaml")
     config = configured(folder)
-    with opened(config.database_url) as record:
-        migrate(record)
-        Month(record, config, until or now(), seed, days).run()
-        _sound_alarms(record, until or now())
+    with opened(config.database_url) as db:
+        migrate(db)
+        Month(db, config, until or now(), seed, days).run()
+        _sound_alarms(db, until or now())
     return config
 
 
-def _sound_alarms(record: Record, at: datetime) -> None:
+def _sound_alarms(db: Database, at: datetime) -> None:
     message = "the source zammad-clinics has sent nothing for 9.2 hours, which is not its habit; check its webhook"
-    with record.write() as session:
-        alarms.sound(session, "source:zammad-clinics", message, at)
+    with db.write() as session:
+        alarms.raise_(session, "source:zammad-clinics", message, at)
 
 
 @click.command()

@@ -59,7 +59,7 @@ def answer(
     proposal = _proposal(chance, era, catalog, written, (truth, told), confidence)
     latency = round(era.milliseconds * chance.lognormvariate(0, 0.4))
     decision = decide(proposal, catalog, threshold)
-    return classification(ticket_id, proposal, decision, catalog, latency_ms=latency, stood_in=False)
+    return classification(ticket_id, proposal, decision, catalog, latency_ms=latency, from_fallback_engine=False)
 
 
 def known(catalog: Catalog, entry: Entry) -> RequestType:

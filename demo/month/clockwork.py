@@ -20,7 +20,7 @@ from receiver.actions import review
 from receiver.catalog import Catalog
 from receiver.db import audit, classifications, deliveries, digests, latencies, leases, people, reviews, spending
 from receiver.db import catalogs as catalog_rows
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Classification, Delivery, Person, Spending, Ticket
 from receiver.db.timetable import note
 from receiver.digests import schedules
@@ -57,8 +57,8 @@ class Month:
     It ends in the middle of an afternoon, in whatever time zone that is.
     """
 
-    def __init__(self, record: Record, config: Settings, until: datetime, seed: int, days: int = DAYS) -> None:
-        self._record, self._config, self._until = record, config, until
+    def __init__(self, db: Database, config: Settings, until: datetime, seed: int, days: int = DAYS) -> None:
+        self._db, self._config, self._until = db, config, until
         self._chance = random.Random(seed)  # noqa: S311 - repeatable, not secret.
         self._begin = until.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=days - 1)
         self._days, self._noon = days, timedelta(hours=until.hour - 15)
@@ -75,18 +75,18 @@ class Month:
     def run(self) -> None:
         """Let the month pass; what belongs to one day, up to its digest, is one transaction."""
         self._plan_month()
-        with self._record.write() as session:
+        with self._db.write() as session:
             for who, role in zip(PEOPLE, _ROLES, strict=True):
                 name = who.partition("@")[0].replace(".", " ").title()
                 people.add(session, who, name, role, self._begin, password_hash="!")  # No password is right.  # noqa: S106
         while self._events:
             until = self._next_cut(self._events[0][0])
-            with self._record.write() as session:
+            with self._db.write() as session:
                 while self._events and self._events[0][0] < until:
                     at, _, action = heapq.heappop(self._events)
                     action(session, at)
             self._send_digest(until)
-        with self._record.write() as session:
+        with self._db.write() as session:
             while latencies.merge(session, self._until):
                 pass  # It does an hour at a time.
             note(session, digests.SCHEDULED, self._plan.latest_slot(self._until))
@@ -163,7 +163,7 @@ class Month:
         if first:
             return deliveries.record_redelivery(session, arrival, first)
         latencies.note(session, latencies.ACCEPT, [self._chance.lognormvariate(1.6, 0.5)] * len(content.tickets), at)
-        return deliveries.record(session, arrival, content)
+        return deliveries.db(session, arrival, content)
 
     def _delivers_again(self, delivery_id: int, body: bytes) -> Action:
         def act(session: Session, at: datetime) -> None:
@@ -244,12 +244,12 @@ class Month:
     def _send_digest(self, slot: datetime) -> None:
         if slot != self._plan.latest_slot(slot) or slot > self._until:
             return
-        with self._record.write() as session:
+        with self._db.write() as session:
             claimed = digests.claim(session, slot.isoformat(), self._plan.envelope(self._config), slot)
         if claimed is None:
             return
-        digest_job.send(self._record, self._config, claimed.id)
-        with self._record.write() as session:
+        digest_job.send(self._db, self._config, claimed.id)
+        with self._db.write() as session:
             digests.mark(session, claimed.id, now=slot, **self._fate(slot))
             if (slot - self._begin).days == _MAIL_TROUBLE:
                 self._resend(session, claimed.id, slot)

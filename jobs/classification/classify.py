@@ -15,14 +15,14 @@ from rq import get_current_job
 from sqlalchemy.orm import Session
 
 from jobs.classification import learning, outcome, retry_fallbacks
-from jobs.classification.current_catalog import catalog_in_force
+from jobs.classification.current_catalog import current_catalog
 from jobs.classification.decide import decide
 from jobs.classification.engines import choose, local
 from jobs.classification.engines.base import BudgetError, Cause, Engine, EngineError, Proposal, TicketText
 from receiver import queue
 from receiver.catalog import Catalog, CatalogError
 from receiver.db import circuit_breaker, classifications, leases, pauses
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from receiver.db.models import Classification, Ticket
 from receiver.intake import sources
 from receiver.lib import settings
@@ -52,27 +52,27 @@ def classify_due() -> None:
     config = settings.load()
     configure(config.log_level)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    with opened(config.database_url) as record:
-        with record.read() as session:
+    with opened(config.database_url) as db:
+        with db.read() as session:
             if pauses.current(session):
                 return  # Whoever resumes wakes us.
         try:
-            catalog = catalog_in_force(record, config)
+            catalog = current_catalog(db, config)
         except CatalogError as error:
             log.warning("Classification waits: %s", error)
             return
-        engine = choose(config, catalog, record)
-        drain = Drain(record, engine, catalog, config, lease=_job_id())
+        engine = choose(config, catalog, db)
+        drain = ClassificationRun(db, engine, catalog, config, lease=_job_id())
         try:
             drain.run(BUDGET_SECONDS)
         except EngineError as error:
             log.error("Classification pauses: %s", error)
         if drain.pauses:
             return  # The sweep wakes us; doing so here would go round and round until it is over.
-        with record.read() as session:
+        with db.read() as session:
             more = leases.any_due(session, now())
         if not more and not drain.failed and not stopping.is_set() and config.uses_llm:
-            retry_fallbacks.ask_again(record, engine, catalog, config)
+            retry_fallbacks.ask_again(db, engine, catalog, config)
     if more and not stopping.is_set():
         queue.wake(queue.CLASSIFY, queue.connect(config.redis_url))
 
@@ -99,22 +99,24 @@ class _Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Setback:
-    """Why a ticket has no classification yet; `error` is what the engine said."""
+class Retry:
+    """Why a ticket has no classification yet and is to be tried again; `error` is what the engine said."""
 
     message: str
     error: EngineError | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Settlement:
+class Classified:
+    """A ticket's new classification; `by_engine` is set where the engine itself has answered."""
+
     classification: Classification
     promise: Promise
-    by_engine: Proposal | None  # Where the engine itself has answered.
+    by_engine: Proposal | None
     error: EngineError | None
 
 
-class Drain:
+class ClassificationRun:
     """One run over what is due: keeps the engine busy, and saves each result as it comes.
 
     In an outage of the engine (see `outages`) a run that may probe claims one ticket, and goes on as usual once that
@@ -124,7 +126,7 @@ class Drain:
 
     def __init__(
         self,
-        record: Record,
+        db: Database,
         engine: Engine,
         catalog: Catalog,
         config: Settings,
@@ -133,7 +135,7 @@ class Drain:
         patience: timedelta = PATIENCE,
         lease: str | None = None,
     ) -> None:
-        self._record, self._engine, self._catalog, self._config = record, engine, catalog, config
+        self._db, self._engine, self._catalog, self._config = db, engine, catalog, config
         self._source, self._on_finished, self._patience = source, on_finished, patience
         self._lease = lease or secrets.token_hex(8)
         self._writes = sources.writing_back(sources.configured(config))
@@ -153,7 +155,7 @@ class Drain:
         Raises EngineError where the engine refuses to answer at all; the tickets stay due.
         """
         self._began = time.monotonic()
-        learning.refresh(self._record, self._engine, self._catalog)
+        learning.refresh(self._db, self._engine, self._catalog)
         ends = self._began + budget
         self._look_at_outage()
         self._pool = ThreadPoolExecutor(self._engine.parallel, thread_name_prefix="engine")
@@ -172,10 +174,10 @@ class Drain:
         """Whether this run asks the engine as usual, probes it, stands in for it, or leaves the tickets waiting."""
         self._refusal, self._stands_in_for = None, None
         self._probes = self.pauses = self.failed = False
-        with self._record.read() as session:
+        with self._db.read() as session:
             if circuit_breaker.current(session) is None:
                 return
-        with self._record.write() as session:
+        with self._db.write() as session:
             outage = circuit_breaker.current(session)
             self._probes = outage is not None and circuit_breaker.take_probe(session, now())
             if outage is None or self._probes:
@@ -195,7 +197,7 @@ class Drain:
         """Tickets whose worker died go first and by themselves, so that one of them cannot take others along."""
         if stopping.is_set() or self.pauses:
             return
-        with self._record.write() as session:
+        with self._db.write() as session:
             suspects = leases.claim_suspects(session, self._lease, now(), self._source, self._free())
         self._start(suspects)
         while self._in_flight and self._wait():
@@ -206,8 +208,8 @@ class Drain:
         free = self._free()
         if free < 1:
             return True
-        learning.refresh(self._record, self._engine, self._catalog)
-        with self._record.write() as session:
+        learning.refresh(self._db, self._engine, self._catalog)
+        with self._db.write() as session:
             self.pauses = self.pauses or self._is_paused(session)
             if self.pauses:
                 return False
@@ -266,17 +268,17 @@ class Drain:
 
     def _renew(self) -> None:
         if self._in_flight and time.monotonic() - self._renewed > leases.RENEW_SECONDS:
-            with self._record.write() as session:
+            with self._db.write() as session:
                 leases.renew(session, self._lease, now())
             self._renewed = time.monotonic()
 
     def _save(self, finished: list[tuple[Ticket, Future[_Answer]]]) -> None:
         results = [(ticket, self._outcome(ticket, future)) for ticket, future in finished]
         saved: list[tuple[Ticket, Classification]] = []
-        with self._record.write() as session:
+        with self._db.write() as session:
             for ticket, result in results:
                 is_outage = result.error is not None and self._note_failure(session, result.error)
-                if isinstance(result, _Setback):
+                if isinstance(result, Retry):
                     self._set_back(session, ticket, result, is_outage)
                 elif classifications.save(session, self._lease, result.classification, result.promise, self._writes):
                     saved.append((ticket, result.classification))
@@ -286,12 +288,12 @@ class Drain:
             for proposal in self._by_engine(results)[-1:]:
                 outcome.note_answer(session, proposal)
                 self._probes = False
-        self._on_finished(sum(isinstance(result, _Settlement) for _, result in results))
+        self._on_finished(sum(isinstance(result, Classified) for _, result in results))
 
-    def _by_engine(self, results: list[tuple[Ticket, "_Settlement | _Setback"]]) -> list[Proposal]:
+    def _by_engine(self, results: list[tuple[Ticket, "Classified | Retry"]]) -> list[Proposal]:
         """What the engine itself has answered just now; what the record knew says nothing of how it is."""
-        made = (result.by_engine for _, result in results if isinstance(result, _Settlement))
-        fresh = [proposal for proposal in made if proposal and not proposal.repeated]
+        made = (result.by_engine for _, result in results if isinstance(result, Classified))
+        fresh = [proposal for proposal in made if proposal and not proposal.from_cache]
         return sorted(fresh, key=lambda proposal: proposal.stands_in_for is None)
 
     def _note_failure(self, session: Session, error: EngineError) -> bool:
@@ -303,7 +305,7 @@ class Drain:
         self.pauses = self.pauses or is_outage
         return is_outage
 
-    def _set_back(self, session: Session, ticket: Ticket, setback: _Setback, is_outage: bool) -> None:
+    def _set_back(self, session: Session, ticket: Ticket, setback: Retry, is_outage: bool) -> None:
         """A ticket that waits for the end of an outage keeps its attempts."""
         if is_outage:
             leases.release(
@@ -315,17 +317,17 @@ class Drain:
         else:
             leases.fail(session, ticket.id, setback.message, self._lease)
 
-    def _outcome(self, ticket: Ticket, future: Future[_Answer]) -> _Settlement | _Setback:
+    def _outcome(self, ticket: Ticket, future: Future[_Answer]) -> Classified | Retry:
         try:
             return self._settlement(ticket, future.result())
         except EngineError as error:
-            return _Setback(str(error), error)
+            return Retry(str(error), error)
         except Exception as error:  # noqa: BLE001 - the worker's edge: one ticket's bug must not stop the others.
             where = traceback.extract_tb(error.__traceback__)[-1]
             log.error("Ticket %d: %s at %s:%d", ticket.id, type(error).__name__, where.filename, where.lineno or 0)
-            return _Setback(f"{type(error).__name__} in the engine {self._engine.name}; see the worker's log")
+            return Retry(f"{type(error).__name__} in the engine {self._engine.name}; see the worker's log")
 
-    def _settlement(self, ticket: Ticket, answer: _Answer) -> _Settlement:
+    def _settlement(self, ticket: Ticket, answer: _Answer) -> Classified:
         proposal = answer.proposal
         decision = decide(proposal, self._catalog, self._config.review_threshold, answer.stand_in_for)
         row = outcome.classification(
@@ -334,18 +336,18 @@ class Drain:
             decision,
             self._catalog,
             latency_ms=answer.latency_ms,
-            stood_in=answer.again or proposal.stands_in_for is not None,
+            from_fallback_engine=answer.again or proposal.stands_in_for is not None,
             cause=answer.cause,
         )
         clock = self._config.sla_clock
         start = clock.start(ticket.source_created_at, ticket.received_at)
         promise = decision.request_type.sla.promise(start, clock.hours)
         by_engine = proposal if answer.stand_in_for is None else None
-        return _Settlement(row, promise, by_engine, answer.error)
+        return Classified(row, promise, by_engine, answer.error)
 
     def _give_back(self, futures: list[Future[_Answer]]) -> None:
         """What could not be finished is due again at once, and its attempt does not count."""
         ticket_ids = [self._in_flight.pop(future).id for future in futures]
         if ticket_ids:
-            with self._record.write() as session:
+            with self._db.write() as session:
                 leases.release(session, ticket_ids, self._lease, now())

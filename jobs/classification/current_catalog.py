@@ -4,9 +4,8 @@ import logging
 from contextlib import suppress
 from functools import lru_cache
 
-from receiver.catalog import Catalog, CatalogError, quality
-from receiver.catalog.current import in_force, reload
-from receiver.db.database import Record, opened
+from receiver.catalog import Catalog, CatalogError, current, quality
+from receiver.db.database import Database, opened
 from receiver.lib import settings
 from receiver.lib.log import configure
 from receiver.lib.settings import Settings
@@ -20,25 +19,25 @@ def reload_catalog() -> None:
     """The job that looks whether the catalog has changed. Safe to run twice: what is good is in force or it is not."""
     config = settings.load()
     configure(config.log_level)
-    with opened(config.database_url) as record, suppress(CatalogError):  # The alarm is up and logged.
-        reload(record, config)
+    with opened(config.database_url) as db, suppress(CatalogError):  # The alarm is up and logged.
+        current.reload(db, config)
 
 
-def catalog_in_force(record: Record, config: Settings, asks: bool = True) -> Catalog:
+def current_catalog(db: Database, config: Settings, asks: bool = True) -> Catalog:
     """The catalog to classify by, noted in the record; a URL that gave none yet is only asked where this `asks`.
 
     Raises CatalogError where there never was a good one.
     """
-    found = in_force(record, config, asks)
+    found = current.current_catalog(db, config, asks)
     _say_what_is_missing(found)
     return found
 
 
-def newest_catalog(record: Record, config: Settings) -> Catalog:
+def newest_catalog(db: Database, config: Settings) -> Catalog:
     """The same after a look at its location, for who waits for no timetable."""
     with suppress(CatalogError):  # The alarm is up and logged.
-        reload(record, config)
-    return catalog_in_force(record, config)
+        current.reload(db, config)
+    return current_catalog(db, config)
 
 
 @lru_cache(maxsize=8)

@@ -22,7 +22,7 @@ class Decision:
 
     request_type: RequestType
     confidence: float
-    mended: bool = False
+    fuzzy_matched: bool = False
     fallback: bool = False
     review_reason: str | None = None
     agreement: bool | None = None
@@ -35,16 +35,16 @@ def decide(proposal: Proposal, catalog: Catalog, threshold: float, stand_in_for:
     review. `stand_in_for` is the error of the engine that should have answered; it too marks a fallback.
     """
     found = catalog.labels.get(proposal.label)
-    mended = found is None or proposal.mended
+    fuzzy_matched = found is None or proposal.fuzzy_matched
     found = found or _mend(proposal.label, catalog)
     if found is None:
         return Decision(catalog.fallback, 0.0, False, True, "the engine's answer is not in the catalog")
     if stand_in_for:
-        return Decision(found, proposal.confidence, mended, True, f"the local engine stood in: {stand_in_for}")
+        return Decision(found, proposal.confidence, fuzzy_matched, True, f"the local engine stood in: {stand_in_for}")
     second = catalog.labels.get(proposal.second_opinion or "")
     agreement = None if second is None else second == found
     reason = _doubt(proposal, second, threshold, agreement=agreement)
-    return Decision(found, proposal.confidence, mended, False, reason, agreement)
+    return Decision(found, proposal.confidence, fuzzy_matched, False, reason, agreement)
 
 
 def _doubt(proposal: Proposal, second: RequestType | None, threshold: float, *, agreement: bool | None) -> str | None:

@@ -11,7 +11,7 @@ from jobs.classification.engines.linear import Linear
 from jobs.classification.engines.local import LocalEngine, for_catalog
 from receiver.catalog import Catalog
 from receiver.db import examples, linear_models
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.examples import Reviewed
 
 # The engine places each example by itself, in some milliseconds; beyond this the linear model knows more.
@@ -25,17 +25,17 @@ _taught: WeakKeyDictionary[Engine, Any] = WeakKeyDictionary()
 _adopted: WeakKeyDictionary[LocalEngine, Any] = WeakKeyDictionary()
 
 
-def refresh(record: Record, engine: Engine, catalog: Catalog) -> None:
+def refresh(db: Database, engine: Engine, catalog: Catalog) -> None:
     """Teach the engine what people have reviewed since the last time; two small queries where that is nothing.
 
     The engine learns up to MAX_EXAMPLES, the newest of each entry first, and none of an entry that left the catalog.
     """
-    with record.read() as session:
-        present = (record.url, examples.extent(session))
-        if present != _taught.get(engine, (record.url, (0, 0))):  # It knows nothing at first.
+    with db.read() as session:
+        present = (db.url, examples.extent(session))
+        if present != _taught.get(engine, (db.url, (0, 0))):  # It knows nothing at first.
             engine.learn(in_catalog(session, catalog, MAX_EXAMPLES))
         _taught[engine] = present
-        model = (record.url, linear_models.in_force(session))
+        model = (db.url, linear_models.current(session))
         if model[1] or _adopted:
             taker = engine if isinstance(engine, LocalEngine) else for_catalog(catalog)
             if model != _adopted.get(taker):

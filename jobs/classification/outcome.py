@@ -29,10 +29,13 @@ def classification(
     catalog: Catalog,
     *,
     latency_ms: int,
-    stood_in: bool,
+    from_fallback_engine: bool,
     cause: Cause | None = None,
 ) -> Classification:
-    """The row for a decision; `stood_in` says that the engine shall be asked again, `cause` why it did not answer."""
+    """The row for a decision.
+
+    `from_fallback_engine` says that the engine shall be asked again, `cause` why it did not answer.
+    """
     kind = decision.request_type
     return Classification(
         ticket_id=ticket_id,
@@ -50,7 +53,7 @@ def classification(
         engine=proposal.engine,
         model=proposal.model,
         fallback=decision.fallback,
-        mended=decision.mended,
+        fuzzy_matched=decision.fuzzy_matched,
         catalog_version=catalog.version,
         prompt_version=proposal.prompt_version,
         prompt_tokens=proposal.prompt_tokens,
@@ -59,10 +62,10 @@ def classification(
         second_opinion=proposal.second_opinion,
         agreement=decision.agreement,
         steers=proposal.steers,
-        stood_in=stood_in,
+        from_fallback_engine=from_fallback_engine,
         stand_in_cause=cause,
-        repeated=proposal.repeated,
-        answer_key=proposal.answer_key,
+        from_cache=proposal.from_cache,
+        cache_key=proposal.cache_key,
         cost_micros=proposal.cost_micros,
         example_ids=list(proposal.example_ids) or None,
     )
@@ -74,7 +77,7 @@ def note_latencies(session: Session, saved: Sequence[tuple[Ticket, Classificatio
     keys = [
         latencies.key(latencies.MODEL, row.latency_ms, moment)
         for _, row in saved
-        if not row.repeated and (row.latency_ms or not row.fallback)  # A stand-in takes no time.
+        if not row.from_cache and (row.latency_ms or not row.fallback)  # A stand-in takes no time.
     ]
     keys += [
         latencies.key(latencies.WHOLE, (moment - ticket.received_at) / timedelta(milliseconds=1), moment)
@@ -86,7 +89,7 @@ def note_latencies(session: Session, saved: Sequence[tuple[Ticket, Classificatio
 
 def note_answer(session: Session, proposal: Proposal) -> None:
     """The engine works: an outage is over, and there is money."""
-    if proposal.repeated:
+    if proposal.from_cache:
         return
     alarms.clear(session, BUDGET_ALARM)
     if proposal.stands_in_for:
@@ -103,14 +106,14 @@ def note_stand_in(session: Session, error: EngineError) -> None:
     count = classifications.stand_ins_in_a_row(session, Cause.BUDGET, _REFUSED_TEXTS)
     if count >= (_REFUSED_TEXTS if error.cause in (Cause.REFUSED, Cause.FILTERED) else _STAND_INS):
         message = f"another engine stood in for each of the last {count} tickets or more: {error}"
-        if alarms.sound(session, STAND_INS_ALARM, message, now()):
+        if alarms.raise_(session, STAND_INS_ALARM, message, now()):
             log.error("Alarm: %s", message)
 
 
 def note_failure(session: Session, error: EngineError) -> bool:
     """Whether this failure belongs to an outage, in which tickets wait."""
     if isinstance(error, BudgetError):
-        alarms.sound(session, BUDGET_ALARM, str(error), now())
+        alarms.raise_(session, BUDGET_ALARM, str(error), now())
         return False
     if error.about_ticket:
         return False

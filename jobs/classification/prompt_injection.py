@@ -38,7 +38,7 @@ _SCANNED = 8_000  # Somewhat more than the model is shown.
 _BEFORE = 50  # Characters between the word that tells somebody what to do and the name of an entry.
 
 
-def steers(text: str, names: Sequence[str] = ()) -> bool:
+def detect(text: str, names: Sequence[str] = ()) -> bool:
     """Whether `text`, as it arrived, tries to command the model. `names` are the catalog's entries and categories.
 
     It does where it hides one of them, or anything else, in letters: nobody has an honest reason to.

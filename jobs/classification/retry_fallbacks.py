@@ -16,7 +16,7 @@ from jobs.classification.decide import decide
 from jobs.classification.engines.base import Engine, EngineError, Proposal, TicketText
 from receiver.catalog import Catalog
 from receiver.db import circuit_breaker, classifications, counters
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Ticket, TimetableEntry
 from receiver.intake import sources
 from receiver.lib.clock import now
@@ -31,19 +31,19 @@ def is_due(session: Session) -> bool:
     """Whether there is a ticket to ask about again, and it is time."""
     entry = session.get(TimetableEntry, _SLOT)
     early = entry is not None and now() < entry.last_slot <= now() + EVERY
-    return not early and bool(classifications.stood_in(session, 0, 1))
+    return not early and bool(classifications.from_fallback_engine(session, 0, 1))
 
 
-def ask_again(record: Record, engine: Engine, catalog: Catalog, config: Settings) -> int:
+def ask_again(db: Database, engine: Engine, catalog: Catalog, config: Settings) -> int:
     """Ask about a few tickets, by one worker at a time and at most every ten seconds; how many have a new answer."""
-    with record.write() as session:
+    with db.write() as session:
         waiting = _take(session, min(engine.parallel, AT_ONCE))
     if not waiting:
         return 0
     with ThreadPoolExecutor(len(waiting), thread_name_prefix="again") as pool:
         answers = list(pool.map(lambda pair: _ask(engine, pair[0]), waiting))
     writes = sources.writing_back(sources.configured(config))
-    with record.write() as session:
+    with db.write() as session:
         return sum(
             _save(session, ticket, classification_id, answer, catalog, config, writes)
             for (ticket, classification_id), answer in zip(waiting, answers, strict=True)
@@ -57,7 +57,9 @@ def _take(session: Session, limit: int) -> list[tuple[Ticket, int]]:
     session.merge(TimetableEntry(name=_SLOT, last_slot=now() + EVERY))
     limit = limit if circuit_breaker.answered_lately(session, now()) else 1
     last = counters.value(session, _LAST)
-    found = classifications.stood_in(session, last, limit) or classifications.stood_in(session, 0, limit)
+    found = classifications.from_fallback_engine(session, last, limit) or classifications.from_fallback_engine(
+        session, 0, limit
+    )
     if found:
         counters.add(session, _LAST, found[-1][0].id - last)
     return found
@@ -92,7 +94,7 @@ def _save(
     if proposal.stands_in_for:
         return False  # Again not the model that should answer.
     decision = decide(proposal, catalog, config.review_threshold)
-    row = outcome.classification(ticket.id, proposal, decision, catalog, latency_ms=latency, stood_in=False)
+    row = outcome.classification(ticket.id, proposal, decision, catalog, latency_ms=latency, from_fallback_engine=False)
     clock = config.sla_clock
     start = clock.start(ticket.source_created_at, ticket.received_at)
     promise = decision.request_type.sla.promise(start, clock.hours)

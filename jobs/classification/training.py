@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from jobs.classification import learning
-from jobs.classification.current_catalog import catalog_in_force
+from jobs.classification.current_catalog import current_catalog
 from jobs.classification.engines.base import Example
 from jobs.classification.engines.linear import Label, Linear, terms, text_of
 from jobs.classification.engines.local import LocalEngine
 from receiver.catalog import Catalog
 from receiver.db import examples, linear_models
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from receiver.db.models import LinearModel
 from receiver.lib import settings
 from receiver.lib.clock import now
@@ -41,16 +41,16 @@ def train() -> None:
     os.nice(10)  # Tickets that wait to be classified come first.
     config = settings.load()
     configure(config.log_level)
-    with opened(config.database_url) as record:
-        train_on(record, catalog_in_force(record, config))
+    with opened(config.database_url) as db:
+        train_on(db, current_catalog(db, config))
 
 
-def train_on(record: Record, catalog: Catalog) -> LinearModel | None:
+def train_on(db: Database, catalog: Catalog) -> LinearModel | None:
     """Train a model, compare it with the local engine, and put it in force where it wins clearly.
 
     None where the examples are too few, or those of the last training.
     """
-    with record.read() as session:
+    with db.read() as session:
         extent, last = examples.extent(session), linear_models.latest(session)
         if extent[0] < MIN_EXAMPLES or (last and extent == (last.known_count, last.known_newest)):
             return None
@@ -69,12 +69,12 @@ def train_on(record: Record, catalog: Catalog) -> LinearModel | None:
         in_force=trial.is_won,
         weights=linear.to_bytes() if trial.is_won else None,
     )
-    return _save(record, made, extent)
+    return _save(db, made, extent)
 
 
-def _save(record: Record, made: LinearModel, extent: tuple[int, int]) -> LinearModel | None:
+def _save(db: Database, made: LinearModel, extent: tuple[int, int]) -> LinearModel | None:
     """Keep the model, unless somebody was erased whose text it has seen."""
-    with record.write() as session:
+    with db.write() as session:
         if not examples.are_still(session, extent):
             log.info("An example was withdrawn while a model was trained with it; the model is dropped with it")
             return None

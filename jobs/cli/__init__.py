@@ -78,9 +78,9 @@ def recorded(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def wrapped(config: Settings, *args: Any, **options: Any) -> None:
         data_dir_lock.check(config.data_dir)
-        with database.opened(config.database_url) as record:
-            database.migrate(record)
-            command(config, record, *args, **options)
+        with database.opened(config.database_url) as db:
+            database.migrate(db)
+            command(config, db, *args, **options)
 
     return wrapped
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from jobs.cli import FAILED, configured, main, or_fail, recorded, say
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import DELIVERY_STATES
 from receiver.lib.settings import Settings
 
@@ -20,10 +20,10 @@ def sources(context: click.Context) -> None:
 
 
 @recorded
-def _list_sources(config: Settings, record: Record) -> None:
+def _list_sources(config: Settings, db: Database) -> None:
     from jobs.helpdesks import sources as listing
 
-    for line in listing.listed(record, config):
+    for line in listing.listed(db, config):
         say(line)
 
 
@@ -60,14 +60,14 @@ def source_pages(folder: Path) -> None:
 @click.option("--ids", help="These deliveries instead, comma-separated.")
 @recorded
 def replay(
-    config: Settings, record: Record, source: str | None, since: str | None, status: str | None, ids: str | None
+    config: Settings, db: Database, source: str | None, since: str | None, status: str | None, ids: str | None
 ) -> None:
     """Read kept deliveries again with today's mapping of their source; nothing doubles."""
     from jobs.operations import replay as replaying
 
-    chosen = replaying.chosen(record, config, source, since, status, ids)
+    chosen = replaying.chosen(db, config, source, since, status, ids)
     count = failed = 0
-    for done in replaying.replay(record, config, chosen):
+    for done in replaying.replay(db, config, chosen):
         count, failed = count + 1, failed + (done.error is not None)
         say(replaying.described(done), err=done.error is not None)
     click.echo(f"Replayed {count - failed} of {count} deliveries.")

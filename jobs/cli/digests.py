@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from jobs.cli import FAILED, configured, main, recorded, say
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Digest
 from receiver.lib import files
 from receiver.lib.settings import Settings, SettingsError
@@ -27,53 +27,53 @@ log = logging.getLogger("jobs")
 @click.option("--redrive", type=int, metavar="ID", help="Send digest ID after all to whom it did not reach.")
 @click.option("--mark-sent", type=int, metavar="ID", help="Digest ID, which is held, did arrive.")
 @recorded
-def digest(config: Settings, record: Record, dry_run: bool, name: str | None, listed: bool, **ordered: Any) -> None:
+def digest(config: Settings, db: Database, dry_run: bool, name: str | None, listed: bool, **ordered: Any) -> None:
     """Build and send the digest of everything settled since the last one, or see to one that was made."""
     orders = {option: digest_id for option, digest_id in ordered.items() if digest_id is not None}
     if len(orders) + dry_run + listed > 1:
         raise SettingsError("Give only one of --dry-run, --list, --resend, --redrive and --mark-sent.")
     if listed:
-        _list(record)
+        _list(db)
     elif orders:
-        _ORDERS[next(iter(orders))](record, config, *orders.values())
+        _ORDERS[next(iter(orders))](db, config, *orders.values())
     else:
-        _send(record, config, name, dry_run)
+        _send(db, config, name, dry_run)
 
 
-def _send(record: Record, config: Settings, name: str | None, dry_run: bool) -> None:
+def _send(db: Database, config: Settings, name: str | None, dry_run: bool) -> None:
     from jobs.digests import send as digests
     from receiver.digests import schedules
 
     plan = schedules.named(config, name)
     if dry_run:
-        say(digests.preview(record, config, plan))
-    elif sent := digests.send_now(record, config, plan):
+        say(digests.preview(db, config, plan))
+    elif sent := digests.send_now(db, config, plan):
         _told(sent)
     else:
         click.echo("Nothing was settled since the last digest; nothing is sent.")
 
 
-def _resend(record: Record, config: Settings, digest_id: int) -> None:
+def _resend(db: Database, config: Settings, digest_id: int) -> None:
     from jobs.digests import send as digests
 
-    if (copied := digests.resend(record, config, digest_id)) is None:
+    if (copied := digests.resend(db, config, digest_id)) is None:
         raise SettingsError(f"--resend: there is no digest {digest_id}, or it is on its way itself.")
     _told(copied)
 
 
-def _redrive(record: Record, config: Settings, digest_id: int) -> None:
+def _redrive(db: Database, config: Settings, digest_id: int) -> None:
     from jobs.digests import send as digests
 
-    if (sent := digests.redrive(record, config, digest_id)) is None:
+    if (sent := digests.redrive(db, config, digest_id)) is None:
         why = "or it has neither failed for anybody nor is it held or cancelled"
         raise SettingsError(f"--redrive: there is no digest {digest_id}, {why}.")
     _told(sent)
 
 
-def _mark_sent(record: Record, _config: Settings, digest_id: int) -> None:
+def _mark_sent(db: Database, _config: Settings, digest_id: int) -> None:
     from jobs.digests import send as digests
 
-    if not digests.accept(record, digest_id):
+    if not digests.accept(db, digest_id):
         raise SettingsError(f"--mark-sent: there is no digest {digest_id}, or it is not held.")
     click.echo(f"Digest {digest_id} counts as sent.")
 
@@ -81,10 +81,10 @@ def _mark_sent(record: Record, _config: Settings, digest_id: int) -> None:
 _ORDERS = {"resend": _resend, "redrive": _redrive, "mark_sent": _mark_sent}
 
 
-def _list(record: Record) -> None:
+def _list(db: Database) -> None:
     from receiver.db import digests
 
-    with record.read() as session:
+    with db.read() as session:
         found = digests.page(session, _LISTED)
     for each in reversed(found):
         problem = f"  {each.error}" if each.error else ""

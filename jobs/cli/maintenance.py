@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jobs.cli import FAILED, configured, confirm, fail, main, recorded, say
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("source", required=False)
 @click.option("--redrive", is_flag=True, help="Try the failed ones of SOURCE, or of all, again.")
 @recorded
-def errands(_: Settings, record: Record, source: str | None, redrive: bool) -> None:
+def errands(_: Settings, db: Database, source: str | None, redrive: bool) -> None:
     """List what helpdesks could not be asked or told."""
     from jobs.operations import shell_user
     from receiver.db import audit
@@ -26,13 +26,13 @@ def errands(_: Settings, record: Record, source: str | None, redrive: bool) -> N
     from receiver.lib.clock import now
 
     if redrive:
-        with record.write() as session:
+        with db.write() as session:
             many = queries.redrive(session, source, now())
             subject = f"errands of {source or 'every source'}"
             audit.note(session, shell_user.who(), "redrive", subject, now(), {"errands": many})
         click.echo(f"{many} errands are due again.")
         return
-    with record.read() as session:
+    with db.read() as session:
         found = [errand for errand in queries.failed(session, 100) if source in (None, errand.source)]
     for errand in found:
         say(f"{errand.id}  {errand.source}  ticket {errand.ticket_id}  {errand.kind}: {errand.error}")
@@ -78,8 +78,8 @@ def backup(
         if every and not backups.is_due(place, timedelta(hours=every)):
             click.echo(f"The newest backup in {place} is younger than {every} hours; nothing to do.")
             return
-        with database.opened(config.database_url) as record:
-            click.echo(f"The backup is {backups.backup(record, config, place)}")
+        with database.opened(config.database_url) as db:
+            click.echo(f"The backup is {backups.backup(db, config, place)}")
         for old in backups.prune(place, keep) if keep else ():
             click.echo(f"  deleted {old}")
     except (backups.BackupError, SQLAlchemyError, OSError) as error:
@@ -101,7 +101,7 @@ def restore(config: Settings, origin: Path, yes: bool) -> None:
     from receiver.lib.data_dir_lock import InUseError
 
     try:
-        with database.opened(config.database_url) as record, restoring.ready(record, config, origin) as plan:
+        with database.opened(config.database_url) as db, restoring.ready(db, config, origin) as plan:
             click.echo(f"{origin}: {plan.told}")
             headings = (("replaces", plan.replaces), ("brings back", plan.revives), ("lacks", plan.lacks))
             for heading, lines in headings:
@@ -109,7 +109,7 @@ def restore(config: Settings, origin: Path, yes: bool) -> None:
                     say(f"  {heading}: {line}")
             click.echo("  ends: every session and one-time link; people sign in again")
             confirm("Restore it?", yes)
-            kept = restoring.put_back(record, config, plan)
+            kept = restoring.put_back(db, config, plan)
     except (backups.BackupError, InUseError, SQLAlchemyError, OSError) as error:
         fail(f"restore: {shell_user.told(error)}")
     click.echo(f"Restored {origin}." + (f" What was there is {kept}" if kept else ""))
@@ -136,16 +136,16 @@ def erase(config: Settings, requester: str, dry_run: bool, mask: bool, yes: bool
     if "@" not in requester.strip("@"):
         fail(f"--requester: {requester!r} is not an e-mail address; nothing was erased")
     try:
-        with database.opened(config.database_url) as record:
-            database.migrate(record)
-            found = erasing.look(record, config, requester)
+        with database.opened(config.database_url) as db:
+            database.migrate(db)
+            found = erasing.look(db, config, requester)
             if found.is_nothing:
                 fail(f"{requester} is not found anywhere; nothing was erased")
             _tell("Found", found)
             if dry_run:
                 return
             confirm("Erase it? Nothing brings it back.", yes)
-            done = erasing.erase(record, config, requester, masks=mask)
+            done = erasing.erase(db, config, requester, masks=mask)
     except (erasing.EraseError, SQLAlchemyError, OSError) as error:
         fail(f"erase: {shell_user.told(error)}")
     _tell("Erased", done)

@@ -3,7 +3,7 @@
 import click
 
 from jobs.cli import configured, main, or_fail, recorded, say
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib import settings
 from receiver.lib.settings import Settings
 
@@ -21,9 +21,9 @@ def token(config: Settings, sign_in: bool, email: str | None) -> None:
     if not sign_in:
         click.echo(secret_files.api_token(config))
         return
-    with database.opened(config.database_url) as record:
-        database.migrate(record)
-        link = or_fail(lambda: shell_user.sign_in_link(record, email), shell_user.NobodyError)
+    with database.opened(config.database_url) as db:
+        database.migrate(db)
+        link = or_fail(lambda: shell_user.sign_in_link(db, email), shell_user.NobodyError)
     click.echo(f"{config.url}/sign-in/{link}")
     if told := settings.addressed(config):
         click.echo(f"The address above is this machine's own{told}", err=True)
@@ -32,14 +32,14 @@ def token(config: Settings, sign_in: bool, email: str | None) -> None:
 @main.command()
 @click.argument("email", metavar="MAIL")
 @recorded
-def reset_factor(_: Settings, record: Record, email: str) -> None:
+def reset_factor(_: Settings, db: Database, email: str) -> None:
     """Take the second factor from somebody who has lost it.
 
     They are signed out everywhere, and come in again without a code.
     """
     from jobs.operations import shell_user
 
-    say(or_fail(lambda: shell_user.reset_factor(record, email), shell_user.NobodyError))
+    say(or_fail(lambda: shell_user.reset_factor(db, email), shell_user.NobodyError))
 
 
 @main.command()
@@ -50,12 +50,12 @@ def reset_factor(_: Settings, record: Record, email: str) -> None:
 @click.option("--verify", is_flag=True, help="Check that every entry is as it was written.")
 @click.option("--anchor", help="Check also that the audit still leads to this entry; --verify prints one to keep.")
 @recorded
-def audit(_: Settings, record: Record, limit: int, verify: bool, anchor: str | None, **filters: str | None) -> None:
+def audit(_: Settings, db: Database, limit: int, verify: bool, anchor: str | None, **filters: str | None) -> None:
     """List what people and programs changed, or verify that nobody has changed the list."""
     from jobs.operations import shell_user
 
     if verify or anchor:
-        say(or_fail(lambda: shell_user.verified(record, anchor), shell_user.TamperedError))
+        say(or_fail(lambda: shell_user.verified(db, anchor), shell_user.TamperedError))
         return
-    for line in shell_user.changes(record, limit, {name: value for name, value in filters.items() if value}):
+    for line in shell_user.changes(db, limit, {name: value for name, value in filters.items() if value}):
         say(line)

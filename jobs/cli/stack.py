@@ -67,8 +67,8 @@ def _require_schema(config: Settings) -> None:
 
     from receiver.db import database
 
-    with suppress(SQLAlchemyError), database.opened(config.database_url) as record:
-        database.require_schema(record)
+    with suppress(SQLAlchemyError), database.opened(config.database_url) as db:
+        database.require_schema(db)
 
 
 @main.command()
@@ -77,6 +77,6 @@ def migrate(config: Settings) -> None:
     """Bring the database to the newest schema."""
     from receiver.db import database
 
-    with database.opened(config.database_url) as record:
-        database.migrate(record)
+    with database.opened(config.database_url) as db:
+        database.migrate(db)
     click.echo("The database has the newest schema.")

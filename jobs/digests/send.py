@@ -16,7 +16,7 @@ from jobs.digests.mail import Attachment, Content
 from jobs.digests.workbook import Summary
 from jobs.operations import shell_user
 from receiver.db import alarms, audit, digest_members, digests, recipients
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from receiver.db.digest_filters import at_risk, in_digest, soonest_due
 from receiver.db.models import Digest, DigestRecipient
 from receiver.db.recipients import Outcome
@@ -39,30 +39,30 @@ def send_due() -> None:
     """The job of the queue `digest`. Safe to run twice, and at once: a period is claimed by a unique row."""
     config = settings.load()
     configure(config.log_level)
-    with opened(config.database_url) as record:
-        send_what_is_due(record, config)
+    with opened(config.database_url) as db:
+        send_what_is_due(db, config)
 
 
-def send_what_is_due(record: Record, config: Settings) -> None:
+def send_what_is_due(db: Database, config: Settings) -> None:
     """Claim every slot whose time has come, and send what is claimed and can be taken."""
-    claim_slots(record, config, now())
-    settle_interrupted(record, config)
-    with record.read() as session:
+    claim_slots(db, config, now())
+    settle_interrupted(db, config)
+    with db.read() as session:
         waiting = digests.waiting(session, now())
     for digest_id in waiting:
-        send(record, config, digest_id)
+        send(db, config, digest_id)
 
 
-def _plans_in_force(record: Record, config: Settings) -> dict[str, Plan]:
+def _plans_in_force(db: Database, config: Settings) -> dict[str, Plan]:
     """The digests there are; an alarm is up while the newest DIGESTS_FILE has mistakes."""
-    found = schedules.in_force(config)
-    with record.read() as session:
+    found = schedules.current(config)
+    with db.read() as session:
         known = alarms.message(session, schedules.ALARM)
     if found.problem == known:
         return found.plans
-    with record.write() as session:
+    with db.write() as session:
         if found.problem:
-            alarms.sound(session, schedules.ALARM, found.problem, now())
+            alarms.raise_(session, schedules.ALARM, found.problem, now())
             log.error("Alarm: %s", found.problem)
         else:
             alarms.clear(session, schedules.ALARM)
@@ -74,22 +74,22 @@ def alert() -> None:
     config = settings.load()
     configure(config.log_level)
     if config.alert_recipients:
-        with opened(config.database_url) as record:
-            send_alert(record, config)
+        with opened(config.database_url) as db:
+            send_alert(db, config)
 
 
-def send_alert(record: Record, config: Settings) -> None:
+def send_alert(db: Database, config: Settings) -> None:
     """Claim and send the alert, where there is something to tell."""
-    with record.write() as session:
+    with db.write() as session:
         claimed = digests.claim_alert(session, replace(config.envelope, recipients=config.alert_recipients), now())
     if claimed:
-        send(record, config, claimed.id)
+        send(db, config, claimed.id)
 
 
-def claim_slots(record: Record, config: Settings, moment: datetime) -> None:
+def claim_slots(db: Database, config: Settings, moment: datetime) -> None:
     """Claim every planned digest whose time has come and nobody claimed; a missed time is caught up with once."""
-    slots = [(plan, plan.latest_slot(moment)) for plan in _plans_in_force(record, config).values()]
-    with record.write() as session:
+    slots = [(plan, plan.latest_slot(moment)) for plan in _plans_in_force(db, config).values()]
+    with db.write() as session:
         for plan, slot in slots:
             if digests.take_slot(session, plan.name, slot):
                 digests.claim(
@@ -103,10 +103,10 @@ def claim_slots(record: Record, config: Settings, moment: datetime) -> None:
                 )
 
 
-def settle_interrupted(record: Record, config: Settings) -> None:
+def settle_interrupted(db: Database, config: Settings) -> None:
     """Settle the digests whose sender died while sending, so that nobody knows whether the mail went out."""
     unknown = Outcome(recipients.HELD, "sender_died", f"the sender died while sending; {_UNKNOWN}")
-    with record.write() as session:
+    with db.write() as session:
         for digest_id in digests.interrupted(session, now()):
             _settle(session, config, digest_id, dict.fromkeys(recipients.sending(session, digest_id), unknown))
             concluded = digests.conclude(session, digest_id, now())
@@ -132,39 +132,39 @@ def _settle(session: Session, config: Settings, digest_id: int, outcomes: dict[s
         digests.sending_path(config.data_dir, digest_id).unlink(missing_ok=True)
 
 
-def send(record: Record, config: Settings, digest_id: int, built: Summary | None = None) -> Digest | None:
+def send(db: Database, config: Settings, digest_id: int, built: Summary | None = None) -> Digest | None:
     """Build and send a claimed digest; None where it is not this caller's to send. Its status says how it went.
 
     Whoever has just built the workbook gives its summary, so that the very file that was shown is what is mailed.
     """
-    with record.write() as session:
+    with db.write() as session:
         digest = digests.take(session, digest_id, now())
     if digest is None:
         return None
     if digest.attempts > MAX_ATTEMPTS:
-        with record.write() as session:
+        with db.write() as session:
             text = f"not built or sent in {MAX_ATTEMPTS} attempts; see the worker's log"
             digests.fail(session, digest, "attempts", text, now())
         log.error("Digest %d failed: %s", digest_id, text)
     else:
-        with _held(record, digest):
-            _build_and_send(record, config, digest, built)
-    with record.read() as session:
+        with _held(db, digest):
+            _build_and_send(db, config, digest, built)
+    with db.read() as session:
         found = session.get(Digest, digest_id)
     if found and found.without_workbook > digest.without_workbook and found.status == "claimed":
-        return send(record, config, digest_id)  # What was too large goes at once without its workbook.
+        return send(db, config, digest_id)  # What was too large goes at once without its workbook.
     return found
 
 
 @contextmanager
-def _held(record: Record, digest: Digest) -> Iterator[None]:
+def _held(db: Database, digest: Digest) -> Iterator[None]:
     """Renew the digest's lease until the end of the block, however long the workbook or the mail server takes."""
     ended = threading.Event()
 
     def renew() -> None:
         while not ended.wait(digests.RENEW_SECONDS):
             try:
-                with record.write() as session:
+                with db.write() as session:
                     digests.renew(session, digest, now())
             except SQLAlchemyError as error:
                 log.warning("The lease of digest %d is not renewed now (%s)", digest.id, type(error).__name__)
@@ -178,27 +178,27 @@ def _held(record: Record, digest: Digest) -> Iterator[None]:
         thread.join()
 
 
-def _build_and_send(record: Record, config: Settings, digest: Digest, built: Summary | None) -> None:
-    with record.read() as session:
+def _build_and_send(db: Database, config: Settings, digest: Digest, built: Summary | None) -> None:
+    with db.read() as session:
         rows = recipients.of(session, digest.id)
     path = digests.sending_path(config.data_dir, digest.id)
     begun = any(row.state == recipients.SENT or row.resends for row in rows)
     if begun and path.exists():  # Whoever is mailed later gets the very mail that others have.
         content = path.read_bytes()
     else:
-        message = _composed(record, config, digest, built)
+        message = _composed(db, config, digest, built)
         mail.keep(mail.without_attachments(message), digests.mail_path(config.data_dir, digest.id))
         content = mail.on_the_line(message)
         if not config.smtp_host:
             mail.keep(message, mail.outbox_path(config, digest))
-            _keep_in_outbox(record, digest)
+            _keep_in_outbox(db, digest)
             return
         mail.keep(content, path)
-    _send_by_smtp(record, config, digest, content)
+    _send_by_smtp(db, config, digest, content)
 
 
-def _keep_in_outbox(record: Record, digest: Digest) -> None:
-    with record.write() as session:
+def _keep_in_outbox(db: Database, digest: Digest) -> None:
+    with db.write() as session:
         if not digests.is_ours(session, digest):
             return
         recipients.move(session, digest.id, [recipients.DUE], recipients.KEPT, now())
@@ -206,9 +206,9 @@ def _keep_in_outbox(record: Record, digest: Digest) -> None:
         _say(concluded, recipients.of(session, digest.id))
 
 
-def _send_by_smtp(record: Record, config: Settings, digest: Digest, content: bytes) -> None:
+def _send_by_smtp(db: Database, config: Settings, digest: Digest, content: bytes) -> None:
     """Send, and write down what became of each recipient as soon as that is known."""
-    with record.write() as session:
+    with db.write() as session:
         if not digests.begin_sending(session, digest, now()):
             return  # The workbook took so long that somebody else took the digest over.
         trying = recipients.sending(session, digest.id)
@@ -217,15 +217,15 @@ def _send_by_smtp(record: Record, config: Settings, digest: Digest, content: byt
             return
 
     def check() -> None:
-        with record.write() as session:
+        with db.write() as session:
             _need_lease(digests.renew(session, digest, now()))
 
     try:
         for outcomes in mail.send(config, content, mail.sender(content), trying, check):
-            with record.write() as session:
+            with db.write() as session:
                 _need_lease(digests.is_ours(session, digest))
                 _settle(session, config, digest.id, outcomes)
-        with record.write() as session:
+        with db.write() as session:
             _need_lease(digests.is_ours(session, digest))
             concluded = digests.conclude(session, digest.id, now())
             rows = recipients.of(session, digest.id)
@@ -261,19 +261,19 @@ def _say(digest: Digest, rows: Sequence[DigestRecipient]) -> None:
         log.error("%s %s: %s", what, status, recipients.problems(wrong, len(rows)))
 
 
-def _composed(record: Record, config: Settings, digest: Digest, built: Summary | None) -> EmailMessage:
+def _composed(db: Database, config: Settings, digest: Digest, built: Summary | None) -> EmailMessage:
     if digest.name == digests.ALERT:
-        with record.read() as session:
+        with db.read() as session:
             soonest = soonest_due(session, in_digest(digest.id), _NAMED_IN_ALERT)
         return mail.compose_alert(config, digest, soonest)
-    summary = built or build_workbook(record, config, digest)
+    summary = built or build_workbook(db, config, digest)
     path = digests.workbook_path(config.data_dir, digest.id)
     attachment = Attachment(path, config.report_filename, is_linked=digest.without_workbook)
-    return mail.compose(config, digest, _content(record, digest, summary), attachment)
+    return mail.compose(config, digest, _content(db, digest, summary), attachment)
 
 
-def _content(record: Record, digest: Digest, summary: Summary) -> Content:
-    with record.read() as session:
+def _content(db: Database, digest: Digest, summary: Summary) -> Content:
+    with db.read() as session:
         before = digests.previous(session, digest)
         first = session.get(Digest, digest.copy_of) if digest.copy_of else None
         moment = (first or digest).created_at
@@ -281,9 +281,9 @@ def _content(record: Record, digest: Digest, summary: Summary) -> Content:
     return Content(summary, soonest, before.tickets if before else None, first)
 
 
-def build_workbook(record: Record, config: Settings, digest: Digest) -> Summary:
+def build_workbook(db: Database, config: Settings, digest: Digest) -> Summary:
     """Write the workbook of a digest to its place; a copy shows how things stood at the time of the first."""
-    with record.read() as session:
+    with db.read() as session:
         first = session.get(Digest, digest.copy_of) if digest.copy_of else None
         before = digest_members.counts(session, digests.previous(session, digest))
         rows, path = digest_members.rows(session, digest.id), digests.workbook_path(config.data_dir, digest.id)
@@ -296,10 +296,10 @@ def _look(config: Settings, name: str, plan: Plan) -> workbook.Look:
     return workbook.Look(title, plan.columns, plan.language, config.url if config.public_url else None, plan.zone)
 
 
-def send_now(record: Record, config: Settings, plan: Plan | None = None) -> Digest | None:
+def send_now(db: Database, config: Settings, plan: Plan | None = None) -> Digest | None:
     """Claim everything settled since the last digest of this plan and send it; None where nothing was."""
     plan, moment = plan or schedules.named(config), now()
-    with record.write() as session:
+    with db.write() as session:
         digest = digests.claim(
             session,
             f"now-{moment.isoformat()}",
@@ -310,40 +310,40 @@ def send_now(record: Record, config: Settings, plan: Plan | None = None) -> Dige
         )
         if digest:
             audit.note(session, shell_user.who(), "send", f"digest {digest.id}", moment, {"name": plan.name})
-    return send(record, config, digest.id) if digest else None
+    return send(db, config, digest.id) if digest else None
 
 
-def resend(record: Record, config: Settings, digest_id: int) -> Digest | None:
+def resend(db: Database, config: Settings, digest_id: int) -> Digest | None:
     """Send a copy of a digest to the same people; None where there is no such digest, or it is on its way itself."""
-    with record.write() as session:
+    with db.write() as session:
         copied = digests.copy(session, digest_id, now())
         if copied:
             audit.note(session, shell_user.who(), "resend", f"digest {digest_id}", now(), {"copy": copied.id})
-    return send(record, config, copied.id) if copied else None
+    return send(db, config, copied.id) if copied else None
 
 
-def redrive(record: Record, config: Settings, digest_id: int) -> Digest | None:
+def redrive(db: Database, config: Settings, digest_id: int) -> Digest | None:
     """Send a digest that failed or is held after all, under its own Message-ID; None where it is neither."""
-    with record.write() as session:
+    with db.write() as session:
         if not digests.redrive(session, digest_id, now()):
             return None
         audit.note(session, shell_user.who(), "redrive", f"digest {digest_id}", now())
-    return send(record, config, digest_id)
+    return send(db, config, digest_id)
 
 
-def accept(record: Record, digest_id: int) -> bool:
+def accept(db: Database, digest_id: int) -> bool:
     """Take a held digest for sent, because somebody has seen the mail; False where it is not held."""
-    with record.write() as session:
+    with db.write() as session:
         if accepted := digests.accept(session, digest_id, now()):
             audit.note(session, shell_user.who(), "mark as sent", f"digest {digest_id}", now())
     return accepted
 
 
-def preview(record: Record, config: Settings, plan: Plan | None = None) -> str:
+def preview(db: Database, config: Settings, plan: Plan | None = None) -> str:
     """Build the workbook and the mail that a digest claimed now would have, claim nothing, and say what is in them."""
     plan, moment = plan or schedules.named(config), now()
     path = digests.preview_path(config.data_dir, plan.name, ".xlsx")
-    with record.read() as session:
+    with db.read() as session:
         before = digests.latest(session, plan.name)
         rows = digest_members.pending(session, plan.name, plan.chosen, moment)
         summary = workbook.build(
@@ -370,5 +370,5 @@ def preview_job(name: str) -> None:
     """The job that previews the digest `name` for its page. Safe to run twice: it claims and sends nothing."""
     config = settings.load()
     configure(config.log_level)
-    with opened(config.database_url) as record:
-        preview(record, config, schedules.of(config, name))
+    with opened(config.database_url) as db:
+        preview(db, config, schedules.of(config, name))

@@ -75,7 +75,7 @@ class Api:
         self.parameters: dict[str, Any] = self.helpdesk.get("defaults", {}) | dict(source.api.get("parameters", {}))
         self._url = source.api["url"].rstrip("/")
         self._headers = _credentials(self.helpdesk, source.api)
-        self._rule = egress.Rule(config.outgoing_allow, self._url)
+        self._rule = egress.Policy(config.outgoing_allow, self._url)
         self._seconds = min(config.request_timeout, LONGEST_CALL)
 
     def names(self, external_id: str) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class Api:
             return None
 
 
-def send(rule: egress.Rule, seconds: float, method: str, url: str, **options: Any) -> bytes:
+def send(rule: egress.Policy, seconds: float, method: str, url: str, **options: Any) -> bytes:
     """The body of a 2xx answer. Raises CallError for every other."""
     try:
         with egress.Session(rule, seconds) as session:

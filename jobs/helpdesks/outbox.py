@@ -14,7 +14,7 @@ from jobs.helpdesks import complete, write_back
 from jobs.helpdesks.api import CallError, HopelessError
 from receiver import queue
 from receiver.db import alarms, outbox, tickets
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from receiver.db.models import COMPLETE, DONE, FAILED, RECEIVED, SUPERSEDED, WRITE_BACK, Classification, Errand, Ticket
 from receiver.intake import sources
 from receiver.intake.sources import Source
@@ -42,26 +42,26 @@ def run_due() -> None:
     """The job of the queue `outgoing`. Safe to run twice, and at once: an errand is taken by one run only."""
     config = settings.load()
     configure(config.log_level)
-    with opened(config.database_url) as record:
-        do_due(record, config, sources.configured(config))
+    with opened(config.database_url) as db:
+        do_due(db, config, sources.configured(config))
 
 
-def do_due(record: Record, config: Settings, known: Mapping[str, Source]) -> None:
+def do_due(db: Database, config: Settings, known: Mapping[str, Source]) -> None:
     """Do what is due, so many sources at once; one that is slow or away keeps no other waiting."""
-    with record.write() as session:
+    with db.write() as session:
         outbox.recover_future(session, now())
         names = outbox.sources_due(session, now())
     if not names:
         return
     with ThreadPoolExecutor(min(len(names), _AT_ONCE), thread_name_prefix="source") as pool:
-        list(pool.map(lambda name: _Round(record, config, name, known.get(name)).run(), names))
+        list(pool.map(lambda name: _Round(db, config, name, known.get(name)).run(), names))
 
 
 class _Round:
     """One source's turn."""
 
-    def __init__(self, record: Record, config: Settings, name: str, source: Source | None) -> None:
-        self._record, self._config, self._name, self._source = record, config, name, source
+    def __init__(self, db: Database, config: Settings, name: str, source: Source | None) -> None:
+        self._db, self._config, self._name, self._source = db, config, name, source
         self._alarm = f"outgoing:{name}"
         self._held = False
 
@@ -69,7 +69,7 @@ class _Round:
         """Until nothing is due, the source's minute or this round's time is used up, or it must be left alone."""
         ends = time.monotonic() + BUDGET_SECONDS
         while not (self._held or stopping.is_set()) and time.monotonic() < ends:
-            with self._record.write() as session:
+            with self._db.write() as session:
                 errand = outbox.take(session, self._name, now(), self._per_minute())
             if errand is None:
                 return
@@ -82,7 +82,7 @@ class _Round:
         return int(limit or (self._source.profile.api or {}).get("per_minute", _PER_MINUTE))
 
     def _do(self, errand: Errand) -> None:
-        with self._record.read() as session:
+        with self._db.read() as session:
             ticket = session.get_one(Ticket, errand.ticket_id)
             classification = session.get(Classification, errand.classification_id) if errand.classification_id else None
         try:
@@ -93,12 +93,12 @@ class _Round:
             elif classification is not None:
                 self._write(errand, ticket, classification)
         except CallError as error:
-            with self._record.write() as session:
+            with self._db.write() as session:
                 self._note_failure(session, errand, error)
 
     def _complete(self, errand: Errand, ticket: Ticket) -> None:
         values = complete.fetch(self._config, self._configured(), ticket)
-        with self._record.write() as session:
+        with self._db.write() as session:
             # Where the ticket came again meanwhile, this errand is superseded, and so is what it found.
             if outbox.mark(session, errand, DONE):
                 tickets.complete(session, ticket, values, now())
@@ -107,21 +107,21 @@ class _Round:
 
     def _write(self, errand: Errand, ticket: Ticket, classification: Classification) -> None:
         if not classification.current:
-            with self._record.write() as session:
+            with self._db.write() as session:
                 outbox.mark(session, errand, SUPERSEDED)
             return
         self._stop_where_gone()
         write_back.write(
             self._config, self._configured(), errand, ticket, classification, lambda steps: self._note(errand, steps)
         )
-        with self._record.write() as session:
+        with self._db.write() as session:
             if outbox.mark(session, errand, DONE):
                 self._note_success(session)
             else:
                 outbox.overtaken(session, errand)
 
     def _stop_where_gone(self) -> None:
-        with self._record.read() as session:
+        with self._db.read() as session:
             if outbox.any_failed(session, self._name, _GONE):
                 raise HopelessError(_GONE)
 
@@ -133,7 +133,7 @@ class _Round:
         return self._source
 
     def _note(self, errand: Errand, steps: int) -> None:
-        with self._record.write() as session:
+        with self._db.write() as session:
             outbox.note_steps(session, errand, steps, now())
 
     def _note_success(self, session: Session) -> None:
@@ -173,5 +173,5 @@ class _Round:
         self._sound(session, f"{self._name}: {_GONE}")
 
     def _sound(self, session: Session, message: str) -> None:
-        if alarms.sound(session, self._alarm, message, now()):
+        if alarms.raise_(session, self._alarm, message, now()):
             log.error("Alarm: %s", message)

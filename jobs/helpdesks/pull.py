@@ -89,8 +89,8 @@ def from_helpdesk(config: Settings) -> Batch:
     return Batch("helpdesk", response.content, _requests_in(response.content))
 
 
-def _rule(config: Settings) -> egress.Rule:
-    return egress.Rule(config.outgoing_allow, config.helpdesk_webhook_url)
+def _rule(config: Settings) -> egress.Policy:
+    return egress.Policy(config.outgoing_allow, config.helpdesk_webhook_url)
 
 
 def _requests_in(body: bytes) -> list[Any]:

@@ -18,7 +18,7 @@ from jobs.helpdesks.api import Api, CallError, search
 from jobs.helpdesks.pull import PullError
 from receiver import queue
 from receiver.db import alarms, deliveries, latencies, tickets, timetable
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from receiver.db.deliveries import Arrival, Content
 from receiver.db.tickets import IncomingTicket
 from receiver.intake import sources
@@ -39,19 +39,19 @@ def reconcile_due() -> None:
     """The job of the timetable, every minute. Safe to run twice, and at once: what is found is known by its content."""
     config = settings.load()
     configure(config.log_level)
-    with opened(config.database_url) as record:
+    with opened(config.database_url) as db:
         known = sources.configured(config)
-        found = sum(reconcile(record, config, source) for source in known.values() if is_due(record, config, source))
+        found = sum(reconcile(db, config, source) for source in known.values() if is_due(db, config, source))
     if found:
         queue.try_wake(queue.CLASSIFY, config.redis_url)
 
 
-def is_due(record: Record, config: Settings, source: Source) -> bool:
+def is_due(db: Database, config: Settings, source: Source) -> bool:
     """Whether a source is to be reconciled now: its time has come, and it has not asked to be left alone."""
     every = _every(config, source)
     if every is None:
         return False
-    with record.read() as session:
+    with db.read() as session:
         last, pause = timetable.noted(session, _name(source)), timetable.noted(session, _pause(source))
     return not (last and timedelta(0) <= now() - last < every) and not (pause and now() < pause)
 
@@ -73,20 +73,20 @@ def _pause(source: Source) -> str:
     return f"reconcile-pause:{source.name}"
 
 
-def reconcile(record: Record, config: Settings, source: Source) -> int:
+def reconcile(db: Database, config: Settings, source: Source) -> int:
     """Bring in what the record lacks, and return how many tickets that were; what goes wrong is an alarm."""
     started, found = now(), 0
-    with record.read() as session:
+    with db.read() as session:
         last = timetable.noted(session, _name(source))
     try:
         for items in _pages(config, source, last - OVERLAP if last else None):
             for start in range(0, len(items), config.max_batch):
-                found += bring_in(record, source, items[start : start + config.max_batch])
+                found += bring_in(db, source, items[start : start + config.max_batch])
     except (CallError, PullError) as error:
-        with record.write() as session:
+        with db.write() as session:
             _note_failure(session, source, error)
         return found
-    with record.write() as session:
+    with db.write() as session:
         timetable.note(session, _name(source), started)
         alarms.clear(session, _name(source))
     if found:
@@ -96,7 +96,7 @@ def reconcile(record: Record, config: Settings, source: Source) -> int:
 
 def _note_failure(session: Any, source: Source, error: CallError | PullError) -> None:
     message = f"the source {source.name} cannot be reconciled: {error}"
-    if alarms.sound(session, _name(source), message, now()):
+    if alarms.raise_(session, _name(source), message, now()):
         log.error("Alarm: %s", message)
     if pause := getattr(error, "pause", 0):
         timetable.note(session, _pause(source), now() + timedelta(seconds=pause))
@@ -137,21 +137,21 @@ def _with(url: str, name: str, value: str) -> str:
     return urlunsplit(parts._replace(query=query))
 
 
-def bring_in(record: Record, source: Source, items: Sequence[Any]) -> int:
+def bring_in(db: Database, source: Source, items: Sequence[Any]) -> int:
     """Record those of the items that the record lacks, as one delivery; returns how many tickets that were."""
     began = time.perf_counter()
     read = [_read(source, item) for item in items]
     usable = [(document, ticket) for document, content in read for ticket in content.tickets]
     if unusable := sum(not content.tickets for _, content in read):
         log.warning("%d of %d items of %s are no tickets; see reconcile: fields", unusable, len(items), source.name)
-    with record.write() as session:
+    with db.write() as session:
         names = tickets.missing(session, source.name, [ticket for _, ticket in usable])
         lacking = [(document, ticket) for document, ticket in usable if ticket.external_id in names]
         arrival = _arrival(source, [document for document, _ in lacking])
         if not lacking or deliveries.original(session, source.name, arrival.key):
             return 0
         content = source.completing(Content(_newest([ticket for _, ticket in lacking])))
-        delivery = deliveries.record(session, arrival, content)
+        delivery = deliveries.db(session, arrival, content)
         took = (time.perf_counter() - began) * 1000
         latencies.note(session, latencies.ACCEPT, [took] * delivery.accepted, now())
     return delivery.accepted + delivery.updated

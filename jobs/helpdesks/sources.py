@@ -11,9 +11,9 @@ from typing import Any
 import requests
 
 from receiver.db import deliveries
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.intake import samples, sources
-from receiver.intake.samples import SampleError, Trial
+from receiver.intake.samples import DryRunResult, SampleError
 from receiver.intake.sources import pages, profiles
 from receiver.lib.settings import Settings
 
@@ -44,13 +44,13 @@ class Reply:
     @property
     def is_ticket(self) -> bool:
         """Whether a delivery like the sample becomes a ticket."""
-        return self.found is not None and Trial(outcome=self.found["outcome"]).is_ticket
+        return self.found is not None and DryRunResult(outcome=self.found["outcome"]).is_ticket
 
 
-def listed(record: Record, config: Settings) -> Iterator[str]:
+def listed(db: Database, config: Settings) -> Iterator[str]:
     """A line for each source: name, profile, how it proves itself, the address to paste, and its last delivery."""
     rows = [("SOURCE", "PROFILE", "PROOF", "URL", "LAST DELIVERY")]
-    with record.read() as session:
+    with db.read() as session:
         for source in sources.configured(config).values():
             last = deliveries.latest(session, source.name)
             came = f"{last.received_at:%Y-%m-%d %H:%M} UTC {last.status}" if last else "none yet"

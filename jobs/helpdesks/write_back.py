@@ -135,7 +135,7 @@ def _send_webhook(
     """One message per Standard Webhooks: the same id on every attempt, a fresh timestamp, and no ticket text."""
     body = json.dumps(payload(ticket, classification)).encode()
     signed = signatures.sign_standard(wanted["secret"], f"errand_{errand.id}", int(now().timestamp()), body)
-    rule = egress.Rule(config.outgoing_allow, wanted["webhook"])
+    rule = egress.Policy(config.outgoing_allow, wanted["webhook"])
     seconds = min(config.request_timeout, api.LONGEST_CALL)
     headers = signed | {"Content-Type": "application/json"}
     try:

@@ -17,11 +17,11 @@ def verify_audit() -> None:
     """The daily job that reads the whole audit. Safe to run twice: it only reads, and an alarm is up or it is not."""
     config = settings.load()
     configure(config.log_level)
-    with opened(config.database_url) as record:
-        with record.read() as session:
+    with opened(config.database_url) as db:
+        with db.read() as session:
             wrong = audit.verify(session)
-        with record.write() as session:
+        with db.write() as session:
             if not wrong:
                 alarms.clear(session, "audit")
-            elif alarms.sound(session, "audit", _TAMPERED.format(wrong), now()):
+            elif alarms.raise_(session, "audit", _TAMPERED.format(wrong), now()):
                 log.error("Alarm: %s", _TAMPERED.format(wrong))

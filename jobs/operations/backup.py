@@ -23,7 +23,7 @@ from jobs.operations import shell_user
 from receiver import __version__
 from receiver.catalog.fetching import is_url, public
 from receiver.db import alarms, catalogs, database, timetable
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.data_dir_lock import LOCK, UNFINISHED
@@ -68,15 +68,15 @@ def backup_due() -> None:
     if not config.backup_every:
         return
     place = folder(config.data_dir)
-    with opened(config.database_url) as record:
+    with opened(config.database_url) as db:
         if not is_due(place, timedelta(hours=config.backup_every)):
             return
         try:
-            path = backup(record, config, place)
+            path = backup(db, config, place)
         except (BackupError, SQLAlchemyError, OSError) as error:
             message = f"no backup could be made: {shell_user.told(error)}"
-            with record.write() as session:
-                alarms.sound(session, ALARM, message, now())
+            with db.write() as session:
+                alarms.raise_(session, ALARM, message, now())
             log.error("Alarm: %s", message)
             return
         prune(place, config.backup_keep)
@@ -109,13 +109,13 @@ def prune(place: Path, keep: int) -> list[Path]:
     return old
 
 
-def backup(record: Record, config: Settings, target: Path, name: str = "backup") -> Path:
+def backup(db: Database, config: Settings, target: Path, name: str = "backup") -> Path:
     """Write one archive of mode 0600, whole or not at all, and return its path.
 
     A `target` that is a folder gets a file named by the moment. Raises BackupError and OSError; then nothing is left.
     """
-    if record.path and not record.path.is_file():
-        raise BackupError(f"there is no database at {record.path}, so there is nothing to back up")
+    if db.path and not db.path.is_file():
+        raise BackupError(f"there is no database at {db.path}, so there is nothing to back up")
     path = _place(config, target, name)
     moment = now()
     try:
@@ -124,20 +124,20 @@ def backup(record: Record, config: Settings, target: Path, name: str = "backup")
         raise BackupError(f"{path.parent} cannot be written: {error.strerror}") from None
     with place as work:
         contents: dict[str, Path | bytes] = dict(_files(config))
-        contents |= _settings_files(record, config)
-        if record.path is None:
+        contents |= _settings_files(db, config)
+        if db.path is None:
             contents[POSTGRESQL] = _dumped(config.database_url, Path(work) / POSTGRESQL)
         else:
             contents[SQLITE] = Path(work) / SQLITE
-            snapshot(record, Path(work) / SQLITE)
+            snapshot(db, Path(work) / SQLITE)
         unfinished = Path(work) / path.name
         try:
-            _write(unfinished, contents, _manifest(record, config, moment))
+            _write(unfinished, contents, _manifest(db, config, moment))
         except zipfile.LargeZipFile as error:
             raise BackupError(f"the backup is too large: {error}") from None
         unfinished.replace(path)
     _sync(path.parent)
-    _note(record, moment)
+    _note(db, moment)
     return path
 
 
@@ -155,13 +155,13 @@ def _place(config: Settings, target: Path, name: str) -> Path:
     return target
 
 
-def snapshot(record: Record, target: Path) -> None:
+def snapshot(db: Database, target: Path) -> None:
     """Copy an SQLite database, as it is at one instant, to `target`; whole and checked. Raises BackupError."""
-    if record.path is None:
+    if db.path is None:
         raise BackupError("the database is on a server; pg_dump copies it")
     target.touch(mode=0o600)
     try:
-        with closing(sqlite3.connect(record.path)) as source, closing(sqlite3.connect(target)) as copy:
+        with closing(sqlite3.connect(db.path)) as source, closing(sqlite3.connect(target)) as copy:
             # All pages in one step are one snapshot; writers go on meanwhile. https://sqlite.org/backup.html
             source.backup(copy, pages=-1)
             copy.execute("PRAGMA journal_mode = DELETE")
@@ -254,7 +254,7 @@ def belongs(config: Settings, relative: Path) -> bool:
     return not path.exists() or path.is_file()
 
 
-def _settings_files(record: Record, config: Settings) -> Iterator[tuple[str, Path | bytes]]:
+def _settings_files(db: Database, config: Settings) -> Iterator[tuple[str, Path | bytes]]:
     """The files that settings name, and the catalog: its file, or the last good copy of what a URL gave."""
     for name, path in settings_files(config).items():
         if path.is_file():
@@ -262,7 +262,7 @@ def _settings_files(record: Record, config: Settings) -> Iterator[tuple[str, Pat
     if Path(".env").is_file():
         yield f"{FILES}env", Path(".env")
     if is_url(config.service_catalog_url):
-        with suppress(SQLAlchemyError), record.read() as session:  # Of a newer version, perhaps.
+        with suppress(SQLAlchemyError), db.read() as session:  # Of a newer version, perhaps.
             last = catalogs.latest(session, public(config.service_catalog_url))
             if last:
                 yield f"{FILES}catalog.yaml", last.text.encode()
@@ -276,13 +276,13 @@ def settings_files(config: Settings) -> dict[str, Path]:
     return {name: Path(path) for name, path in named.items() if path}
 
 
-def _manifest(record: Record, config: Settings, moment: datetime) -> dict[str, Any]:
+def _manifest(db: Database, config: Settings, moment: datetime) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": __version__,
-        "schema": database.revision(record),
+        "schema": database.revision(db),
         "made_at": moment.isoformat(),
-        "database": record.engine.dialect.name,
+        "database": db.engine.dialect.name,
         "settings": sorted(differing(config)),  # Names only.
     }
 
@@ -337,10 +337,10 @@ def _sync(place: Path) -> None:
         os.close(descriptor)
 
 
-def _note(record: Record, moment: datetime) -> None:
+def _note(db: Database, moment: datetime) -> None:
     """Write down when, for page and metrics; that it cannot be written makes no backup worse."""
     try:
-        with record.write() as session:
+        with db.write() as session:
             timetable.note(session, timetable.BACKUP, moment)
             alarms.clear(session, ALARM)
     except SQLAlchemyError as error:

@@ -20,7 +20,7 @@ from jobs.operations import shell_user
 from jobs.operations.backup import SQLITE, folder
 from receiver import queue
 from receiver.db import audit, erasure, pii_search
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from receiver.db.digests import mail_path, sending_path, workbook_path
 from receiver.db.erasure import Mention
 from receiver.db.models import DigestTicket, Ticket
@@ -51,9 +51,9 @@ class Erased:
         return not (self.tickets or self.deliveries or self.files or self.backups or self.mentions or self.masked)
 
 
-def look(record: Record, config: Settings, requester: str) -> Erased:
+def look(db: Database, config: Settings, requester: str) -> Erased:
     """What `erase` would remove, and what it would leave; nothing is changed."""
-    with record.read() as session:
+    with db.read() as session:
         own = select(Ticket.id).where(func.lower(Ticket.requester_email) == requester.lower())
         tickets = session.scalar(select(func.count()).select_from(own.subquery())) or 0
         bodies = set(erasure.holding(session, requester))
@@ -64,12 +64,12 @@ def look(record: Record, config: Settings, requester: str) -> Erased:
     return Erased(tickets, len(bodies), tuple(sorted(files)), tuple(_backups(config, requester)), mentions)
 
 
-def erase(record: Record, config: Settings, requester: str, *, masks: bool = False) -> Erased:
+def erase(db: Database, config: Settings, requester: str, *, masks: bool = False) -> Erased:
     """Remove everything that holds the address `requester`, and prove it. Raises EraseError where something is left.
 
     Other people's texts that name it are not deleted: with `masks` the address in them is, else they are listed.
     """
-    with record.write() as session:
+    with db.write() as session:
         found = erasure.erase_requester(session, requester)
         masked = erasure.mask(session, requester) if masks else 0
         known = erasure.fixed(session, requester)
@@ -80,13 +80,13 @@ def erase(record: Record, config: Settings, requester: str, *, masks: bool = Fal
     for path in files:
         path.unlink()
     _forget_in_redis(config, requester)
-    record.compact()
-    with record.read() as session:
+    db.compact()
+    with db.read() as session:
         mentions = erasure.mentions(session, requester)
         # What is compressed in the database, a search of its file does not find.
         still = [f"delivery {delivery_id}" for delivery_id in erasure.holding(session, requester)]
         is_told = bool(mentions or known) or erasure.is_part(session, requester)
-    still += [str(path) for path in _left(record, config, requester, is_told=is_told)]
+    still += [str(path) for path in _left(db, config, requester, is_told=is_told)]
     if known:
         raise EraseError(
             f"the tickets are erased, but the address has an account too, or had one: {', '.join(_named(known))}"
@@ -129,9 +129,9 @@ def _backups(config: Settings, requester: str) -> list[Path]:
     return [path for path in sorted(_all_files(folder(config.data_dir))) if holds(path, requester)]
 
 
-def _left(record: Record, config: Settings, requester: str, *, is_told: bool) -> Iterator[Path]:
+def _left(db: Database, config: Settings, requester: str, *, is_told: bool) -> Iterator[Path]:
     """The files that hold the address still, but for backups; the database's not where that is told by the rows."""
-    name = record.path.name if record.path else ""
+    name = db.path.name if db.path else ""
     for path in _all_files(config.data_dir):
         if folder(config.data_dir) in path.parents:
             continue
@@ -188,7 +188,7 @@ def _in_archive(path: Path, address: str) -> bool:
 def _in_database(path: Path, address: str) -> bool:
     if pii_search.anywhere(path.read_bytes(), address):
         return True
-    with suppress(Exception), opened(f"sqlite:///{path}") as record, record.read() as session:  # Of any age.
+    with suppress(Exception), opened(f"sqlite:///{path}") as db, db.read() as session:  # Of any age.
         return bool(erasure.holding(session, address))
     return False
 

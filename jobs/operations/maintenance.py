@@ -18,7 +18,7 @@ def sweep() -> None:
     config = settings.load()
     configure(config.log_level)
     moment = now()
-    with opened(config.database_url) as record, record.write() as session:
+    with opened(config.database_url) as db, db.write() as session:
         freed = leases.expire(session, moment)
         leases.recover_future(session, moment)
         digests.recover_future(session, moment)

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from jobs.classification.classify import Drain
+from jobs.classification.classify import ClassificationRun
 from jobs.classification.current_catalog import newest_catalog
 from jobs.classification.engines import choose
 from jobs.digests import mail, send
 from jobs.digests.workbook import Summary
 from jobs.helpdesks import pull
 from receiver.db import circuit_breaker, deliveries, digests, leases, one_shot_runs, recipients, tickets
-from receiver.db.database import Record, migrate, opened
+from receiver.db.database import Database, migrate, opened
 from receiver.db.deliveries import Arrival
 from receiver.db.models import Digest
 from receiver.intake.sources import standard
@@ -56,35 +56,35 @@ def check_output(config: Settings, output: Path | None) -> None:
 
 def run(config: Settings, input_file: Path | None, output: Path | None, skip_email: bool) -> Path:
     """Do the whole way once and return the workbook's path. Raises CatalogError, PipelineError, PullError and more."""
-    with opened(config.database_url) as record:
-        migrate(record)
+    with opened(config.database_url) as db:
+        migrate(db)
         log.info("Step 1: Fetching data from external sources")
-        catalog = newest_catalog(record, config)
+        catalog = newest_catalog(db, config)
         batch = pull.from_file(input_file, config.digest_timezone) if input_file else pull.from_helpdesk(config)
-        ticket_ids = record_batch(record, batch)
-        engine = choose(config, catalog, record)
+        ticket_ids = record_batch(db, batch)
+        engine = choose(config, catalog, db)
         log.info("Step 2: Classifying %d tickets with %s (%s)", len(ticket_ids), engine.name, engine.model)
         with _progress(len(ticket_ids)) as advance:
-            with record.write() as session:
+            with db.write() as session:
                 circuit_breaker.end(session)  # What was wrong may have been mended for this run.
             # Whoever waits for the report gets it: an engine that is out is replaced at once.
-            drain = Drain(record, engine, catalog, config, batch.source, advance, patience=timedelta(0))
-            _classify(record, drain, batch.source)
+            drain = ClassificationRun(db, engine, catalog, config, batch.source, advance, patience=timedelta(0))
+            _classify(db, drain, batch.source)
         log.info("Step 3: Generating the Excel report")
-        report = _claim(record, config, ticket_ids, skip_email)
-        summary = send.build_workbook(record, config, report)
+        report = _claim(db, config, ticket_ids, skip_email)
+        summary = send.build_workbook(db, config, report)
         path = _keep_workbook(config, report, output)
         log.info("Step 4: Sending the report by mail")
         if skip_email:
             log.info("The mail is skipped (--skip-email)")
         else:
-            _send(record, config, report, summary)
-        with record.write() as session:
+            _send(db, config, report, summary)
+        with db.write() as session:
             one_shot_runs.finish(session, report.id, now())
     return path
 
 
-def record_batch(record: Record, batch: pull.Batch) -> list[int]:
+def record_batch(db: Database, batch: pull.Batch) -> list[int]:
     """Record a pull as a delivery and return its tickets' ids; what is known and unchanged stays as it is."""
     content = standard.validate(batch.items)
     for fault in content.rejected:
@@ -93,16 +93,16 @@ def record_batch(record: Record, batch: pull.Batch) -> list[int]:
         raise PipelineError("there is not one usable ticket to classify")
     digest_of_body = hashlib.sha256(batch.body).hexdigest()
     arrival = Arrival(batch.source, f"{digest_of_body}-{now().isoformat()}", {}, batch.body, digest_of_body, now())
-    with record.write() as session:
-        deliveries.record(session, arrival, content)
+    with db.write() as session:
+        deliveries.db(session, arrival, content)
         return tickets.ids(session, batch.source, [ticket.external_id for ticket in content.tickets])
 
 
-def _classify(record: Record, drain: Drain, source: str) -> None:
+def _classify(db: Database, drain: ClassificationRun, source: str) -> None:
     """Until none of the source's tickets is waiting; one that was set back is waited for."""
     while True:
         drain.run(_PASS_SECONDS)
-        with record.write() as session:
+        with db.write() as session:
             leases.expire(session, now())  # No sweep may be running to free what an earlier, killed run held.
             again = tickets.next_claimable(session, source)
         if again is None:
@@ -134,9 +134,9 @@ def _logged_progress(total: int) -> Callable[[int], None]:
     return advance
 
 
-def _claim(record: Record, config: Settings, ticket_ids: list[int], skip_email: bool) -> Digest:
+def _claim(db: Database, config: Settings, ticket_ids: list[int], skip_email: bool) -> Digest:
     """The digest of these tickets; that of an earlier run that was killed, where it is the same."""
-    with record.write() as session:
+    with db.write() as session:
         report = one_shot_runs.claim(session, ticket_ids, config.envelope, now())
         if report is None:
             raise PipelineError("the tickets are gone from the record; another process erased them")
@@ -156,17 +156,17 @@ def _keep_workbook(config: Settings, report: Digest, output: Path | None) -> Pat
     return path
 
 
-def _send(record: Record, config: Settings, report: Digest, summary: Summary) -> None:
+def _send(db: Database, config: Settings, report: Digest, summary: Summary) -> None:
     if report.status == "sent":
         log.info("An earlier run has sent this mail already, %s", _at(report))
         return
-    sent = _settled(record, config, report.id, summary)
-    with record.read() as session:
+    sent = _settled(db, config, report.id, summary)
+    with db.read() as session:
         rows = recipients.of(session, sent.id)
     if mailed := recipients.mailed(rows):
         log.info("The mail is sent to %s", ", ".join(row.address for row in mailed))
     if sent.status == "held":  # Said once; whoever runs this again after that wants another mail.
-        with record.write() as session:
+        with db.write() as session:
             one_shot_runs.finish(session, sent.id, now())
         raise PipelineError(
             f"the mail is held: {sent.error}; to send it again: python -m jobs digest --resend {sent.id}"
@@ -176,18 +176,18 @@ def _send(record: Record, config: Settings, report: Digest, summary: Summary) ->
         raise PipelineError(f"the mail {what}: {sent.error}; the next run, or a running stack, tries again")
     if not mailed:
         log.info("The mail is kept in %s", mail.outbox_path(config, sent))
-    _send_leftovers(record, config)
+    _send_leftovers(db, config)
 
 
-def _settled(record: Record, config: Settings, digest_id: int, summary: Summary) -> Digest:
+def _settled(db: Database, config: Settings, digest_id: int, summary: Summary) -> Digest:
     """The digest once it is sent, by us or by another process, or cannot be; what was killed sending is waited out."""
     is_told = False
     while True:
-        send.settle_interrupted(record, config)
-        with record.write() as session:
+        send.settle_interrupted(db, config)
+        with db.write() as session:
             one_shot_runs.release(session, digest_id, now())
-        send.send(record, config, digest_id, summary)
-        with record.read() as session:
+        send.send(db, config, digest_id, summary)
+        with db.read() as session:
             found = session.get_one(Digest, digest_id)
         if found.status != "sending" and (found.status != "claimed" or found.error):
             return found
@@ -202,12 +202,12 @@ def _at(report: Digest) -> str:
     return f"at {moment.astimezone():%H:%M:%S} on {moment.astimezone():%Y-%m-%d}"
 
 
-def _send_leftovers(record: Record, config: Settings) -> None:
+def _send_leftovers(db: Database, config: Settings) -> None:
     """What earlier runs could not mail."""
-    with record.read() as session:
+    with db.read() as session:
         waiting = one_shot_runs.unsent(session)
     for digest_id in waiting:
         log.info("Sending digest %d of an earlier run, whose mail did not go out", digest_id)
-        with record.write() as session:
+        with db.write() as session:
             one_shot_runs.release(session, digest_id, now())
-        send.send(record, config, digest_id)
+        send.send(db, config, digest_id)

@@ -8,7 +8,7 @@ from jobs.operations import shell_user
 from receiver import queue
 from receiver.actions.deliveries import Replay, replay_each
 from receiver.db import deliveries
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.intake import sources
 from receiver.intake.sources.times import moment
 from receiver.lib.settings import Settings, SettingsError
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def chosen(
-    record: Record, config: Settings, source: str | None, since: str | None, status: str | None, ids: str | None
+    db: Database, config: Settings, source: str | None, since: str | None, status: str | None, ids: str | None
 ) -> list[int]:
     """The ids of the deliveries that the options name. Raises SettingsError where they name none clearly."""
     if ids is not None:
@@ -36,7 +36,7 @@ def chosen(
     if start is None:
         raise SettingsError("--since: name a time, such as 2026-01-31T10:00:00+01:00")
     found: list[int] = []
-    with record.read() as session:
+    with db.read() as session:
         while page := deliveries.kept_since(session, source, start, status, _PAGE, found[-1] if found else None):
             found += page
     return found
@@ -49,10 +49,10 @@ def _numbers(ids: str) -> list[int]:
         raise SettingsError("--ids: name deliveries by their numbers, such as 7,12") from None
 
 
-def replay(record: Record, config: Settings, ids: Sequence[int]) -> Iterator[Replay]:
+def replay(db: Database, config: Settings, ids: Sequence[int]) -> Iterator[Replay]:
     """Replay the deliveries one by one, and have what is due then classified."""
     due = False
-    for done in replay_each(record, sources.configured(config), ids, config, shell_user.who()):
+    for done in replay_each(db, sources.configured(config), ids, config, shell_user.who()):
         due = due or done.made_due
         yield done
     if due:

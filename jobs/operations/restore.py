@@ -24,7 +24,7 @@ from jobs.operations import backup as backups
 from jobs.operations import erase, shell_user
 from jobs.operations.backup import DATA, FILES, MANIFEST, POSTGRESQL, SQLITE, STAGING, BackupError
 from receiver.db import audit, database, erasure, tombstones
-from receiver.db.database import Record, Schema, opened
+from receiver.db.database import Database, Schema, opened
 from receiver.db.models import ApiToken, BrowserSession, Digest, Person, SignInLink, Ticket
 from receiver.lib import data_dir_lock
 from receiver.lib.clock import now
@@ -49,12 +49,12 @@ class Plan:
 
 
 @contextmanager
-def ready(record: Record, config: Settings, origin: Path) -> Iterator[Plan]:
+def ready(db: Database, config: Settings, origin: Path) -> Iterator[Plan]:
     """A plan whose files are checked and ready under DATA_DIR; nothing else runs there during the block.
 
     Raises BackupError, InUseError and OSError, and then nothing has changed.
     """
-    if record.path is None:
+    if db.path is None:
         raise BackupError(
             "the database is on a PostgreSQL server, which restore does not write to: unpack the archive and give"
             f" its {POSTGRESQL} to pg_restore; docs/how-to/back-up.md says how"
@@ -66,12 +66,12 @@ def ready(record: Record, config: Settings, origin: Path) -> Iterator[Plan]:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(mode=0o700)
         try:
-            yield _prepared(record, config, origin, staging)
+            yield _prepared(db, config, origin, staging)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
 
-def _prepared(record: Record, config: Settings, origin: Path, staging: Path) -> Plan:
+def _prepared(db: Database, config: Settings, origin: Path, staging: Path) -> Plan:
     copy = staging / SQLITE
     if zipfile.is_zipfile(origin):
         manifest = _unpacked(config, origin, staging)
@@ -85,11 +85,11 @@ def _prepared(record: Record, config: Settings, origin: Path, staging: Path) -> 
         plan = Plan(origin, "a database alone")
         plan.lacks.append("secrets, sources, workbooks and mails are not in it; those that are here stay")
     _check_schema(copy, origin)
-    erased = _make_ready(record, copy, plan)
+    erased = _make_ready(db, copy, plan)
     with opened(f"sqlite:///{copy}") as staged:
         _plan_files(config, staging, erased, plan)
-        if record.path and record.path.exists():
-            _compare(record, staged, plan)
+        if db.path and db.path.exists():
+            _compare(db, staged, plan)
     return plan
 
 
@@ -183,8 +183,8 @@ def _expected(revision: str, folder: Path) -> dict[tuple[str, str], str]:
 def _made(revision: str, folder: str) -> tuple[tuple[tuple[str, str], str], ...]:
     path = Path(folder) / "expected.db"
     path.unlink(missing_ok=True)
-    with opened(f"sqlite:///{path}") as record:
-        database.migrate(record, revision)
+    with opened(f"sqlite:///{path}") as db:
+        database.migrate(db, revision)
     return tuple(_schema(path).items())
 
 
@@ -199,14 +199,14 @@ def _schema(path: Path) -> dict[tuple[str, str], str]:
     }
 
 
-def _make_ready(record: Record, copy: Path, plan: Plan) -> set[str]:
+def _make_ready(db: Database, copy: Path, plan: Plan) -> set[str]:
     """Bring the copy to today's schema, without sessions and links, and without those who were erased since.
 
     Returns their addresses.
     """
     known: set[str] = set()
-    if record.path and record.path.exists():
-        with suppress(SQLAlchemyError), record.read() as session:  # A damaged one says nothing of them.
+    if db.path and db.path.exists():
+        with suppress(SQLAlchemyError), db.read() as session:  # A damaged one says nothing of them.
             known = tombstones.everything(session)
     try:
         with opened(f"sqlite:///{copy}") as staged:
@@ -250,18 +250,18 @@ def _plan_files(config: Settings, staging: Path, erased: set[str], plan: Plan) -
             plan.replaces.append(str(target))
 
 
-def _compare(record: Record, staged: Record, plan: Plan) -> None:
+def _compare(db: Database, staged: Database, plan: Plan) -> None:
     """Say what is replaced and who comes back; of a database that is damaged, that it is."""
     try:
-        with record.read() as live, staged.read() as old:
+        with db.read() as live, staged.read() as old:
             before, after = (session.scalar(select(func.count(Ticket.id))) or 0 for session in (live, old))
-            plan.replaces.insert(0, f"the database at {record.path}: {before:,} tickets, by {after:,}")
+            plan.replaces.insert(0, f"the database at {db.path}: {before:,} tickets, by {after:,}")
             plan.revives += _people(live, old)
             known = set(old.scalars(select(Digest.id)))
             later = [each for each in live.scalars(select(Digest)) if each.id not in known]
             entries = audit.size(live) - audit.size(old)
     except SQLAlchemyError:
-        plan.replaces.insert(0, f"the database at {record.path}, which cannot be read")
+        plan.replaces.insert(0, f"the database at {db.path}, which cannot be read")
         return
     if later:
         plan.revives.append(f"what {len(later)} digests have told since is told again")
@@ -287,14 +287,14 @@ def _people(live: Any, old: Any) -> Iterator[str]:
             yield f"the API token {token.name!r} counts again, and was revoked since"
 
 
-def put_back(record: Record, config: Settings, plan: Plan) -> Path | None:
+def put_back(db: Database, config: Settings, plan: Plan) -> Path | None:
     """Do what a plan says; returns where what was there is kept. Raises BackupError and OSError.
 
     Until everything is written beside its place nothing has changed. What is left then is one transaction and renames;
     who is killed among them leaves a note in DATA_DIR, and nothing starts before the restore was run again.
     """
-    is_damaged = _is_damaged(record)
-    kept = _keep(record, config, is_damaged)
+    is_damaged = _is_damaged(db)
+    kept = _keep(db, config, is_damaged)
     waiting = {target: target.with_name(f".{target.name}.restored") for target in plan.files}
     try:
         for target, path in plan.files.items():
@@ -305,14 +305,14 @@ def put_back(record: Record, config: Settings, plan: Plan) -> Path | None:
         with _uninterrupted():
             unfinished.write_text(f"{plan.origin.resolve()}\n", encoding="utf-8")
             try:
-                _replace_database(record, config.data_dir / STAGING / SQLITE, is_damaged)
+                _replace_database(db, config.data_dir / STAGING / SQLITE, is_damaged)
             except BackupError:
                 unfinished.unlink()
                 raise
             for target, path in waiting.items():
                 path.replace(target)
-            _forget_later_files(record, config)
-            with record.write() as session:
+            _forget_later_files(db, config)
+            with db.write() as session:
                 audit.note(session, shell_user.who(), "restore", f"backup {plan.origin.name}", now())
             unfinished.unlink()
     finally:
@@ -331,26 +331,26 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _is_damaged(record: Record) -> bool:
-    if record.path is None or not record.path.exists():
+def _is_damaged(db: Database) -> bool:
+    if db.path is None or not db.path.exists():
         return False
     try:
-        backups.check(record.path)
+        backups.check(db.path)
     except BackupError:
         return True
     return False
 
 
-def _keep(record: Record, config: Settings, is_damaged: bool) -> Path | None:
+def _keep(db: Database, config: Settings, is_damaged: bool) -> Path | None:
     """A backup of what is there; of a damaged database its files as they are. None where there is nothing."""
-    if record.path is None or not record.path.exists():
+    if db.path is None or not db.path.exists():
         return None
     place = backups.folder(config.data_dir)
     if not is_damaged:
-        return backups.backup(record, config, place, "before-restore")
+        return backups.backup(db, config, place, "before-restore")
     kept = place / f"damaged-{now():%Y%m%dT%H%M%SZ}"
     kept.mkdir(parents=True, mode=0o700)
-    for path in _with_logs(record.path):
+    for path in _with_logs(db.path):
         if path.exists():
             shutil.copy2(path, kept / path.name)
     return kept
@@ -360,26 +360,26 @@ def _with_logs(path: Path) -> list[Path]:
     return [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
 
 
-def _replace_database(record: Record, copy: Path, is_damaged: bool) -> None:
+def _replace_database(db: Database, copy: Path, is_damaged: bool) -> None:
     """Make the database what `copy` is, in one transaction: who reads it meanwhile sees the one or the other."""
-    if record.path is None:
+    if db.path is None:
         raise BackupError("the database is on a server")
-    record.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    db.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if is_damaged:  # SQLite would refuse to write into it.
-        record.close()
-        for path in _with_logs(record.path):
+        db.close()
+        for path in _with_logs(db.path):
             path.unlink(missing_ok=True)
-    record.path.touch(mode=0o600)
+    db.path.touch(mode=0o600)
     try:
-        with record.turn(), closing(sqlite3.connect(copy)) as source, closing(sqlite3.connect(record.path)) as live:
+        with db.turn(), closing(sqlite3.connect(copy)) as source, closing(sqlite3.connect(db.path)) as live:
             source.backup(live, pages=-1)
     except sqlite3.Error as error:
         raise BackupError(f"the database cannot be written: {error}; nothing was changed") from None
 
 
-def _forget_later_files(record: Record, config: Settings) -> None:
+def _forget_later_files(db: Database, config: Settings) -> None:
     """Delete the workbooks and mails of digests that the record does not know any more: their numbers come again."""
-    with record.read() as session:
+    with db.read() as session:
         known = set(session.scalars(select(Digest.id)))
     for path in [*(config.data_dir / "digests").glob("digest-*"), *(config.data_dir / "outbox").glob("digest-*")]:
         number = path.stem.removeprefix("digest-")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jobs.operations import backup
 from receiver.db import deliveries, erasure, latencies
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from receiver.db.models import Digest
 from receiver.lib import settings
 from receiver.lib.clock import now
@@ -26,46 +26,46 @@ def retain() -> None:
     """The hourly job that drops what is older than the settings keep it. Safe to run twice: gone is gone."""
     config = settings.load()
     configure(config.log_level)
-    with opened(config.database_url) as record:
-        retain_in(record, config, now())
+    with opened(config.database_url) as db:
+        retain_in(db, config, now())
 
 
-def retain_in(record: Record, config: Settings, moment: datetime) -> None:
+def retain_in(db: Database, config: Settings, moment: datetime) -> None:
     """Drop what is too old at `moment`; rows a few hundred at a time, so that nobody waits long for their turn."""
     raw_before = moment - timedelta(days=config.raw_retention_days)
-    while _emptied(record, raw_before) == _AT_ONCE:
+    while _emptied(db, raw_before) == _AT_ONCE:
         pass
-    while _merges(record, moment):
+    while _merges(db, moment):
         pass
     if config.ticket_retention_days:
-        forgotten = _forgotten(record, moment - timedelta(days=config.ticket_retention_days))
+        forgotten = _forgotten(db, moment - timedelta(days=config.ticket_retention_days))
         if forgotten:
             log.info("%d tickets were older than TICKET_RETENTION_DAYS, and are deleted", forgotten)
-    _drop_files(record, config, moment)
+    _drop_files(db, config, moment)
     _drop_copies(config)
 
 
-def _emptied(record: Record, before: datetime) -> int:
-    with record.write() as session:
+def _emptied(db: Database, before: datetime) -> int:
+    with db.write() as session:
         return deliveries.empty_before(session, before, _AT_ONCE)
 
 
-def _merges(record: Record, moment: datetime) -> bool:
-    with record.write() as session:
+def _merges(db: Database, moment: datetime) -> bool:
+    with db.write() as session:
         return latencies.merge(session, moment)
 
 
-def _forgotten(record: Record, before: datetime) -> int:
+def _forgotten(db: Database, before: datetime) -> int:
     total = 0
     while True:
-        with record.write() as session:
+        with db.write() as session:
             found = erasure.forget_before(session, before, _AT_ONCE)
         total += found
         if found < _AT_ONCE:
             return total
 
 
-def _drop_files(record: Record, config: Settings, moment: datetime) -> None:
+def _drop_files(db: Database, config: Settings, moment: datetime) -> None:
     """Workbooks, mails and previews; what a digest that is on its way or held may need yet stays."""
     kept_days = {".xlsx": config.workbook_retention_days, ".eml": config.mail_retention_days}
     for place in (config.data_dir / "digests", config.data_dir / "outbox"):
@@ -73,15 +73,15 @@ def _drop_files(record: Record, config: Settings, moment: datetime) -> None:
             if path.name.startswith("preview-"):
                 days = config.preview_retention_days
             elif found := _OF_DIGEST.fullmatch(path.name):
-                days = kept_days[path.suffix] if _is_over(record, int(found[1])) else 0
+                days = kept_days[path.suffix] if _is_over(db, int(found[1])) else 0
             else:
                 continue  # Not ours.
             if days and path.stat().st_mtime < (moment - timedelta(days=days)).timestamp():
                 path.unlink(missing_ok=True)
 
 
-def _is_over(record: Record, digest_id: int) -> bool:
-    with record.read() as session:
+def _is_over(db: Database, digest_id: int) -> bool:
+    with db.read() as session:
         digest = session.get(Digest, digest_id)
     return digest is None or digest.status not in _ON_THEIR_WAY
 

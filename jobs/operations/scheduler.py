@@ -14,7 +14,7 @@ from jobs.helpdesks import reconcile
 from jobs.operations import audit_check, backup, maintenance, retention
 from receiver import queue
 from receiver.db import timetable
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.heartbeat import SCHEDULER, Heartbeat
 from receiver.lib.settings import Settings
 
@@ -60,9 +60,9 @@ class _JsonCronJob(CronJob):
         return target.enqueue(self.func_name, description=self.func_name, **self.job_options)
 
 
-def announce(record: Record) -> None:
+def announce(db: Database) -> None:
     """Write the timetable into the record, for the page that shows how its jobs went."""
-    with record.write() as session:
+    with db.write() as session:
         timetable.announce(session, [(timed.name, timed.queue, timed.seconds) for timed in TIMETABLE])
 
 

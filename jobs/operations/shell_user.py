@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sqlalchemy.exc import SQLAlchemyError
 
 from receiver.db import audit, people, second_factors, sign_in
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.clock import now
 
 
@@ -27,12 +27,12 @@ def who() -> str:
         return f"shell user {os.getuid()}"
 
 
-def sign_in_link(record: Record, email: str | None) -> str:
+def sign_in_link(db: Database, email: str | None) -> str:
     """The token of a link that lets somebody in, by default the first admin. Raises NobodyError.
 
     Whoever has a shell on this machine can read every secret on it; so nothing more is asked here.
     """
-    with record.write() as session:
+    with db.write() as session:
         person = people.by_email(session, email) if email else people.first_admin(session)
         if email and (person is None or not person.active):
             raise NobodyError(f"There is nobody active with the address {email}; People shows who is there.")
@@ -41,9 +41,9 @@ def sign_in_link(record: Record, email: str | None) -> str:
         return sign_in.issue(session, now(), person)
 
 
-def reset_factor(record: Record, email: str) -> str:
+def reset_factor(db: Database, email: str) -> str:
     """Take the second factor from a person who has lost it, and say so. Raises NobodyError."""
-    with record.write() as session:
+    with db.write() as session:
         person = people.by_email(session, email)
         if person is None:
             raise NobodyError(f"There is nobody with the address {email}; People shows who is there.")
@@ -52,9 +52,9 @@ def reset_factor(record: Record, email: str) -> str:
         return f"{person.email} has no second factor now, and is signed out everywhere"
 
 
-def verified(record: Record, anchor: str | None) -> str:
+def verified(db: Database, anchor: str | None) -> str:
     """What to say of an audit that is as it was written. Raises TamperedError."""
-    with record.read() as session:
+    with db.read() as session:
         wrong = audit.verify(session, anchor)
         if wrong:
             raise TamperedError(f"The audit was tampered with: {wrong}.")
@@ -65,9 +65,9 @@ def verified(record: Record, anchor: str | None) -> str:
     )
 
 
-def changes(record: Record, limit: int, filters: dict[str, str]) -> Iterator[str]:
+def changes(db: Database, limit: int, filters: dict[str, str]) -> Iterator[str]:
     """A line for each of the latest entries of the audit, the newest last."""
-    with record.read() as session:
+    with db.read() as session:
         found = audit.page(session, limit, filters=filters)
     for entry in reversed(found):
         details = "; ".join(f"{name}: {value}" for name, value in entry.details.items())

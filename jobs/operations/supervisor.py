@@ -94,8 +94,8 @@ class Supervisor:
             signal.alarm(_TELLING_SECONDS)
             with (
                 suppress(SQLAlchemyError, OSError),
-                opened(self._config.database_url) as record,
-                record.write() as session,
+                opened(self._config.database_url) as db,
+                db.write() as session,
             ):
                 processes.died(session, uuid4().hex, child.name, place, now(), words)
 
@@ -129,9 +129,9 @@ def up(config: Settings) -> None:
         data_dir_lock.hold(config.data_dir)
         for line in files.make_private(config):
             log.warning("%s", line)
-        with opened(config.database_url) as record:
-            make_folder(record)
-            refuse_newer(record)
+        with opened(config.database_url) as db:
+            make_folder(db)
+            refuse_newer(db)
         if config.embeds_redis:
             guard = config.data_dir / "redis" / "server.lock"
             supervisor.start(Child("redis", embedded_redis.command(config), guard=guard), first=True)
@@ -162,16 +162,16 @@ def work(config: Settings) -> None:
 
 def _prepared(config: Settings) -> str | None:
     """Bring the record to the newest schema; the link for the first account, while there is none."""
-    from jobs.classification.current_catalog import catalog_in_force  # Only now: the web server is to be started soon.
+    from jobs.classification.current_catalog import current_catalog  # Only now: the web server is to be started soon.
     from receiver.catalog import CatalogError
 
-    with opened(config.database_url) as record:
-        if not is_at_head(record):
+    with opened(config.database_url) as db:
+        if not is_at_head(db):
             _migrate_apart(config)
-        with record.write() as session:
+        with db.write() as session:
             link = None if people.first_admin(session) else sign_in.issue(session, now())
         with suppress(CatalogError):  # Logged as an alarm; tickets are accepted all the same, and wait.
-            catalog_in_force(record, config, asks=False)
+            current_catalog(db, config, asks=False)
     return link
 
 
@@ -179,8 +179,8 @@ def _migrate_apart(config: Settings) -> None:
     """Migrate in a process of its own, or this one and all that it forks would keep Alembic. Exits as that does."""
 
     def run() -> None:
-        with opened(config.database_url) as record:
-            migrate(record)
+        with opened(config.database_url) as db:
+            migrate(db)
 
     if code := Fork("migrate", run, None).wait():
         sys.exit(code)
@@ -226,8 +226,8 @@ def _watch(config: Settings) -> Child:
 
         ending = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: ending.set())
-        with opened(config.database_url) as record:
-            watch.run(record, config, ending)
+        with opened(config.database_url) as db:
+            watch.run(db, config, ending)
 
     return Child("watch", run=run)
 
@@ -255,8 +255,8 @@ def run_timetable(config: Settings, heartbeat: Heartbeat | None = None) -> None:
 
     data_dir_lock.hold(config.data_dir)
     try:
-        with opened(config.database_url) as record:
-            scheduler.announce(record)
+        with opened(config.database_url) as db:
+            scheduler.announce(db)
     except (SQLAlchemyError, OSError) as error:  # The page shows an older timetable then; this one runs all the same.
         log.warning("The timetable is not written into the record: %s", type(error).__name__)
     scheduler.run(config, heartbeat)

@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.classification import classify, learning
-from jobs.classification.current_catalog import catalog_in_force
+from jobs.classification.current_catalog import current_catalog
 from jobs.classification.engines import local
 from receiver import queue
 from receiver.catalog import CatalogError
@@ -50,13 +50,13 @@ class OwnJob(queue.OurJob):
 
 def _note_run(name: str, started_at: datetime, error: BaseException | None) -> None:
     try:
-        with opened(settings.load().database_url) as record, record.write() as session:
+        with opened(settings.load().database_url) as db, db.write() as session:
             timetable.ran(session, name, started_at, now(), type(error).__name__ if error else None)
     except (SQLAlchemyError, OSError) as away:  # That it is not noted must not make it fail.
         log.warning("How %s went is not noted: %s", name, type(away).__name__)
 
 
-class AttributionWorker(Worker):
+class ClassificationWorker(Worker):
     """RQ's worker, whose jobs hear that it is asked to stop, and find the engine loaded."""
 
     job_class = OwnJob
@@ -103,7 +103,7 @@ class AttributionWorker(Worker):
         if job.func_name != queue.CLASSIFY_JOB:
             return
         try:
-            with opened(settings.load().database_url) as record, record.write() as session:
+            with opened(settings.load().database_url) as db, db.write() as session:
                 freed = leases.end(session, job.id, now())
         except (SQLAlchemyError, OSError) as error:
             log.error("A job died, and what it held waits for the sweep: %s", type(error).__name__)
@@ -119,9 +119,9 @@ def _note_stop(_signal: int, _frame: FrameType | None) -> None:
 
 def warm(config: Settings) -> None:
     """Load what a classify job needs, so that the jobs forked from here start with it."""
-    with opened(config.database_url) as record:
+    with opened(config.database_url) as db:
         try:
-            catalog = catalog_in_force(record, config)
+            catalog = current_catalog(db, config)
         except CatalogError:
             return  # The job itself will say so, where it is seen.
         if config.uses_llm:
@@ -129,7 +129,7 @@ def warm(config: Settings) -> None:
                 "jobs.classification.engines.llm"
             )  # Half a second; an engine itself would keep connections.
         # Where a model answers, this one is the second opinion.
-        learning.refresh(record, local.for_catalog(catalog), catalog)
+        learning.refresh(db, local.for_catalog(catalog), catalog)
 
 
 def work(name: str, config: Settings, heartbeat: Heartbeat | None = None) -> None:
@@ -141,7 +141,7 @@ def work(name: str, config: Settings, heartbeat: Heartbeat | None = None) -> Non
     queue.check_suitable(connection)
     heartbeat = heartbeat or Heartbeat(config.database_url, f"worker {name}")
     # RQ's own intervals would find a dead worker's job after ten minutes and more.
-    worker = AttributionWorker(
+    worker = ClassificationWorker(
         [queue.queue(name, connection)],
         connection=connection,
         serializer=JSONSerializer,

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from receiver.db import audit, deliveries
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.deliveries import Content
 from receiver.db.models import Delivery
 from receiver.intake.sources import Source, standard
@@ -41,16 +41,16 @@ class Replay:
         return bool(self.after and (self.after["accepted"] or self.after["updated"]))
 
 
-def replay(record: Record, sources: Mapping[str, Source], delivery_id: int, settings: Settings, who: str) -> Replay:
+def replay(db: Database, sources: Mapping[str, Source], delivery_id: int, settings: Settings, who: str) -> Replay:
     """Read a delivery's kept bytes again and write what is in them, in one transaction. Raises ReplayError.
 
     Nothing doubles, however often and by however many at once: tickets go through the same merge as when they arrive.
     """
-    with record.read() as session:
+    with db.read() as session:
         delivery = _kept(session, delivery_id)
         # Outside the transaction that writes, so that no sender waits while a large body is read.
         content = _content(sources, delivery, settings)
-    with record.write() as session:
+    with db.write() as session:
         delivery = _kept(session, delivery_id, lock=True)  # Retention or an erasure may have emptied it meanwhile.
         before = deliveries.outcome(delivery)
         done = Replay(delivery_id, before, deliveries.replay(session, delivery, content, now()))
@@ -68,12 +68,12 @@ def _counted(outcome: dict[str, Any]) -> dict[str, Any]:
 
 
 def replay_each(
-    record: Record, sources: Mapping[str, Source], ids: Sequence[int], settings: Settings, who: str
+    db: Database, sources: Mapping[str, Source], ids: Sequence[int], settings: Settings, who: str
 ) -> Iterator[Replay]:
     """Replay deliveries in the order of `ids`, each by itself; one that cannot be replayed says why."""
     for delivery_id in ids:
         try:
-            yield replay(record, sources, delivery_id, settings, who)
+            yield replay(db, sources, delivery_id, settings, who)
         except ReplayError as error:
             yield Replay(delivery_id, error=str(error))
 

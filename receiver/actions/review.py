@@ -19,13 +19,13 @@ _AT_ONCE = 20  # Reviews in one transaction, so that whoever else writes has a t
 
 def catalog() -> Catalog:
     """The catalog in force. Raises CatalogError."""
-    return current.in_force(current_app.extensions["record"], current_app.extensions["settings"], asks=False)
+    return current.current_catalog(current_app.extensions["db"], current_app.extensions["settings"], asks=False)
 
 
 def review(ticket_id: int, choice: tuple[str, str] | None, seen: int | None = None) -> Review | None:
     """Review one ticket as whoever is signed in; `reviews.review` says what is raised, and CatalogError."""
     entries = catalog()
-    with current_app.extensions["record"].write() as session:
+    with current_app.extensions["db"].write() as session:
         return _review(session, ticket_id, choice, entries, seen)
 
 
@@ -33,7 +33,7 @@ def confirm(ticket_ids: Sequence[int]) -> int:
     """Confirm what these tickets are attributed to; how many of them had an answer to confirm. Raises CatalogError."""
     entries, done = catalog(), 0
     for start in range(0, len(ticket_ids), _AT_ONCE):
-        with current_app.extensions["record"].write() as session:
+        with current_app.extensions["db"].write() as session:
             done += sum(_confirms(session, ticket_id, entries) for ticket_id in ticket_ids[start : start + _AT_ONCE])
     return done
 
@@ -68,7 +68,7 @@ def noted(found: Review) -> tuple[str, dict[str, str]]:
 def undo(ticket_id: int) -> Ticket | None:
     """Undo the review of a ticket by whoever is signed in. Raises undoing.NothingToUndoError."""
     who, moment = auth.caller(), now()
-    with current_app.extensions["record"].write() as session:
+    with current_app.extensions["db"].write() as session:
         ticket = review_undo.undo(session, ticket_id, who, moment)
         if ticket:
             audit.note(session, who, "undo review", f"ticket {ticket_id}", moment)
@@ -80,7 +80,7 @@ def undo(ticket_id: int) -> Ticket | None:
 def redrive(ticket_ids: Sequence[int]) -> list[int]:
     """Have these tickets classified again; those of them that no person has reviewed."""
     who, moment = auth.caller(), now()
-    with current_app.extensions["record"].write() as session:
+    with current_app.extensions["db"].write() as session:
         done = [ticket_id for ticket_id in ticket_ids if tickets.make_due(session, ticket_id, moment)]
         for ticket_id in done:
             audit.note(session, who, "redrive", f"ticket {ticket_id}", moment)

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from receiver import queue
 from receiver.db import alarms, deliveries, processes, refusals, tickets
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.heartbeat import SCHEDULER, place
 from receiver.db.models import Process
 from receiver.intake import sources
@@ -42,9 +42,9 @@ WORKERS = tuple(f"worker {name}" for name in queue.QUEUES)
 log = logging.getLogger(__name__)
 
 
-def run(record: Record, config: Settings, ending: threading.Event) -> None:
+def run(db: Database, config: Settings, ending: threading.Event) -> None:
     """Look every `EVERY_SECONDS` until `ending` is set. That the record is away is logged once."""
-    watch, is_away, failed = Watch(record, config), False, ""
+    watch, is_away, failed = Watch(db, config), False, ""
     while not ending.is_set():
         try:
             watch.look()
@@ -65,8 +65,8 @@ def run(record: Record, config: Settings, ending: threading.Event) -> None:
 class Watch:
     """Looks for trouble, and raises and clears alarms; it remembers what it saw before."""
 
-    def __init__(self, record: Record, config: Settings) -> None:
-        self._record, self._config = record, config
+    def __init__(self, db: Database, config: Settings) -> None:
+        self._db, self._config = db, config
         self._redis = queue.connect(config.redis_url, timeout=2.0)
         self._name = uuid4().hex
         self._seen: dict[str, tuple[datetime, float]] = {}
@@ -76,13 +76,13 @@ class Watch:
     def look(self) -> None:
         """Look once, unless another watch does. Raises SQLAlchemyError and OSError where the record is away."""
         moment = now()
-        with self._record.read() as session:
+        with self._db.read() as session:
             leader = next((row for row in processes.known(session) if row.role == processes.WATCH), None)
         if leader and leader.id != self._name and abs(moment - leader.heartbeat_at) < timedelta(seconds=_LEADS_SECONDS):
             return
         trouble, waits = self._ask_redis(moment)
         self._redis_fails = self._redis_fails + 1 if trouble else 0
-        with self._record.write() as session:
+        with self._db.write() as session:
             if leader and leader.id != self._name:
                 processes.leave(session, leader.id)
             processes.beat(session, self._name, processes.WATCH, place(), moment)
@@ -92,12 +92,12 @@ class Watch:
             if trouble is None:
                 _set(session, moment, "queue", _stuck(waits))
             self._look_at_processes(session, moment, is_redis_up=trouble is None)
-        with self._record.write() as session:  # On its own: sources may be set up wrongly, and the above be true still.
+        with self._db.write() as session:  # On its own: sources may be set up wrongly, and the above be true still.
             self._look_at_tickets(session, moment)
 
     def leave(self) -> None:
         """Let another watch look at once."""
-        with self._record.write() as session:
+        with self._db.write() as session:
             processes.leave(session, self._name)
 
     def _ask_redis(self, moment: datetime) -> tuple[str | None, dict[str, float]]:
@@ -153,7 +153,7 @@ def _set(session: Session, moment: datetime, name: str, message: str | None) -> 
     if message is None:
         if alarms.clear(session, name):
             log.warning("The alarm is over: %s", name)
-    elif alarms.sound(session, name, message, moment):
+    elif alarms.raise_(session, name, message, moment):
         log.error("Alarm: %s", message)
 
 

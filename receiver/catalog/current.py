@@ -13,7 +13,7 @@ from receiver.catalog.entries import Catalog, CatalogError
 from receiver.catalog.fetching import Found, fetch, is_url, public
 from receiver.catalog.parsing import parse
 from receiver.db import alarms, audit, catalogs
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import CatalogVersion
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -23,42 +23,42 @@ ALARM = "catalog"
 log = logging.getLogger(__name__)
 
 
-def kept(record: Record, config: Settings) -> CatalogVersion | None:
+def last_good(db: Database, config: Settings) -> CatalogVersion | None:
     """The last good version that the settings' location gave, as the record has it."""
-    with record.read() as session:
+    with db.read() as session:
         return catalogs.latest(session, public(config.service_catalog_url))
 
 
-def in_force(record: Record, config: Settings, asks: bool = True) -> Catalog:
+def current_catalog(db: Database, config: Settings, asks: bool = True) -> Catalog:
     """The catalog to classify by; a URL that has given none yet is only asked where it `asks`.
 
     Raises CatalogError where the location has never given a good one.
     """
-    last, remote = kept(record, config), is_url(config.service_catalog_url)
+    last, remote = last_good(db, config), is_url(config.service_catalog_url)
     if last is None:
-        problem = trouble(record) or ""
+        problem = load_error(db) or ""
         if remote and public(config.service_catalog_url) in problem:
             raise CatalogError(problem)  # The timetable asks again; jobs that ask too would all have to wait.
         if remote and not asks:
             raise CatalogError("the catalog has not been read from its URL yet; POST /api/catalog/reload reads it now")
-        return reload(record, config)
+        return reload(db, config)
     if not remote:
         with suppress(CatalogError):
             found = fetch(config.service_catalog_url, config.request_timeout, config.outgoing_allow)
-            if found.text == last.text and trouble(record) is None:
+            if found.text == last.text and load_error(db) is None:
                 return parsed(last.text)
         with suppress(CatalogError):
-            return reload(record, config)
+            return reload(db, config)
     return parsed(last.text)
 
 
-def reload(record: Record, config: Settings, seconds: float | None = None, who: str | None = None) -> Catalog:
+def reload(db: Database, config: Settings, seconds: float | None = None, who: str | None = None) -> Catalog:
     """Look at the location now; what is good there comes into force.
 
     It takes at most `seconds`, or REQUEST_TIMEOUT; the audit names `who` asked for it. Raises CatalogError, and
     what was in force stays so.
     """
-    last = kept(record, config)
+    last = last_good(db, config)
     validators = (last.etag, last.modified) if last else ()
     try:
         seconds = seconds or config.request_timeout
@@ -67,30 +67,30 @@ def reload(record: Record, config: Settings, seconds: float | None = None, who: 
             found = Found(last.text, found.etag or last.etag, found.modified or last.modified)
         catalog = parsed(found.text or "")
     except CatalogError as error:
-        _sound(record, error, config, last)
+        _sound(db, error, config, last)
         raise
-    _remember(record, config, catalog, found, who)
+    _remember(db, config, catalog, found, who)
     if last is None or last.version != catalog.version:
         log.info("The catalog %s is in force", catalog.version)
     return catalog
 
 
-def trouble(record: Record) -> str | None:
+def load_error(db: Database) -> str | None:
     """What the alarm says, while it is up."""
-    with record.read() as session:
+    with db.read() as session:
         return alarms.message(session, ALARM)
 
 
-def _remember(record: Record, config: Settings, catalog: Catalog, found: Found, who: str | None) -> None:
+def _remember(db: Database, config: Settings, catalog: Catalog, found: Found, who: str | None) -> None:
     where = public(config.service_catalog_url)
-    with record.write() as session:
+    with db.write() as session:
         catalogs.remember(session, catalog.version, catalog.text, now(), where, found.etag, found.modified)
         alarms.clear(session, ALARM)
         if who:
             audit.note(session, who, "reload", f"catalog {catalog.version}", now())
 
 
-def _sound(record: Record, error: CatalogError, config: Settings, last: CatalogVersion | None) -> None:
+def _sound(db: Database, error: CatalogError, config: Settings, last: CatalogVersion | None) -> None:
     where = public(config.service_catalog_url)
     if last:
         stays = f"version {last.version}, read on {last.loaded_at:%Y-%m-%d %H:%M} UTC, stays in force"
@@ -98,10 +98,10 @@ def _sound(record: Record, error: CatalogError, config: Settings, last: CatalogV
         stays = "it has never given a good one, so tickets wait to be classified"
     place = "" if where in error.brief else f"mend {where}; "
     message = f"{error.brief}; {place}{stays}"
-    if trouble(record) == message:
+    if load_error(db) == message:
         return
-    with record.write() as session:
-        alarms.sound(session, ALARM, message, now())
+    with db.write() as session:
+        alarms.raise_(session, ALARM, message, now())
     log.error("Alarm: %s", message)
 
 

@@ -86,7 +86,7 @@ def _download(url: str, seconds: float, allow: tuple[str, ...], etag: str | None
     validators = {"If-None-Match": etag, "If-Modified-Since": modified}
     headers = {name: value for name, value in validators.items() if value}
     try:
-        response = _asked(url, seconds, egress.Rule(allow, url), headers)
+        response = _asked(url, seconds, egress.Policy(allow, url), headers)
     except (requests.RequestException, OSError, ValueError) as error:
         raise CatalogError(f"the catalog at {public(url)} cannot be fetched: {_reason(error, seconds)}") from None
     try:
@@ -95,7 +95,7 @@ def _download(url: str, seconds: float, allow: tuple[str, ...], etag: str | None
         raise CatalogError(f"the catalog at {public(url)} cannot be used: {error}") from None
 
 
-def _asked(url: str, seconds: float, rule: egress.Rule, headers: dict[str, str]) -> requests.Response:
+def _asked(url: str, seconds: float, rule: egress.Policy, headers: dict[str, str]) -> requests.Response:
     """The answer to the first try, or to one of two more where what went wrong can pass."""
     ends = time.monotonic() + seconds
     for pause in _PAUSES:
@@ -107,7 +107,7 @@ def _asked(url: str, seconds: float, rule: egress.Rule, headers: dict[str, str])
     return _once(url, ends, rule, headers)
 
 
-def _once(url: str, ends: float, rule: egress.Rule, headers: dict[str, str]) -> requests.Response:
+def _once(url: str, ends: float, rule: egress.Policy, headers: dict[str, str]) -> requests.Response:
     with egress.Session(rule, max(ends - time.monotonic(), 0.001), MAX_BYTES) as session:
         return session.get(url, headers=headers)
 

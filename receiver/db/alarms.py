@@ -11,7 +11,7 @@ from receiver.db.models import Alarm, table_of
 _IS_UP = select(table_of(Alarm).columns.name).where(Alarm.name == bindparam("asked"))
 
 
-def sound(session: Session, name: str, message: str, now: datetime) -> bool:
+def raise_(session: Session, name: str, message: str, now: datetime) -> bool:
     """Keep the alarm `name` up with this message; True where it was silent before."""
     alarm = session.get(Alarm, name)
     if alarm is None:

@@ -3,7 +3,7 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from receiver.db.models import EntryTally, ExampleRow
+from receiver.db.models import EntryCounter, ExampleRow
 
 Entry = tuple[str, str]
 """A category and a request type."""
@@ -12,7 +12,7 @@ Entry = tuple[str, str]
 def tickets(session: Session) -> dict[Entry, int]:
     """The tickets that are attributed to each entry, also to those that have left the catalog."""
     rows = session.execute(
-        select(EntryTally.category, EntryTally.request_type, EntryTally.tickets).where(EntryTally.tickets > 0)
+        select(EntryCounter.category, EntryCounter.request_type, EntryCounter.tickets).where(EntryCounter.tickets > 0)
     )
     return {(category, request_type): count for category, request_type, count in rows}
 

@@ -29,7 +29,7 @@ def failed(session: Session, message: str, now: datetime) -> bool:
 
 def begin(session: Session, message: str, now: datetime, pause: timedelta = PROBE_EVERY) -> None:
     """The engine is out, or still is; it is left alone for `pause`."""
-    alarms.sound(session, ALARM, message, now)
+    alarms.raise_(session, ALARM, message, now)
     entry = session.get(TimetableEntry, _PROBE) or TimetableEntry(name=_PROBE, last_slot=now)
     pause = min(max(pause, PROBE_EVERY), LONGEST_PAUSE)
     wrong = entry.last_slot > now + LONGEST_PAUSE

@@ -17,7 +17,7 @@ waits_for_engine = and_(
     # In the words of the partial index of stand-ins, or it is not used.
     Ticket.id.in_(
         select(Classification.ticket_id).where(
-            text("classifications.current AND classifications.stood_in"), Classification.ticket_id > 0
+            text("classifications.current AND classifications.from_fallback_engine"), Classification.ticket_id > 0
         )
     ),
 )
@@ -35,8 +35,8 @@ _END = (
 _INSERT = insert(table_of(Classification)).returning(Classification.id)
 _ANSWERED = (
     select(Classification.id)
-    .where(Classification.answer_key == bindparam("asked_key"), Classification.reviewer.is_(None))
-    .where(~Classification.fallback, ~Classification.stood_in, ~Classification.steers)
+    .where(Classification.cache_key == bindparam("asked_key"), Classification.reviewer.is_(None))
+    .where(~Classification.fallback, ~Classification.from_fallback_engine, ~Classification.steers)
     .order_by(Classification.id.desc())
     .limit(1)
 )
@@ -131,14 +131,14 @@ def stand_ins_in_a_row(session: Session, apart_from: str, most: int) -> int:
     cause = func.coalesce(Classification.stand_in_cause, "")
     query = (
         select(cause)
-        .where(Classification.reviewer.is_(None), ~Classification.repeated, cause != apart_from)
+        .where(Classification.reviewer.is_(None), ~Classification.from_cache, cause != apart_from)
         .order_by(Classification.id.desc())
         .limit(most)
     )
     return sum(1 for _ in itertools.takewhile(bool, session.scalars(query)))
 
 
-def stood_in(session: Session, after: int, limit: int) -> list[tuple[Ticket, int]]:
+def from_fallback_engine(session: Session, after: int, limit: int) -> list[tuple[Ticket, int]]:
     """Up to `limit` tickets with ids above `after` for which another engine stood in, and that classification's id.
 
     Not those that a person has reviewed, or that wait to be classified anyway.
@@ -146,7 +146,9 @@ def stood_in(session: Session, after: int, limit: int) -> list[tuple[Ticket, int
     query = (
         select(Ticket, Classification.id)
         .join(Classification, Classification.ticket_id == Ticket.id)
-        .where(Classification.current, Classification.stood_in, Classification.ticket_id > after, _is_settled)
+        .where(
+            Classification.current, Classification.from_fallback_engine, Classification.ticket_id > after, _is_settled
+        )
         .order_by(Classification.ticket_id)
         .limit(limit)
     )
@@ -154,22 +156,24 @@ def stood_in(session: Session, after: int, limit: int) -> list[tuple[Ticket, int
 
 
 def waiting_for_engine(session: Session, limit: int) -> int:
-    """How many tickets `stood_in` knows, counted up to `limit`."""
+    """How many tickets `from_fallback_engine` knows, counted up to `limit`."""
     found = select(Ticket.id).where(waits_for_engine).limit(limit).subquery()
     return session.scalar(select(func.count()).select_from(found)) or 0
 
 
 def keep(session: Session, classification_id: int) -> None:
     """No other engine will answer: what stood in stays."""
-    session.execute(update(Classification).where(Classification.id == classification_id).values(stood_in=False))
+    session.execute(
+        update(Classification).where(Classification.id == classification_id).values(from_fallback_engine=False)
+    )
 
 
-def answered(session: Session, answer_key: str) -> Classification | None:
+def answered(session: Session, cache_key: str) -> Classification | None:
     """The latest answer of a model to an identical ticket, where it may be used again.
 
     Not what stood in for it, nor what it said to a text that tries to command it.
     """
-    found = session.connection().execute(_ANSWERED, {"asked_key": answer_key}).scalar()
+    found = session.connection().execute(_ANSWERED, {"asked_key": cache_key}).scalar()
     return session.get_one(Classification, found) if found else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from receiver.db.database import Record
+from receiver.db.database import Database
 
 _EVERY_SECONDS = 3.0
 
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 class CountBuffer:
     """Writes what was counted every few seconds; of a process that is killed the last seconds are lost."""
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    def __init__(self, db: Database) -> None:
+        self._db = db
         self._counts: Counter[Any] = Counter()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -43,7 +43,7 @@ class CountBuffer:
         with self._changed:
             counts, self._counts = self._counts, Counter()
         try:
-            with self._record.write() as session:
+            with self._db.write() as session:
                 self.write(session, counts)
         except (SQLAlchemyError, OSError) as error:
             log.warning("Counts are not written yet: %s", type(error).__name__)

@@ -3,14 +3,16 @@
 from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.orm import Session
 
-from receiver.db.models import Tally, table_of
+from receiver.db.models import CounterRow, table_of
 
 _ADD = text(
-    "INSERT INTO tallies (name, value) VALUES (:name, :amount)"
-    " ON CONFLICT (name) DO UPDATE SET value = tallies.value + :amount RETURNING value"
+    "INSERT INTO counters (name, value) VALUES (:name, :amount)"
+    " ON CONFLICT (name) DO UPDATE SET value = counters.value + :amount RETURNING value"
 )
-_RESET = update(table_of(Tally)).where(Tally.name == bindparam("reset"), Tally.value != 0).values(value=0)
-_PUT = text("INSERT INTO tallies (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = :value")
+_RESET = (
+    update(table_of(CounterRow)).where(CounterRow.name == bindparam("reset"), CounterRow.value != 0).values(value=0)
+)
+_PUT = text("INSERT INTO counters (name, value) VALUES (:name, :value) ON CONFLICT (name) DO UPDATE SET value = :value")
 
 
 def add(session: Session, name: str, amount: int) -> int:
@@ -30,10 +32,12 @@ def reset(session: Session, name: str) -> None:
 
 def value(session: Session, name: str) -> int:
     """A tally's value, 0 where nothing was added yet."""
-    return session.scalar(select(Tally.value).where(Tally.name == name)) or 0
+    return session.scalar(select(CounterRow.value).where(CounterRow.name == name)) or 0
 
 
 def starting(session: Session, prefix: str) -> dict[str, int]:
-    """The tallies whose names begin with `prefix`, by the rest of their names."""
-    rows = session.execute(select(Tally.name, Tally.value).where(Tally.name.startswith(prefix, autoescape=True)))
+    """The counters whose names begin with `prefix`, by the rest of their names."""
+    rows = session.execute(
+        select(CounterRow.name, CounterRow.value).where(CounterRow.name.startswith(prefix, autoescape=True))
+    )
     return {name.removeprefix(prefix): count for name, count in rows}

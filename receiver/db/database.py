@@ -34,7 +34,7 @@ _SNAPSHOT = {"postgresql": {"isolation_level": "REPEATABLE READ"}}  # SQLite's o
 PARAMETERS = 10_000  # How many we put into one statement; SQLite takes 32,766.
 
 
-class Record:
+class Database:
     """A database of the record and its two kinds of transaction.
 
     A write waits `patience` seconds at most for others that write, then it raises OperationalError.
@@ -114,13 +114,13 @@ class Record:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Record]:
+def opened(url: str) -> Iterator[Database]:
     """The record at `url`, closed at the end of the block."""
-    record = Record(url)
+    db = Database(url)
     try:
-        yield record
+        yield db
     finally:
-        record.close()
+        db.close()
 
 
 @dataclass
@@ -215,7 +215,7 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(connection: Any, _db: Any) -> None:
     connection.isolation_level = None  # We emit BEGIN ourselves; see _begin_sqlite.
     # SQLite's own lower() knows only ASCII; sorting and searching shall ignore the case of every letter.
     connection.create_function("lower", 1, lambda text: text and text.lower(), deterministic=True)
@@ -279,11 +279,11 @@ class SchemaError(Exception):
     """The database has another schema than this code needs; the text says in one line what to do."""
 
 
-def schema(record: Record) -> Schema:
+def schema(db: Database) -> Schema:
     """What the schema of the database is. An empty database, or none, is OLDER. Raises SQLAlchemyError."""
-    if record.path and record.path.parent.is_dir() and not record.path.exists():
+    if db.path and db.path.parent.is_dir() and not db.path.exists():
         return Schema.OLDER  # And the question shall not make the file.
-    with record.engine.connect() as connection:
+    with db.engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return Schema.OLDER
         return schema_of(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
@@ -316,52 +316,52 @@ def describe(found: Schema) -> str | None:
     return "this database has an older schema: run python -m jobs migrate" if found is Schema.OLDER else None
 
 
-def require_schema(record: Record) -> None:
+def require_schema(db: Database) -> None:
     """Raise SchemaError unless the database has the schema that this code needs."""
-    if told := describe(schema(record)):
+    if told := describe(schema(db)):
         raise SchemaError(f"DATABASE_URL: {told}")
 
 
-def refuse_newer(record: Record) -> None:
+def refuse_newer(db: Database) -> None:
     """Raise SchemaError where the database is of newer code; an older one can be migrated."""
-    if (found := schema(record)) is Schema.NEWER:
+    if (found := schema(db)) is Schema.NEWER:
         raise SchemaError(f"DATABASE_URL: {describe(found)}")
 
 
-def make_folder(record: Record) -> None:
+def make_folder(db: Database) -> None:
     """Make the folder of the database's file where it is missing, for its owner alone. Raises OSError."""
-    if record.path:
-        record.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if db.path:
+        db.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def migrate(record: Record, revision: str = "head") -> None:
+def migrate(db: Database, revision: str = "head") -> None:
     """Bring the database to the newest schema, or to an earlier one; several processes may ask for it at once.
 
     Raises SchemaError where it is of newer code; then nothing has changed.
     """
-    make_folder(record)
-    refuse_newer(record)
-    if record.path:
-        record.path.touch(mode=0o600)  # SQLite gives its logs the same mode.
-    if revision == "head" and is_at_head(record):
+    make_folder(db)
+    refuse_newer(db)
+    if db.path:
+        db.path.touch(mode=0o600)  # SQLite gives its logs the same mode.
+    if revision == "head" and is_at_head(db):
         return
     from alembic import command
 
     forever = float("inf")  # Another process may be migrating, however long that takes.
-    with record.turn(forever), record.engine.execution_options(write_until=forever).begin() as connection:
+    with db.turn(forever), db.engine.execution_options(write_until=forever).begin() as connection:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, revision)
 
 
-def is_at_head(record: Record) -> bool:
+def is_at_head(db: Database) -> bool:
     """Whether the database has the schema this code needs."""
-    return schema(record) is Schema.CURRENT
+    return schema(db) is Schema.CURRENT
 
 
-def revision(record: Record) -> str | None:
+def revision(db: Database) -> str | None:
     """The revision of the schema that the database has."""
-    with record.engine.connect() as connection:
+    with db.engine.connect() as connection:
         found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     return found
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from receiver.db import alarms, counters, recipients
 from receiver.db.database import PARAMETERS
 from receiver.db.digest_filters import EVERYTHING, Filter, members, untold_at_risk
-from receiver.db.models import Classification, Digest, DigestRecipient, DigestTicket, Tally, Ticket, TimetableEntry
+from receiver.db.models import Classification, CounterRow, Digest, DigestRecipient, DigestTicket, Ticket, TimetableEntry
 from receiver.lib.mail_addresses import Envelope, once
 
 SENDING_LEASE = timedelta(seconds=120)  # Renewed while its holder lives, so only that of a dead one runs out.
@@ -221,11 +221,11 @@ def _alarm(session: Session, digest: Digest, rows: Sequence[DigestRecipient], no
     if wrong := [row for row in rows if row.state in recipients.WRONG]:
         what = {"failed": "failed", "held": "is held"}.get(digest.status, "does not reach everybody")
         why = recipients.problems(wrong, len(rows))
-        alarms.sound(session, name, f"digest {digest.id} {what}: {why}", now)
+        alarms.raise_(session, name, f"digest {digest.id} {what}: {why}", now)
     elif digest.status == "sent":
         undecided = select(Digest).where(Digest.name == digest.name, Digest.status == "held")
         if other := session.scalar(undecided.order_by(Digest.id.desc()).limit(1)):
-            alarms.sound(session, name, f"digest {other.id} is held: {other.error}", now)
+            alarms.raise_(session, name, f"digest {other.id} is held: {other.error}", now)
         else:
             alarms.clear(session, name)
 
@@ -251,7 +251,7 @@ def fail(session: Session, digest: Digest, error_code: str, error: str, now: dat
         conclude(session, digest.id, now)
     else:
         mark(session, digest.id, "failed", now, error=error)
-        alarms.sound(session, alarm_name(digest.name), f"digest {digest.id} failed: {error}", now)
+        alarms.raise_(session, alarm_name(digest.name), f"digest {digest.id} failed: {error}", now)
 
 
 def redrive(session: Session, digest_id: int, now: datetime) -> bool:
@@ -329,7 +329,7 @@ def last_settled(session: Session, name: str) -> int:
     A digest that is new among others begins where the newest of them ended, not with years of tickets.
     """
     until = session.scalar(select(func.max(Digest.settled_until)).where(Digest.name == name))
-    position = session.scalar(select(Tally.value).where(Tally.name == _position(name)))
+    position = session.scalar(select(CounterRow.value).where(CounterRow.name == _position(name)))
     if until is None and position is None and name != SCHEDULED:
         return session.scalar(select(func.max(Digest.settled_until))) or 0
     return max(until or 0, position or 0)

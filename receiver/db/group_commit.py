@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.orm import Session
 
-from receiver.db.database import Record
+from receiver.db.database import Database
 
 _LARGEST = 500  # Tickets in one transaction, so that whoever else writes has a turn within half a second.
 
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 
 
 @dataclass
-class _Part:
+class PendingWrite:
     """What one thread asks to be written; `results` has one, once it is committed."""
 
     work: Callable[[Session], Any]
@@ -35,10 +35,10 @@ class Group:
     Where that fails, each part is written again by itself, so that whoever is wrong hears it and the others are stored.
     """
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    def __init__(self, db: Database) -> None:
+        self._db = db
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="group")
-        self._waiting: deque[_Part] = deque()
+        self._waiting: deque[PendingWrite] = deque()
         self._asking = threading.Lock()
 
     def write(self, work: Callable[[Session], _T], size: int) -> _T:
@@ -46,27 +46,27 @@ class Group:
 
         `size` is the number of tickets it is about. Raises what `work` raises, and what `Record.write` does.
         """
-        part = _Part(work, size, asked=time.monotonic())
+        part = PendingWrite(work, size, asked=time.monotonic())
         with self._asking:  # In both, in the same order.
             self._waiting.append(part)
             settled = self._writer.submit(self._settle, part)
         result: _T = settled.result()
         return result
 
-    def _settle(self, part: _Part) -> Any:
+    def _settle(self, part: PendingWrite) -> Any:
         """The result of a part, which an earlier one may have taken along."""
         if not part.results and not part.is_alone:
             self._write_with(part)
         if part.is_alone:
-            with self._record.write(part.asked) as session:
+            with self._db.write(part.asked) as session:
                 return part.work(session)
         return part.results[0]
 
-    def _write_with(self, first: _Part) -> None:
+    def _write_with(self, first: PendingWrite) -> None:
         """Write the first of those that wait, and what waits behind it."""
         parts = [self._waiting.popleft()]
         try:
-            with self._record.write(first.asked) as session:
+            with self._db.write(first.asked) as session:
                 parts += self._behind(first)
                 results = [part.work(session) for part in parts]
         except Exception:
@@ -78,7 +78,7 @@ class Group:
             for part, result in zip(parts, results, strict=True):
                 part.results.append(result)
 
-    def _behind(self, first: _Part) -> list[_Part]:
+    def _behind(self, first: PendingWrite) -> list[PendingWrite]:
         found, left = [], _LARGEST - first.size
         while self._waiting and (left := left - self._waiting[0].size) >= 0:
             found.append(self._waiting.popleft())

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from receiver.db import processes
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.clock import now
 
 EVERY_SECONDS = 10.0
@@ -35,7 +35,7 @@ class Heartbeat:
     def __init__(self, url: str, role: str) -> None:
         self._role = role
         # Made once, also for processes that are forked later: making it costs each of them 5 MB.
-        self._record = Record(url, _PATIENCE_SECONDS)
+        self._db = Database(url, _PATIENCE_SECONDS)
         self._name, self._pid = "", 0
         self._last = float("-inf")
         self._is_lost = False
@@ -55,7 +55,7 @@ class Heartbeat:
 
     def _write(self, act: Callable[[Session], None]) -> None:
         try:
-            with self._record.write() as session:
+            with self._db.write() as session:
                 act(session)
             self._is_lost = False
         except (SQLAlchemyError, OSError) as error:
@@ -63,4 +63,4 @@ class Heartbeat:
                 log.warning("That %s lives cannot be written into the record: %s", self._role, type(error).__name__)
             self._is_lost = True
         finally:
-            self._record.close()  # Jobs are forked from this process, and must not share a connection with it.
+            self._db.close()  # Jobs are forked from this process, and must not share a connection with it.

@@ -18,7 +18,7 @@ def latest(session: Session) -> LinearModel | None:
     return session.scalar(select(LinearModel).options(defer(LinearModel.weights)).order_by(LinearModel.id.desc()))
 
 
-def in_force(session: Session) -> int | None:
+def current(session: Session) -> int | None:
     """The id of the model that is in force, if one is."""
     return session.scalar(select(LinearModel.id).where(LinearModel.in_force))
 

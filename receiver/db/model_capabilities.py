@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from receiver.db.models import Endpoint
+from receiver.db.models import ModelCapabilities
 
 # An endpoint may be upgraded; after a week it is asked for everything again.
 REMEMBERED = timedelta(days=7)
@@ -15,7 +15,7 @@ BRIEFLY = timedelta(hours=1)
 
 def learned(session: Session, name: str, now: datetime) -> dict[str, Any]:
     """What is remembered of the endpoint `name`; empty where that is nothing, or old."""
-    row = session.get(Endpoint, name)
+    row = session.get(ModelCapabilities, name)
     if row is None:
         return {}
     lasts = REMEMBERED if row.learned.get("sure", True) else BRIEFLY
@@ -27,7 +27,7 @@ def remember(session: Session, name: str, what: dict[str, Any], now: datetime, *
 
     What is not `sure` is kept for an hour; where it is learned for the second time within a week, it is sure.
     """
-    row = session.get(Endpoint, name)
+    row = session.get(ModelCapabilities, name)
     known = {key: value for key, value in row.learned.items() if key != "sure"} if row else None
     again = row is not None and known == what and abs(now - row.learned_at) < REMEMBERED
-    session.merge(Endpoint(name=name, learned=what | {"sure": sure or again}, learned_at=now))
+    session.merge(ModelCapabilities(name=name, learned=what | {"sure": sure or again}, learned_at=now))

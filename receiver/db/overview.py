@@ -41,7 +41,7 @@ def left_over(session: Session) -> dict[str, int]:
     """
     found = counters.starting(session, "")
     counts = {name: found.get(name, 0) for name in ("ticket.failed", "delivery.quarantined", "delivery.partial")}
-    counts["ticket.stood_in"] = classifications.waiting_for_engine(session, COUNTED)
+    counts["ticket.from_fallback_engine"] = classifications.waiting_for_engine(session, COUNTED)
     by_status = select(Digest.status, func.count()).where(Digest.status.in_(DIGESTS)).group_by(Digest.status)
     counts |= {f"digest.{status}": count for status, count in session.execute(by_status)}
     return {name: count for name, count in counts.items() if count}

@@ -15,7 +15,7 @@ def begin(session: Session, by: str, now: datetime) -> bool:
     if current(session) is not None:
         return False
     told = f"classification is paused by {by}; tickets are accepted and wait in the record, until it is resumed on Jobs"
-    return alarms.sound(session, ALARM, told, now)
+    return alarms.raise_(session, ALARM, told, now)
 
 
 def end(session: Session) -> bool:

@@ -1,4 +1,4 @@
-"""Verdicts: what reviews say of the engines' answers, one row for each answer that a person judged.
+"""review outcomes: what reviews say of the engines' answers, one row for each answer that a person judged.
 
 The last review of an answer counts: who confirms it finds it right, who chooses another entry finds it wrong.
 """
@@ -12,14 +12,14 @@ from sqlalchemy import ColumnElement, Integer, Select, and_, cast, delete, func,
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from receiver.db import classifications
-from receiver.db.models import Classification, Ticket, Verdict
+from receiver.db.models import Classification, ReviewOutcome, Ticket
 
 NEWEST = 5_000  # As many as can be counted in a few hundredths of a second.
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Which verdicts: of reviews since a day, and of one source, model, prompt or catalog version where it is named."""
+    """Which review outcomes: since a day, and of one source, model, prompt or catalog version where it is named."""
 
     since: date
     source: str | None = None
@@ -30,8 +30,8 @@ class Scope:
     def condition(self) -> list[ColumnElement[bool]]:
         """The same in SQL."""
         named = ("source", "model", "prompt_version", "catalog_version")
-        wanted = [(getattr(Verdict, name), getattr(self, name)) for name in named]
-        return [Verdict.day >= self.since.isoformat(), *(column == value for column, value in wanted if value)]
+        wanted = [(getattr(ReviewOutcome, name), getattr(self, name)) for name in named]
+        return [ReviewOutcome.day >= self.since.isoformat(), *(column == value for column, value in wanted if value)]
 
 
 class Confusion(NamedTuple):
@@ -76,7 +76,7 @@ class Day(NamedTuple):
 
 def settle(session: Session, ticket: Ticket) -> None:
     """Write down anew what the reviews of a ticket say of the answers in its history."""
-    session.execute(delete(Verdict).where(Verdict.ticket_id == ticket.id))
+    session.execute(delete(ReviewOutcome).where(ReviewOutcome.ticket_id == ticket.id))
     answer = review = None
     for row in reversed(classifications.history(session, ticket.id)):
         if row.undone:
@@ -93,7 +93,7 @@ def _add(session: Session, ticket: Ticket, answer: Classification | None, review
     if answer is None or review is None:
         return
     session.add(
-        Verdict(
+        ReviewOutcome(
             judged_id=answer.id,
             ticket_id=ticket.id,
             day=review.created_at.date().isoformat(),
@@ -112,34 +112,39 @@ def _add(session: Session, ticket: Ticket, answer: Classification | None, review
     )
 
 
-_ENTRIES = (Verdict.chosen_category, Verdict.chosen_type, Verdict.found_category, Verdict.found_type)
-_VERSION = (Verdict.engine, Verdict.model, Verdict.prompt_version, Verdict.catalog_version)
-_RIGHT_CATEGORY = Verdict.found_category == Verdict.chosen_category
-_RIGHT = and_(_RIGHT_CATEGORY, Verdict.found_type == Verdict.chosen_type)
+_ENTRIES = (
+    ReviewOutcome.chosen_category,
+    ReviewOutcome.chosen_type,
+    ReviewOutcome.found_category,
+    ReviewOutcome.found_type,
+)
+_VERSION = (ReviewOutcome.engine, ReviewOutcome.model, ReviewOutcome.prompt_version, ReviewOutcome.catalog_version)
+_RIGHT_CATEGORY = ReviewOutcome.found_category == ReviewOutcome.chosen_category
+_RIGHT = and_(_RIGHT_CATEGORY, ReviewOutcome.found_type == ReviewOutcome.chosen_type)
 
 
 def confusions(session: Session, scope: Scope, limit: int = NEWEST) -> list[Confusion]:
-    """What was chosen and what had been answered, of the newest `limit` verdicts."""
+    """What was chosen and what had been answered, of the newest `limit` review outcomes."""
     return [Confusion._make(row) for row in session.execute(_counted(scope, limit, *_ENTRIES))]
 
 
 def sureness(session: Session, scope: Scope, limit: int = NEWEST) -> list[Sureness]:
-    """How sure the answers were and whether they were right, of the newest `limit` verdicts."""
-    hundredths = func.round(Verdict.confidence * 100)
-    rows = session.execute(_counted(scope, limit, *_VERSION, Verdict.flagged, hundredths, _RIGHT))
+    """How sure the answers were and whether they were right, of the newest `limit` review outcomes."""
+    hundredths = func.round(ReviewOutcome.confidence * 100)
+    rows = session.execute(_counted(scope, limit, *_VERSION, ReviewOutcome.flagged, hundredths, _RIGHT))
     return [Sureness._make((*row[:5], float(row[5]) / 100, bool(row[6]), row[7])) for row in rows]
 
 
 def _counted(scope: Scope, limit: int, *columns: ColumnElement[Any] | InstrumentedAttribute[Any]) -> Select[Any]:
-    """Every combination of the columns' values among the newest `limit` verdicts, and how often it occurs."""
+    """Every combination of the columns' values among the newest `limit` review outcomes, and how often it occurs."""
     named = [column.label(f"value_{place}") for place, column in enumerate(columns)]
-    newest = select(*named).where(*scope.condition()).order_by(Verdict.day.desc(), Verdict.judged_id.desc())
+    newest = select(*named).where(*scope.condition()).order_by(ReviewOutcome.day.desc(), ReviewOutcome.judged_id.desc())
     table = newest.limit(limit).subquery()
     return select(*table.columns, func.count()).group_by(*table.columns)
 
 
 def by_day(session: Session, scope: Scope) -> Sequence[Day]:
-    """How many were right on each day that has verdicts, the first day first."""
+    """How many were right on each day that has review outcomes, the first day first."""
     sums = [func.sum(cast(condition, Integer)) for condition in (_RIGHT, _RIGHT_CATEGORY)]
-    query = select(Verdict.day, func.count(), *sums).where(*scope.condition())
-    return [Day._make(row) for row in session.execute(query.group_by(Verdict.day).order_by(Verdict.day))]
+    query = select(ReviewOutcome.day, func.count(), *sums).where(*scope.condition())
+    return [Day._make(row) for row in session.execute(query.group_by(ReviewOutcome.day).order_by(ReviewOutcome.day))]

@@ -101,6 +101,6 @@ def _learn_again(session: Session, answers: Iterable[tuple[int, str]]) -> None:
         session.execute(
             update(Classification)
             .where(Classification.id == classification_id)
-            .values(answer_key=key)
+            .values(cache_key=key)
             .execution_options(synchronize_session=False)
         )

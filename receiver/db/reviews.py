@@ -130,14 +130,14 @@ def _settle(ticket: Ticket, kind: RequestType, clock: Clock) -> None:
 def _unlearn_answers(session: Session, ticket_id: int, kind: RequestType) -> list[tuple[int, str | None]]:
     """An answer that a person found wrong is not given again to identical tickets; returns what was unlearned."""
     wrong = or_(Classification.category != kind.category, Classification.request_type != kind.name)
-    mine = (Classification.ticket_id == ticket_id, Classification.answer_key.is_not(None), wrong)
-    keys = set(session.scalars(select(Classification.answer_key).where(*mine)))
-    found = Classification.answer_key.in_(keys)
-    rows = session.execute(select(Classification.id, Classification.answer_key).where(found)).all() if keys else []
+    mine = (Classification.ticket_id == ticket_id, Classification.cache_key.is_not(None), wrong)
+    keys = set(session.scalars(select(Classification.cache_key).where(*mine)))
+    found = Classification.cache_key.in_(keys)
+    rows = session.execute(select(Classification.id, Classification.cache_key).where(found)).all() if keys else []
     if rows:
-        unlearn = update(Classification).where(found).values(answer_key=None)
+        unlearn = update(Classification).where(found).values(cache_key=None)
         session.execute(unlearn.execution_options(synchronize_session=False))
-    return [(row.id, row.answer_key) for row in rows]
+    return [(row.id, row.cache_key) for row in rows]
 
 
 def _now_it_is(found: Classification | None) -> str:
@@ -175,7 +175,7 @@ def _decision(
         engine=PERSON,
         model="",
         fallback=False,
-        mended=False,
+        fuzzy_matched=False,
         catalog_version=catalog_version,
         prompt_version=None,
         prompt_tokens=0,

@@ -22,7 +22,7 @@ _EXACT = ("requester_email", "request_type", "category", "status", "source")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class TicketQuery:
     """Which tickets, in which order; what is empty does not matter. `waits` are those with a stand-in's answer."""
 
     q: str = ""
@@ -56,7 +56,7 @@ class Page:
 
 
 def page(
-    session: Session, wanted: Wanted, limit: int, now: datetime, after: int | None = None, *, whole: bool = False
+    session: Session, wanted: TicketQuery, limit: int, now: datetime, after: int | None = None, *, whole: bool = False
 ) -> Page:
     """The `limit` tickets that come behind the ticket `after`, or the first ones; with their texts where `whole`.
 
@@ -77,7 +77,9 @@ def page(
     return Page(_pairs(session, found, whole=whole), last if looked_at == LOOKED_AT else None)
 
 
-def _best_page(session: Session, wanted: Wanted, limit: int, now: datetime, after: int | None, *, whole: bool) -> Page:
+def _best_page(
+    session: Session, wanted: TicketQuery, limit: int, now: datetime, after: int | None, *, whole: bool
+) -> Page:
     ids = search_index.best(session, wanted.q)
     cut = len(ids) == search_index.RANKED
     behind = ids if after is None else ids[ids.index(after) + 1 :] if after in ids else []
@@ -103,7 +105,7 @@ def _pairs(session: Session, ids: Sequence[int], *, whole: bool) -> list[Pair]:
 
 
 def _plan(
-    session: Session, wanted: Wanted, now: datetime, after: int | None
+    session: Session, wanted: TicketQuery, now: datetime, after: int | None
 ) -> tuple[Select[int], list[ColumnElement[bool]]]:
     """The ids along one index, in order, and what else must hold of them."""
     exact = wanted.exact
@@ -125,7 +127,7 @@ def _plan(
     return select(key).where(*where).order_by(key if wanted.order == OLDEST else key.desc()), [*rest, *_equal(exact)]
 
 
-def _beyond(session: Session, key: Any, wanted: Wanted, after: int | None) -> list[ColumnElement[bool]]:
+def _beyond(session: Session, key: Any, wanted: TicketQuery, after: int | None) -> list[ColumnElement[bool]]:
     """From where to where along the ids, which are given out in the order in which tickets are received."""
     found: list[ColumnElement[bool]] = []
     if after is not None:
@@ -137,7 +139,7 @@ def _beyond(session: Session, key: Any, wanted: Wanted, after: int | None) -> li
     return found
 
 
-def _by_due(session: Session, wanted: Wanted, now: datetime, after: int | None) -> Select[int]:
+def _by_due(session: Session, wanted: TicketQuery, now: datetime, after: int | None) -> Select[int]:
     """What is due next; of what is past due, the latest first."""
     late = wanted.sla == sla.PAST_DUE
     query = select(Ticket.id).where(Ticket.due_at <= now if late else Ticket.due_at > now)
@@ -161,7 +163,7 @@ def _promised(promised: str, now: datetime) -> list[ColumnElement[bool]]:
     return [Ticket.at_risk_at <= now, Ticket.due_at > now] if promised == sla.AT_RISK else []
 
 
-def _waiting(wanted: Wanted) -> list[ColumnElement[bool]]:
+def _waiting(wanted: TicketQuery) -> list[ColumnElement[bool]]:
     return [classifications.waits_for_engine] if wanted.waits else []
 
 

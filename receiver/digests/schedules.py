@@ -79,7 +79,7 @@ class InForce:
     problem: str | None = None
 
 
-def in_force(settings: Settings) -> InForce:
+def current(settings: Settings) -> InForce:
     """The digests there are now. Raises SettingsError where DIGESTS_FILE has mistakes and never was good."""
     kept = _kept(settings)
     try:
@@ -135,7 +135,7 @@ def named(settings: Settings, name: str | None = None) -> Plan:
 
 def of(settings: Settings, name: str) -> Plan:
     """How the digest `name` reads; one that is in the file no more, or never was, reads like the one without a file."""
-    return in_force(settings).plans.get(name) or scheduled(settings)
+    return current(settings).plans.get(name) or scheduled(settings)
 
 
 class _Several(mf.Field[Any]):

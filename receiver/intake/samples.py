@@ -14,7 +14,7 @@ from string import Template
 from typing import Any
 
 from receiver.db import deliveries
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.deliveries import Arrival, Content
 from receiver.db.tickets import IncomingTicket
 from receiver.intake import reading
@@ -35,7 +35,7 @@ class SampleError(Exception):
 
 
 @dataclass(frozen=True)
-class Trial:
+class DryRunResult:
     """What would become of a delivery, and the first of the tickets that were found in it.
 
     `refused` says why its proof does not count, and then there is nothing else.
@@ -51,7 +51,7 @@ class Trial:
         return bool(self.outcome and any(self.outcome[name] for name in ("accepted", "updated", "duplicates")))
 
 
-def attempt(record: Record, source: Source, config: Settings, own: bytes | None = None) -> Trial:
+def attempt(db: Database, source: Source, config: Settings, own: bytes | None = None) -> DryRunResult:
     """Try a source with a sample, or with a body of one's `own`, without the network. Raises SampleError."""
     body, headers = compose(source, config, now().timestamp(), own)
     known = {name.lower(): value for name, value in headers.items()}
@@ -59,17 +59,17 @@ def attempt(record: Record, source: Source, config: Settings, own: bytes | None 
     try:
         arrival, content = reading.read(source, message, now(), config)
     except SignatureError as error:
-        return Trial(refused=str(error))
-    return rehearse(record, arrival, content)
+        return DryRunResult(refused=str(error))
+    return dry_run(db, arrival, content)
 
 
-def rehearse(record: Record, arrival: Arrival, content: Content) -> Trial:
+def dry_run(db: Database, arrival: Arrival, content: Content) -> DryRunResult:
     """Record a delivery, whether or not it came before, look at what became of it, and take it all back."""
-    with record.write() as session:
+    with db.write() as session:
         unheard = replace(arrival, key=f"sample-{random.token_hex(16)}")
-        outcome = deliveries.outcome(deliveries.record(session, unheard, content))
+        outcome = deliveries.outcome(deliveries.db(session, unheard, content))
         session.rollback()
-    return Trial(outcome=outcome, tickets=tuple(map(_shown, content.tickets[:_SHOWN])))
+    return DryRunResult(outcome=outcome, tickets=tuple(map(_shown, content.tickets[:_SHOWN])))
 
 
 def _shown(ticket: IncomingTicket) -> dict[str, Any]:

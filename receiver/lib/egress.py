@@ -57,7 +57,7 @@ class _DeniedError(Exception):
 
 
 @dataclass(frozen=True)
-class Rule:
+class Policy:
     """Which addresses may be connected to, beside public ones.
 
     `allow` holds host names, addresses and networks, as OUTGOING_ALLOW does. `own` is an address that the operator
@@ -169,7 +169,7 @@ class _Deadline:
 
 
 _deadline: ContextVar[_Deadline] = ContextVar("deadline")
-_rule: ContextVar[Rule] = ContextVar("rule")
+_rule: ContextVar[Policy] = ContextVar("rule")
 
 
 def _connect(connection: HTTPConnection) -> socket.socket:
@@ -223,7 +223,7 @@ class _ReachedError(Exception):
     """The rehearsal has come as far as to ask for an address."""
 
 
-class _Rehearsal(Rule):
+class _Rehearsal(Policy):
     def addresses(self, _host: str, _port: int) -> list[str]:
         raise _ReachedError
 
@@ -251,7 +251,7 @@ class Session(requests.Session):
     bytes at most. Raises requests.RequestException: AddressRefusedError, Timeout, or what requests itself has.
     """
 
-    def __init__(self, rule: Rule, seconds: float, max_answer: int = MAX_ANSWER) -> None:
+    def __init__(self, rule: Policy, seconds: float, max_answer: int = MAX_ANSWER) -> None:
         super().__init__()
         self.rule, self._seconds, self._max_answer = rule, seconds, max_answer
         self.trust_env = False  # Else requests would add the credentials of ~/.netrc, and go where a proxy decides.

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, TimeoutError
 from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, ServiceUnavailable
 
 from receiver import queue
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.group_commit import Group
 from receiver.digests import schedules
 from receiver.intake import sources
@@ -25,9 +25,9 @@ from receiver.web.api import docs
 from receiver.web.api.description import describe, describe_webhooks
 from receiver.web.api.errors import require_json
 from receiver.web.dashboard import error_page, formats, frame, oidc, sign_in
-from receiver.web.latency_buffer import Stopwatch
+from receiver.web.latency_buffer import LatencyBuffer
 from receiver.web.proxy import OPENED_AT, BehindProxy
-from receiver.web.refusal_counter import Refused
+from receiver.web.refusal_counter import RefusalCounter
 
 _RETRY_AFTER_SECONDS = 10
 # The most impatient of the helpdesks we know waits five seconds for an answer, and shall hear why there is none.
@@ -81,19 +81,19 @@ def furnish(app: Flask, config: Settings) -> None:
     app.config.update(MAX_CONTENT_LENGTH=config.max_body_mb * 1024 * 1024, **auth.cookies(config, app.secret_key))
     app.extensions["settings"] = config
     app.extensions["sources"] = sources.configured(config)
-    schedules.in_force(config)  # Whoever starts it is told of a mistake.
+    schedules.current(config)  # Whoever starts it is told of a mistake.
     app.extensions["api_token"] = secret_files.api_token(config)
     app.extensions["factor_cipher"] = secret_files.factor_cipher(config)
-    app.extensions["record"] = Record(config.database_url, patience=_PATIENCE_SECONDS)
-    app.extensions["group"] = Group(app.extensions["record"])
-    app.extensions["stopwatch"] = Stopwatch(app.extensions["record"])
-    app.extensions["refused"] = Refused(app.extensions["record"])
+    app.extensions["db"] = Database(config.database_url, patience=_PATIENCE_SECONDS)
+    app.extensions["group"] = Group(app.extensions["db"])
+    app.extensions["stopwatch"] = LatencyBuffer(app.extensions["db"])
+    app.extensions["refused"] = RefusalCounter(app.extensions["db"])
     app.extensions["redis"] = queue.connect(config.redis_url, timeout=0.05)
     # Looking at many jobs takes longer than asking whether Redis answers.
     app.extensions["jobs_redis"] = queue.connect(config.redis_url, timeout=0.25)
     app.extensions["waker"] = queue.Waker(config.redis_url, enough=config.workers)
     app.extensions["passwords"] = Passwords()
-    app.extensions["pulse"] = frame.kept_pulse()
+    app.extensions["pulse"] = frame.system_status()
 
 
 def _register(app: Flask) -> None:

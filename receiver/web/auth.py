@@ -16,7 +16,7 @@ from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.exc import SQLAlchemyError
 
 from receiver.db import api_tokens, audit, browser_sessions, refusals, second_factors
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Person
 from receiver.lib.clock import now
 from receiver.lib.roles import ADMIN, OPERATOR, REVIEWER, ROLES, VIEWER
@@ -54,7 +54,7 @@ class Caller:
     read_only: bool = False
 
 
-def needs(role: str) -> Callable[[View], View]:
+def require_role(role: str) -> Callable[[View], View]:
     """A decorator, the one nearest to a view: only people of this role, or a higher one, may call it.
 
     Where a view says nothing, everybody who is let in may look, and only an admin may change something.
@@ -67,8 +67,8 @@ def needs(role: str) -> Callable[[View], View]:
     return mark
 
 
-def may(role: str) -> bool:
-    """Whether who was let in has this role or a higher one; templates ask it as `may("operator")`."""
+def has_role(role: str) -> bool:
+    """Whether who was let in has this role or a higher one; templates ask it as `has_role("operator")`."""
     return ROLES.index(_caller().role) >= ROLES.index(role)
 
 
@@ -97,7 +97,7 @@ def init_app(app: Flask) -> None:
     app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # The guards below check it where a session cookie is what lets in.
     app.config["WTF_CSRF_TIME_LIMIT"] = None  # It ends with its session, however long a page stays open.
     csrf.init_app(app)
-    app.jinja_env.globals["may"] = may
+    app.jinja_env.globals["may"] = has_role
 
 
 def cookies(settings: Settings, session_key: str) -> dict[str, Any]:
@@ -124,16 +124,16 @@ def cookies(settings: Settings, session_key: str) -> dict[str, Any]:
 
 def _signed_in(token: str) -> SignedIn | None:
     """The person of a session that has not ended. A record that is away is noted for the guards."""
-    moment, record = now(), current_app.extensions["record"]
+    moment, db = now(), current_app.extensions["db"]
     try:
-        with record.read() as reading:
+        with db.read() as reading:
             found = browser_sessions.find(reading, token, moment)
     except SQLAlchemyError as error:
         g.record_away = error
         return None
     # A page that is merely open asks for what is new by itself, which shall keep nobody signed in.
     if found and request.blueprint != "live_pages" and browser_sessions.is_stale(found[0], moment):
-        with suppress(SQLAlchemyError), record.write() as writing:  # Reading goes on while nothing is written.
+        with suppress(SQLAlchemyError), db.write() as writing:  # Reading goes on while nothing is written.
             browser_sessions.touch(writing, token, moment)
     return SignedIn(token, found[1]) if found else None
 
@@ -166,7 +166,7 @@ def must_set_up() -> bool:
     if session.get(_BY) == OIDC:
         return False
     if "has_factor" not in g:
-        with current_app.extensions["record"].read() as reading:
+        with current_app.extensions["db"].read() as reading:
             g.has_factor = second_factors.find(reading, current_user.person_id) is not None
     return not g.has_factor
 
@@ -202,8 +202,8 @@ def _bearer(offered: str) -> Caller:
     expected: str = current_app.extensions["api_token"]
     if hmac.compare_digest(offered.encode("latin-1", "replace"), expected.encode()):
         return Caller("API token", ADMIN)
-    moment, record = now(), current_app.extensions["record"]
-    with record.read() as reading:
+    moment, db = now(), current_app.extensions["db"]
+    with db.read() as reading:
         found = api_tokens.find(reading, offered)
     if found is None:
         refusal_counter.note(refusals.TOKEN)
@@ -212,20 +212,20 @@ def _bearer(offered: str) -> Caller:
     if token.expires_at <= moment:
         abort(401, f"The token {token.name} has expired; make another on your account's page.")
     if api_tokens.is_stale(token, moment):
-        with suppress(SQLAlchemyError), record.write() as writing:
+        with suppress(SQLAlchemyError), db.write() as writing:
             api_tokens.touch(writing, token.id, moment)
     return Caller(person.email, min(token.role, person.role, key=ROLES.index), token.read_only)
 
 
 def needed_role(view: Any, method: str) -> str:
-    """The lowest role that may call a view by this method; `needs` says it, or what holds where nothing is said."""
+    """The lowest role that may call a view by this method: what `require_role` says there, or else the rule for all."""
     view = getattr(getattr(view, "view_class", None), method.lower(), view)
     return str(getattr(view, "needs", VIEWER if method in _LOOKING else ADMIN))
 
 
 def _require_role() -> None:
     role = needed_role(current_app.view_functions[request.endpoint or ""], request.method)
-    if not may(role):
+    if not has_role(role):
         abort(403, f"This needs the role {role}, and yours is {_caller().role}; an admin can change that on People.")
     if _caller().read_only and request.method not in _LOOKING:
         abort(403, "This token may only read; make another on your account's page.")
@@ -236,12 +236,12 @@ def _raise_if_away() -> None:
         raise g.record_away
 
 
-def admit(person: Person, by: str, factor: str | None = None) -> ResponseReturnValue:
+def log_in(person: Person, by: str, factor: str | None = None) -> ResponseReturnValue:
     """Sign this browser in as the person, and go to the page that was wanted.
 
     `by` says how they came in, `factor` what second factor they gave.
     """
-    record: Record = current_app.extensions["record"]
+    db: Database = current_app.extensions["db"]
     wanted = str(session.get(_WANTED) or "")
     before = current_user.id if current_user.is_authenticated else None
     session.clear()  # Nothing that was planted in this browser before belongs to the person.
@@ -249,7 +249,7 @@ def admit(person: Person, by: str, factor: str | None = None) -> ResponseReturnV
     moment, told = now(), {"by": by, "address": request.remote_addr or "unknown"}
     if factor:
         told["second_factor"] = factor
-    with record.write() as writing:
+    with db.write() as writing:
         known = writing.get_one(Person, person.id)
         if before:
             browser_sessions.end(writing, before)
@@ -272,14 +272,14 @@ def note_export(subject: str, form: str) -> None:
     It comes before the file: what cannot be written down is not given out.
     """
     if request.method == "GET":
-        with current_app.extensions["record"].write() as writing:
+        with current_app.extensions["db"].write() as writing:
             audit.note(writing, caller(), "export", subject, now(), {"as": form})
 
 
-def dismiss() -> None:
+def log_out() -> None:
     """End this browser's session, on both sides."""
     if current_user.is_authenticated:
-        with current_app.extensions["record"].write() as writing:
+        with current_app.extensions["db"].write() as writing:
             browser_sessions.end(writing, current_user.id)
             audit.note(writing, current_user.email, "sign out", f"person {current_user.person_id}", now())
     logout_user()

@@ -67,5 +67,5 @@ def post_worker_init(worker: Any) -> None:
     sys.setswitchinterval(0.0005)
     gc.set_threshold(50_000, 20, 50)
     known = worker.wsgi.extensions
-    words = (known["record"], known["settings"], live.ending)
+    words = (known["db"], known["settings"], live.ending)
     threading.Thread(target=watch.run, args=words, name="watch", daemon=True).start()

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from receiver import queue
 from receiver.actions import watch
 from receiver.db import alarms, database, latencies, overview, processes, refusals, timetable
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.heartbeat import SCHEDULER
 from receiver.lib.clock import now
 
@@ -40,10 +40,10 @@ def readyz() -> ResponseReturnValue:
         transport = f"away: {queue.reason(error)}; tickets wait safely in the record"
     kinds: list[str] = []
     try:
-        wrong = database.describe(database.schema(current_app.extensions["record"]))
+        wrong = database.describe(database.schema(current_app.extensions["db"]))
         ready, state = wrong is None, wrong or "up"
         if ready:
-            with current_app.extensions["record"].read() as session:
+            with current_app.extensions["db"].read() as session:
                 # Of what is wrong only the kind: this address is open, and a message may name a source.
                 kinds = sorted({alarm.name.partition(":")[0] for alarm in alarms.current(session)})
     except SQLAlchemyError as error:
@@ -56,16 +56,16 @@ def readyz() -> ResponseReturnValue:
 def metrics() -> ResponseReturnValue:
     """The record's numbers for Prometheus; whichever process is asked, they are the same."""
     registry = CollectorRegistry()
-    registry.register(_Numbers(current_app.extensions["record"]))
+    registry.register(_Numbers(current_app.extensions["db"]))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 class _Numbers(Collector):
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    def __init__(self, db: Database) -> None:
+        self._db = db
 
     def collect(self) -> Iterator[Metric]:
-        with self._record.read() as session:
+        with self._db.read() as session:
             counts = overview.counts(session, now())
             stages = latencies.of_all_time(session)
             refused = refusals.totals(session)

@@ -10,7 +10,7 @@ from receiver.db.latencies import Key
 from receiver.lib.clock import now
 
 
-class Stopwatch(CountBuffer):
+class LatencyBuffer(CountBuffer):
     """Counts durations."""
 
     def note(self, stage: str, milliseconds: float, many: int) -> None:

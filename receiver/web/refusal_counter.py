@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from receiver.db import refusals
 from receiver.db.count_buffer import CountBuffer
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.refusals import Key
 from receiver.lib.clock import now
 
@@ -17,15 +17,15 @@ log = logging.getLogger(__name__)
 
 def note(kind: str, source: str = "") -> None:
     """Count this request as refused; `kind` is one of `refusals.KINDS`, `source` the one that a webhook was for."""
-    refused: Refused = current_app.extensions["refused"]
+    refused: RefusalCounter = current_app.extensions["refused"]
     refused.note(kind, source, request.remote_addr or "unknown")
 
 
-class Refused(CountBuffer):
+class RefusalCounter(CountBuffer):
     """Counts refusals; the log has one line for each kind every few seconds, with the address that was last."""
 
-    def __init__(self, record: Record) -> None:
-        super().__init__(record)
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
         self._addresses: dict[Key, str] = {}
 
     def note(self, kind: str, source: str, address: str) -> None:

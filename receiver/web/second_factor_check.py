@@ -8,7 +8,7 @@ from flask import current_app, request
 from sqlalchemy.orm import Session
 
 from receiver.db import audit, refusals, second_factors, sign_in_tries
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Person
 from receiver.lib.clock import now
 from receiver.lib.roles import ROLES
@@ -39,17 +39,17 @@ def cipher() -> Fernet:
 
 def check(person: Person, code: str) -> Answer:
     """Spend a person's code. Wrong ones are slowed as wrong passwords are, counted, and in the audit."""
-    record: Record = current_app.extensions["record"]
+    db: Database = current_app.extensions["db"]
     moment, keys = now(), login_throttle.factor_keys(person)
-    with record.read() as session:
+    with db.read() as session:
         wait = sign_in_tries.wait(session, keys, moment)
     if not wait:
-        with record.write() as session:
+        with db.write() as session:
             wait = sign_in_tries.begin(session, keys, moment)
     if wait:
         refusal_counter.note(refusals.THROTTLED)
         return Answer(None, wait)
-    with record.write() as session:
+    with db.write() as session:
         kind = second_factors.accept(session, person.id, code, cipher(), moment)
         if kind:
             sign_in_tries.forgive(session, keys)

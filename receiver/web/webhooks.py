@@ -32,7 +32,7 @@ def receive(source_name: str) -> ResponseReturnValue:
     arrival, content = _arrival(source)
     if samples.HEADER in request.headers:
         return _rehearse(source, arrival, content)
-    delivery, first = _record(source, arrival, content)
+    delivery, first = _db(source, arrival, content)
     if first is None and delivery.accepted + delivery.updated:
         current_app.extensions["waker"].wake(queue.CLASSIFY)
         took = (time.perf_counter() - began) * 1000
@@ -103,7 +103,7 @@ def _body_without_length() -> bytes:
     return b"".join(pieces)
 
 
-def _record(source: Source, arrival: Arrival, content: Content) -> tuple[Delivery, Delivery | None]:
+def _db(source: Source, arrival: Arrival, content: Content) -> tuple[Delivery, Delivery | None]:
     """The delivery as it now stands in the record, and the one it repeats, if any."""
     # Where the delivery's name is not signed, whoever saw the body could send it again under another one.
     body_sha256 = None if source.signing.signs_id else arrival.body_sha256
@@ -112,7 +112,7 @@ def _record(source: Source, arrival: Arrival, content: Content) -> tuple[Deliver
         first = deliveries.original(session, arrival.source, arrival.key, body_sha256)
         if first is not None:
             return deliveries.record_redelivery(session, arrival, first), first
-        return deliveries.record(session, arrival, content), None
+        return deliveries.db(session, arrival, content), None
 
     group: Group = current_app.extensions["group"]
     return group.write(write, size=1 + len(content.tickets))
@@ -123,7 +123,7 @@ def _rehearse(source: Source, arrival: Arrival, content: Content) -> ResponseRet
     expected = samples.proof(current_app.extensions["settings"], source.name, arrival.body)
     if not hmac.compare_digest(request.headers[samples.HEADER].encode(), expected.encode()):
         abort(401, "This sample was made with another API_TOKEN; send it with the settings of this receiver.")
-    trial = samples.rehearse(current_app.extensions["record"], arrival, content)
+    trial = samples.dry_run(current_app.extensions["db"], arrival, content)
     return jsonify(sample=True, outcome=trial.outcome, tickets=trial.tickets)
 
 

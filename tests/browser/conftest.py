@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 
 from demo import browser as chromium
 from receiver.db import sign_in
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.clock import now
 
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -88,9 +88,9 @@ def _note(complaints: list[str], message: ConsoleMessage) -> None:
 
 
 @pytest.fixture
-def page(stranger: Page, record: Record) -> Page:
+def page(stranger: Page, db: Database) -> Page:
     """A page on which an admin has signed in."""
-    with record.write() as session:
+    with db.write() as session:
         token = sign_in.issue(session, now())
     stranger.goto(f"/sign-in/{token}")
     stranger.get_by_role("button", name="Sign in").click()

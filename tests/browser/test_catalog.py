@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from receiver.db import catalogs
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.clock import now
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
@@ -11,8 +11,8 @@ from tests.browser.test_frame import Check
 OLD = "categories: [{name: Access Management, requests: [{name: Account Unlock}, {name: Token Ring}]}]"
 
 
-def test_catalog_keeps_nobody_out_and_fits_a_phone(page: Page, record: Record, accessible: Check, fits: Check) -> None:
-    with record.write() as session:
+def test_catalog_keeps_nobody_out_and_fits_a_phone(page: Page, db: Database, accessible: Check, fits: Check) -> None:
+    with db.write() as session:
         catalogs.remember(session, "old", OLD, now())
     page.goto("/catalog")
     page.get_by_text("Reset forgotten password", exact=True).click()

@@ -6,7 +6,7 @@ from playwright.sync_api import Dialog, Page, expect
 from jobs.digests import send
 from receiver import queue
 from receiver.db import digests
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.browser.conftest import PHONE
@@ -16,14 +16,14 @@ from tests.receiver.web.test_digests_page import build_preview
 
 
 @pytest.fixture
-def sent(config: Settings, record: Record) -> None:
+def sent(config: Settings, db: Database) -> None:
     """One digest that was sent, and one that is held."""
-    settle(record, due_ticket(record), review_reason="unsure")
-    assert send.send_now(record, config)
-    settle(record, due_ticket(record))
-    held = send.send_now(record, config)
+    settle(db, due_ticket(db), review_reason="unsure")
+    assert send.send_now(db, config)
+    settle(db, due_ticket(db))
+    held = send.send_now(db, config)
     assert held
-    with record.write() as session:
+    with db.write() as session:
         digests.mark(session, held.id, "held", now(), error="the connection broke; the mail may have arrived")
 
 
@@ -57,8 +57,8 @@ def test_the_mail_is_seen_as_it_looks_and_cannot_do_anything(page: Page) -> None
     expect(page.get_by_text("1 ticket was attributed")).to_be_visible()
 
 
-def test_a_preview_shows_itself_when_a_worker_has_built_it(page: Page, record: Record, config: Settings) -> None:
-    settle(record, due_ticket(record))
+def test_a_preview_shows_itself_when_a_worker_has_built_it(page: Page, db: Database, config: Settings) -> None:
+    settle(db, due_ticket(db))
     page.goto("/digests")
     page.get_by_role("button", name="Preview").click()
     expect(page.get_by_text("A worker builds it")).to_be_visible()

@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from receiver.db.database import Record
+from receiver.db.database import Database
 from tests.browser.conftest import PHONE
 from tests.factories import due_ticket, settle
 
 Check = Callable[[Page], None]
 
 
-def test_nobody_is_kept_out(page: Page, record: Record, accessible: Check) -> None:
-    settle(record, due_ticket(record), review_reason="low")
+def test_nobody_is_kept_out(page: Page, db: Database, accessible: Check) -> None:
+    settle(db, due_ticket(db), review_reason="low")
     page.reload()
     accessible(page)
 

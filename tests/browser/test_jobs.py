@@ -5,7 +5,7 @@ from playwright.sync_api import Dialog, Page, expect
 
 from jobs.operations import scheduler
 from receiver import queue
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.settings import Settings
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
@@ -13,9 +13,9 @@ from tests.receiver.queue.test_inspection import enqueued, failed
 
 
 @pytest.fixture
-def busy(config: Settings, record: Record) -> None:
+def busy(config: Settings, db: Database) -> None:
     """Something of every kind."""
-    scheduler.announce(record)
+    scheduler.announce(db)
     with queue.connect(config.redis_url) as connection:
         failed(connection)
         for _ in range(3):

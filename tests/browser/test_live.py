@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from receiver.db.database import Record
+from receiver.db.database import Database
 from tests.conftest import ROOT, wait_until
 from tests.factories import due_ticket, settle
 from tests.peers.http import free_port
@@ -32,7 +32,7 @@ class Server:
 
 
 @pytest.fixture
-def server(record: Record, tmp_path: Path, environment: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(db: Database, tmp_path: Path, environment: pytest.MonkeyPatch) -> Iterator[Server]:
     made = Server(tmp_path, environment)
     yield made
     made.ask_to_stop()
@@ -46,19 +46,19 @@ def site(server: Server) -> str:
 
 
 def test_an_open_page_changes_by_itself_and_its_stream_ends_with_the_server(
-    page: Page, record: Record, server: Server
+    page: Page, db: Database, server: Server
 ) -> None:
     waiting = page.locator("#today .tile", has_text="waiting").locator("b")
     expect(waiting).to_have_text("0")
     chart = page.locator("#by-hour canvas").first
     expect(chart).to_be_visible()
     box = page.locator("#stages").bounding_box()
-    ticket = due_ticket(record, short_description="the printer burns")
+    ticket = due_ticket(db, short_description="the printer burns")
     expect(waiting).to_have_text("1")
     expect(page.locator("#latest")).to_contain_text("the printer burns")
     expect(page.locator("#pulse")).to_contain_text("1 waiting")
     assert page.locator("#stages").bounding_box() == box
-    settle(record, ticket, review_reason="low")
+    settle(db, ticket, review_reason="low")
     expect(page.locator("#verdict")).to_contain_text("1 needs review")
     expect(chart).to_be_visible()
     with page.expect_event("requestfinished", lambda request: "/live/" in request.url, timeout=60_000):

@@ -3,28 +3,28 @@
 from playwright.sync_api import Page, expect
 
 from receiver.db import alarms, latencies
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.clock import now
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.factories import due_ticket, settle
 
 
-def test_where_there_is_no_stream_the_page_asks(page: Page, record: Record) -> None:
+def test_where_there_is_no_stream_the_page_asks(page: Page, db: Database) -> None:
     page.route(
         "**/live/*", lambda route: route.continue_() if "once" in route.request.url else route.fulfill(status=204)
     )
     page.reload()
-    due_ticket(record)
+    due_ticket(db)
     expect(page.locator("#pulse")).to_contain_text("1 waiting")
 
 
 def test_the_overview_keeps_nobody_out_and_fits_a_phone(
-    page: Page, record: Record, accessible: Check, fits: Check
+    page: Page, db: Database, accessible: Check, fits: Check
 ) -> None:
-    settle(record, due_ticket(record), review_reason="low")
-    with record.write() as session:
-        alarms.sound(session, "engine", "the model's endpoint answers 401; check OPENAI_API_KEY", now())
+    settle(db, due_ticket(db), review_reason="low")
+    with db.write() as session:
+        alarms.raise_(session, "engine", "the model's endpoint answers 401; check OPENAI_API_KEY", now())
         for stage in latencies.STAGES:
             latencies.note(session, stage, [5, 90, 1800], now())
     page.reload()

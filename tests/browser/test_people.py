@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import delete
 
 from receiver.db import audit, sign_in
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Person
 from receiver.lib.clock import now
 from tests.browser.conftest import PHONE
@@ -25,8 +25,8 @@ def _type(page: Page, *texts: str) -> None:
         page.keyboard.press("Tab" if number < len(texts) - 1 else "Enter")
 
 
-def test_a_first_start_leads_to_an_account_and_back_in(stranger: Page, record: Record, accessible: Check) -> None:
-    with record.write() as session:
+def test_a_first_start_leads_to_an_account_and_back_in(stranger: Page, db: Database, accessible: Check) -> None:
+    with db.write() as session:
         session.execute(delete(Person))
         link = f"/sign-in/{sign_in.issue(session, now())}"
     stranger.goto("/")
@@ -47,7 +47,7 @@ def test_a_first_start_leads_to_an_account_and_back_in(stranger: Page, record: R
     expect(stranger.get_by_role("heading", name="Overview", level=1)).to_be_visible()
 
 
-def test_a_wrong_password_is_told_and_the_page_that_was_wanted_comes_after(stranger: Page, record: Record) -> None:
+def test_a_wrong_password_is_told_and_the_page_that_was_wanted_comes_after(stranger: Page, db: Database) -> None:
     stranger.goto("/people")
     _type(stranger, ADMIN, "not this one")
     expect(stranger.get_by_role("alert")).to_contain_text("wrong")
@@ -56,7 +56,7 @@ def test_a_wrong_password_is_told_and_the_page_that_was_wanted_comes_after(stran
     expect(stranger.get_by_role("heading", name="People", level=1)).to_be_visible()
 
 
-def test_somebody_is_invited_made_an_operator_and_disabled(page: Page, record: Record) -> None:
+def test_somebody_is_invited_made_an_operator_and_disabled(page: Page, db: Database) -> None:
     page.goto("/people")
     page.get_by_label("Name").focus()
     _type(page, "Lin", "lin@example.com")
@@ -118,9 +118,9 @@ def test_a_second_factor_is_set_up_on_a_phone_and_asked_for(stranger: Page, acce
     expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
 
 
-def test_nobody_is_kept_out_of_these_pages(page: Page, record: Record, accessible: Check, fits: Check) -> None:
-    long = person(record, name="Maximiliane Freifrau von Hohenlohe-Langenburg", email=f"{'max' * 20}@example.com")
-    with record.write() as session:
+def test_nobody_is_kept_out_of_these_pages(page: Page, db: Database, accessible: Check, fits: Check) -> None:
+    long = person(db, name="Maximiliane Freifrau von Hohenlohe-Langenburg", email=f"{'max' * 20}@example.com")
+    with db.write() as session:
         for number in range(60):
             audit.note(session, f"{'max' * 20}@example.com", "change role", f"person {long.id}", now(), {"to": number})
     for path in ("/people", f"/people/{long.id}", "/account", "/audit"):

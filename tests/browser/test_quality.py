@@ -4,20 +4,20 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from receiver.catalog import Catalog
-from receiver.db.database import Record
+from receiver.db.database import Database
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.factories import due_ticket, review, settle
 
 
 @pytest.fixture
-def reviewed(record: Record, shipped: Catalog) -> None:
+def reviewed(db: Database, shipped: Catalog) -> None:
     """Answers of both kinds, right and wrong."""
     for number in range(6):
-        ticket = due_ticket(record)
-        settle(record, ticket, confidence=0.3 + number / 10, review_reason="low" if number < 3 else None)
+        ticket = due_ticket(db)
+        settle(db, ticket, confidence=0.3 + number / 10, review_reason="low" if number < 3 else None)
         choice = ("Security", "Report Phishing/Suspicious Email") if number % 2 else ()
-        review(record, ticket, shipped, *choice)
+        review(db, ticket, shipped, *choice)
 
 
 @pytest.mark.usefixtures("reviewed")

@@ -8,7 +8,7 @@ from playwright.sync_api import Dialog, Page, expect
 
 from receiver.catalog import Catalog
 from receiver.db import audit, catalogs
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import ExampleRow, Ticket
 from receiver.lib.clock import now
 from tests.browser.conftest import PHONE
@@ -20,25 +20,25 @@ LAPTOP = "Laptop Repair/Replacement"
 
 
 @pytest.fixture
-def queue(record: Record, shipped: Catalog) -> Record:
+def queue(db: Database, shipped: Catalog) -> Database:
     """Five tickets that wait for a person, the first of them due first."""
-    with record.write() as session:
+    with db.write() as session:
         catalogs.remember(session, shipped.version, shipped.text, now())
     for hours, subject in enumerate(SUBJECTS, 1):
         settle(
-            record,
-            due_ticket(record, short_description=subject, long_description=f"There is {subject} since today."),
+            db,
+            due_ticket(db, short_description=subject, long_description=f"There is {subject} since today."),
             now() + timedelta(hours=hours),
             review_reason="confidence is below the threshold",
             confidence=0.4,
             reasoning=f"The requester says there is {subject}",
             alternatives=["Wi-Fi/LAN Connectivity", LAPTOP],
         )
-    return record
+    return db
 
 
-def _ticket(record: Record, subject: str) -> tuple[str, str | None]:
-    with record.read() as session:
+def _ticket(db: Database, subject: str) -> tuple[str, str | None]:
+    with db.read() as session:
         ticket = session.query(Ticket).filter_by(short_description=subject).one()
         return ticket.status, ticket.request_type
 
@@ -60,7 +60,7 @@ def find_laptop(page: Page) -> None:
     expect(page.get_by_role("listbox").get_by_role("option", selected=True)).to_contain_text(LAPTOP)
 
 
-def test_the_whole_way_by_keyboard(page: Page, queue: Record) -> None:
+def test_the_whole_way_by_keyboard(page: Page, queue: Database) -> None:
     page.goto("/review")
     before_me(page, "no tunnel")
     page.keyboard.press("Enter")
@@ -97,7 +97,7 @@ def test_the_whole_way_by_keyboard(page: Page, queue: Record) -> None:
     assert sorted(first) == sorted(last) == ["confirm", "correct"]  # Two that are quick may be saved in either order.
 
 
-def test_a_quick_hand_loses_nothing(page: Page, queue: Record) -> None:
+def test_a_quick_hand_loses_nothing(page: Page, queue: Database) -> None:
     page.goto("/review")
     before_me(page, "no tunnel")
     for _ in range(3):
@@ -111,7 +111,7 @@ def test_a_quick_hand_loses_nothing(page: Page, queue: Record) -> None:
     assert {_ticket(queue, subject) for subject in SUBJECTS} == {("reviewed", "VPN Connection Issue")}
 
 
-def test_what_somebody_else_did_meanwhile_is_said_and_kept(page: Page, queue: Record, shipped: Catalog) -> None:
+def test_what_somebody_else_did_meanwhile_is_said_and_kept(page: Page, queue: Database, shipped: Catalog) -> None:
     page.goto("/review")
     before_me(page, "no tunnel")
     review(queue, 1, shipped, "Hardware Support", LAPTOP)
@@ -121,7 +121,7 @@ def test_what_somebody_else_did_meanwhile_is_said_and_kept(page: Page, queue: Re
     assert _ticket(queue, "no tunnel") == ("reviewed", LAPTOP)
 
 
-def test_nobody_is_kept_out(page: Page, queue: Record, accessible: Check, fits: Check) -> None:
+def test_nobody_is_kept_out(page: Page, queue: Database, accessible: Check, fits: Check) -> None:
     page.emulate_media(reduced_motion="reduce")
     for path in ("/review", "/tickets", "/tickets/1"):
         page.goto(path)
@@ -144,7 +144,7 @@ def test_nothing_to_review_is_a_pleasant_thing(page: Page, accessible: Check) ->
     accessible(page)
 
 
-def test_several_at_once_in_tickets_by_keyboard(page: Page, queue: Record) -> None:
+def test_several_at_once_in_tickets_by_keyboard(page: Page, queue: Database) -> None:
     said: list[str] = []
     page.on("dialog", accepting(said))
     page.goto("/tickets?status=needs_review")

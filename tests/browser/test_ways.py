@@ -18,7 +18,7 @@ import yaml
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from receiver.db import audit, database, leases
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Ticket
 from receiver.intake import signatures
 from receiver.lib.clock import now
@@ -44,7 +44,7 @@ class Site:
     """A running stack, its record, the mail server it sends to, and the file of its sources."""
 
     stack: Stack
-    record: Record
+    db: Database
     mails: MailServer
     sources_file: Path
 
@@ -57,7 +57,7 @@ class Site:
 
     def ticket(self, subject: str) -> tuple[str, str | None] | None:
         """The status and the request type of the ticket that has this subject."""
-        with self.record.read() as session:
+        with self.db.read() as session:
             found = session.query(Ticket).filter_by(short_description=subject).first()
             return (found.status, found.request_type) if found else None
 
@@ -105,8 +105,8 @@ def stacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             FROM_EMAIL="tickets@example.com", RECIPIENT_EMAIL="boss@example.com", WEB_WORKERS=1,
         )  # fmt: skip
         stack = running.enter_context(up(folder, environ))
-        record = running.enter_context(database.opened(f"sqlite:///{folder}/data/tickets.db"))
-        yield Site(stack, record, mails, folder / "sources.yaml")
+        db = running.enter_context(database.opened(f"sqlite:///{folder}/data/tickets.db"))
+        yield Site(stack, db, mails, folder / "sources.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,7 @@ def test_the_link_of_the_first_start_works_once(stacked: Site, invited: dict[str
     stranger.goto(link)
     expect(stranger.get_by_role("alert")).to_contain_text("This link was used before")
     assert len(set(invited.values())) == len(invited)
-    with stacked.record.read() as session:
+    with stacked.db.read() as session:
         found = [(entry.who, entry.action) for entry in audit.page(session, 4)]
         said = [entry for entry in found if entry[1] != "sign in"]
     assert said == [("ada@example.com", "invite")] * 2 + [("ada@example.com", "create account")]
@@ -294,7 +294,7 @@ def _pause_and_resume(page: Page, site: Site, good: Check) -> None:
     expect(page.locator("#verdict")).to_contain_text("Classification is paused")
     expect(_latest(page, "the lift is stuck")).to_have_text("received")
     good(page)
-    _kill_its_worker_thrice(site.record)
+    _kill_its_worker_thrice(site.db)
     expect(_latest(page, "the lift is stuck")).to_have_text("failed")
     site.push("the door squeaks")
     _go(page, "j", "Jobs")
@@ -308,10 +308,10 @@ def _latest(page: Page, subject: str) -> Locator:
     return page.locator("#latest tr", has_text=subject).locator(".status")
 
 
-def _kill_its_worker_thrice(record: Record) -> None:
+def _kill_its_worker_thrice(db: Database) -> None:
     """What waits becomes a dead letter, as if three workers had died of it."""
     moment = now()
-    with record.write() as session:
+    with db.write() as session:
         assert leases.claim(session, "gone", 1, moment)
         leases.end(session, "gone", moment)
         for _ in range(1, leases.MAX_CRASHES):

@@ -16,7 +16,7 @@ _SETTLED = {"classified", "needs_review", "failed", "reviewed"}
 
 def broken(world: World, ledger: Ledger) -> list[str]:
     """Every invariant that does not hold, as a sentence; none on a good day."""
-    path = Path(str(world.record.path))
+    path = Path(str(world.db.path))
     return [
         *database(path),
         *acknowledged(path, ledger),

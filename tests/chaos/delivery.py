@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from receiver.db import database
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from tests.chaos import checks, digests_once, model_faults
 from tests.chaos.ledger import Ledger, send_all
 from tests.chaos.result import Result
@@ -30,16 +30,16 @@ class PowerCuts:
     The copy is made by the committer, who still has the writers' turn: so it is the state of exactly that commit.
     """
 
-    def __init__(self, record: Record, folder: Path, rng: random.Random) -> None:
-        self.record, self.folder, self.rng, self.count = record, folder / COPIES, rng, 0
+    def __init__(self, db: Database, folder: Path, rng: random.Random) -> None:
+        self.db, self.folder, self.rng, self.count = db, folder / COPIES, rng, 0
         self.promised: list[tuple[int, list[str]]] = []  # How many copies there were when these were acknowledged.
-        self.logged = Path(f"{record.path}-wal").stat().st_size
+        self.logged = Path(f"{db.path}-wal").stat().st_size
         self.lock = threading.Lock()
         self.folder.mkdir(parents=True)
 
     def copy(self, _session: Session) -> None:
         """Copy both files; and where the log has grown, also as if the power had failed while it was written."""
-        path, log = Path(str(self.record.path)), Path(f"{self.record.path}-wal")
+        path, log = Path(str(self.db.path)), Path(f"{self.db.path}-wal")
         whole = log.read_bytes() if log.exists() else b""
         torn = whole[: self.rng.randint(self.logged, len(whole))] if len(whole) > self.logged else None
         for content in (torn, whole):
@@ -75,28 +75,28 @@ class PowerCuts:
 
 def names_in(path: Path) -> set[str]:
     """The tickets in a database file."""
-    with opened(f"sqlite:///{path}") as record, record.engine.connect() as connection:
+    with opened(f"sqlite:///{path}") as db, db.engine.connect() as connection:
         return {str(row[0]) for row in connection.exec_driver_sql("SELECT external_id FROM tickets")}
 
 
 def write_under_power_cuts(folder: Path, rng: random.Random, batches: int) -> PowerCuts:
     """Several threads record deliveries while the real drain classifies them, with a copy at every commit."""
     from jobs.classification import classify
-    from jobs.classification.current_catalog import catalog_in_force
+    from jobs.classification.current_catalog import current_catalog
     from jobs.classification.engines import choose
     from receiver.lib import settings
 
     config = settings.load({"DATA_DIR": str(folder / "data")})
-    with opened(config.database_url) as record:
-        database.migrate(record)
-        catalog = catalog_in_force(record, config)
-        cuts = PowerCuts(record, folder, rng)
+    with opened(config.database_url) as db:
+        database.migrate(db)
+        catalog = current_catalog(db, config)
+        cuts = PowerCuts(db, folder, rng)
         event.listen(Session, "after_commit", cuts.copy)
 
         def send(writer: int) -> None:
             for number in range(batches):
                 names = [f"P-{writer}-{number}-{part}" for part in range(3)]
-                deliver(record, *(incoming(external_id=name) for name in names))
+                deliver(db, *(incoming(external_id=name) for name in names))
                 cuts.note(names)
 
         writers = [threading.Thread(target=send, args=(writer,)) for writer in range(3)]
@@ -104,8 +104,8 @@ def write_under_power_cuts(folder: Path, rng: random.Random, batches: int) -> Po
             for writer in writers:
                 writer.start()
             while any(writer.is_alive() for writer in writers):
-                classify.Drain(record, choose(config, catalog), catalog, config).run(60)
-            classify.Drain(record, choose(config, catalog), catalog, config).run(60)
+                classify.ClassificationRun(db, choose(config, catalog), catalog, config).run(60)
+            classify.ClassificationRun(db, choose(config, catalog), catalog, config).run(60)
         finally:
             for writer in writers:
                 writer.join()

@@ -24,7 +24,7 @@ from jobs.operations import maintenance
 from jobs.operations.child_process import Child
 from receiver import queue
 from receiver.db import database, digests
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from receiver.db.models import Digest, TimetableEntry
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -105,23 +105,23 @@ def wake(world: World) -> None:
 
 def let_time_pass(world: World, digest_id: int) -> None:
     """As if the digest's pause, or its sender's two minutes, were over."""
-    with world.record.write() as session:
+    with world.db.write() as session:
         session.execute(update(Digest).where(Digest.id == digest_id).values(claimable_at=now()))
 
 
 def state(world: World, digest_id: int) -> Digest:
     """The digest as it is now."""
-    with world.record.read() as session:
+    with world.db.read() as session:
         return session.get_one(Digest, digest_id)
 
 
-def _database(record: Record) -> list[str]:
+def _database(db: Database) -> list[str]:
     """What is wrong in the database; the labels are those of the tests' own factories."""
-    return [fault for fault in checks.database(Path(str(record.path))) if "outside catalog v1" not in fault]
+    return [fault for fault in checks.database(Path(str(db.path))) if "outside catalog v1" not in fault]
 
 
 def _claim(world: World) -> int:
-    settle(world.record, due_ticket(world.record))
+    settle(world.db, due_ticket(world.db))
     return int(world.api("digests", "POST")["id"])
 
 
@@ -175,7 +175,7 @@ def t7_mail_server_faults(folder: Path, rng: random.Random) -> Result:
             with running(folder / setting, only=SERVING, **options) as world:
                 rng.shuffle(cases)
                 faults += mail_faults(world, mail, cases, rng)
-                faults += _database(world.record)
+                faults += _database(world.db)
     return Result("T7", f"{2 * len(cases)} digests, one for each of {len(cases)} faults and both settings", faults)
 
 
@@ -230,7 +230,7 @@ def t8_kill_after_250(folder: Path, rng: random.Random, rounds: int = 50) -> Res
     for setting, share in (("hold", rounds // 2), ("resend", rounds - rounds // 2)):
         with running(folder / setting, only=SERVING, DIGEST_AFTER_UNKNOWN=setting) as world:
             copies, found = kill_after_250(world, folder / "trap", share)
-            faults += found + _database(world.record)
+            faults += found + _database(world.db)
             figures.append(f"{setting}: {share} kills, {copies} copies, 0 under a new Message-ID if no fault is named")
     return Result("T8", "; ".join(figures), faults)
 
@@ -242,20 +242,20 @@ def two_of_everything(folder: Path, seconds: float) -> Result:
         world.children = world.children | twins
         before, ends = now(), time.monotonic() + seconds
         while time.monotonic() < ends:
-            settle(world.record, due_ticket(world.record))
+            settle(world.db, due_ticket(world.db))
             time.sleep(0.5)
-        wait_until(lambda: all(found.status == "sent" for found in _all(world.record)), 60)
+        wait_until(lambda: all(found.status == "sent" for found in _all(world.db)), 60)
         # The first slot seen counts as done, and the present minute may not have been seen yet.
         minutes = int((now() - before).total_seconds() // 60) - 2
-        found, faults = _all(world.record), checks.digests(Path(str(world.record.path)), world)
+        found, faults = _all(world.db), checks.digests(Path(str(world.db.path)), world)
         doubled = [period for period, n in Counter(one.period for one in found).items() if n > 1]
     faults += [f"twice: {doubled}"] if doubled else []
     faults += [f"only {len(found)} digests in {minutes} minutes"] if len(found) < minutes else []
     return Result("T9", f"two schedulers, two senders, {seconds:.0f} s: {len(found)} minutes, each once", faults)
 
 
-def _all(record: Record) -> list[Digest]:
-    with record.read() as session:
+def _all(db: Database) -> list[Digest]:
+    with db.read() as session:
         return session.query(Digest).order_by(Digest.id).all()
 
 
@@ -272,7 +272,7 @@ class Month:
     asleep: set[date] = field(default_factory=set)  # From 00:30 until 08:00.
     sent: Counter[date] = field(default_factory=Counter)
 
-    def run(self, record: Record) -> None:
+    def run(self, db: Database) -> None:
         """Settle a ticket every hour, and let the real jobs look at the clock at every step."""
         local = datetime.combine(self.first, datetime.min.time(), ZoneInfo(self.zone))
         moment, before, number = local.astimezone(UTC), 0, 0
@@ -283,11 +283,11 @@ class Month:
             with time_machine.travel(moment + offset, tick=False):
                 if moment >= local.astimezone(UTC) + number * timedelta(hours=1):
                     number += 1
-                    settle(record, due_ticket(record))
+                    settle(db, due_ticket(db))
                 if not (shown.date() in self.asleep and (shown.hour, shown.minute) >= (0, 30) and shown.hour < 8):
                     maintenance.sweep()
                     send.send_due()
-            total = _count(record)
+            total = _count(db)
             self.sent[shown.date()] += total - before
             step = self.step if 2 <= shown.hour < 4 else max(self.step, timedelta(minutes=30))
             before, moment = total, moment + step
@@ -302,13 +302,13 @@ class Month:
         return days
 
 
-def _count(record: Record) -> int:
-    with closing(sqlite3.connect(str(record.path))) as connection:
+def _count(db: Database) -> int:
+    with closing(sqlite3.connect(str(db.path))) as connection:
         return int(connection.execute("SELECT count(*) FROM digests WHERE status = 'sent'").fetchone()[0])
 
 
 @contextmanager
-def month_of(config: Settings, month: Month) -> Iterator[Record]:
+def month_of(config: Settings, month: Month) -> Iterator[Database]:
     """An empty record in which the month's first slot is still to come, sending to the outbox."""
     place = config.data_dir / (f"{month.first}-{month.zone.replace('/', '-')}")
     own = {
@@ -318,12 +318,12 @@ def month_of(config: Settings, month: Month) -> Iterator[Record]:
     before = dict(os.environ)
     os.environ.update(own)
     try:
-        with opened(f"sqlite:///{place}/tickets.db") as record:
-            database.migrate(record)
-            with record.write() as session:
+        with opened(f"sqlite:///{place}/tickets.db") as db:
+            database.migrate(db)
+            with db.write() as session:
                 past = datetime.combine(month.first, datetime.min.time(), UTC) - timedelta(days=1)
                 session.add(TimetableEntry(name=digests.SCHEDULED, last_slot=past + timedelta(hours=12)))
-            yield record
+            yield db
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -331,10 +331,10 @@ def month_of(config: Settings, month: Month) -> Iterator[Record]:
 
 def simulate(config: Settings, month: Month) -> list[str]:
     """Live through the month; returns the days on which not exactly what was expected went out."""
-    with month_of(config, month) as record:
-        month.run(record)
-        faults = _database(record)
-        messages = [found.message_id for found in _all(record)]
+    with month_of(config, month) as db:
+        month.run(db)
+        faults = _database(db)
+        messages = [found.message_id for found in _all(db)]
     faults += [] if len(set(messages)) == len(messages) else ["a Message-ID twice"]
     return faults + [
         f"{month.zone} {day}: {month.sent[day]} digests, not {wanted}"

@@ -138,7 +138,7 @@ def _read_only(world: World, disk: Path, ledger: Ledger) -> tuple[list[Counter[i
     world.held |= set(world.children)
     for name in world.children:
         world.kill(name)
-    world.record.close()
+    world.db.close()
     wait_until(lambda: _mount("-o", "remount,ro", str(disk)))
     world.held.discard("web")
     wait_until(lambda: _healthy(world))
@@ -177,7 +177,7 @@ def t12_sixteen_writers(folder: Path, rng: random.Random) -> Result:
     """16 senders, the workers, and a stranger who holds the lock: nobody is told that the database is locked."""
     ledger, faults = Ledger(), list[str]()
     with running(folder) as world:
-        with beside(_strangers, Path(str(world.record.path))):
+        with beside(_strangers, Path(str(world.db.path))):
             send_all(world.config, ledger, rng, 2000, "W", threads=16)
         settled(world, "after the storm", faults)
         faults += checks.broken(world, ledger)

@@ -52,7 +52,7 @@ def s1_helpdesks(folder: Path, rng: random.Random, each: int = 400) -> Result:
 
 def _mistakes(world: World) -> list[str]:
     """What was put into quarantine because this program failed, not the body."""
-    with world.record.read() as session:
+    with world.db.read() as session:
         ours = select(Delivery.source, Delivery.error).where(Delivery.error.contains("fault of its own"))
         return [f"{row.source}: {row.error}" for row in session.execute(ours)]
 

@@ -79,7 +79,7 @@ def deliver(world: World, tickets: object, delivery_id: str) -> Reply:
 
 def rows(world: World, query: str) -> list[tuple[Any, ...]]:
     """What a query finds in the database itself."""
-    with world.record.engine.connect() as connection:
+    with world.db.engine.connect() as connection:
         return [tuple(row) for row in connection.exec_driver_sql(query)]
 
 
@@ -90,7 +90,7 @@ def count(world: World, table: str) -> int:
 
 def in_order(world: World) -> list[str]:
     """What is wrong in the database."""
-    return checks.database(Path(str(world.record.path)))
+    return checks.database(Path(str(world.db.path)))
 
 
 def unless(holds: bool, fault: str) -> list[str]:

@@ -114,7 +114,7 @@ def wrong_labels(world: World) -> list[str]:
         "SELECT t.external_id, c.category, c.request_type FROM tickets t JOIN classifications c ON c.ticket_id = t.id"
         " WHERE c.current AND c.engine = 'llm' AND NOT c.fallback"
     )
-    with closing(sqlite3.connect(str(world.record.path))) as connection:
+    with closing(sqlite3.connect(str(world.db.path))) as connection:
         rows = connection.execute(query).fetchall()
     wanted = {name: labels[int(name.split("-")[1]) % len(labels)][1] for name, _, _ in rows}
     return [f"{n} is {c} / {r}" for n, c, r in rows if (wanted[n].category, wanted[n].name) != (c, r)]
@@ -126,12 +126,12 @@ def unmarked(world: World) -> list[str]:
         "SELECT t.external_id FROM tickets t JOIN classifications c ON c.ticket_id = t.id AND c.current"
         " WHERE (c.engine = 'local' OR c.fallback) AND NOT (c.fallback AND t.status = 'needs_review')"
     )
-    with closing(sqlite3.connect(str(world.record.path))) as connection:
+    with closing(sqlite3.connect(str(world.db.path))) as connection:
         return [f"{row[0]} has a stand-in that is not marked" for row in connection.execute(query)]
 
 
 @dataclass
-class Memory:
+class NearestExamples:
     """The largest private memory of one worker and its job, sampled while the block runs."""
 
     world: World
@@ -139,7 +139,7 @@ class Memory:
     samples: list[int] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> "Memory":
+    def __enter__(self) -> "NearestExamples":
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
         return self
@@ -167,11 +167,11 @@ def t10_bad_answers(folder: Path, rng: random.Random, count: int = 300, share: f
     faults = [f"{name} held a call for {taken:.1f} s" for name, taken in held.items() if taken > seconds + 1]
     with running(folder, workers=1, LLM_TIMEOUT=str(seconds)) as world:
         world.model.respond = right
-        with Memory(world, "classify0") as usual:
+        with NearestExamples(world, "classify0") as usual:
             send_all(world.config, ledger, rng, count, "A")
             world.settle(seconds=300)
         world.model.respond = often_wrong(rng, share, seconds * 2)
-        with Memory(world, "classify0") as bad:
+        with NearestExamples(world, "classify0") as bad:
             again = [f"A-{number}" for number in range(count, 2 * count)]
             send_numbered(world, ledger, again)
             took = world.settle(seconds=600)
@@ -210,7 +210,7 @@ class Failing:
 
 
 def _alarmed(world: World) -> bool:
-    with closing(sqlite3.connect(str(world.record.path))) as connection:
+    with closing(sqlite3.connect(str(world.db.path))) as connection:
         return bool(connection.execute("SELECT 1 FROM alarms WHERE name = 'engine'").fetchone())
 
 

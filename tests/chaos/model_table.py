@@ -166,7 +166,7 @@ def outcome(engine: LlmEngine, catalog: Catalog) -> str:
     assert decision.request_type.name == LABEL
     if decision.review_reason:
         return REVIEW
-    return MENDED if decision.mended else RIGHT
+    return MENDED if decision.fuzzy_matched else RIGHT
 
 
 def rows(model: Peer, catalog: Catalog) -> Iterator[tuple[Fault, int, str, float]]:

@@ -26,7 +26,7 @@ from sqlalchemy import select
 
 from jobs.digests import send
 from receiver.db import classifications, database, digest_members, digests, leases
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Digest, DigestTicket
 from receiver.lib import sla
 from receiver.lib.clock import now
@@ -90,7 +90,7 @@ class Month:
     """The stage, and what was seen on it."""
 
     config: Settings
-    record: Record
+    db: Database
     server: MailServer
     rng: random.Random
     tickets: int = 0
@@ -105,9 +105,9 @@ class Month:
         many = sum(self.rng.random() < chance for _ in range(3))
         if not many:
             return
-        deliver(self.record, *(incoming(external_id=f"T-{self.tickets + n}") for n in range(many)), at=now())
+        deliver(self.db, *(incoming(external_id=f"T-{self.tickets + n}") for n in range(many)), at=now())
         self.tickets += many
-        with self.record.write() as session:
+        with self.db.write() as session:
             for ticket in leases.claim(session, "month", many, now()):
                 value = self.rng.choice([4, 8, 16])
                 made = classification(
@@ -122,17 +122,17 @@ class Month:
     def decide(self) -> None:
         """An operator looks at ten and at half past nine."""
         clock = f"{now().astimezone(BERLIN):%H:%M}"
-        with self.record.write() as session:
+        with self.db.write() as session:
             for found in session.scalars(select(Digest).where(Digest.status.in_(["held", "failed"]))).all():
                 if found.status == "held" and clock == "10:00":
                     self.decided[found.name] += digests.accept(session, found.id, now())
                 elif found.status == "failed" and clock == "09:30":
                     self.decided[found.name] += digests.redrive(session, found.id, now())
 
-    def look(self, record: Record) -> None:
+    def look(self, db: Database) -> None:
         """What a scheduler and its worker do at every step."""
-        send.send_what_is_due(record, self.config)
-        send.send_alert(record, self.config)
+        send.send_what_is_due(db, self.config)
+        send.send_alert(db, self.config)
 
 
 def moments() -> Iterator[datetime]:
@@ -157,7 +157,7 @@ def pass_month(month: Month) -> None:
             clock.move_to(moment)
             month.server.replies = next((f.replies for f in FAULTS if f.begin <= moment < f.end), {})
             month.arrive()
-            with month.record.write() as session:
+            with month.db.write() as session:
                 digests.recover_future(session, moment)  # As the sweep does.
             list(pool.map(month.look, records))
             month.decide()
@@ -176,15 +176,15 @@ def expected_slots(name: str) -> list[datetime]:
     return list(found.values())
 
 
-def all_digests(record: Record) -> list[Digest]:
+def all_digests(db: Database) -> list[Digest]:
     """Every digest of the month, in order."""
-    with record.read() as session:
+    with db.read() as session:
         return list(session.scalars(select(Digest).order_by(Digest.id)).all())
 
 
 def faults(month: Month) -> list[str]:
     """What went otherwise than it should have."""
-    made = all_digests(month.record)
+    made = all_digests(month.db)
     arrived = Counter(message["Message-ID"] for message in month.server.messages)
     found = [f"digest {each.id} ({each.name}) is {each.status}" for each in made if each.status != "sent"]
     found += [f"digest {each.id} arrived not once" for each in made if arrived[each.message_id] != 1]
@@ -206,7 +206,7 @@ def _known(slots: list[datetime]) -> list[datetime]:
 def _told_wrongly(month: Month) -> list[str]:
     """Tickets that a digest told of twice, and those that none told of."""
     query = select(DigestTicket.ticket_id, Digest.name).join(Digest, Digest.id == DigestTicket.digest_id)
-    with month.record.read() as session:
+    with month.db.read() as session:
         told: Counter[Any] = Counter(tuple(row) for row in session.execute(query))
         untold = sum(1 for _ in digest_members.pending(session, "digest"))
     found = [f"{name} told of ticket {ticket_id} again" for (ticket_id, name), times in told.items() if times > 1]
@@ -221,7 +221,7 @@ def described(month: Month) -> Table:
     for heading in ("day", *names):
         table.add_column(heading)
     days: dict[str, dict[str, list[Digest]]] = {}
-    for each in all_digests(month.record):
+    for each in all_digests(month.db):
         if each.sent_at:
             day = days.setdefault(f"{each.sent_at.astimezone(BERLIN):%a %d %b}", {name: [] for name in names})
             day[each.name].append(each)
@@ -254,9 +254,9 @@ def run(folder: Path, rng: random.Random) -> Month:
             "ALERT_RECIPIENTS": "oncall@example.com", "BUSINESS_HOURS": "mon-fri 08:00-18:00",
             "BUSINESS_TIMEZONE": "Europe/Berlin",
         })  # fmt: skip
-        with database.opened(config.database_url) as record:
-            database.migrate(record)
-            month = Month(config, record, server, rng)
+        with database.opened(config.database_url) as db:
+            database.migrate(db)
+            month = Month(config, db, server, rng)
             pass_month(month)
             month.table, month.faults = described(month), faults(month)
             return month

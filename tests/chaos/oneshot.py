@@ -20,7 +20,7 @@ from pathlib import Path
 from openpyxl import load_workbook
 from sqlalchemy import func, select, update
 
-from receiver.db.database import Record, migrate, opened
+from receiver.db.database import Database, migrate, opened
 from receiver.db.models import Classification, Digest, Ticket
 from receiver.lib.clock import now
 from tests.chaos import checks
@@ -99,20 +99,20 @@ class Desk:
                 process.wait()
             else:
                 return False
-        with self.opened() as record:
-            has_ended = self._look(record)
-            self._let_time_pass(record)
+        with self.opened() as db:
+            has_ended = self._look(db)
+            self._let_time_pass(db)
         return not has_ended
 
-    def opened(self) -> AbstractContextManager[Record]:
+    def opened(self) -> AbstractContextManager[Database]:
         """The record, of which a run that was killed early has made nothing yet."""
         (self.folder / "data").mkdir(exist_ok=True)
         return opened(f"sqlite:///{self.folder}/data/tickets.db")
 
-    def _look(self, record: Record) -> bool:
+    def _look(self, db: Database) -> bool:
         """Note how many calls were under way or not saved; whether the run had ended, so that another is a new one."""
-        migrate(record)
-        with record.read() as session:
+        migrate(db)
+        with db.read() as session:
             saved = session.scalar(select(func.count()).where(Classification.current)) or 0
             made = session.scalars(select(Digest).order_by(Digest.id)).all()
         calls, before = self.asked.total(), self.seen
@@ -121,9 +121,9 @@ class Desk:
         self.was_sending = self.was_sending or any(each.status == "sending" for each in made)
         return any(not each.period.startswith("unfinished-") for each in made)
 
-    def _let_time_pass(self, record: Record) -> None:
+    def _let_time_pass(self, db: Database) -> None:
         past = now() - timedelta(seconds=1)
-        with record.write() as session:
+        with db.write() as session:
             session.execute(update(Ticket).where(Ticket.lease.is_not(None)).values(claimable_at=past))
             session.execute(update(Digest).values(claimable_at=past))
 
@@ -147,7 +147,7 @@ def _stage(stack: ExitStack, folder: Path, rule: str) -> Desk:
 
 def faults(desk: Desk, code: int) -> list[str]:
     """What is not as it should be after the last run, which ended with `code`."""
-    with desk.opened() as record, record.read() as session:
+    with desk.opened() as db, db.read() as session:
         made = session.scalars(select(Digest)).all()
         query = select(Ticket.external_id).join(Classification, Classification.ticket_id == Ticket.id)
         classified = sorted(session.scalars(query.where(Classification.current)))

@@ -194,7 +194,7 @@ def t1_named_points(folder: Path, rng: random.Random, rounds: list[dict[str, str
 
 
 def _digest_counts(world: World) -> dict[str, int]:
-    with world.record.engine.connect() as connection:
+    with world.db.engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT status, count(*) FROM digests GROUP BY status").all()
     return {str(status): int(count) for status, count in rows}
 
@@ -325,7 +325,7 @@ def _delays(world: World, prefix: str) -> list[float]:
         "SELECT (julianday(c.created_at) - julianday(t.received_at)) * 86400 FROM tickets t"
         " JOIN classifications c ON c.ticket_id = t.id WHERE t.external_id LIKE ?"
     )
-    with closing(sqlite3.connect(str(world.record.path))) as connection:
+    with closing(sqlite3.connect(str(world.db.path))) as connection:
         return [float(row[0]) for row in connection.execute(query, (f"{prefix}-%",))]
 
 
@@ -346,7 +346,7 @@ def t14_poison_ticket(folder: Path, rng: random.Random, seconds: float = 60) -> 
         faults += checks.broken(world, ledger)
         deaths = sum(trap.count() for trap in traps)
         counts, normal, beside_it = world.counts(), _delays(world, "N"), _delays(world, "P")
-        with world.record.engine.connect() as connection:
+        with world.db.engine.connect() as connection:
             dead = connection.exec_driver_sql("SELECT external_id, error FROM tickets WHERE status = 'failed'").all()
     if [name for name, _ in dead] != [POISON] or deaths != 3:
         faults.append(f"after {deaths} deaths these are failed: {[name for name, _ in dead]}")
@@ -408,7 +408,7 @@ def listens(world: World, name: str) -> bool:
 
 
 def _sum(world: World, column: str) -> int:
-    with world.record.engine.connect() as connection:
+    with world.db.engine.connect() as connection:
         return int(connection.exec_driver_sql(f"SELECT sum({column}) FROM tickets").scalar_one() or 0)
 
 
@@ -435,7 +435,7 @@ def t17_soak(folder: Path, rng: random.Random, minutes: float = 30) -> Result:
 
 def _sample(world: World) -> dict[str, float]:
     """RSS in MiB and descriptors of each process, and the size of the write-ahead log."""
-    log = Path(f"{world.record.path}-wal")
+    log = Path(f"{world.db.path}-wal")
     sample = {"wal MiB": log.stat().st_size / 2**20 if log.exists() else 0.0}
     for name in world.children:
         # Work horses come and go; what stays is the process itself, and the web server's workers.

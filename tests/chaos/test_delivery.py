@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from receiver import queue
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Ticket, TimetableEntry
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -49,7 +49,7 @@ def test_while_the_model_is_away_tickets_wait_and_afterwards_none_is_lost(tmp_pa
 
 def _is_settled(world: World) -> bool:
     """Whether no ticket waits; until then the pauses are over, as if seconds were minutes, and the worker is woken."""
-    with world.record.write() as session:
+    with world.db.write() as session:
         session.execute(update(TimetableEntry).values(last_slot=now()))
         session.execute(update(Ticket).where(Ticket.lease.is_(None)).values(claimable_at=now()))
     with queue.connect(world.config.redis_url) as connection:
@@ -66,7 +66,7 @@ def test_every_commit_survives_a_power_cut(tmp_path: Path) -> None:
     assert delivery.write_under_power_cuts(tmp_path, random.Random(SEED), 1).faults() == []
 
 
-def test_days_with_a_wrong_clock_has_one_digest_a_day(record: Record, config: Settings) -> None:
+def test_days_with_a_wrong_clock_has_one_digest_a_day(db: Database, config: Settings) -> None:
     ahead, back, asleep = (date(2026, 3, day) for day in (27, 28, 29))
     wrong = {ahead: timedelta(days=3), back: timedelta(hours=-2)}
     days = Month("Europe/Berlin", date(2026, 3, 27), 4, timedelta(hours=1), wrong=wrong, asleep={asleep})

@@ -21,7 +21,7 @@ SEED = 20261122
 
 
 def _texts(world: World) -> dict[str, str]:
-    with closing(sqlite3.connect(str(world.record.path))) as connection:
+    with closing(sqlite3.connect(str(world.db.path))) as connection:
         return dict(connection.execute("SELECT external_id, short_description FROM tickets").fetchall())
 
 
@@ -40,7 +40,7 @@ def test_a_ticket_whose_answer_died_with_its_process_is_there_once(tmp_path: Pat
             trap = arm(world, "web", f"{side}:receiver.db.group_commit:_write_with")
             deliver(world.config, ledger, [ticket(side)], f"msg_{side}")
             assert trap.has_sprung()
-        with closing(sqlite3.connect(str(world.record.path))) as connection:
+        with closing(sqlite3.connect(str(world.db.path))) as connection:
             deliveries = connection.execute("SELECT status, count(*) FROM deliveries GROUP BY 1 ORDER BY 1").fetchall()
         assert _texts(world) == ledger.acknowledged
     # Killed before the commit nothing is there; killed after it, the sender's next try is the duplicate.
@@ -58,7 +58,7 @@ def test_a_full_disk_is_answered_503_until_there_is_room_and_what_was_acknowledg
     with running(tmp_path, only=("redis", "web"), WEB_WORKERS="1") as world:
         assert try_once(world, ledger, "A", 5) == {200: 5}
         before = [process.pid for process in world.processes("web")]
-        _limit_files(world, Path(f"{world.record.path}-wal").stat().st_size + 10_000)
+        _limit_files(world, Path(f"{world.db.path}-wal").stat().st_size + 10_000)
         full = try_once(world, ledger, "B", 20)
         assert (full[503] > 0, set(full) <= {200, 503}) == (True, True), full
         assert _texts(world) == ledger.acknowledged

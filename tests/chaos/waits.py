@@ -63,7 +63,7 @@ def send_digest(world: World) -> None:
 
 def unfinished_digests(world: World) -> dict[int, str]:
     """The digests that are neither sent nor given up, with their status."""
-    with world.record.engine.connect() as connection:
+    with world.db.engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT id, status FROM digests").all()
     return {number: status for number, status in rows if status not in _FINAL}
 
@@ -78,6 +78,6 @@ def finish_digests(world: World, faults: list[str], seconds: float = 60) -> None
 
 def outrun_digest_leases(world: World) -> None:
     """Let two minutes pass for the digests, whose sender is dead: their leases have run out."""
-    with closing(sqlite3.connect(str(world.record.path), timeout=10)) as connection, connection:
+    with closing(sqlite3.connect(str(world.db.path), timeout=10)) as connection, connection:
         moved = "UPDATE digests SET claimable_at = datetime(claimable_at, '-130 seconds') || '.000000'"
         connection.execute(f"{moved} WHERE status IN ('claimed', 'sending')")

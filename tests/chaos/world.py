@@ -17,7 +17,7 @@ import requests
 from jobs.operations import embedded_redis
 from jobs.operations.child_process import Child
 from receiver import queue
-from receiver.db.database import Record, migrate, opened
+from receiver.db.database import Database, migrate, opened
 from receiver.lib import secret_files, settings
 from receiver.lib.settings import Settings
 from tests.conftest import ROOT, wait_until
@@ -31,7 +31,7 @@ class World:
     """Every process by name; `hold` keeps one from being restarted."""
 
     config: Settings
-    record: Record
+    db: Database
     model: Peer
     mail: MailServer
     children: dict[str, Child]
@@ -75,7 +75,7 @@ class World:
 
     def counts(self) -> dict[str, int]:
         """Tickets by status, counted in the database itself."""
-        with self.record.engine.connect() as connection:
+        with self.db.engine.connect() as connection:
             rows = connection.exec_driver_sql("SELECT status, count(*) FROM tickets GROUP BY status").all()
         return {str(status): int(count) for status, count in rows}
 
@@ -105,13 +105,13 @@ def running(
         } | overrides  # fmt: skip
         config = settings.load(values)
         folder.mkdir(parents=True, exist_ok=True)
-        with opened(config.database_url) as record:
-            migrate(record)
+        with opened(config.database_url) as db:
+            migrate(db)
             children = _children(config, workers, folder)
             started = {
                 name: child for name, child in children.items() if (only is None or name in only) and name not in but
             }
-            world = World(config, record, model, mail, started, log=folder / "log.txt")
+            world = World(config, db, model, mail, started, log=folder / "log.txt")
             with _environment(values), _supervised(world):
                 wait_until(world.is_ready, seconds=60)
                 yield world

@@ -8,7 +8,7 @@ import time_machine
 from flask.testing import FlaskClient
 
 from jobs.classification import classify
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Ticket
 from receiver.lib import secret_files
 from receiver.lib.settings import Settings
@@ -39,11 +39,11 @@ def api(desk: None, client: FlaskClient, config: Settings) -> FlaskClient:
     return client
 
 
-def test_a_promise_of_friday_evening_is_kept_on_tuesday(api: FlaskClient, record: Record) -> None:
+def test_a_promise_of_friday_evening_is_kept_on_tuesday(api: FlaskClient, db: Database) -> None:
     with time_machine.travel(FRIDAY_EVENING, tick=False):
-        ticket_id = due_ticket(record, short_description="VPN Issue", long_description="VPN Issue")
+        ticket_id = due_ticket(db, short_description="VPN Issue", long_description="VPN Issue")
         classify.classify_due()
-        with record.read() as session:
+        with db.read() as session:
             found = session.get_one(Ticket, ticket_id)
         assert found.request_type == "VPN Issue"
         # Half an hour is left of Friday, Monday is a holiday, and on Tuesday the desk opens at eight of UTC.

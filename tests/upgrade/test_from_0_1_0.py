@@ -314,8 +314,8 @@ def test_todays_workers_go_on_with_what_waits(
             _post(operator, "/jobs/retry", "/jobs", job=job_id)
         wait_until(lambda: _stats(api)["tickets"].get("received", 0) == 0, seconds=120)
         # The engine answers again, so it is asked about the ticket for which another stood in.
-        stood_in = f"/api/tickets/{_named(STOOD_IN)['id']}"
-        wait_until(lambda: not _said(api, stood_in)["classification"]["fallback"])
+        from_fallback_engine = f"/api/tickets/{_named(STOOD_IN)['id']}"
+        wait_until(lambda: not _said(api, from_fallback_engine)["classification"]["fallback"])
         wait_until(lambda: jobs.waiting() == 0)
         assert set(jobs.of("failed")) == died, Path("log").read_text()
     assert {"engine", "paused"}.isdisjoint(alarm["name"] for alarm in _stats(api)["alarms"])

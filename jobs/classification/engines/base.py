@@ -32,9 +32,9 @@ class Proposal:
     """What an engine answered, unchecked: `label` may be anything; `confidence` is between 0 and 1.
 
     `second_opinion` is what the local engine would have said, `steers` whether the text tries to command the model.
-    `stands_in_for` is why the model that should have answered did not; `answer_key` is by what an identical ticket
-    finds this answer; `repeated` is an answer that was found so, which had been `mended` then. `cost_micros` is in
-    millionths, and `example_ids` are of the reviewed tickets that the model was shown.
+    `stands_in_for` is why the model that should have answered did not; `cache_key` is by what an identical ticket
+    finds this answer; `from_cache` is an answer that was found so, which had been `fuzzy_matched` then. `cost_micros`
+    is in millionths, and `example_ids` are of the reviewed tickets that the model was shown.
     """
 
     label: str
@@ -50,9 +50,9 @@ class Proposal:
     second_opinion: str | None = None
     steers: bool = False
     stands_in_for: "EngineError | None" = None
-    answer_key: str | None = None
-    repeated: bool = False
-    mended: bool = False
+    cache_key: str | None = None
+    from_cache: bool = False
+    fuzzy_matched: bool = False
     example_ids: tuple[int, ...] = ()
 
 

@@ -88,7 +88,7 @@ class _Rehearsal(httpcore2.NetworkStream):
 class _Network(httpcore2.SyncBackend):
     """Connects to the addresses that the rule gives for a host, and looks no name up again after that."""
 
-    def __init__(self, deadline: _Deadline, rule: egress.Rule) -> None:
+    def __init__(self, deadline: _Deadline, rule: egress.Policy) -> None:
         self._deadline, self._rule = deadline, rule
         self.rehearsal: _Rehearsal | None = None
 
@@ -117,7 +117,7 @@ def _sooner(timeout: float | None, left: float) -> float:
     return left if timeout is None else min(timeout, left)
 
 
-class BoundedClient(httpx2.Client):
+class DeadlineClient(httpx2.Client):
     """Ends what is sent within `call` when its time is over, and reads no answer above MAX_ANSWER.
 
     It connects where `rule` lets it, follows neither a redirect nor the environment's proxies, and raises
@@ -126,7 +126,7 @@ class BoundedClient(httpx2.Client):
     of every answer, also of those that are asked for again, and None where there is no connection.
     """
 
-    def __init__(self, rule: egress.Rule, on_status: Callable[[int | None], None], **options: Any) -> None:
+    def __init__(self, rule: egress.Policy, on_status: Callable[[int | None], None], **options: Any) -> None:
         # The environment may still name certificates of one's own, by SSL_CERT_FILE.
         verify = httpx2.create_ssl_context()
         super().__init__(**options, verify=verify, trust_env=False, follow_redirects=False)
@@ -182,7 +182,7 @@ class BoundedClient(httpx2.Client):
 
 def check() -> None:
     """Raises guarded.GuardError where the installed library does not let requests be kept to their rule."""
-    with closing(BoundedClient(egress.Rule(), lambda _: None)) as client:
+    with closing(DeadlineClient(egress.Policy(), lambda _: None)) as client:
         if not client.is_guarded:
             raise egress.GuardError("httpx2 and httpcore2")
 

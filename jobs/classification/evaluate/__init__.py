@@ -61,9 +61,9 @@ def opened_engine(name: str, config: Settings, catalog: Catalog) -> Iterator[Eng
     if name != "llm":
         yield make(name, config, catalog)
         return
-    with database.opened(config.database_url) as record:
-        database.migrate(record)
-        yield make(name, config, catalog, record, repeats=False)
+    with database.opened(config.database_url) as db:
+        database.migrate(db)
+        yield make(name, config, catalog, db, repeats=False)
 
 
 def run(

@@ -64,7 +64,7 @@ def _asked(config: Settings) -> dict[str, Any]:
         "refresh_token": refresh,
         "scope": config.smtp_oauth_scope,
     }
-    rule = egress.Rule(config.outgoing_allow, url)
+    rule = egress.Policy(config.outgoing_allow, url)
     try:
         with egress.Session(rule, _SECONDS) as session:
             answer = session.post(url, data={name: value for name, value in form.items() if value})

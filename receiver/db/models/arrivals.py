@@ -110,10 +110,10 @@ class Tombstone(Base):
     name_sha256: Mapped[str] = mapped_column(primary_key=True)
 
 
-class SourceDay(Base):
+class SourceDailyStats(Base):
     """What a source sent on one day (UTC): deliveries, how many new tickets they brought, how many were quarantined."""
 
-    __tablename__ = "source_days"
+    __tablename__ = "source_daily_stats"
 
     source: Mapped[str] = mapped_column(primary_key=True)
     day: Mapped[str] = mapped_column(primary_key=True)

@@ -31,17 +31,17 @@ class Classification(Base):
     """A checked decision about a ticket; the earlier ones stay as its history.
 
     `agreement` says whether the `second_opinion` is the same entry, `steers` that the ticket's text tries to command
-    the model, `stood_in` that another engine should have answered, `stand_in_cause` (a code) why it did not, `repeated`
-    that the answer to an identical ticket (of the same `answer_key`) was used again; `cost_micros` is in millionths of
-    the price table's currency. Where a person decided, `reviewer` names them.
+    the model, `from_fallback_engine` that another engine should have answered, `stand_in_cause` (a code) why it did
+    not, `from_cache` that the answer to an identical ticket (of the same `cache_key`) was used again; `cost_micros` is
+    in millionths of the price table's currency. Where a person decided, `reviewer` names them.
     """
 
     __tablename__ = "classifications"
     __table_args__ = (
         partial_index("uq_classifications_current", "ticket_id", unique=True, where="current"),
         Index("ix_classifications_ticket_id", "ticket_id"),
-        partial_index("ix_classifications_stood_in", "ticket_id", where="current AND stood_in"),
-        partial_index("ix_classifications_answer_key", "answer_key", where="answer_key IS NOT NULL"),
+        partial_index("ix_classifications_from_fallback_engine", "ticket_id", where="current AND from_fallback_engine"),
+        partial_index("ix_classifications_cache_key", "cache_key", where="cache_key IS NOT NULL"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -60,7 +60,7 @@ class Classification(Base):
     engine: Mapped[str]
     model: Mapped[str]
     fallback: Mapped[bool]
-    mended: Mapped[bool]
+    fuzzy_matched: Mapped[bool]
     catalog_version: Mapped[str]
     prompt_version: Mapped[str | None]
     prompt_tokens: Mapped[int]
@@ -69,9 +69,9 @@ class Classification(Base):
     second_opinion: Mapped[str | None]
     agreement: Mapped[bool | None]
     steers: Mapped[bool] = mapped_column(default=False, server_default=false())
-    stood_in: Mapped[bool] = mapped_column(default=False, server_default=false())
-    repeated: Mapped[bool] = mapped_column(default=False, server_default=false())
-    answer_key: Mapped[str | None]
+    from_fallback_engine: Mapped[bool] = mapped_column(default=False, server_default=false())
+    from_cache: Mapped[bool] = mapped_column(default=False, server_default=false())
+    cache_key: Mapped[str | None]
     cost_micros: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     reviewer: Mapped[str | None]
     example_ids: Mapped[list[Any] | None]
@@ -80,18 +80,18 @@ class Classification(Base):
     stand_in_cause: Mapped[str | None]
 
 
-class Verdict(Base):
+class ReviewOutcome(Base):
     """What the last review of an engine's answer says of it: the entry that was found, and the one a person chose.
 
     It repeats what it needs of both classifications, so that figures over months are read from one small table. `day`
     is the review's, in UTC.
     """
 
-    __tablename__ = "verdicts"
+    __tablename__ = "review_outcomes"
     __table_args__ = (
-        Index("ix_verdicts_ticket_id", "ticket_id"),
-        Index("ix_verdicts_day", "day"),
-        Index("ix_verdicts_source_day", "source", "day"),
+        Index("ix_review_outcomes_ticket_id", "ticket_id"),
+        Index("ix_review_outcomes_day", "day"),
+        Index("ix_review_outcomes_source_day", "source", "day"),
     )
 
     judged_id: Mapped[int] = mapped_column(
@@ -148,20 +148,20 @@ class LinearModel(Base):
     weights: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
-class EntryTally(Base):
+class EntryCounter(Base):
     """How many tickets are attributed to an entry of some catalog; triggers keep it."""
 
-    __tablename__ = "entry_tallies"
+    __tablename__ = "entry_counters"
 
     category: Mapped[str] = mapped_column(primary_key=True)
     request_type: Mapped[str] = mapped_column(primary_key=True)
     tickets: Mapped[int] = mapped_column(BigInteger)
 
 
-class Endpoint(Base):
+class ModelCapabilities(Base):
     """What was learned of a model at an endpoint, such as that it takes no strict schema."""
 
-    __tablename__ = "endpoints"
+    __tablename__ = "model_capabilities"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     learned: Mapped[dict[str, Any]]

@@ -8,10 +8,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from receiver.db.models.base import Base
 
 
-class Tally(Base):
+class CounterRow(Base):
     """A maintained number: counts of states (kept by triggers), tokens used, the last `settled` given out."""
 
-    __tablename__ = "tallies"
+    __tablename__ = "counters"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[int] = mapped_column(BigInteger)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from receiver.intake.signatures.standard import Standard
 from receiver.intake.sources import file, profiles
-from receiver.intake.sources.payload_mapping import Shape
+from receiver.intake.sources.payload_mapping import PayloadMapping
 from receiver.intake.sources.source import Source
 from receiver.lib import secret_files
 from receiver.lib.settings import Settings, SettingsError
@@ -20,7 +20,7 @@ def writing_back(sources: Mapping[str, Source]) -> dict[str, bool]:
 def configured(settings: Settings) -> dict[str, Source]:
     """Every source by name: `standard`, and those of SOURCES_FILE. Raises SettingsError naming every mistake."""
     profile = profiles.shipped()["standard"]
-    own = Source("standard", profile, secret_files.standard(settings), Standard(), Shape.of(profile))
+    own = Source("standard", profile, secret_files.standard(settings), Standard(), PayloadMapping.of(profile))
     others = file.load(settings) if settings.sources_file else []
     if any(source.name == own.name for source in others):
         raise SettingsError("SOURCES_FILE: `standard` is the source of WEBHOOK_SECRET; give yours another name")

@@ -15,7 +15,7 @@ from receiver.intake.signatures.static import Unsigned
 from receiver.intake.sources import outgoing, profiles
 from receiver.intake.sources.credentials import TokenSchema, secret_field
 from receiver.intake.sources.helpdesk_profile import Names, Profile, Signing
-from receiver.intake.sources.payload_mapping import Shape
+from receiver.intake.sources.payload_mapping import PayloadMapping
 from receiver.intake.sources.profiles import HmacSchema, NamesSchema, Path_, fields_of
 from receiver.intake.sources.source import Source
 from receiver.lib import strict_yaml
@@ -112,7 +112,7 @@ def _values(settings: Settings, entry: Any) -> dict[str, Any]:
         raise ValidationError("The address is part of its signature: set PUBLIC_URL to what the helpdesk calls.")
     if data.get("own_actor") and data.get("actor", profile.actor) == Names():
         raise ValidationError("own_actor: nothing says where the events of this helpdesk name who acted; add actor.")
-    shape = Shape.of(profile, {name: data[name] for name in _SHAPE if name in data})
+    shape = PayloadMapping.of(profile, {name: data[name] for name in _SHAPE if name in data})
     return {"profile": profile, "secrets": live, "signing": signing, "shape": shape, **outgoing.read(profile, data)}
 
 

@@ -14,7 +14,7 @@ from receiver.db.deliveries import Content
 from receiver.intake.schemas import Address, Link, Name
 from receiver.intake.sources import bodies, standard
 from receiver.intake.sources.helpdesk_profile import FieldPath, Names
-from receiver.intake.sources.payload_mapping import Shape
+from receiver.intake.sources.payload_mapping import PayloadMapping
 from receiver.intake.sources.text import readable
 from receiver.intake.sources.times import moment
 
@@ -31,7 +31,7 @@ _MOST_ITEMS = 10  # Times as many as tickets are taken; more are not even looked
 _SECONDS_FOR_MB = 0.5
 
 
-def read(shape: Shape, body: bytes, headers: Mapping[str, str], max_batch: int, max_bytes: int) -> Content:
+def read(shape: PayloadMapping, body: bytes, headers: Mapping[str, str], max_batch: int, max_bytes: int) -> Content:
     """What is in a genuine body; `headers` are those kept with its delivery. Never raises."""
     try:
         document = bodies.decode(
@@ -54,7 +54,7 @@ def _too_many(count: int, max_batch: int) -> str:
     return f"{count} tickets in one delivery; at most {max_batch} are taken, send several"
 
 
-def _items(shape: Shape, document: Any) -> list[Any]:
+def _items(shape: PayloadMapping, document: Any) -> list[Any]:
     """The single tickets or events in a body. Raises ValueError where there are none."""
     if shape.items is None:
         return standard.unwrap(document)
@@ -72,7 +72,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _content(
-    shape: Shape, document: Any, items: list[Any], headers: Mapping[str, str], max_batch: int, until: float
+    shape: PayloadMapping, document: Any, items: list[Any], headers: Mapping[str, str], max_batch: int, until: float
 ) -> Content:
     names = [_name(shape.event, document, item, headers) for item in items]
     # What is no object is no event either, and the schema shall say so.
@@ -95,7 +95,7 @@ def _content(
     return Content(found.tickets, _explained(shape, mapped, found.rejected), key=key)
 
 
-def _explained(shape: Shape, mapped: Sequence[Any], rejected: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _explained(shape: PayloadMapping, mapped: Sequence[Any], rejected: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rejected, with what to do about a field that is not there, and where it was looked for."""
     for fault in rejected:
         ticket, errors = mapped[fault["index"]], fault["errors"]
@@ -122,7 +122,7 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
 
 
-def _key(shape: Shape, document: Any, items: Sequence[Any]) -> str | None:
+def _key(shape: PayloadMapping, document: Any, items: Sequence[Any]) -> str | None:
     """The delivery's own name where the body has one; of a batch, the names of its items."""
     names = shape.delivery
     if names.body is None and names.item is None:
@@ -131,7 +131,7 @@ def _key(shape: Shape, document: Any, items: Sequence[Any]) -> str | None:
     return "+".join(map(str, found)) if found and all(map(_is_name, found)) else None
 
 
-def _ticket(shape: Shape, item: Any, until: float) -> dict[str, Any]:
+def _ticket(shape: PayloadMapping, item: Any, until: float) -> dict[str, Any]:
     """An item in our own shape; what cannot be understood is left as it is, for the schema to name."""
     ticket = {name: _value(name, path, item, until) for name, path in shape.fields.items()}
     for name, field in _OPTIONAL.items():
@@ -174,7 +174,7 @@ def _time(value: Any, path: FieldPath, otherwise: Any) -> Any:
     return found.isoformat() if found else None
 
 
-def as_written(shape: Shape, name: str, value: Any) -> Any:
+def as_written(shape: PayloadMapping, name: str, value: Any) -> Any:
     """A field's value that came from elsewhere, such as the helpdesk's API, as it would have been read from a body."""
     path = shape.fields.get(name)
     return _readable(value, path, None) if path and path.format else value

@@ -9,7 +9,7 @@ from receiver.intake.sources.helpdesk_profile import FieldPath, Names, Profile
 
 
 @dataclass(frozen=True)
-class Shape:
+class PayloadMapping:
     """`fields` may be empty where items are in our own form already; `events` may be, where every event is taken.
 
     What `own_actor` does, the user as whom we write to the helpdesk, is not taken; `actor` is where its name stands.
@@ -26,7 +26,7 @@ class Shape:
     thin: bool = False
 
     @classmethod
-    def of(cls, profile: Profile, changed: Mapping[str, Any] | None = None) -> "Shape":
+    def of(cls, profile: Profile, changed: Mapping[str, Any] | None = None) -> "PayloadMapping":
         """The shape of a profile; what is `changed` goes before it, single fields too."""
         known = cls.__dataclass_fields__.keys() & Profile.__dataclass_fields__.keys()
         values = {name: getattr(profile, name) for name in known} | dict(changed or {})

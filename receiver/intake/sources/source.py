@@ -12,7 +12,7 @@ from receiver.intake.signatures import Message
 from receiver.intake.signatures.static import Credential, Unsigned
 from receiver.intake.sources import mapping
 from receiver.intake.sources.helpdesk_profile import Profile, Signing
-from receiver.intake.sources.payload_mapping import Shape
+from receiver.intake.sources.payload_mapping import PayloadMapping
 from receiver.lib.shared_secrets import Secret
 
 _BUGS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -30,7 +30,7 @@ class Source:
     profile: Profile
     secrets: Sequence[Secret]
     signing: Signing
-    shape: Shape
+    shape: PayloadMapping
     api: Mapping[str, Any] | None = None
     write_back: Mapping[str, Any] | None = None
     reconcile: Mapping[str, Any] | None = None

@@ -65,9 +65,9 @@ class CatalogOut(Schema):
 @blueprint.refuses(404, "Its location has not given a good one yet.")
 def get_catalog() -> dict[str, Any]:
     """The catalog in force, how old it is, and what it leaves unsaid."""
-    record, settings = current_app.extensions["record"], current_app.extensions["settings"]
+    db, settings = current_app.extensions["db"], current_app.extensions["settings"]
     try:
-        return _catalog(current.in_force(record, settings, asks=False), current.kept(record, settings))
+        return _catalog(current.current_catalog(db, settings, asks=False), current.last_good(db, settings))
     except CatalogError as error:
         abort(404, str(error))
 
@@ -75,17 +75,17 @@ def get_catalog() -> dict[str, Any]:
 @blueprint.post("/catalog/reload")
 @blueprint.response(200, CatalogOut)
 @blueprint.refuses(422, "It cannot be had or is wrong, in the lines that `errors` names; what was in force stays so.")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def reload_catalog() -> dict[str, Any]:
     """Look at the catalog's location now; what is good there is in force for every ticket classified from now on."""
-    record, settings = current_app.extensions["record"], current_app.extensions["settings"]
+    db, settings = current_app.extensions["db"], current_app.extensions["settings"]
     try:
-        found = current.reload(record, settings, min(settings.request_timeout, _RELOAD_SECONDS), auth.caller())
+        found = current.reload(db, settings, min(settings.request_timeout, _RELOAD_SECONDS), auth.caller())
     except CatalogError as error:
         mistakes = [{"line": fault.line, "message": fault.message} for fault in error.faults]
         refuse(422, message=str(error), messages={"catalog": mistakes or [{"line": None, "message": str(error)}]})
     current_app.extensions["waker"].wake(queue.CLASSIFY)  # For tickets that waited for a good one.
-    return _catalog(found, current.kept(record, settings))
+    return _catalog(found, current.last_good(db, settings))
 
 
 def _catalog(found: Catalog, version: CatalogVersion | None) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _catalog(found: Catalog, version: CatalogVersion | None) -> dict[str, Any]:
     age = max(0, round((now() - version.loaded_at).total_seconds())) if version else None
     return facts | {
         "age_seconds": age,
-        "problem": current.trouble(current_app.extensions["record"]),
+        "problem": current.load_error(current_app.extensions["db"]),
         "counts": catalog.counts(found),
         "warnings": catalog.quality(found),
         "fallback": found.fallback,

@@ -111,7 +111,7 @@ class ReplayOut(Schema):
 @blueprint.response(200, page_of(DeliveryOut, "DeliveryPage"))
 def list_deliveries(query: dict[str, Any]) -> dict[str, Any]:
     """Deliveries, newest first."""
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         rows = deliveries.page(session, query["limit"] + 1, query.get("cursor"), status=query.get("status"))
     return page([columns(row) for row in rows], query["limit"])
 
@@ -126,7 +126,7 @@ def get_delivery(delivery_id: int) -> Delivery:
 @blueprint.get(f"/deliveries/<{ID}:delivery_id>/raw")
 @blueprint.response(200, RawOut)
 @blueprint.refuses(410, "Its raw bytes are no longer kept.")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def get_raw(delivery_id: int) -> dict[str, Any]:
     """The body and the headers as they arrived, without secrets, and the place of the fault."""
     delivery = _delivery(delivery_id)
@@ -138,7 +138,7 @@ def get_raw(delivery_id: int) -> dict[str, Any]:
 
 
 def _delivery(delivery_id: int) -> Delivery:
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         found: Delivery | None = session.get(Delivery, delivery_id)
     return found or abort(404, "There is no delivery with this id.")
 
@@ -147,12 +147,12 @@ def _delivery(delivery_id: int) -> Delivery:
 @blueprint.response(200, ReplayOut)
 @blueprint.refuses(409, "It repeats another delivery, or its source is gone.")
 @blueprint.refuses(410, "Its raw bytes are no longer kept.")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def replay_delivery(delivery_id: int) -> Replay:
     """Read one delivery again with today's mapping of its source."""
     extensions = current_app.extensions
     try:
-        done = replay(extensions["record"], extensions["sources"], delivery_id, extensions["settings"], auth.caller())
+        done = replay(extensions["db"], extensions["sources"], delivery_id, extensions["settings"], auth.caller())
     except ReplayError as error:
         abort(error.status, str(error))
     _wake([done])
@@ -162,7 +162,7 @@ def replay_delivery(delivery_id: int) -> Replay:
 @blueprint.post("/deliveries/replay")
 @blueprint.takes(ReplaySelection, needed=True, anyOf=_EITHER_KIND)
 @blueprint.response(200, page_of(ReplayOut, "ReplayedPage"))
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def replay_selection(selection: dict[str, Any]) -> dict[str, Any]:
     """Read a selection again: those of `ids`, or a source's since a time, oldest first.
 
@@ -170,7 +170,7 @@ def replay_selection(selection: dict[str, Any]) -> dict[str, Any]:
     """
     extensions = current_app.extensions
     ids, cursor = (selection["ids"], None) if "ids" in selection else _since(selection)
-    done = list(replay_each(extensions["record"], extensions["sources"], ids, extensions["settings"], auth.caller()))
+    done = list(replay_each(extensions["db"], extensions["sources"], ids, extensions["settings"], auth.caller()))
     _wake(done)
     return {"items": done, "next": cursor}
 
@@ -178,7 +178,7 @@ def replay_selection(selection: dict[str, Any]) -> dict[str, Any]:
 def _since(selection: dict[str, Any]) -> tuple[list[int], int | None]:
     """A page of a source's deliveries since a time, and the cursor of the next one."""
     source, since, limit = selection["source"], selection["since"], selection["limit"]
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         status, cursor = selection.get("status"), selection["cursor"]
         found: list[int] = list(deliveries.kept_since(session, source, since, status, limit + 1, cursor))
     return found[:limit], found[limit - 1] if len(found) > limit else None

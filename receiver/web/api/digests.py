@@ -106,13 +106,13 @@ class Digests(MethodView):
     @blueprint.response(200, page_of(DigestOut, "DigestPage"))
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """Digests, newest first."""
-        with current_app.extensions["record"].read() as session:
+        with current_app.extensions["db"].read() as session:
             rows = digests.page(session, query["limit"] + 1, query.get("cursor"))
             states = recipients.of_each(session, [row.id for row in rows])
         listed = [columns(row) | {"recipient_states": states.get(row.id, [])} for row in rows]
         return page(listed, query["limit"])
 
-    @auth.needs(auth.OPERATOR)
+    @auth.require_role(auth.OPERATOR)
     @blueprint.takes(DigestIn)
     @blueprint.response(202, DigestOut, description="It is on its way")
     @blueprint.refuses(404, "There is no digest of this name.")
@@ -124,7 +124,7 @@ class Digests(MethodView):
 
 def _shown(digest: Digest) -> dict[str, Any]:
     """A digest with what became of it for each recipient."""
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         found = session.get_one(Digest, digest.id)  # One that was just made does not know all of its columns.
         return columns(found) | {"recipient_states": recipients.of(session, digest.id)}
 
@@ -134,7 +134,7 @@ NOTHING_NEW = "Nothing was settled since the last digest."
 
 def plan_named(name: str | None) -> Plan:
     """The digest of this name, or without one the first there is; 404 where there is none."""
-    found = schedules.in_force(current_app.extensions["settings"]).plans
+    found = schedules.current(current_app.extensions["settings"]).plans
     if name is None:
         return next(iter(found.values()))
     return found.get(name) or abort(404, f"There is no digest of this name; there are {', '.join(found)}.")
@@ -144,7 +144,7 @@ def claim_digest_now(moment: datetime, plan: Plan | None = None) -> Digest | Non
     """The digest of everything settled since the last one, on its way; None where there is nothing to send."""
     plan, period = plan or plan_named(None), f"now-{moment.isoformat()}"
     envelope = plan.envelope(current_app.extensions["settings"])
-    with current_app.extensions["record"].write() as session:
+    with current_app.extensions["db"].write() as session:
         digest: Digest | None = digests.claim(session, period, envelope, moment, name=plan.name, chosen=plan.chosen)
         if digest is not None:
             _note(session, "send", digest.id, name=plan.name)
@@ -159,7 +159,7 @@ def _note(session: Session, action: str, digest_id: int, **details: Any) -> None
 
 def copy_digest(digest_id: int) -> Digest:
     """A copy of a digest, on its way to the same people; 409 where there is none to be copied."""
-    with current_app.extensions["record"].write() as session:
+    with current_app.extensions["db"].write() as session:
         made: Digest | None = digests.copy(session, digest_id, now())
         if made is None:
             abort(409, "It is on its way itself; a copy can be sent when it has arrived.")
@@ -170,7 +170,7 @@ def copy_digest(digest_id: int) -> Digest:
 
 def redrive_digest(digest_id: int) -> Digest:
     """A digest that did not reach everybody, on its way to the others after all; 409 where it is nothing of that."""
-    with current_app.extensions["record"].write() as session:
+    with current_app.extensions["db"].write() as session:
         if not digests.redrive(session, digest_id, now()):
             abort(
                 409, "It has neither failed for anybody nor is it held or cancelled, so there is nothing to try again."
@@ -183,7 +183,7 @@ def redrive_digest(digest_id: int) -> Digest:
 
 def accept_digest(digest_id: int) -> Digest:
     """A held digest that counts as sent from now on; 409 where it is not held."""
-    with current_app.extensions["record"].write() as session:
+    with current_app.extensions["db"].write() as session:
         if not digests.accept(session, digest_id, now()):
             abort(409, "It is not held, so there is nothing to decide.")
         _note(session, "mark as sent", digest_id)
@@ -193,7 +193,7 @@ def accept_digest(digest_id: int) -> Digest:
 
 def pending(plan: Plan, moment: datetime) -> dict[str, Any]:
     """What this digest would tell if it were sent now."""
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         rows = digest_members.pending_counts(session, plan.name, plan.chosen, moment)
     return {
         "name": plan.name,
@@ -206,7 +206,7 @@ def pending(plan: Plan, moment: datetime) -> dict[str, Any]:
 
 
 @blueprint.post("/digests/preview")
-@auth.needs(auth.VIEWER)
+@auth.require_role(auth.VIEWER)
 @blueprint.takes(DigestIn)
 @blueprint.response(200, PreviewOut)
 @blueprint.refuses(404, "There is no digest of this name.")
@@ -224,7 +224,7 @@ def get_digest(digest_id: int) -> dict[str, Any]:
 
 def get_digest_or_404(digest_id: int) -> Digest:
     """The digest with this id."""
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         found: Digest | None = session.get(Digest, digest_id)
     return found or abort(404, "There is no digest with this id.")
 
@@ -258,7 +258,7 @@ def _kept(path: Path, mimetype: str, missing: str, subject: str, form: str) -> R
 
 
 @blueprint.post(f"/digests/<{ID}:digest_id>/resend")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 @blueprint.response(202, DigestOut, description="The copy is on its way")
 @blueprint.refuses(409, "It is on its way itself.")
 def resend_digest(digest_id: int) -> dict[str, Any]:
@@ -268,7 +268,7 @@ def resend_digest(digest_id: int) -> dict[str, Any]:
 
 
 @blueprint.post(f"/digests/<{ID}:digest_id>/redrive")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 @blueprint.response(202, DigestOut, description="It is on its way")
 @blueprint.refuses(409, "It has neither failed for anybody, nor is it held or cancelled.")
 def redrive(digest_id: int) -> dict[str, Any]:
@@ -278,7 +278,7 @@ def redrive(digest_id: int) -> dict[str, Any]:
 
 
 @blueprint.post(f"/digests/<{ID}:digest_id>/mark-sent")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 @blueprint.response(200, DigestOut)
 @blueprint.refuses(409, "It is not held.")
 def mark_sent(digest_id: int) -> dict[str, Any]:

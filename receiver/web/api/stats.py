@@ -57,7 +57,7 @@ class StatsOut(Schema):
 def stats() -> dict[str, Any]:
     """Counts by status, the queues, the engine and what it cost."""
     settings = current_app.extensions["settings"]
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         found = overview.counts(session, now())
     paused = any(alarm["name"] == pauses.ALARM for alarm in found["alarms"])
     found["queue"] = found.pop("due") | redis_state() | {"paused": paused}

@@ -33,7 +33,9 @@ class ClassificationOut(Schema):
     engine = fields.String()
     model = fields.String()
     fallback = fields.Boolean(metadata={"description": "Whether something stands in for what was meant to answer."})
-    mended = fields.Boolean(metadata={"description": "Whether the engine's answer only came close to the entry."})
+    mended = fields.Boolean(
+        attribute="fuzzy_matched", metadata={"description": "Whether the engine's answer only came close to the entry."}
+    )
     catalog_version = fields.String()
     prompt_version = fields.String(allow_none=True)
     reviewer = fields.String(allow_none=True, metadata={"description": "Who confirmed or corrected it."})
@@ -71,7 +73,7 @@ class TicketDetailOut(TicketOut):
     history = fields.List(fields.Nested(ClassificationOut))
 
 
-class TicketQuery(PageQuery):
+class TicketQueryIn(PageQuery):
     """Which tickets."""
 
     status = fields.String(validate=OneOf(TICKET_STATES))
@@ -106,13 +108,13 @@ class ReviewOut(TicketOut):
 
 
 @blueprint.get("/tickets")
-@blueprint.arguments(TicketQuery, location="query")
+@blueprint.arguments(TicketQueryIn, location="query")
 @blueprint.response(200, page_of(TicketOut, "TicketPage"))
 def list_tickets(query: dict[str, Any]) -> dict[str, Any]:
     """Tickets, newest first. A page may hold fewer than `limit` and still have a `next` one."""
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
-    with current_app.extensions["record"].read() as session:
-        found = ticket_query.page(session, ticket_query.Wanted(**query), limit, now(), cursor, whole=True)
+    with current_app.extensions["db"].read() as session:
+        found = ticket_query.page(session, ticket_query.TicketQuery(**query), limit, now(), cursor, whole=True)
     return {"items": [_ticket(*pair) for pair in found.pairs], "next": found.after}
 
 
@@ -120,7 +122,7 @@ def list_tickets(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, TicketDetailOut)
 def get_ticket(ticket_id: int) -> dict[str, Any]:
     """One ticket with its history."""
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         found = tickets.with_classification(session, ticket_id)
         if found is None:
             abort(404, "There is no ticket with this id.")
@@ -132,7 +134,7 @@ def get_ticket(ticket_id: int) -> dict[str, Any]:
 @blueprint.response(200, ReviewOut)
 @blueprint.refuses(409, "There is nothing to confirm or to choose from.")
 @blueprint.refuses(422, "The fields are wrong, or the catalog in force has no such entry.")
-@auth.needs(auth.REVIEWER)
+@auth.require_role(auth.REVIEWER)
 def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
     """Confirm what a ticket is attributed to ({}), or correct it; from then on no engine changes it."""
     choice = (body["category"], body["request_type"]) if body else None
@@ -152,7 +154,7 @@ def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
 @blueprint.post(f"/tickets/<{ID}:ticket_id>/undo")
 @blueprint.response(200, TicketOut)
 @blueprint.refuses(409, "The caller has not reviewed the ticket, or what came of it can no longer be taken back.")
-@auth.needs(auth.REVIEWER)
+@auth.require_role(auth.REVIEWER)
 def undo_review(ticket_id: int) -> dict[str, Any]:
     """Undo one's own review of a ticket: it is again what it was before, and so is what was learned from it."""
     try:
@@ -165,7 +167,7 @@ def undo_review(ticket_id: int) -> dict[str, Any]:
 @blueprint.post(f"/tickets/<{ID}:ticket_id>/redrive")
 @blueprint.response(200, TicketOut)
 @blueprint.refuses(409, "A person has reviewed the ticket.")
-@auth.needs(auth.REVIEWER)
+@auth.require_role(auth.REVIEWER)
 def redrive_ticket(ticket_id: int) -> dict[str, Any]:
     """Have a ticket classified again, whatever became of it, unless a person has reviewed it."""
     done = review.redrive([ticket_id])
@@ -176,7 +178,7 @@ def redrive_ticket(ticket_id: int) -> dict[str, Any]:
 
 
 def _found(ticket_id: int) -> dict[str, Any]:
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         found = tickets.with_classification(session, ticket_id) or abort(404, "There is no ticket with this id.")
     return _ticket(*found)
 

@@ -105,7 +105,7 @@ class LeftOver:
 
 _LEFT_OVER = {
     "ticket.failed": ("ticket failed", "tickets failed", "Redrive them, or say what they are.", "?status=failed"),
-    "ticket.stood_in": (
+    "ticket.from_fallback_engine": (
         "ticket has the answer of a stand-in",
         "tickets have the answer of a stand-in",
         "The engine is asked again by itself.",

@@ -18,11 +18,11 @@ _FILTERS = ("who", "action", "subject")
 
 
 @blueprint.get("")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def audit_page() -> ResponseReturnValue:
     """Entries, newest first, by the filters in the URL."""
     chosen, before = query_args.texts(*_FILTERS), query_args.place("before")
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         rows = audit.page(session, _ROWS + 1, before, chosen)
         state = _state(session)
     more: dict[str, Any] | None = {**chosen, "before": rows[_ROWS - 1].number} if len(rows) > _ROWS else None

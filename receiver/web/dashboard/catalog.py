@@ -28,13 +28,13 @@ def catalog_page() -> ResponseReturnValue:
 
 
 def _page(refused: CatalogError | None = None) -> str:
-    record, settings = current_app.extensions["record"], current_app.extensions["settings"]
+    db, settings = current_app.extensions["db"], current_app.extensions["settings"]
     words = query_args.text("q")[:200]
     try:
-        found, missing = current.in_force(record, settings, asks=False), None
+        found, missing = current.current_catalog(db, settings, asks=False), None
     except CatalogError as error:
         found, missing = None, error
-    with record.read() as session:
+    with db.read() as session:
         versions = catalogs.history(session, _VERSIONS)
         readers = audit.first_about(session, [f"catalog {version.version}" for version in versions])
         tickets, learned = catalog_usage.tickets(session), catalog_usage.learned(session)
@@ -44,8 +44,8 @@ def _page(refused: CatalogError | None = None) -> str:
         missing=missing,
         refused=refused,
         words=words,
-        version=current.kept(record, settings),
-        trouble=current.trouble(record),
+        version=current.last_good(db, settings),
+        trouble=current.load_error(db),
         versions=versions,
         readers=readers,
         counts=catalog.counts(found) if found else {},
@@ -96,7 +96,7 @@ def _left(found: Catalog, tickets: Mapping[Entry, int]) -> list[tuple[str, str, 
 @blueprint.get("/changes/<before>/<after>")
 def changes_page(before: str, after: str) -> ResponseReturnValue:
     """What is different from one version to another."""
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         pair = [session.get(CatalogVersion, version) for version in (before, after)]
     old, new = (version or abort(404, "There is no such version of the catalog.") for version in pair)
     try:
@@ -107,13 +107,13 @@ def changes_page(before: str, after: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/reload")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def reload() -> ResponseReturnValue:
     """Look at the catalog's location now; where that is refused, the page says in which lines it is wrong."""
-    record, settings = current_app.extensions["record"], current_app.extensions["settings"]
-    before = current.kept(record, settings)
+    db, settings = current_app.extensions["db"], current_app.extensions["settings"]
+    before = current.last_good(db, settings)
     try:
-        found = current.reload(record, settings, min(settings.request_timeout, _RELOAD_SECONDS), auth.caller())
+        found = current.reload(db, settings, min(settings.request_timeout, _RELOAD_SECONDS), auth.caller())
     except CatalogError as error:
         return _page(error), 422
     current_app.extensions["waker"].wake(queue.CLASSIFY)  # For tickets that waited for a good one.

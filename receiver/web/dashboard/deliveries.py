@@ -33,7 +33,7 @@ def deliveries_page() -> ResponseReturnValue:
     if chosen.get("status", QUARANTINED) not in DELIVERY_STATES:
         abort(400, f"There are the states {', '.join(DELIVERY_STATES)}.")
     before = query_args.place("before")
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         rows = deliveries.page(session, _ROWS + 1, before, conflict=conflict, **chosen)
     return render_template(
         "deliveries.html",
@@ -66,12 +66,12 @@ def _sources() -> Mapping[str, Source]:
 @blueprint.get("/<int:delivery_id>")
 def delivery_page(delivery_id: int) -> ResponseReturnValue:
     """One delivery: what it said, how it proved itself, what is wrong with it, and what came of it."""
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         delivery = session.get(Delivery, _id(delivery_id)) or abort(404, "There is no delivery with this id.")
         related = _related(session, delivery)
     source = _sources().get(delivery.source)
     limit = current_app.extensions["settings"].max_body_mb * 2**20
-    may_read = delivery.body is not None and auth.may(auth.OPERATOR)
+    may_read = delivery.body is not None and auth.has_role(auth.OPERATOR)
     shown = payload_masking.shown(delivery, source, limit) if may_read else None
     return render_template(
         "delivery.html", delivery=delivery, source=source, proof=_proof(delivery, source), shown=shown,
@@ -101,7 +101,7 @@ def _proof(delivery: Delivery, source: Source | None) -> tuple[str, str]:
 
 
 @blueprint.post("/replay")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def replay_selection() -> ResponseReturnValue:
     """Read one delivery or a selection again, and show what each brought before and brings now."""
     ids = [_id(number) for number in request.form.getlist("delivery", type=int)][:_ROWS]
@@ -118,11 +118,11 @@ class _Since(NamedTuple):
 
 
 @blueprint.post("/dismiss")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def dismiss_selection() -> ResponseReturnValue:
     """Take one delivery or a selection out of what needs somebody: there is no ticket in it."""
     ids = [_id(number) for number in request.form.getlist("delivery", type=int)][:_ROWS]
-    with current_app.extensions["record"].write() as session:
+    with current_app.extensions["db"].write() as session:
         done = [delivery_id for delivery_id in ids if deliveries.dismiss(session, delivery_id)]
         for delivery_id in done:
             audit.note(session, auth.caller(), "dismiss", f"delivery {delivery_id}", now())
@@ -132,11 +132,11 @@ def dismiss_selection() -> ResponseReturnValue:
 
 
 @blueprint.post("/replay-since")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def replay_since() -> ResponseReturnValue:
     """Read a source's deliveries since a time again, so many in one request; the page itself asks for the rest."""
     chosen = _since()
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         found = deliveries.kept_since(
             session, chosen.source, chosen.since, chosen.status or None, _AT_ONCE + 1, chosen.after
         )
@@ -162,7 +162,7 @@ def _since() -> _Since:
 def _replayed(ids: list[int]) -> list[Replay]:
     extensions = current_app.extensions
     settings, who = extensions["settings"], auth.caller()
-    done = list(replay_each(extensions["record"], extensions["sources"], ids, settings, who))
+    done = list(replay_each(extensions["db"], extensions["sources"], ids, settings, who))
     if any(each.made_due for each in done):
         extensions["waker"].wake(queue.CLASSIFY)
     return done

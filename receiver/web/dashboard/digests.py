@@ -30,7 +30,7 @@ _FRAMED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-a
 def digests_page() -> ResponseReturnValue:
     """The digests there are, and what was sent."""
     before, status = query_args.place("before"), query_args.text("status") or None
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         found = digests.page(session, _AT_ONCE + 1, before, status)
         planned = [(plan, digests.latest(session, plan.name)) for plan in _plans().values()]
     shown, more = found[:_AT_ONCE], len(found) > _AT_ONCE
@@ -54,14 +54,14 @@ def period(digest: Digest) -> str:
 
 
 def _plans() -> dict[str, Plan]:
-    return schedules.in_force(current_app.extensions["settings"]).plans
+    return schedules.current(current_app.extensions["settings"]).plans
 
 
 @blueprint.get(f"/<{ID}:digest_id>")
 def digest_page(digest_id: int) -> ResponseReturnValue:
     """One digest, with its mail as it looked."""
     digest = orders.get_digest_or_404(digest_id)
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         changed = audit.about(session, f"digest {digest_id}")
         states = recipients.of(session, digest_id)
     has = {"mail": _mail(digest_id).exists(), "workbook": _workbook(digest_id).exists()}
@@ -90,7 +90,7 @@ def _framed(path: Path) -> Response:
 
 
 @blueprint.post("")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def send() -> ResponseReturnValue:
     """Send a digest now."""
     digest = orders.claim_digest_now(now(), orders.plan_named(request.form.get("name")))
@@ -110,7 +110,7 @@ _ORDERS = {
 
 
 @blueprint.post(f"/<{ID}:digest_id>/<action>")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def order(digest_id: int, action: str) -> ResponseReturnValue:
     """Send a copy, try again, or decide that a held one did arrive."""
     do, told = _ORDERS.get(action) or abort(404)
@@ -121,7 +121,7 @@ def order(digest_id: int, action: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/preview")
-@auth.needs(auth.VIEWER)
+@auth.require_role(auth.VIEWER)
 def ask_for_preview() -> ResponseReturnValue:
     """Have a worker build what a digest would be if it were sent now."""
     plan = orders.plan_named(request.form.get("name"))

@@ -6,8 +6,8 @@ from datetime import datetime
 from flask import Response, current_app
 
 from receiver.db import ticket_query
-from receiver.db.database import Record
-from receiver.db.ticket_query import Wanted
+from receiver.db.database import Database
+from receiver.db.ticket_query import TicketQuery
 from receiver.db.tickets import Pair
 from receiver.lib import spreadsheet
 from receiver.lib.spreadsheet import Row
@@ -21,29 +21,29 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def csv_of(wanted: Wanted, moment: datetime) -> Response:
+def csv_of(wanted: TicketQuery, moment: datetime) -> Response:
     """As CSV."""
     return _file(spreadsheet.as_csv, wanted, moment, "tickets.csv", "text/csv; charset=utf-8")
 
 
-def xlsx_of(wanted: Wanted, moment: datetime) -> Response:
+def xlsx_of(wanted: TicketQuery, moment: datetime) -> Response:
     """As a workbook."""
     return _file(spreadsheet.as_xlsx, wanted, moment, "tickets.xlsx", _XLSX)
 
 
 def _file(
-    write: Callable[[Iterable[Row]], Iterator[bytes]], wanted: Wanted, moment: datetime, name: str, kind: str
+    write: Callable[[Iterable[Row]], Iterator[bytes]], wanted: TicketQuery, moment: datetime, name: str, kind: str
 ) -> Response:
-    rows = _rows(current_app.extensions["record"], wanted, moment)
+    rows = _rows(current_app.extensions["db"], wanted, moment)
     return Response(write(rows), content_type=kind, headers={"Content-Disposition": f"attachment; filename={name}"})
 
 
-def _rows(record: Record, wanted: Wanted, moment: datetime) -> Iterator[Row]:
+def _rows(db: Database, wanted: TicketQuery, moment: datetime) -> Iterator[Row]:
     """The head and up to LIMIT tickets; a last row says so where there are more."""
     yield _COLUMNS
     written, after = 0, None
     while written < LIMIT:
-        with record.read() as session:
+        with db.read() as session:
             page = ticket_query.page(session, wanted, min(_ONCE, LIMIT - written), moment, after)
         yield from map(_row, page.pairs)
         written, after = written + len(page.pairs), page.after

@@ -18,7 +18,7 @@ _LIVE = ("overview_pages.overview_page", "jobs_pages.jobs_page")
 
 
 @dataclass(frozen=True)
-class Place:
+class NavItem:
     """A page the rail leads to, for people of this `role`; its blueprint is `<name>_pages`, `key` follows `g`."""
 
     name: str
@@ -31,22 +31,22 @@ class Place:
 
 
 PLACES = (
-    Place("overview", "Overview", "/", "o", pocket=True),
-    Place("review", "Review", "/review", "r", pocket=True),
-    Place("tickets", "Tickets", "/tickets", "t", pocket=True),
-    Place("deliveries", "Deliveries", "/deliveries", "d"),
-    Place("jobs", "Jobs", "/jobs", "j", pocket=True),
-    Place("digests", "Digests", "/digests"),
-    Place("quality", "Quality", "/quality"),
-    Place("catalog", "Catalog", "/catalog"),
-    Place("sources", "Sources", "/sources"),
-    Place("people", "People", "/people", below=True, role=ADMIN),
-    Place("audit", "Audit", "/audit", below=True, role=OPERATOR),
+    NavItem("overview", "Overview", "/", "o", pocket=True),
+    NavItem("review", "Review", "/review", "r", pocket=True),
+    NavItem("tickets", "Tickets", "/tickets", "t", pocket=True),
+    NavItem("deliveries", "Deliveries", "/deliveries", "d"),
+    NavItem("jobs", "Jobs", "/jobs", "j", pocket=True),
+    NavItem("digests", "Digests", "/digests"),
+    NavItem("quality", "Quality", "/quality"),
+    NavItem("catalog", "Catalog", "/catalog"),
+    NavItem("sources", "Sources", "/sources"),
+    NavItem("people", "People", "/people", below=True, role=ADMIN),
+    NavItem("audit", "Audit", "/audit", below=True, role=OPERATOR),
 )
 
 
 @dataclass(frozen=True)
-class Pulse:
+class SystemStatus:
     """The state of the whole in a word: `state` is good, warn or bad, `review` what waits for a person."""
 
     state: str
@@ -65,7 +65,7 @@ def _around() -> dict[str, Any]:
         return {"places": (), "pulse": None}
     known = current_app.blueprints
     return {
-        "places": [place for place in PLACES if f"{place.name}_pages" in known and auth.may(place.role)],
+        "places": [place for place in PLACES if f"{place.name}_pages" in known and auth.has_role(place.role)],
         "at_place": _at_place(),
         "live": _at_place() if request.endpoint in _LIVE else "frame",
         "pulse": current_app.extensions["pulse"](),
@@ -84,28 +84,32 @@ def _at_place() -> str:
     return (request.blueprint or "").removesuffix("_pages")
 
 
-def kept_pulse() -> Callable[[], Pulse]:
+def system_status() -> Callable[[], SystemStatus]:
     """The pulse, read again where the last reading is two seconds old or this request changes something."""
-    last: list[tuple[float, Pulse]] = []
+    last: list[tuple[float, SystemStatus]] = []
 
-    def pulse() -> Pulse:
+    def status_of_system() -> SystemStatus:
         if not last or request.method != "GET" or time.monotonic() - last[0][0] > _FRESH_SECONDS:
             last[:] = [(time.monotonic(), _read())]
         return last[0][1]
 
-    return pulse
+    return status_of_system
 
 
-def _read() -> Pulse:
+def _read() -> SystemStatus:
     settings = current_app.extensions["settings"]
     engine = settings.llm_model if settings.uses_llm else "local engine"
     try:
-        with current_app.extensions["record"].read() as session:
+        with current_app.extensions["db"].read() as session:
             up = alarms.current(session)
             waiting, _ = tickets.due(session)
             review = counters.value(session, "ticket.needs_review")
     except SQLAlchemyError:
-        return Pulse("bad", engine, "record away", 0)
+        return SystemStatus("bad", engine, "record away", 0)
     if up:
-        return Pulse("bad", engine, f"{len(up)} alarm{'s' if len(up) > 1 else ''}", review)
-    return Pulse("warn", engine, f"{waiting:,} waiting", review) if waiting else Pulse("good", engine, "idle", review)
+        return SystemStatus("bad", engine, f"{len(up)} alarm{'s' if len(up) > 1 else ''}", review)
+    return (
+        SystemStatus("warn", engine, f"{waiting:,} waiting", review)
+        if waiting
+        else SystemStatus("good", engine, "idle", review)
+    )

@@ -30,7 +30,7 @@ def jobs_page() -> ResponseReturnValue:
 def found() -> dict[str, Any]:
     """Everything the page shows; without Redis, what the record knows."""
     moment = now()
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         pause = pauses.current(session)
         waiting, since = tickets.due(session)
         timed = timetable.timed_jobs(session)
@@ -61,22 +61,22 @@ def _redis() -> "redis.Redis":
 
 
 @blueprint.post("/pause")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def pause() -> ResponseReturnValue:
     """Classify nothing from now on."""
     who, moment = auth.caller(), now()
-    with current_app.extensions["record"].write() as session:
+    with current_app.extensions["db"].write() as session:
         if pauses.begin(session, who, moment):
             audit.note(session, who, "pause", "classification", moment)
     return _back("Classification is paused. Tickets are accepted, and wait.")
 
 
 @blueprint.post("/resume")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def resume() -> ResponseReturnValue:
     """Go on where it was paused."""
     who = auth.caller()
-    with current_app.extensions["record"].write() as session:
+    with current_app.extensions["db"].write() as session:
         if pauses.end(session):
             audit.note(session, who, "resume", "classification", now())
     current_app.extensions["waker"].wake(queue.CLASSIFY)
@@ -104,7 +104,7 @@ _TO_A_QUEUE = {
 
 
 @blueprint.post("/<action>")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def change_job(action: str) -> ResponseReturnValue:
     """Do something to one job; its id comes as a field, because Redis may hold any text as one."""
     change, job_id = _TO_A_JOB.get(action) or abort(404), request.form.get("job", "")
@@ -119,7 +119,7 @@ def change_job(action: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/queues/<name>/<action>")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def change_queue(name: str, action: str) -> ResponseReturnValue:
     """Do something to all waiting or failed jobs of a queue."""
     change = _TO_A_QUEUE.get(action) if name in queue.QUEUES else None
@@ -134,10 +134,10 @@ def change_queue(name: str, action: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/timetable/<name>/run")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def run_now(name: str) -> ResponseReturnValue:
     """Run a job of the timetable before its time."""
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         timed = timetable.timed_job(session, name)
     if timed is None:
         abort(404)
@@ -151,7 +151,7 @@ def run_now(name: str) -> ResponseReturnValue:
 
 def _note(action: str, subject: str, details: dict[str, Any]) -> None:
     """Redis takes part in no transaction of the record, so what was done there is noted after it."""
-    with current_app.extensions["record"].write() as session:
+    with current_app.extensions["db"].write() as session:
         audit.note(session, auth.caller(), action, subject, now(), details)
 
 

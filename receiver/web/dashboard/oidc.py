@@ -33,7 +33,7 @@ _TRY_AGAIN = "Signing in there did not work, or took too long. Try it again, or 
 class _Session(OAuth2Session, egress.Session):  # type: ignore[misc]
     """Authlib's requests, kept to the addresses that outgoing requests may reach."""
 
-    def __init__(self, *args: Any, rule: egress.Rule, **options: Any) -> None:
+    def __init__(self, *args: Any, rule: egress.Policy, **options: Any) -> None:
         OAuth2Session.__init__(self, *args, **options)
         egress.Session.__init__(self, rule, _SECONDS, _MAX_ANSWER)
 
@@ -76,7 +76,7 @@ def init_app(app: Flask) -> None:
         client_kwargs={
             "scope": "openid email profile",
             "code_challenge_method": "S256",
-            "rule": egress.Rule(config.outgoing_allow, own=issuer),
+            "rule": egress.Policy(config.outgoing_allow, own=issuer),
         },
     )
     app.register_blueprint(blueprint)
@@ -116,7 +116,7 @@ def from_provider() -> ResponseReturnValue:
         return _failed(error)
     except (_RefusedError, PersonError) as error:
         return refuse(str(error), 403)
-    return auth.admit(person, auth.OIDC)
+    return auth.log_in(person, auth.OIDC)
 
 
 def _refused_there() -> ResponseReturnValue:
@@ -140,8 +140,8 @@ def _person(claims: dict[str, Any], issuer: str, config: Settings) -> Person:
     Who was here before is known by the provider's `sub`, which is never given to somebody else. A mailbox may be: so
     an address finds an account only as long as that has no `sub` of this provider.
     """
-    record, subject, moment = current_app.extensions["record"], str(claims["sub"]), now()
-    with record.read() as reading:
+    db, subject, moment = current_app.extensions["db"], str(claims["sub"]), now()
+    with db.read() as reading:
         person: Person | None = people.by_identity(reading, issuer, subject)
         email = person.email if person else _address(claims, config)
         person = person or people.by_email(reading, email)
@@ -155,7 +155,7 @@ def _person(claims: dict[str, Any], issuer: str, config: Settings) -> Person:
     role = _role(claims, config) if config.oidc_group_roles else None
     if person is None and not (role or config.oidc_default_role):
         raise _RefusedError(f"{email} has no account here; ask an admin to invite this address.")
-    with record.write() as writing:
+    with db.write() as writing:
         if person is None:
             name = people.visible(str(claims.get("name") or email))[:100].strip() or email
             known = people.add(writing, email, name, str(role or config.oidc_default_role), moment)

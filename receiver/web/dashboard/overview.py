@@ -35,7 +35,7 @@ def overview_page() -> ResponseReturnValue:
 def found() -> dict[str, Any]:
     """Everything the page shows; two readings of an unchanged record are equal."""
     config, moment = current_app.extensions["settings"], now()
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         counts = overview.counts(session, moment)
         since = tickets.due(session)[1]
         left = overview.left_over(session)
@@ -46,7 +46,7 @@ def found() -> dict[str, Any]:
             "by_minute": _throughput(session, moment, MINUTE, _MINUTES),
             "by_hour": _throughput(session, moment, HOUR, _HOURS),
             "sources": overview.last_deliveries(session, list(current_app.extensions["sources"])),
-            "digests": [_order(session, plan, moment) for plan in schedules.in_force(config).plans.values()],
+            "digests": [_order(session, plan, moment) for plan in schedules.current(config).plans.values()],
             "latest": [_row(*pair) for pair in tickets.page(session, {}, _LATEST)],
         }
     workers = _workers()

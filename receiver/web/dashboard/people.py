@@ -6,7 +6,7 @@ from flask import Blueprint, abort, current_app, flash, redirect, render_templat
 from flask.typing import ResponseReturnValue
 
 from receiver.db import api_tokens, audit, browser_sessions, people, second_factors, sign_in
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Person
 from receiver.db.people import PersonError
 from receiver.lib import roles
@@ -21,14 +21,14 @@ _MOST = 1000
 
 
 @blueprint.get("")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def people_page() -> ResponseReturnValue:
     """Everybody, with role and state, and the form that invites."""
     return _list({})
 
 
 def _list(errors: dict[str, str]) -> ResponseReturnValue:
-    with _record().read() as session:
+    with _db().read() as session:
         found = people.everybody(session, _MOST)
         waiting = sign_in.waiting(session, now())
     shown = render_template(
@@ -38,7 +38,7 @@ def _list(errors: dict[str, str]) -> ResponseReturnValue:
 
 
 @blueprint.post("")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def invite() -> ResponseReturnValue:
     """Let somebody make an account by a link, which is shown once."""
     values, errors = forms.read(forms.Invitation())
@@ -46,7 +46,7 @@ def invite() -> ResponseReturnValue:
         return _list(errors)
     moment = now()
     try:
-        with _record().write() as session:
+        with _db().write() as session:
             person = people.add(session, values["email"], values["name"], values["role"], moment)
             token = sign_in.issue(session, moment, person, sets_password=True)
             audit.note(session, auth.caller(), "invite", _named(person), moment, {"role": person.role})
@@ -60,11 +60,11 @@ def _link(person: Person, token: str) -> ResponseReturnValue:
 
 
 @blueprint.get(f"/<{ID}:person_id>")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def person_page(person_id: int) -> ResponseReturnValue:
     """One person: what is known, what was changed, and what an admin may do."""
     moment = now()
-    with _record().read() as session:
+    with _db().read() as session:
         person = _person(session, person_id)
         known: dict[str, Any] = {
             "tokens": api_tokens.of(session, person_id),
@@ -77,14 +77,14 @@ def person_page(person_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post(f"/<{ID}:person_id>/role")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def change_role(person_id: int) -> ResponseReturnValue:
     """Make a person something else; it holds from their next click on."""
     values, errors = forms.read(forms.Role())
     if errors:
         return _back(person_id, errors["role"], "error")
     try:
-        with _record().write() as session:
+        with _db().write() as session:
             person = _person(session, person_id)
             before = person.role
             people.change_role(session, person, values["role"])
@@ -96,12 +96,12 @@ def change_role(person_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post(f"/<{ID}:person_id>/disable")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def disable(person_id: int) -> ResponseReturnValue:
     """Keep a person out: sessions, links and tokens end at once."""
     moment = now()
     try:
-        with _record().write() as session:
+        with _db().write() as session:
             person = _person(session, person_id)
             people.disable(session, person)
             browser_sessions.end_all(session, person_id)
@@ -114,11 +114,11 @@ def disable(person_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post(f"/<{ID}:person_id>/sign-out")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def end_access(person_id: int) -> ResponseReturnValue:
     """End a person's sessions, links and API tokens; they may sign in again."""
     moment = now()
-    with _record().write() as session:
+    with _db().write() as session:
         person = _person(session, person_id)
         browser_sessions.end_all(session, person_id)
         sign_in.void(session, person, moment)
@@ -128,10 +128,10 @@ def end_access(person_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post(f"/<{ID}:person_id>/enable")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def enable(person_id: int) -> ResponseReturnValue:
     """Let a disabled person in again."""
-    with _record().write() as session:
+    with _db().write() as session:
         person = _person(session, person_id)
         person.active = True
         audit.note(session, auth.caller(), "enable", _named(person), now())
@@ -139,10 +139,10 @@ def enable(person_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post(f"/<{ID}:person_id>/forget-identity")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def forget_identity(person_id: int) -> ResponseReturnValue:
     """Let the next who comes from the OpenID Connect provider with this person's address have the account."""
-    with _record().write() as session:
+    with _db().write() as session:
         person = _person(session, person_id)
         person.oidc_issuer = person.oidc_subject = None
         audit.note(session, auth.caller(), "forget identity", _named(person), now())
@@ -150,10 +150,10 @@ def forget_identity(person_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post(f"/<{ID}:person_id>/reset-factor")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def reset_factor(person_id: int) -> ResponseReturnValue:
     """Forget the second factor of a person who has lost it; their sessions end."""
-    with _record().write() as session:
+    with _db().write() as session:
         person = _person(session, person_id)
         if not second_factors.reset(session, person, auth.caller(), now()):
             abort(409, f"{person.name} has no second factor.")
@@ -161,11 +161,11 @@ def reset_factor(person_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post(f"/<{ID}:person_id>/link")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def make_link(person_id: int) -> ResponseReturnValue:
     """A link by which a person sets a new password, shown once; earlier ones are void."""
     moment = now()
-    with _record().write() as session:
+    with _db().write() as session:
         person = _person(session, person_id)
         if not person.active:
             abort(409, f"{person.name} is disabled; enable the account first.")
@@ -176,10 +176,10 @@ def make_link(person_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post(f"/<{ID}:person_id>/tokens/<{ID}:token_id>/revoke")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def revoke_token(person_id: int, token_id: int) -> ResponseReturnValue:
     """Make a person's API token worthless."""
-    with _record().write() as session:
+    with _db().write() as session:
         token = api_tokens.revoke(session, person_id, token_id) or abort(404)
         details = {"token": token.name}
         audit.note(session, auth.caller(), "revoke token", f"person {person_id}", now(), details)
@@ -200,6 +200,6 @@ def _back(person_id: int, words: str, category: str = "message") -> ResponseRetu
     return redirect(url_for("people_pages.person_page", person_id=person_id))
 
 
-def _record() -> Record:
-    record: Record = current_app.extensions["record"]
-    return record
+def _db() -> Database:
+    db: Database = current_app.extensions["db"]
+    return db

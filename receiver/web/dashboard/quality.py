@@ -32,7 +32,7 @@ def quality_page() -> str:
     days = _days()
     chosen = query_args.texts(*_FILTERS)
     since = now().date() - timedelta(days=days - 1)
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         scope = Scope(since, **chosen)
         confusions, sureness = review_outcomes.confusions(session, scope), review_outcomes.sureness(session, scope)
         by_day = review_outcomes.by_day(session, scope)

@@ -27,7 +27,7 @@ _CANDIDATES = 50
 def review_page() -> ResponseReturnValue:
     """The first tickets of the queue."""
     moment = now()
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         cards = _cards(session)
         left = review_queue.left(session, _night(moment))
     return render_template(
@@ -50,7 +50,7 @@ def _night(moment: datetime) -> datetime:
 @blueprint.get("/next")
 def next_cards() -> ResponseReturnValue:
     """The tickets behind the last one that a browser has."""
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         cards = _cards(session)
     return render_template("review_cards.html", cards=cards, moment=now())
 
@@ -65,7 +65,7 @@ def _cards(session: Session) -> list[dict[str, Any]]:
 
 
 @blueprint.post(f"/<{ID}:ticket_id>")
-@auth.needs(auth.REVIEWER)
+@auth.require_role(auth.REVIEWER)
 def decide(ticket_id: int) -> ResponseReturnValue:
     """Confirm or correct one ticket."""
     try:
@@ -81,7 +81,7 @@ def decide(ticket_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post(f"/<{ID}:ticket_id>/undo")
-@auth.needs(auth.REVIEWER)
+@auth.require_role(auth.REVIEWER)
 def undo(ticket_id: int) -> ResponseReturnValue:
     """Undo one's review of a ticket, and have it before one again."""
     try:
@@ -90,7 +90,7 @@ def undo(ticket_id: int) -> ResponseReturnValue:
         return _refused(409, str(error))
     if ticket is None:
         return _refused(409, "This ticket was erased meanwhile.")
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         pair = tickets.with_classification(session, ticket_id)
         return _answer([shown(session, *pair)] if pair else [])
 
@@ -100,7 +100,7 @@ def _answer(cards: list[dict[str, Any]]) -> ResponseReturnValue:
     if "HX-Request" not in request.headers:
         return redirect(url_for("review_pages.review_page"))
     moment = now()
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         left = review_queue.left(session, _night(moment))
     return render_template("review_cards.html", cards=cards, moment=moment, left=left, counted=review_queue.COUNTED)
 

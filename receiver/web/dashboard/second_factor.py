@@ -10,7 +10,7 @@ from flask_login import current_user
 from markupsafe import Markup
 
 from receiver.db import audit, second_factors
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Person
 from receiver.lib.clock import now
 from receiver.web import auth, second_factor_check
@@ -24,7 +24,7 @@ _WRONG = "This code is wrong, or was used before. Wait for the next one, and see
 
 
 @blueprint.get("")
-@auth.needs(auth.VIEWER)
+@auth.require_role(auth.VIEWER)
 def second_factor_page() -> ResponseReturnValue:
     """Whether you have one, or how to set it up."""
     return _page()
@@ -32,7 +32,7 @@ def second_factor_page() -> ResponseReturnValue:
 
 def _page(errors: dict[str, str] | None = None, codes: list[str] | None = None) -> ResponseReturnValue:
     person = _person()
-    with _record().read() as session:
+    with _db().read() as session:
         known: dict[str, Any] = {
             "factor": second_factors.find(session, person.id),
             "left": second_factors.recovery_codes_left(session, person.id),
@@ -57,13 +57,13 @@ def _page(errors: dict[str, str] | None = None, codes: list[str] | None = None) 
 
 
 @blueprint.post("")
-@auth.needs(auth.VIEWER)
+@auth.require_role(auth.VIEWER)
 def begin() -> ResponseReturnValue:
     """Make a secret, for whoever knows the password, and show it until it is confirmed."""
     person = _person()
     if not _came_just_now() and (told := doubt(person)):
         return _page({"current": told})
-    with _record().write() as session:
+    with _db().write() as session:
         if second_factors.find(session, person.id):
             abort(409, "You have a second factor; turn it off first.")
         second_factors.begin(session, person.id, second_factor_check.cipher(), now())
@@ -76,11 +76,11 @@ def _came_just_now() -> bool:
 
 
 @blueprint.post("/confirm")
-@auth.needs(auth.VIEWER)
+@auth.require_role(auth.VIEWER)
 def confirm() -> ResponseReturnValue:
     """Let the factor count, with a code of it, and show the recovery codes this once."""
     moment, person = now(), _person()
-    with _record().write() as session:
+    with _db().write() as session:
         good = second_factors.confirm(
             session, person.id, request.form.get("code", ""), second_factor_check.cipher(), moment
         )
@@ -91,26 +91,26 @@ def confirm() -> ResponseReturnValue:
 
 
 @blueprint.post("/recovery-codes")
-@auth.needs(auth.VIEWER)
+@auth.require_role(auth.VIEWER)
 def renew_codes() -> ResponseReturnValue:
     """New recovery codes, shown this once, in the place of those before."""
     person = _person()
     if errors := _unproven(person, "codes-"):
         return _page(errors)
-    with _record().write() as session:
+    with _db().write() as session:
         codes = second_factors.new_recovery_codes(session, person.id)
         audit.note(session, auth.caller(), "make recovery codes", f"person {person.id}", now())
     return _page(codes=codes)
 
 
 @blueprint.post("/turn-off")
-@auth.needs(auth.VIEWER)
+@auth.require_role(auth.VIEWER)
 def turn_off() -> ResponseReturnValue:
     """Forget the factor, for whoever knows the password and has a code."""
     person = _person()
     if errors := _unproven(person, "off-"):
         return _page(errors)
-    with _record().write() as session:
+    with _db().write() as session:
         second_factors.remove(session, person.id)
         audit.note(session, auth.caller(), "turn off second factor", f"person {person.id}", now())
     flash("Your second factor is turned off.")
@@ -119,7 +119,7 @@ def turn_off() -> ResponseReturnValue:
 
 def _unproven(person: Person, prefix: str) -> dict[str, str]:
     """What is wrong with the password and the code of a form whose fields are told apart by `prefix`."""
-    with _record().read() as session:
+    with _db().read() as session:
         if second_factors.find(session, person.id) is None:
             abort(409, "You have no second factor; set one up first.")
     if told := doubt(person):
@@ -137,10 +137,10 @@ def _back() -> ResponseReturnValue:
 
 
 def _person() -> Person:
-    with _record().read() as session:
+    with _db().read() as session:
         return session.get_one(Person, current_user.person_id)
 
 
-def _record() -> Record:
-    record: Record = current_app.extensions["record"]
-    return record
+def _db() -> Database:
+    db: Database = current_app.extensions["db"]
+    return db

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from receiver.db import api_tokens, audit, browser_sessions, people, refusals, second_factors, sign_in, sign_in_tries
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Person
 from receiver.lib import roles
 from receiver.lib.clock import now
@@ -42,7 +42,7 @@ def refuse(problem: str, status: int) -> ResponseReturnValue:
 
 
 def _page(problem: str | None = None, status: int = 200) -> tuple[str, int]:
-    with _record().read() as session:
+    with _db().read() as session:
         is_first = people.first_admin(session) is None
     email = request.form.get("email", "")[:254]
     oidc = "oidc" in current_app.extensions
@@ -54,12 +54,12 @@ def sign_in_with_password() -> ResponseReturnValue:
     """Come in by e-mail and password; after a few wrong tries each further one waits."""
     auth.csrf.protect()
     email, password = request.form.get("email", "")[:254], request.form.get("password", "")
-    with _record().read() as session:
+    with _db().read() as session:
         person = people.by_email(session, email)
         keys = login_throttle.keys(email, person)
         left = sign_in_tries.wait(session, keys, now())
     if not left:  # Who has to wait takes no turn of those who write.
-        with _record().write() as session:
+        with _db().write() as session:
             left = sign_in_tries.begin(session, keys, now())
     if left:
         refusal_counter.note(refusals.THROTTLED)
@@ -75,7 +75,7 @@ def _welcome(person: Person, password: str, keys: list[sign_in_tries.Key]) -> Pe
     """Forget the tries of whoever knew the password, and keep it by today's parameters."""
     outdated = _passwords().is_outdated(person.password_hash or "")
     fresh = _passwords().hash(password) if outdated else person.password_hash
-    with _record().write() as session:
+    with _db().write() as session:
         sign_in_tries.forgive(session, keys[:1])
         for key in keys[1:]:  # An address is that of others too: only this one try was a good one.
             sign_in_tries.take_back(session, key)
@@ -89,10 +89,10 @@ def _go_on(person: Person, by: str) -> ResponseReturnValue:
 
     What was shown so far is in the signed session, for ten minutes and as long as the password stays the same.
     """
-    with _record().read() as reading:
+    with _db().read() as reading:
         has_factor = second_factors.find(reading, person.id) is not None
     if not has_factor:
-        return auth.admit(person, by)
+        return auth.log_in(person, by)
     cookie[_HALF] = [person.id, by, _fingerprint(person), now().timestamp()]
     return redirect(url_for("sign_in_pages.code_page"))
 
@@ -106,7 +106,7 @@ def _half_in() -> tuple[Person, str] | None:
     if _HALF not in cookie:
         return None
     person_id, by, fingerprint, at = cookie[_HALF]
-    with _record().read() as reading:
+    with _db().read() as reading:
         person = reading.get(Person, person_id)
     if person is None or not person.active or _fingerprint(person) != fingerprint:
         return None
@@ -131,7 +131,7 @@ def use_code() -> ResponseReturnValue:
     person, by = half
     answer = second_factor_check.check(person, request.form.get("code", ""))
     if answer.kind:
-        return auth.admit(person, by, answer.kind)
+        return auth.log_in(person, by, answer.kind)
     if answer.wait:
         seconds = answer.wait.total_seconds() + 1
         words = f"There were too many tries; wait {span(seconds)}, or ask an admin to reset your second factor."
@@ -145,7 +145,7 @@ def show_link(token: str) -> ResponseReturnValue:
 
     This spends no link: mail scanners and the previews of chat programs open every address they see.
     """
-    with _record().read() as session:
+    with _db().read() as session:
         found = sign_in.opened(session, token, now())
     if found is None:
         return _page(_SPENT, 403)
@@ -159,13 +159,13 @@ def show_link(token: str) -> ResponseReturnValue:
 def use_link(token: str) -> ResponseReturnValue:
     """Spend a one-time link: come in, make the first account, or set the name and password of an invited person."""
     auth.csrf.protect()
-    with _record().read() as session:
+    with _db().read() as session:
         found = sign_in.opened(session, token, now())
     if found is None:
         return _page(_SPENT, 403)
     link, person = found
     if person and not link.sets_password:
-        with _record().write() as session:
+        with _db().write() as session:
             spent = sign_in.use(session, token, now())
         return _go_on(person, "link") if spent else _page(_SPENT, 403)
     values, errors = forms.read(forms.NewAccount() if person is None else forms.Password())
@@ -186,7 +186,7 @@ class _Account:
 def _set_up(token: str, account: _Account, password_hash: str) -> Person | None:
     """Spend the link for an account with this password; the person's other links, sessions and API tokens end."""
     moment = now()
-    with _record().write() as session:
+    with _db().write() as session:
         spent = sign_in.use(session, token, moment)
         if spent is None:
             return None
@@ -213,13 +213,13 @@ def _ask(token: str, person: Person | None, errors: dict[str, str] | None = None
 def sign_out() -> ResponseReturnValue:
     """End this browser's session."""
     auth.csrf.protect()
-    auth.dismiss()
+    auth.log_out()
     return redirect(url_for("sign_in_pages.sign_in_page"))
 
 
-def _record() -> Record:
-    record: Record = current_app.extensions["record"]
-    return record
+def _db() -> Database:
+    db: Database = current_app.extensions["db"]
+    return db
 
 
 def _passwords() -> Passwords:

@@ -10,9 +10,9 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from receiver.db import alarms, audit, deliveries, source_daily_stats
-from receiver.db.models import Delivery, SourceDay
+from receiver.db.models import Delivery, SourceDailyStats
 from receiver.intake import samples
-from receiver.intake.samples import SampleError, Trial
+from receiver.intake.samples import DryRunResult, SampleError
 from receiver.intake.signatures.static import Credential
 from receiver.intake.sources import Source, api, pages
 from receiver.lib import secret_files
@@ -35,7 +35,7 @@ class _Row(NamedTuple):
     proof: str
     url: str
     last: Delivery | None
-    days: list[SourceDay]
+    days: list[SourceDailyStats]
     alarms: list[str]
     quarantined: int
 
@@ -43,7 +43,7 @@ class _Row(NamedTuple):
 @blueprint.get("")
 def sources_page() -> ResponseReturnValue:
     """Every source, what it sent in the last week, and its alarms."""
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         days = source_daily_stats.latest(session, now(), _WEEK)
         up = {alarm.name: alarm.message for alarm in alarms.current(session)}
         last = {name: deliveries.latest(session, name) for name in _sources()}
@@ -61,7 +61,7 @@ def _source(name: str) -> Source:
     return _sources().get(name) or abort(404, "There is no source of this name; SOURCES_FILE lists them.")
 
 
-def _row(source: Source, last: Delivery | None, days: list[SourceDay], up: Mapping[str, str], bad: int) -> _Row:
+def _row(source: Source, last: Delivery | None, days: list[SourceDailyStats], up: Mapping[str, str], bad: int) -> _Row:
     settings = current_app.extensions["settings"]
     messages = [up[name] for name in (f"{kind}:{source.name}" for kind in _ALARMS) if name in up]
     return _Row(source, source.proof(now().timestamp()), settings.url + source.path, last, days, messages, bad)
@@ -74,7 +74,7 @@ def source_page(name: str) -> ResponseReturnValue:
 
 
 def _shown(source: Source, **more: Any) -> str:
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         days = source_daily_stats.latest(session, now(), _FORTNIGHT, source.name).get(source.name, [])
         up = {alarm.name: alarm.message for alarm in alarms.current(session)}
         row = _row(
@@ -94,7 +94,7 @@ def _shown(source: Source, **more: Any) -> str:
     )
 
 
-def _chart(days: Sequence[SourceDay]) -> dict[str, Any]:
+def _chart(days: Sequence[SourceDailyStats]) -> dict[str, Any]:
     named = {"deliveries": "deliveries", "quarantined": "quarantined"}
     lines = [{"label": label, "values": [getattr(day, name) for day in days]} for name, label in named.items()]
     return {"x": [datetime.fromisoformat(day.day).replace(tzinfo=UTC).timestamp() for day in days], "series": lines}
@@ -136,20 +136,20 @@ def _lines(source: Source, ends: str) -> str:
 
 
 @blueprint.post("/<name>/test")
-@auth.needs(auth.OPERATOR)
+@auth.require_role(auth.OPERATOR)
 def test_source(name: str) -> ResponseReturnValue:
     """Try a source with a sample, or with a body of one's own; nothing of it is left."""
     source, own = _source(name), request.form.get("body", "").strip()
     extensions = current_app.extensions
     try:
-        trial = samples.attempt(extensions["record"], source, extensions["settings"], own.encode() if own else None)
+        trial = samples.attempt(extensions["db"], source, extensions["settings"], own.encode() if own else None)
     except SampleError as error:
-        trial = Trial(refused=str(error))
+        trial = DryRunResult(refused=str(error))
     return _shown(source, trial=trial, own=own)
 
 
 @blueprint.post("/<name>/secret")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def rotate_secret(name: str) -> ResponseReturnValue:
     """Make a new secret, and show it this once; those before it count for a while."""
     source, hours = _kept(name), request.form.get("hours", type=int)
@@ -157,18 +157,18 @@ def rotate_secret(name: str) -> ResponseReturnValue:
         abort(400, "Say for how long the present secret counts on.")
     moment = now()
     until = moment + timedelta(hours=hours)
-    with current_app.extensions["record"].write() as session:  # Whose lock lets one rotate at a time.
+    with current_app.extensions["db"].write() as session:  # Whose lock lets one rotate at a time.
         audit.note(session, auth.caller(), "rotate secret", f"source {name}", moment, {"old_until": until.isoformat()})
         fresh = secret_files.rotate(current_app.extensions["settings"], until)
     return _shown(source, fresh=fresh, until=until)
 
 
 @blueprint.post("/<name>/end-old")
-@auth.needs(auth.ADMIN)
+@auth.require_role(auth.ADMIN)
 def end_old_secrets(name: str) -> ResponseReturnValue:
     """Let only the newest secret count."""
     _kept(name)
-    with current_app.extensions["record"].write() as session:
+    with current_app.extensions["db"].write() as session:
         audit.note(session, auth.caller(), "end old secrets", f"source {name}", now())
         secret_files.end_old(current_app.extensions["settings"])
     flash("Only the newest secret counts now.")

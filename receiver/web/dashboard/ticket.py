@@ -31,7 +31,7 @@ _REFUSALS = (
 @blueprint.get(f"/<{ID}:ticket_id>")
 def ticket_page(ticket_id: int) -> ResponseReturnValue:
     """One ticket with all that is known of it."""
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         found = tickets.with_classification(session, ticket_id)
         if found is None:
             abort(404, "There is no ticket with this number; it may have been erased.")
@@ -92,7 +92,7 @@ def _past(session: Session, ticket_id: int) -> dict[str, Any]:
 
 
 @blueprint.post(f"/<{ID}:ticket_id>/review")
-@auth.needs(auth.REVIEWER)
+@auth.require_role(auth.REVIEWER)
 def review_ticket(ticket_id: int) -> ResponseReturnValue:
     """Confirm or correct it."""
     try:
@@ -116,7 +116,7 @@ def seen() -> int | None:
 
 
 @blueprint.post(f"/<{ID}:ticket_id>/undo")
-@auth.needs(auth.REVIEWER)
+@auth.require_role(auth.REVIEWER)
 def undo_review(ticket_id: int) -> ResponseReturnValue:
     """Undo one's own review of it."""
     try:
@@ -129,7 +129,7 @@ def undo_review(ticket_id: int) -> ResponseReturnValue:
 
 
 @blueprint.post(f"/<{ID}:ticket_id>/redrive")
-@auth.needs(auth.REVIEWER)
+@auth.require_role(auth.REVIEWER)
 def redrive_ticket(ticket_id: int) -> ResponseReturnValue:
     """Have it classified again."""
     if review.redrive([ticket_id]):

@@ -15,7 +15,7 @@ from receiver.catalog import CatalogError, RequestType
 from receiver.db import counters, overview, ticket_query, tickets
 from receiver.db.models import TICKET_STATES
 from receiver.db.search_index import RANKED, can_rank
-from receiver.db.ticket_query import Wanted
+from receiver.db.ticket_query import TicketQuery
 from receiver.lib import sla
 from receiver.lib.clock import now
 from receiver.web import auth
@@ -45,7 +45,7 @@ def tickets_page() -> ResponseReturnValue:
     """One page of the tickets that the URL asks for."""
     moment = now()
     wanted, entries = wanted_of_url(moment), kinds()
-    with current_app.extensions["record"].read() as session:
+    with current_app.extensions["db"].read() as session:
         found = ticket_query.page(session, wanted, PAGE, moment, query_args.place("after"))
         total, orders = _total(session, wanted), _orders(session, wanted)
     return render_template(
@@ -76,7 +76,7 @@ def _options(entries: dict[str, list[RequestType]]) -> dict[str, list[tuple[str,
     }
 
 
-def _orders(session: Session, wanted: Wanted) -> list[str]:
+def _orders(session: Session, wanted: TicketQuery) -> list[str]:
     """The orders that this list can have."""
     if not wanted.q:
         return [ticket_query.NEWEST, ticket_query.OLDEST, ticket_query.DUE]
@@ -99,10 +99,10 @@ def export_xlsx() -> Response:
     return export.xlsx_of(wanted_of_url(moment), moment)
 
 
-def wanted_of_url(moment: datetime) -> Wanted:
+def wanted_of_url(moment: datetime) -> TicketQuery:
     """What the URL asks for; what it cannot mean is left out."""
     since = _one_of(tuple(SINCE), "since")
-    return Wanted(
+    return TicketQuery(
         **query_args.texts(*_TEXTS),
         status=_one_of(TICKET_STATES, "status"),
         sla=_one_of(tuple(PROMISES), "sla"),
@@ -130,7 +130,7 @@ def _one_of(known: Sequence[str], name: str) -> str:
     return value if value in known else ""
 
 
-def _total(session: Session, wanted: Wanted) -> int | None:
+def _total(session: Session, wanted: TicketQuery) -> int | None:
     """How many there are, where that is known without reading them all."""
     if wanted.exact.keys() - {"status"} or wanted.q or wanted.sla or wanted.waits or wanted.order == ticket_query.DUE:
         return None
@@ -160,7 +160,7 @@ def _link(**changes: Any) -> str:
 
 
 @blueprint.post("/confirm")
-@auth.needs(auth.REVIEWER)
+@auth.require_role(auth.REVIEWER)
 def confirm_selected() -> ResponseReturnValue:
     """Confirm what the selected tickets are attributed to."""
     selected = _selected()
@@ -173,7 +173,7 @@ def confirm_selected() -> ResponseReturnValue:
 
 
 @blueprint.post("/redrive")
-@auth.needs(auth.REVIEWER)
+@auth.require_role(auth.REVIEWER)
 def redrive_selected() -> ResponseReturnValue:
     """Have the selected tickets classified again."""
     selected = _selected()

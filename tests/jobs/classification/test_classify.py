@@ -16,14 +16,14 @@ from sqlalchemy import event, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from jobs.classification import classify
-from jobs.classification.classify import Drain
+from jobs.classification.classify import ClassificationRun
 from jobs.classification.engines import local
 from jobs.classification.engines.base import Cause, Engine, EngineError, Example, Proposal, TicketText
 from jobs.operations import maintenance
 from receiver import catalog as catalogs
 from receiver import queue
 from receiver.db import alarms, leases, reviews
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Alarm, Classification, Ticket, TimetableEntry
 from receiver.lib import settings
 from receiver.lib.clock import now
@@ -94,47 +94,47 @@ def asked(request: Request) -> str:
     return str(request.json["messages"][1]["content"])
 
 
-def drain(record: Record, config: Settings, engine: Engine, **options: Any) -> Drain:
-    return Drain(record, engine, catalogs.parse(CATALOG), config, **options)
+def drain(db: Database, config: Settings, engine: Engine, **options: Any) -> ClassificationRun:
+    return ClassificationRun(db, engine, catalogs.parse(CATALOG), config, **options)
 
 
-def tickets(record: Record) -> list[Ticket]:
-    with record.read() as session:
+def tickets(db: Database) -> list[Ticket]:
+    with db.read() as session:
         return list(session.scalars(select(Ticket).order_by(Ticket.id)))
 
 
-def ticket(record: Record, ticket_id: int) -> Ticket:
-    return next(found for found in tickets(record) if found.id == ticket_id)
+def ticket(db: Database, ticket_id: int) -> Ticket:
+    return next(found for found in tickets(db) if found.id == ticket_id)
 
 
-def classifications(record: Record) -> list[Classification]:
-    with record.read() as session:
+def classifications(db: Database) -> list[Classification]:
+    with db.read() as session:
         return list(session.scalars(select(Classification).order_by(Classification.id)))
 
 
-def statuses(record: Record) -> Counter[str]:
-    return Counter(found.status for found in tickets(record))
+def statuses(db: Database) -> Counter[str]:
+    return Counter(found.status for found in tickets(db))
 
 
-def alarm(record: Record) -> str | None:
-    with record.read() as session:
+def alarm(db: Database) -> str | None:
+    with db.read() as session:
         return next((found.message for found in alarms.current(session)), None)
 
 
-def change(record: Record, **values: Any) -> None:
-    with record.write() as session:
+def change(db: Database, **values: Any) -> None:
+    with db.write() as session:
         session.execute(update(Ticket).values(**values))
 
 
-def pass_time(record: Record) -> None:
+def pass_time(db: Database) -> None:
     """As if every pause were over."""
-    change(record, claimable_at=now())
-    let_probe(record)
+    change(db, claimable_at=now())
+    let_probe(db)
 
 
-def let_probe(record: Record) -> None:
+def let_probe(db: Database) -> None:
     """As if an outage's last probe were long ago."""
-    with record.write() as session:
+    with db.write() as session:
         session.execute(update(TimetableEntry).values(last_slot=now()))
 
 
@@ -155,72 +155,72 @@ def ended(*threads: threading.Thread) -> None:
         assert not thread.is_alive()
 
 
-def test_every_due_ticket_is_classified(record: Record, config: Settings) -> None:
+def test_every_due_ticket_is_classified(db: Database, config: Settings) -> None:
     arrived = now() - timedelta(hours=1)
-    deliver(record, *(incoming() for _ in range(30)), at=arrived)
+    deliver(db, *(incoming() for _ in range(30)), at=arrived)
     classify.classify_due()
-    assert statuses(record) == {"classified": 30}
-    for found in tickets(record):
+    assert statuses(db) == {"classified": 30}
+    for found in tickets(db):
         assert (found.category, found.request_type) == ("Network", "VPN Issue")
         assert (found.due_at, found.lease, found.error) == (arrived + timedelta(hours=4), None, None)
-    for saved in classifications(record):
+    for saved in classifications(db):
         assert (saved.sla_value, saved.sla_unit, saved.sla_is_default) == (4, "hours", False)
-        assert (saved.engine, saved.fallback, saved.mended, saved.current) == ("llm", False, False, True)
+        assert (saved.engine, saved.fallback, saved.fuzzy_matched, saved.current) == ("llm", False, False, True)
         assert saved.catalog_version == catalogs.parse(CATALOG).version
-    assert (woken(config), alarm(record)) == (0, None)
+    assert (woken(config), alarm(db)) == (0, None)
 
 
 @pytest.mark.parametrize(
     ("starts", "created", "counted_from"), [("created", -5, -5), ("received", -5, -1), ("created", 2, -1)]
 )
 def test_the_sla_clock_starts_when_the_helpdesk_created_the_ticket(
-    record: Record, config: Settings, starts: str, created: int, counted_from: int
+    db: Database, config: Settings, starts: str, created: int, counted_from: int
 ) -> None:
     moment, hour = now(), timedelta(hours=1)
-    deliver(record, incoming(source_created_at=moment + created * hour), at=moment - hour)
-    drain(record, replace(config, sla_starts=starts), Told(lambda _ticket: "VPN Issue")).run(10)
-    [found] = tickets(record)
+    deliver(db, incoming(source_created_at=moment + created * hour), at=moment - hour)
+    drain(db, replace(config, sla_starts=starts), Told(lambda _ticket: "VPN Issue")).run(10)
+    [found] = tickets(db)
     assert found.due_at == moment + (counted_from + 4) * hour
     assert found.at_risk_at == moment + (counted_from + 3) * hour
-    with record.write() as session:
+    with db.write() as session:
         clock = Clock(starts=starts)
         assert reviews.review(session, found.id, None, catalogs.parse(CATALOG), "Ada", moment, clock=clock)
-    assert tickets(record)[0].due_at == found.due_at
+    assert tickets(db)[0].due_at == found.due_at
 
 
-def test_a_label_without_a_promise_gets_the_default_marked_as_such(record: Record, model: Peer) -> None:
+def test_a_label_without_a_promise_gets_the_default_marked_as_such(db: Database, model: Peer) -> None:
     model.respond = lambda _request: llm.proposal("wi-fi issue!")
-    due_ticket(record)
+    due_ticket(db)
     classify.classify_due()
-    (saved,) = classifications(record)
-    assert (saved.request_type, saved.mended) == ("Wi-Fi Issue", True)
+    (saved,) = classifications(db)
+    assert (saved.request_type, saved.fuzzy_matched) == ("Wi-Fi Issue", True)
     assert (saved.sla_value, saved.sla_unit, saved.sla_is_default) == (24, "hours", True)
 
 
-def test_an_answer_outside_the_catalog_goes_to_review_as_the_fallback(record: Record, model: Peer) -> None:
+def test_an_answer_outside_the_catalog_goes_to_review_as_the_fallback(db: Database, model: Peer) -> None:
     model.respond = lambda _request: llm.proposal("Make coffee", 1.0)
-    due_ticket(record)
+    due_ticket(db)
     classify.classify_due()
-    (saved,) = classifications(record)
+    (saved,) = classifications(db)
     assert (saved.request_type, saved.fallback, saved.sla_value, saved.sla_unit) == ("Uncategorized", True, 2, "days")
-    assert statuses(record) == {"needs_review": 1}
+    assert statuses(db) == {"needs_review": 1}
 
 
-def test_the_oldest_tickets_are_claimed_first(record: Record, config: Settings) -> None:
+def test_the_oldest_tickets_are_claimed_first(db: Database, config: Settings) -> None:
     for hours in range(20):
-        due_ticket(record, short_description=f"{hours}", at=now() - timedelta(hours=hours))
+        due_ticket(db, short_description=f"{hours}", at=now() - timedelta(hours=hours))
     order: list[int] = []
 
     def propose(ticket: TicketText) -> str:
         order.append(int(ticket.short_description))
         return "VPN Issue"
 
-    drain(record, config, Told(propose)).run(10)
+    drain(db, config, Told(propose)).run(10)
     assert set(order[:8]) == set(range(12, 20))
     assert sorted(order) == list(range(20))
 
 
-def test_results_are_saved_as_they_come(record: Record, model: Peer) -> None:
+def test_results_are_saved_as_they_come(db: Database, model: Peer) -> None:
     others_may_end = threading.Event()
 
     def respond(request: Request) -> Answer:
@@ -228,16 +228,16 @@ def test_results_are_saved_as_they_come(record: Record, model: Peer) -> None:
         return llm.proposal("VPN Issue")
 
     model.respond = respond
-    deliver(record, *(incoming() for _ in range(3)), incoming(short_description="quick"))
+    deliver(db, *(incoming() for _ in range(3)), incoming(short_description="quick"))
     job = in_thread(classify.classify_due)
-    wait_until(lambda: statuses(record)["classified"] == 1)
-    assert statuses(record) == {"classified": 1, "received": 3}
+    wait_until(lambda: statuses(db)["classified"] == 1)
+    assert statuses(db) == {"classified": 1, "received": 3}
     others_may_end.set()
     ended(job)
-    assert statuses(record) == {"classified": 4}
+    assert statuses(db) == {"classified": 4}
 
 
-def test_as_many_calls_as_allowed_are_in_flight_and_never_more(record: Record, model: Peer) -> None:
+def test_as_many_calls_as_allowed_are_in_flight_and_never_more(db: Database, model: Peer) -> None:
     full = threading.Barrier(CONCURRENCY)
     lock, running, seen = threading.Lock(), 0, []
 
@@ -253,17 +253,17 @@ def test_as_many_calls_as_allowed_are_in_flight_and_never_more(record: Record, m
         return llm.proposal("VPN Issue")
 
     model.respond = respond
-    deliver(record, *(incoming(short_description=f"ticket {n}") for n in range(CONCURRENCY * 5)))
+    deliver(db, *(incoming(short_description=f"ticket {n}") for n in range(CONCURRENCY * 5)))
     classify.classify_due()
     assert max(seen) == CONCURRENCY
-    assert statuses(record) == {"classified": CONCURRENCY * 5}
+    assert statuses(db) == {"classified": CONCURRENCY * 5}
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_the_batch_size_bounds_what_one_transaction_saves(record: Record, config: Settings, size: int) -> None:
+def test_the_batch_size_bounds_what_one_transaction_saves(db: Database, config: Settings, size: int) -> None:
     all_at_once = threading.Barrier(12)
     engine = Told(lambda _ticket: "VPN Issue" if all_at_once.wait(30) >= 0 else "", parallel=12)
-    deliver(record, *(incoming() for _ in range(12)))
+    deliver(db, *(incoming() for _ in range(12)))
     inserts, sizes = [0], []
 
     def note(_c: Any, _u: Any, statement: str, *_rest: Any) -> None:
@@ -273,31 +273,31 @@ def test_the_batch_size_bounds_what_one_transaction_saves(record: Record, config
         sizes.append(inserts[0])
         inserts[0] = 0
 
-    event.listen(record.engine, "before_cursor_execute", note)
-    event.listen(record.engine, "commit", close)
-    drain(record, replace(config, classification_batch_size=size), engine).run(10)
+    event.listen(db.engine, "before_cursor_execute", note)
+    event.listen(db.engine, "commit", close)
+    drain(db, replace(config, classification_batch_size=size), engine).run(10)
     assert (max(sizes), sum(sizes)) == (size, 12)
 
 
-def test_a_passing_fault_is_tried_again_later_and_later(record: Record, model: Peer) -> None:
+def test_a_passing_fault_is_tried_again_later_and_later(db: Database, model: Peer) -> None:
     model.respond = lambda _request: DOWN
-    due_ticket(record)
+    due_ticket(db)
     pauses = []
     for attempt in (1, 2):
         classify.classify_due()
-        (found,) = tickets(record)
+        (found,) = tickets(db)
         assert (found.status, found.attempts, found.lease) == ("received", attempt, None)
         assert "503" in (found.error or "")
         pauses.append(found.claimable_at - now())
         requests = len(model.requests)
         classify.classify_due()
         assert len(model.requests) == requests
-        pass_time(record)
+        pass_time(db)
     assert timedelta(seconds=1) < pauses[0] < pauses[1] < timedelta(minutes=2)
     model.respond = vpn
     classify.classify_due()
-    assert statuses(record) == {"classified": 1}
-    (saved,) = classifications(record)
+    assert statuses(db) == {"classified": 1}
+    (saved,) = classifications(db)
     assert (saved.engine, saved.fallback) == ("llm", False)
 
 
@@ -307,211 +307,207 @@ def test_a_passing_fault_is_tried_again_later_and_later(record: Record, model: P
     ids=["down", "web page", "bad request", "empty"],
 )
 def test_after_three_passing_faults_the_local_engine_stands_in_marked_and_reviewed(
-    record: Record, model: Peer, fault: Answer
+    db: Database, model: Peer, fault: Answer
 ) -> None:
     model.respond = lambda _request: fault
-    due_ticket(record, short_description="VPN Issue", long_description="the vpn does not connect")
+    due_ticket(db, short_description="VPN Issue", long_description="the vpn does not connect")
     for _ in range(3):
         classify.classify_due()
-        pass_time(record)
-    (found,) = tickets(record)
+        pass_time(db)
+    (found,) = tickets(db)
     assert (found.status, found.request_type, found.error) == ("needs_review", "VPN Issue", None)
-    (saved,) = classifications(record)
+    (saved,) = classifications(db)
     assert (saved.engine, saved.fallback) == ("local", True)
     assert "model" in (saved.review_reason or "")
     assert len(model.requests) <= 9
-    assert alarm(record) is None
+    assert alarm(db) is None
 
 
-def test_a_stand_in_that_takes_its_time_holds_up_no_other_result(record: Record, model: Peer) -> None:
+def test_a_stand_in_that_takes_its_time_holds_up_no_other_result(db: Database, model: Peer) -> None:
     model.respond = lambda request: DOWN if "hard" in asked(request) else llm.proposal("VPN Issue")
-    hard = due_ticket(record, short_description="hard")
-    change(record, attempts=2)
+    hard = due_ticket(db, short_description="hard")
+    change(db, attempts=2)
     with local._building:  # As if the local engine were still being made.
         job = in_thread(classify.classify_due)
         wait_until(lambda: len(model.requests) == 3)
-        deliver(record, *(incoming() for _ in range(9)))
-        wait_until(lambda: statuses(record)["classified"] == 9)
-        assert ticket(record, hard).status == "received"
+        deliver(db, *(incoming() for _ in range(9)))
+        wait_until(lambda: statuses(db)["classified"] == 9)
+        assert ticket(db, hard).status == "received"
     ended(job)
-    assert ticket(record, hard).status == "needs_review"
+    assert ticket(db, hard).status == "needs_review"
 
 
-def test_a_refusal_gives_every_ticket_back_uncounted_and_raises_the_alarm(record: Record, model: Peer) -> None:
+def test_a_refusal_gives_every_ticket_back_uncounted_and_raises_the_alarm(db: Database, model: Peer) -> None:
     model.respond = lambda _request: Answer.of({"error": {"message": f"bad key {KEY}"}}, 401)
-    deliver(record, *(incoming() for _ in range(10)))
+    deliver(db, *(incoming() for _ in range(10)))
     classify.classify_due()
-    assert statuses(record) == {"received": 10}
-    assert {(found.attempts, found.lease, found.crashes) for found in tickets(record)} == {(0, None, 0)}
-    message = alarm(record) or ""
+    assert statuses(db) == {"received": 10}
+    assert {(found.attempts, found.lease, found.crashes) for found in tickets(db)} == {(0, None, 0)}
+    message = alarm(db) or ""
     assert "401" in message
     assert KEY not in message
 
 
-def test_a_refusing_endpoint_is_left_alone_for_a_while(record: Record, config: Settings, model: Peer) -> None:
+def test_a_refusing_endpoint_is_left_alone_for_a_while(db: Database, config: Settings, model: Peer) -> None:
     model.respond = lambda _request: Answer(403)
-    deliver(record, *(incoming() for _ in range(50)))
+    deliver(db, *(incoming() for _ in range(50)))
     classify.classify_due()
     assert 0 < len(model.requests) <= 10
     assert woken(config) == 0
 
 
-def test_when_the_engine_is_back_the_tickets_are_classified_and_the_alarm_is_gone(record: Record, model: Peer) -> None:
+def test_when_the_engine_is_back_the_tickets_are_classified_and_the_alarm_is_gone(db: Database, model: Peer) -> None:
     model.respond = lambda _request: Answer(404)
-    deliver(record, *(incoming() for _ in range(5)))
+    deliver(db, *(incoming() for _ in range(5)))
     for _ in range(4):
         classify.classify_due()
-        pass_time(record)
-    assert alarm(record)
+        pass_time(db)
+    assert alarm(db)
     model.respond = vpn
     classify.classify_due()
-    assert statuses(record) == {"classified": 5}
-    assert alarm(record) is None
+    assert statuses(db) == {"classified": 5}
+    assert alarm(db) is None
 
 
-def test_neither_a_passing_fault_nor_a_stand_in_silences_the_alarm(record: Record, model: Peer) -> None:
+def test_neither_a_passing_fault_nor_a_stand_in_silences_the_alarm(db: Database, model: Peer) -> None:
     model.respond = lambda _request: Answer(401)
-    due_ticket(record)
+    due_ticket(db)
     classify.classify_due()
     model.respond = lambda _request: DOWN
     for _ in range(3):
-        pass_time(record)
+        pass_time(db)
         classify.classify_due()
-    (found,) = tickets(record)
+    (found,) = tickets(db)
     assert (found.status, found.attempts) == ("received", 0)
-    assert "503" in (alarm(record) or "")
-    an_hour_ago(record)
+    assert "503" in (alarm(db) or "")
+    an_hour_ago(db)
     classify.classify_due()
-    assert statuses(record) == {"received": 1}  # Waiting for its pause.
-    change(record, claimable_at=now())
+    assert statuses(db) == {"received": 1}  # Waiting for its pause.
+    change(db, claimable_at=now())
     classify.classify_due()
-    assert statuses(record) == {"needs_review": 1}
-    assert alarm(record)
+    assert statuses(db) == {"needs_review": 1}
+    assert alarm(db)
 
 
-def an_hour_ago(record: Record) -> None:
+def an_hour_ago(db: Database) -> None:
     """As if the outage had begun an hour ago, and had just been probed."""
-    with record.write() as session:
+    with db.write() as session:
         session.execute(update(Alarm).values(since=now() - classify.PATIENCE))
         session.execute(update(TimetableEntry).values(last_slot=now() + timedelta(seconds=9)))
 
 
-def broken_down(record: Record, model: Peer, count: int) -> None:
+def broken_down(db: Database, model: Peer, count: int) -> None:
     """Ten tickets in a row have failed, of so many."""
     model.respond = lambda _request: DOWN
-    deliver(record, *(incoming() for _ in range(count)))
+    deliver(db, *(incoming() for _ in range(count)))
     classify.classify_due()
-    pass_time(record)
+    pass_time(db)
     classify.classify_due()
-    assert alarm(record)
-    pass_time(record)
+    assert alarm(db)
+    pass_time(db)
 
 
 def test_failures_in_a_row_begin_an_outage_in_which_tickets_wait_with_the_reason(
-    record: Record, config: Settings, model: Peer
+    db: Database, config: Settings, model: Peer
 ) -> None:
-    broken_down(record, model, 50)
+    broken_down(db, model, 50)
     for _ in range(5):
         classify.classify_due()
-        pass_time(record)
-    assert statuses(record) == {"received": 50}
-    assert max(found.attempts for found in tickets(record)) <= 2
-    assert sum(found.attempts for found in tickets(record)) < 10
-    assert {found.error for found in tickets(record) if found.error} == {alarm(record)}
+        pass_time(db)
+    assert statuses(db) == {"received": 50}
+    assert max(found.attempts for found in tickets(db)) <= 2
+    assert sum(found.attempts for found in tickets(db)) < 10
+    assert {found.error for found in tickets(db) if found.error} == {alarm(db)}
     assert woken(config) == 0
 
 
-def test_in_an_outage_one_ticket_at_a_time_asks_and_no_more_than_once_in_ten_seconds(
-    record: Record, model: Peer
-) -> None:
-    broken_down(record, model, 50)
+def test_in_an_outage_one_ticket_at_a_time_asks_and_no_more_than_once_in_ten_seconds(db: Database, model: Peer) -> None:
+    broken_down(db, model, 50)
     requests = len(model.requests)
     for _ in range(5):
         classify.classify_due()
     assert len(model.requests) == requests + 3  # One call and its two retries.
 
 
-def test_workers_at_once_share_one_probe(record: Record, model: Peer) -> None:
-    broken_down(record, model, 50)
+def test_workers_at_once_share_one_probe(db: Database, model: Peer) -> None:
+    broken_down(db, model, 50)
     requests = len(model.requests)
     ended(*[in_thread(classify.classify_due) for _ in range(4)])
     assert len(model.requests) == requests + 3
 
 
-def test_the_first_answer_ends_the_outage_and_everything_is_classified_in_that_run(record: Record, model: Peer) -> None:
-    broken_down(record, model, 50)
+def test_the_first_answer_ends_the_outage_and_everything_is_classified_in_that_run(db: Database, model: Peer) -> None:
+    broken_down(db, model, 50)
     model.respond = vpn
     classify.classify_due()
-    assert statuses(record) == {"classified": 50}
-    assert alarm(record) is None
-    assert {saved.fallback for saved in classifications(record)} == {False}
+    assert statuses(db) == {"classified": 50}
+    assert alarm(db) is None
+    assert {saved.fallback for saved in classifications(db)} == {False}
 
 
-def test_after_an_hour_of_outage_the_local_engine_stands_in_until_the_model_is_back(
-    record: Record, model: Peer
-) -> None:
-    broken_down(record, model, 12)
+def test_after_an_hour_of_outage_the_local_engine_stands_in_until_the_model_is_back(db: Database, model: Peer) -> None:
+    broken_down(db, model, 12)
     requests = len(model.requests)
-    an_hour_ago(record)
+    an_hour_ago(db)
     classify.classify_due()
-    assert statuses(record) == {"needs_review": 12}
-    assert {(saved.engine, saved.fallback) for saved in classifications(record)} == {("local", True)}
+    assert statuses(db) == {"needs_review": 12}
+    assert {(saved.engine, saved.fallback) for saved in classifications(db)} == {("local", True)}
     assert len(model.requests) == requests
     model.respond = vpn
-    due_ticket(record)
+    due_ticket(db)
     for _ in range(4):  # The new one, and then all for which the local engine had stood in, a few at a time.
-        pass_time(record)
+        pass_time(db)
         classify.classify_due()
-    assert statuses(record) == {"classified": 13}
-    assert alarm(record) is None
+    assert statuses(db) == {"classified": 13}
+    assert alarm(db) is None
 
 
-def test_an_answer_between_failures_begins_the_count_anew(record: Record, model: Peer) -> None:
+def test_an_answer_between_failures_begins_the_count_anew(db: Database, model: Peer) -> None:
     for number in range(15):
         model.respond = vpn if number % 5 == 4 else lambda _request: DOWN
-        due_ticket(record)
+        due_ticket(db)
         classify.classify_due()
-    assert alarm(record) is None
+    assert alarm(db) is None
 
 
-def test_an_endpoint_that_asks_for_a_pause_gets_it(record: Record, model: Peer) -> None:
+def test_an_endpoint_that_asks_for_a_pause_gets_it(db: Database, model: Peer) -> None:
     model.respond = lambda _request: Answer(429, b"{}", {"Retry-After": "600"})
-    due_ticket(record)
+    due_ticket(db)
     started = now()
     classify.classify_due()
-    with record.read() as session:
+    with db.read() as session:
         probe = session.get_one(TimetableEntry, "engine.probe")
     assert timedelta(seconds=590) < probe.last_slot - started < timedelta(seconds=620)
     assert len(model.requests) == 1
-    change(record, claimable_at=now())
+    change(db, claimable_at=now())
     classify.classify_due()
     assert len(model.requests) == 1
 
 
-def test_a_clock_that_was_wrong_does_not_put_the_next_probe_off(record: Record, model: Peer) -> None:
-    broken_down(record, model, 12)
-    with record.write() as session:
+def test_a_clock_that_was_wrong_does_not_put_the_next_probe_off(db: Database, model: Peer) -> None:
+    broken_down(db, model, 12)
+    with db.write() as session:
         session.execute(update(TimetableEntry).values(last_slot=now() + timedelta(days=3)))
     model.respond = vpn
     classify.classify_due()
-    assert statuses(record) == {"classified": 12}
+    assert statuses(db) == {"classified": 12}
 
 
 def test_a_bug_on_one_ticket_stops_no_other_and_fails_it_after_three_attempts(
-    record: Record, config: Settings, caplog: pytest.LogCaptureFixture
+    db: Database, config: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
     def propose(asked: TicketText) -> str:
         return str({"harmless": "VPN Issue"}[asked.short_description])
 
     caplog.set_level(logging.DEBUG)
-    bad = due_ticket(record, short_description="Zebra", long_description="Hunter2")
-    deliver(record, *(incoming(short_description="harmless") for _ in range(20)))
+    bad = due_ticket(db, short_description="Zebra", long_description="Hunter2")
+    deliver(db, *(incoming(short_description="harmless") for _ in range(20)))
     for attempt in (1, 2, 3):
-        drain(record, config, Told(propose)).run(10)
-        assert statuses(record)["classified"] == 20
-        assert ticket(record, bad).attempts == attempt
-        pass_time(record)
-    failed = ticket(record, bad)
+        drain(db, config, Told(propose)).run(10)
+        assert statuses(db)["classified"] == 20
+        assert ticket(db, bad).attempts == attempt
+        pass_time(db)
+    failed = ticket(db, bad)
     assert (failed.status, failed.lease) == ("failed", None)
     assert "KeyError" in (failed.error or "")
     assert failed.settled
@@ -521,26 +517,24 @@ def test_a_bug_on_one_ticket_stops_no_other_and_fails_it_after_three_attempts(
     assert "KeyError" in caplog.text
 
 
-def test_no_log_line_holds_ticket_text_or_the_key(
-    record: Record, model: Peer, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_no_log_line_holds_ticket_text_or_the_key(db: Database, model: Peer, capfd: pytest.CaptureFixture[str]) -> None:
     answers = iter([vpn, lambda _r: DOWN, lambda _r: Answer(401), lambda _r: Answer(200, b"Zebra"), vpn])
     for number, respond in enumerate(answers):
         model.respond = respond
         due_ticket(
-            record, short_description=f"Zebra {number}", long_description="Hunter2", requester_email="zebra@example.com"
+            db, short_description=f"Zebra {number}", long_description="Hunter2", requester_email="zebra@example.com"
         )
         classify.classify_due()
-        pass_time(record)
+        pass_time(db)
     logged = capfd.readouterr().err
     assert "pauses" in logged
     assert [secret for secret in ("Zebra", "Hunter2", "zebra@", KEY) if secret in logged] == []
 
 
 def test_the_time_budget_ends_the_claiming_and_what_is_left_stays_due(
-    record: Record, config: Settings, monkeypatch: pytest.MonkeyPatch
+    db: Database, config: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deliver(record, *(incoming() for _ in range(200)))
+    deliver(db, *(incoming() for _ in range(200)))
     seconds = [0.0]
     monkeypatch.setattr(classify, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
 
@@ -548,41 +542,41 @@ def test_the_time_budget_ends_the_claiming_and_what_is_left_stays_due(
         seconds[0] += 0.05
         return "VPN Issue"
 
-    drain(record, config, Told(slow)).run(0.3)
-    found = statuses(record)
+    drain(db, config, Told(slow)).run(0.3)
+    found = statuses(db)
     assert 0 < found["classified"] < 200
     assert found["classified"] + found["received"] == 200
-    assert {(t.lease, t.attempts) for t in tickets(record) if t.status == "received"} == {(None, 0)}
+    assert {(t.lease, t.attempts) for t in tickets(db) if t.status == "received"} == {(None, 0)}
 
 
-def test_no_time_means_no_claim(record: Record, config: Settings) -> None:
-    due_ticket(record)
-    drain(record, config, Told(lambda _ticket: "VPN Issue")).run(0)
-    assert statuses(record) == {"received": 1}
+def test_no_time_means_no_claim(db: Database, config: Settings) -> None:
+    due_ticket(db)
+    drain(db, config, Told(lambda _ticket: "VPN Issue")).run(0)
+    assert statuses(db) == {"received": 1}
 
 
-def test_a_job_wakes_the_next_while_more_is_due(record: Record, config: Settings) -> None:
-    deliver(record, *(incoming() for _ in range(10)))
-    change(record, crashes=1)
+def test_a_job_wakes_the_next_while_more_is_due(db: Database, config: Settings) -> None:
+    deliver(db, *(incoming() for _ in range(10)))
+    change(db, crashes=1)
     classify.classify_due()
-    assert statuses(record) == {"classified": 8, "received": 2}
+    assert statuses(db) == {"classified": 8, "received": 2}
     assert woken(config) == 1
     classify.classify_due()
-    assert statuses(record) == {"classified": 10}
+    assert statuses(db) == {"classified": 10}
 
 
-def test_two_drains_at_once_never_ask_twice_about_a_ticket(record: Record, model: Peer) -> None:
+def test_two_drains_at_once_never_ask_twice_about_a_ticket(db: Database, model: Peer) -> None:
     model.respond = llm.after(0.005, vpn)
-    deliver(record, *(incoming(short_description=f"number {number}.") for number in range(60)))
+    deliver(db, *(incoming(short_description=f"number {number}.") for number in range(60)))
     ended(*(in_thread(classify.classify_due) for _ in range(3)))
-    assert statuses(record) == {"classified": 60}
+    assert statuses(db) == {"classified": 60}
     assert len({asked(request) for request in model.requests}) == len(model.requests) == 60
-    assert len(classifications(record)) == 60
+    assert len(classifications(db)) == 60
 
 
 @pytest.mark.parametrize("first", [vpn, lambda _request: DOWN, lambda _request: Answer(401)])
 def test_a_ticket_that_is_updated_meanwhile_is_classified_by_its_newer_text(
-    record: Record, model: Peer, first: Callable[[Request], Answer]
+    db: Database, model: Peer, first: Callable[[Request], Answer]
 ) -> None:
     updated = threading.Event()
 
@@ -594,78 +588,78 @@ def test_a_ticket_that_is_updated_meanwhile_is_classified_by_its_newer_text(
 
     model.respond = respond
     name = "T-changing"
-    deliver(record, incoming(external_id=name))
+    deliver(db, incoming(external_id=name))
     job = in_thread(classify.classify_due)
     wait_until(lambda: model.requests)
-    deliver(record, incoming(external_id=name, short_description="now it is wifi"))
+    deliver(db, incoming(external_id=name, short_description="now it is wifi"))
     updated.set()
     ended(job)
-    let_probe(record)
+    let_probe(db)
     classify.classify_due()
-    (found,) = tickets(record)
+    (found,) = tickets(db)
     assert (found.status, found.short_description) == ("classified", "now it is wifi")
     assert (found.request_type, found.attempts, found.error) == ("Wi-Fi Issue", 1, None)
-    assert [saved.request_type for saved in classifications(record)] == ["Wi-Fi Issue"]
+    assert [saved.request_type for saved in classifications(db)] == ["Wi-Fi Issue"]
 
 
 def test_a_ticket_that_is_updated_during_its_last_attempt_does_not_fail_for_its_old_text(
-    record: Record, config: Settings
+    db: Database, config: Settings
 ) -> None:
     name = "T-changing"
-    deliver(record, incoming(external_id=name))
-    change(record, attempts=2)
+    deliver(db, incoming(external_id=name))
+    change(db, attempts=2)
 
     def propose(asked: TicketText) -> str:
         if asked.short_description == "new":
             return "Wi-Fi Issue"
-        deliver(record, incoming(external_id=name, short_description="new"))
+        deliver(db, incoming(external_id=name, short_description="new"))
         raise ZeroDivisionError
 
-    drain(record, config, Told(propose)).run(10)
-    (found,) = tickets(record)
+    drain(db, config, Told(propose)).run(10)
+    (found,) = tickets(db)
     assert (found.status, found.request_type, found.error) == ("classified", "Wi-Fi Issue", None)
 
 
 def test_a_ticket_that_was_taken_over_meanwhile_is_not_failed_by_its_first_holder(
-    record: Record, config: Settings
+    db: Database, config: Settings
 ) -> None:
-    due_ticket(record)
-    change(record, attempts=2)
+    due_ticket(db)
+    change(db, attempts=2)
 
     def propose(_ticket: TicketText) -> str:
-        change(record, lease=None, claimable_at=now())
-        drain(record, config, Told(lambda _ticket: "VPN Issue")).run(10)
+        change(db, lease=None, claimable_at=now())
+        drain(db, config, Told(lambda _ticket: "VPN Issue")).run(10)
         raise ZeroDivisionError
 
-    drain(record, config, Told(propose)).run(10)
-    assert statuses(record) == {"classified": 1}
+    drain(db, config, Told(propose)).run(10)
+    assert statuses(db) == {"classified": 1}
 
 
-def test_one_that_is_asked_to_stop_claims_nothing_and_wakes_nobody(record: Record, config: Settings) -> None:
-    deliver(record, *(incoming() for _ in range(3)))
-    change(record, crashes=1)
+def test_one_that_is_asked_to_stop_claims_nothing_and_wakes_nobody(db: Database, config: Settings) -> None:
+    deliver(db, *(incoming() for _ in range(3)))
+    change(db, crashes=1)
     classify.stopping.set()
     classify.classify_due()
-    assert {(found.status, found.attempts, found.lease) for found in tickets(record)} == {("received", 0, None)}
+    assert {(found.status, found.attempts, found.lease) for found in tickets(db)} == {("received", 0, None)}
     assert woken(config) == 0
 
 
-def test_one_that_is_asked_to_stop_finishes_what_is_in_hand(record: Record, config: Settings, model: Peer) -> None:
+def test_one_that_is_asked_to_stop_finishes_what_is_in_hand(db: Database, config: Settings, model: Peer) -> None:
     may_end = threading.Event()
     model.respond = lambda _request: llm.proposal("VPN Issue" if may_end.wait(30) else "")
-    deliver(record, *(incoming() for _ in range(40)))
+    deliver(db, *(incoming() for _ in range(40)))
     job = in_thread(classify.classify_due)
     wait_until(lambda: len(model.requests) == CONCURRENCY)
     classify.stopping.set()
     may_end.set()
     ended(job)
-    found = statuses(record)
+    found = statuses(db)
     assert CONCURRENCY <= found["classified"] <= 40 - CONCURRENCY
-    assert {(t.lease, t.attempts) for t in tickets(record) if t.status == "received"} == {(None, 0)}
+    assert {(t.lease, t.attempts) for t in tickets(db) if t.status == "received"} == {(None, 0)}
     assert woken(config) == 0
 
 
-def test_a_drain_can_be_run_again_for_what_was_set_back(record: Record, config: Settings) -> None:
+def test_a_drain_can_be_run_again_for_what_was_set_back(db: Database, config: Settings) -> None:
     broken = [True]
 
     def propose(_ticket: TicketText) -> str:
@@ -674,110 +668,110 @@ def test_a_drain_can_be_run_again_for_what_was_set_back(record: Record, config: 
         return "VPN Issue"
 
     counted: list[int] = []
-    deliver(record, incoming(), incoming())
-    again = drain(record, config, Told(propose), on_finished=counted.append)
+    deliver(db, incoming(), incoming())
+    again = drain(db, config, Told(propose), on_finished=counted.append)
     again.run(10)
-    assert statuses(record) == {"classified": 1, "received": 1}
-    pass_time(record)
+    assert statuses(db) == {"classified": 1, "received": 1}
+    pass_time(db)
     again.run(10)
-    assert statuses(record) == {"classified": 2}
+    assert statuses(db) == {"classified": 2}
     assert sum(counted) == 2
 
 
-def test_a_drain_of_one_source_leaves_the_others_alone(record: Record, config: Settings) -> None:
+def test_a_drain_of_one_source_leaves_the_others_alone(db: Database, config: Settings) -> None:
     for source in ("ours", "theirs"):
-        due_ticket(record, source=source)
-        due_ticket(record, source=source)
-    with record.write() as session:
+        due_ticket(db, source=source)
+        due_ticket(db, source=source)
+    with db.write() as session:
         session.execute(update(Ticket).where(Ticket.id.in_([1, 3])).values(crashes=1))
-    drain(record, config, Told(lambda _ticket: "VPN Issue"), source="ours").run(10)
-    assert {(found.source, found.status) for found in tickets(record)} == {
+    drain(db, config, Told(lambda _ticket: "VPN Issue"), source="ours").run(10)
+    assert {(found.source, found.status) for found in tickets(db)} == {
         ("ours", "classified"),
         ("theirs", "received"),
     }
 
 
-def test_tickets_whose_worker_died_go_first_and_apart_from_the_others(record: Record, config: Settings) -> None:
+def test_tickets_whose_worker_died_go_first_and_apart_from_the_others(db: Database, config: Settings) -> None:
     companies: list[int] = []
 
     def propose(_ticket: TicketText) -> str:
-        companies.append(sum(found.lease is not None for found in tickets(record)))
+        companies.append(sum(found.lease is not None for found in tickets(db)))
         return "VPN Issue"
 
-    deliver(record, *(incoming() for _ in range(6)))
-    with record.write() as session:
+    deliver(db, *(incoming() for _ in range(6)))
+    with db.write() as session:
         session.execute(update(Ticket).where(Ticket.id.in_([4, 5])).values(crashes=2))
-    drain(record, config, Told(propose)).run(10)
+    drain(db, config, Told(propose)).run(10)
     assert companies[0] == 1
     assert max(companies) > 1
-    assert statuses(record) == {"classified": 5, "received": 1}
+    assert statuses(db) == {"classified": 5, "received": 1}
     companies.clear()
-    drain(record, config, Told(propose)).run(10)
+    drain(db, config, Told(propose)).run(10)
     assert companies == [1]
-    assert sorted(found.settled or 0 for found in tickets(record) if found.id in (4, 5)) == [1, 6]
+    assert sorted(found.settled or 0 for found in tickets(db) if found.id in (4, 5)) == [1, 6]
 
 
 def test_a_long_run_ends_for_tickets_whose_worker_died(
-    record: Record, config: Settings, monkeypatch: pytest.MonkeyPatch
+    db: Database, config: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(classify, "_SUSPECTS_WAIT_SECONDS", 0.0)
-    deliver(record, *(incoming() for _ in range(30)))
+    deliver(db, *(incoming() for _ in range(30)))
 
     def propose(_ticket: TicketText) -> str:
-        with record.write() as session:  # A sweep finds meanwhile that another worker died over the last ticket.
+        with db.write() as session:  # A sweep finds meanwhile that another worker died over the last ticket.
             session.execute(update(Ticket).where(Ticket.id == 30, Ticket.lease.is_(None)).values(crashes=1))
         return "VPN Issue"
 
-    drain(record, config, Told(propose)).run(60)
-    waiting = statuses(record)["received"]
+    drain(db, config, Told(propose)).run(60)
+    waiting = statuses(db)["received"]
     assert waiting > 1, "the run went on although a suspect waited"
-    drain(record, config, Told(propose)).run(60)
-    assert statuses(record) == {"classified": 30}
-    assert sorted(tickets(record), key=lambda found: found.settled or 0)[30 - waiting].id == 30
+    drain(db, config, Told(propose)).run(60)
+    assert statuses(db) == {"classified": 30}
+    assert sorted(tickets(db), key=lambda found: found.settled or 0)[30 - waiting].id == 30
 
 
-def test_an_answer_of_half_characters_harms_nobody(record: Record, model: Peer) -> None:
+def test_an_answer_of_half_characters_harms_nobody(db: Database, model: Peer) -> None:
     broken = '{"reasoning": "\\ud83d\\u0000", "request_type": "VPN Issue", "confidence": 1, "alternatives": 7}'
     model.respond = lambda _request: llm.completion(broken, prompt_tokens=10**30)
-    deliver(record, *(incoming() for _ in range(6)))
+    deliver(db, *(incoming() for _ in range(6)))
     classify.classify_due()
-    assert statuses(record) == {"classified": 6}
+    assert statuses(db) == {"classified": 6}
 
 
 @pytest.mark.sqlite
-def test_a_record_that_cannot_be_written_loses_nothing_and_tells_no_text(record: Record, config: Settings) -> None:
-    deliver(record, *(incoming(short_description="Zebra") for _ in range(12)))
-    with record.write() as session:
+def test_a_record_that_cannot_be_written_loses_nothing_and_tells_no_text(db: Database, config: Settings) -> None:
+    deliver(db, *(incoming(short_description="Zebra") for _ in range(12)))
+    with db.write() as session:
         session.execute(
             text("CREATE TRIGGER full BEFORE INSERT ON classifications BEGIN SELECT RAISE(ABORT, 'x'); END")
         )
     with pytest.raises(DBAPIError) as caught:
-        drain(record, config, Told(lambda _ticket: "VPN Issue")).run(10)
+        drain(db, config, Told(lambda _ticket: "VPN Issue")).run(10)
     assert "told" not in str(caught.value)
-    assert statuses(record) == {"received": 12}
-    with record.write() as session:
+    assert statuses(db) == {"received": 12}
+    with db.write() as session:
         session.execute(text("DROP TRIGGER full"))
         session.execute(update(Ticket).where(Ticket.lease.is_not(None)).values(claimable_at=now() - leases.LEASE))
     maintenance.sweep()
     classify.classify_due()
-    assert statuses(record) == {"classified": 12}
+    assert statuses(db) == {"classified": 12}
 
 
 def test_a_ticket_that_a_person_changed_back_and_forth_keeps_one_current_classification(
-    record: Record, model: Peer
+    db: Database, model: Peer
 ) -> None:
     for words in ("one", "two", "one"):
-        deliver(record, incoming(external_id="T-same", short_description=words))
+        deliver(db, incoming(external_id="T-same", short_description=words))
         classify.classify_due()
-    saved = classifications(record)
+    saved = classifications(db)
     assert [found.current for found in saved] == [False, False, True]
-    assert [found.repeated for found in saved] == [False, False, True]
+    assert [found.from_cache for found in saved] == [False, False, True]
     assert [asked(request) for request in model.requests] == [f"<ticket>\n{w}\n\n\n</ticket>" for w in ("one", "two")]
 
 
-def told(record: Record, name: str) -> str | None:
+def told(db: Database, name: str) -> str | None:
     """What the alarm of this name says."""
-    with record.read() as session:
+    with db.read() as session:
         return alarms.message(session, name)
 
 
@@ -816,20 +810,20 @@ REGION = {"error": {"message": "User location is not supported for the API use."
     ],
 )
 def test_what_only_an_operator_can_mend_pauses_at_once_and_names_the_setting(
-    record: Record, model: Peer, answer: Answer, advice: str
+    db: Database, model: Peer, answer: Answer, advice: str
 ) -> None:
     model.respond = lambda _request: answer
-    deliver(record, *(incoming() for _ in range(3)))
+    deliver(db, *(incoming() for _ in range(3)))
     classify.classify_due()
-    assert statuses(record) == {"received": 3}
-    assert {found.attempts for found in tickets(record)} == {0}
-    assert advice in (told(record, "engine") or "")
+    assert statuses(db) == {"received": 3}
+    assert {found.attempts for found in tickets(db)} == {0}
+    assert advice in (told(db, "engine") or "")
     assert len(model.requests) <= 3
     model.respond = vpn
-    pass_time(record)
+    pass_time(db)
     classify.classify_due()
-    assert statuses(record) == {"classified": 3}
-    assert told(record, "engine") is None
+    assert statuses(db) == {"classified": 3}
+    assert told(db, "engine") is None
 
 
 TOO_LARGE = {
@@ -855,23 +849,23 @@ CONTEXT = {
     ],
 )
 def test_stand_ins_for_every_ticket_raise_an_alarm_that_ends_with_an_answer(
-    record: Record, model: Peer, answer: Answer, advice: str, cause: str, enough: int
+    db: Database, model: Peer, answer: Answer, advice: str, cause: str, enough: int
 ) -> None:
     model.respond = lambda _request: answer
-    deliver(record, *(incoming() for _ in range(enough - 1)))
+    deliver(db, *(incoming() for _ in range(enough - 1)))
     classify.classify_due()
-    assert statuses(record) == {"needs_review": enough - 1}
-    assert told(record, "stand_ins") is None  # So many such texts in a row there may be.
-    deliver(record, incoming())
+    assert statuses(db) == {"needs_review": enough - 1}
+    assert told(db, "stand_ins") is None  # So many such texts in a row there may be.
+    deliver(db, incoming())
     classify.classify_due()
-    assert advice in (told(record, "stand_ins") or "")
-    assert {saved.stand_in_cause for saved in classifications(record)} == {cause}
+    assert advice in (told(db, "stand_ins") or "")
+    assert {saved.stand_in_cause for saved in classifications(db)} == {cause}
     assert len(model.requests) == enough
-    assert told(record, "engine") is None
+    assert told(db, "engine") is None
     model.respond = vpn
-    deliver(record, incoming())
+    deliver(db, incoming())
     classify.classify_due()
-    assert told(record, "stand_ins") is None
+    assert told(db, "stand_ins") is None
 
 
 @pytest.mark.parametrize(
@@ -883,30 +877,30 @@ def test_stand_ins_for_every_ticket_raise_an_alarm_that_ends_with_an_answer(
     ],
 )
 def test_three_tickets_without_an_answer_are_told_though_they_are_few(
-    record: Record, model: Peer, answer: Answer, advice: str
+    db: Database, model: Peer, answer: Answer, advice: str
 ) -> None:
     model.respond = lambda _request: answer
-    deliver(record, *(incoming() for _ in range(3)))
+    deliver(db, *(incoming() for _ in range(3)))
     for _ in range(classify.MAX_ATTEMPTS):
         classify.classify_due()
-        pass_time(record)
-    assert statuses(record) == {"needs_review": 3}
-    assert advice in (told(record, "stand_ins") or "")
+        pass_time(db)
+    assert statuses(db) == {"needs_review": 3}
+    assert advice in (told(db, "stand_ins") or "")
 
 
 def test_a_second_model_that_answers_for_every_ticket_is_told(
-    record: Record, environment: pytest.MonkeyPatch, model: Peer
+    db: Database, environment: pytest.MonkeyPatch, model: Peer
 ) -> None:
     environment.setenv("LLM_FALLBACK_MODEL", "second")
     model.respond = lambda request: vpn(request) if request.json["model"] == "second" else llm.completion("Hm.")
-    deliver(record, *(incoming() for _ in range(3)))
+    deliver(db, *(incoming() for _ in range(3)))
     classify.classify_due()
-    assert statuses(record) == {"classified": 3}
-    assert {saved.stand_in_cause for saved in classifications(record)} == {"unreadable"}
-    assert "no readable answer" in (told(record, "stand_ins") or "")
+    assert statuses(db) == {"classified": 3}
+    assert {saved.stand_in_cause for saved in classifications(db)} == {"unreadable"}
+    assert "no readable answer" in (told(db, "stand_ins") or "")
 
 
-def test_a_model_that_thinks_long_gets_its_room_once_and_keeps_it(record: Record, model: Peer) -> None:
+def test_a_model_that_thinks_long_gets_its_room_once_and_keeps_it(db: Database, model: Peer) -> None:
     """2,600 tokens of thoughts, LLM_MAX_TOKENS at its default of 500."""
 
     def respond(request: Request) -> Answer:
@@ -916,7 +910,7 @@ def test_a_model_that_thinks_long_gets_its_room_once_and_keeps_it(record: Record
 
     model.respond = respond
     for number in range(3):
-        due_ticket(record, short_description=f"ticket {number}")
+        due_ticket(db, short_description=f"ticket {number}")
         classify.classify_due()
-    assert statuses(record) == {"classified": 3}
+    assert statuses(db) == {"classified": 3}
     assert [request.json["max_tokens"] for request in model.requests] == [500, 2000, 8000, 8000, 8000]

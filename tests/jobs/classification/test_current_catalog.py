@@ -9,12 +9,12 @@ import pytest
 import time_machine
 
 from jobs.classification import classify
-from jobs.classification.current_catalog import catalog_in_force, newest_catalog, reload_catalog
+from jobs.classification.current_catalog import current_catalog, newest_catalog, reload_catalog
 from jobs.operations import scheduler
 from receiver import catalog as catalogs
 from receiver.catalog import CatalogError
-from receiver.catalog.current import kept, reload, trouble
-from receiver.db.database import Record
+from receiver.catalog.current import last_good, load_error, reload
+from receiver.db.database import Database
 from receiver.db.models import CatalogVersion, Ticket
 from receiver.lib.settings import Settings
 from tests.factories import due_ticket
@@ -36,12 +36,12 @@ def text(*names: str) -> str:
     return "categories: [{name: A, requests: [" + ", ".join(f"{{name: {name}}}" for name in names) + "]}]"
 
 
-def names(record: Record, config: Settings) -> list[str]:
-    return [kind.name for kind in catalog_in_force(record, config).request_types if kind.category == "A"]
+def names(db: Database, config: Settings) -> list[str]:
+    return [kind.name for kind in current_catalog(db, config).request_types if kind.category == "A"]
 
 
-def versions(record: Record) -> set[str]:
-    with record.read() as session:
+def versions(db: Database) -> set[str]:
+    with db.read() as session:
         return {row.text for row in session.query(CatalogVersion)}
 
 
@@ -74,111 +74,111 @@ def by_url(config: Settings, site: Peer) -> Settings:
     return replace(config, service_catalog_url=f"{site.url}/catalog.yaml", request_timeout=2)
 
 
-def test_without_a_location_the_shipped_catalog_is_in_force_and_kept(record: Record, config: Settings) -> None:
-    assert catalog_in_force(record, config).text == catalogs.SHIPPED.read_text()
-    assert versions(record) == {catalogs.SHIPPED.read_text()}
+def test_without_a_location_the_shipped_catalog_is_in_force_and_kept(db: Database, config: Settings) -> None:
+    assert current_catalog(db, config).text == catalogs.SHIPPED.read_text()
+    assert versions(db) == {catalogs.SHIPPED.read_text()}
 
 
 def test_a_changed_file_is_in_force_at_once_and_both_versions_are_kept(
-    record: Record, by_file: Settings, file: Path
+    db: Database, by_file: Settings, file: Path
 ) -> None:
-    assert names(record, by_file) == ["VPN"]
+    assert names(db, by_file) == ["VPN"]
     file.write_text(text("VPN", "Printer"))
-    assert names(record, by_file) == ["VPN", "Printer"]
-    assert versions(record) == {text("VPN"), text("VPN", "Printer")}
+    assert names(db, by_file) == ["VPN", "Printer"]
+    assert versions(db) == {text("VPN"), text("VPN", "Printer")}
 
 
 @pytest.mark.parametrize("broken", ["", "categories: 3", "{", "categories: [{name: A}]"])
 def test_while_the_file_is_broken_the_last_good_version_stays_in_force(
-    record: Record, by_file: Settings, file: Path, broken: str
+    db: Database, by_file: Settings, file: Path, broken: str
 ) -> None:
-    names(record, by_file)
+    names(db, by_file)
     file.write_text(broken)
-    assert names(record, by_file) == ["VPN"]
+    assert names(db, by_file) == ["VPN"]
     file.unlink()
-    assert names(record, by_file) == ["VPN"]
+    assert names(db, by_file) == ["VPN"]
     file.write_text(text("Back"))
-    assert names(record, by_file) == ["Back"]
+    assert names(db, by_file) == ["Back"]
 
 
 def test_the_good_version_that_stays_is_the_one_that_came_last(
-    record: Record, by_file: Settings, file: Path, clock: time_machine.Traveller
+    db: Database, by_file: Settings, file: Path, clock: time_machine.Traveller
 ) -> None:
     for wanted in ("One", "Two", "One"):
         clock.shift(60)
         file.write_text(text(wanted))
-        assert names(record, by_file) == [wanted]
+        assert names(db, by_file) == [wanted]
     file.unlink()
-    assert names(record, by_file) == ["One"]
+    assert names(db, by_file) == ["One"]
 
 
-def test_without_any_good_version_it_is_an_error(record: Record, by_file: Settings, file: Path) -> None:
+def test_without_any_good_version_it_is_an_error(db: Database, by_file: Settings, file: Path) -> None:
     file.write_text("categories: 3")
     with pytest.raises(CatalogError):
-        catalog_in_force(record, by_file)
-    assert versions(record) == set()
+        current_catalog(db, by_file)
+    assert versions(db) == set()
 
 
 def test_the_timetable_sees_what_has_changed_and_every_job_after_it(
-    record: Record, by_url: Settings, site: Peer, environment: pytest.MonkeyPatch
+    db: Database, by_url: Settings, site: Peer, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("SERVICE_CATALOG_URL", by_url.service_catalog_url or "")
     for _ in range(20):
-        assert names(record, by_url) == ["VPN"]
+        assert names(db, by_url) == ["VPN"]
     assert len(site.requests) == 1
     site.respond = lambda _request: Answer(200, text("VPN", "Printer").encode())
-    assert names(record, by_url) == ["VPN"]
+    assert names(db, by_url) == ["VPN"]
     reload_catalog()
-    assert names(record, by_url) == ["VPN", "Printer"]
+    assert names(db, by_url) == ["VPN", "Printer"]
     assert len(site.requests) == 2
     assert any(timed.job is reload_catalog for timed in scheduler.TIMETABLE)
 
 
-def test_who_runs_once_sees_the_newest_or_the_last_good_one(record: Record, by_url: Settings, site: Peer) -> None:
-    names(record, by_url)
+def test_who_runs_once_sees_the_newest_or_the_last_good_one(db: Database, by_url: Settings, site: Peer) -> None:
+    names(db, by_url)
     site.respond = lambda _request: Answer(200, text("New").encode())
-    assert newest_catalog(record, by_url).request_types[0].name == "New"
+    assert newest_catalog(db, by_url).request_types[0].name == "New"
     site.respond = lambda _request: Answer(404, b"")
-    assert newest_catalog(record, by_url).request_types[0].name == "New"
+    assert newest_catalog(db, by_url).request_types[0].name == "New"
 
 
 def test_an_unchanged_catalog_is_confirmed_without_being_sent(
-    record: Record, by_url: Settings, site: Peer, clock: time_machine.Traveller
+    db: Database, by_url: Settings, site: Peer, clock: time_machine.Traveller
 ) -> None:
     site.respond = lambda request: (
         Answer(304, b"") if "If-None-Match" in request.headers else Answer(200, text("A1").encode(), {"ETag": "one"})
     )
-    first = reload(record, by_url)
+    first = reload(db, by_url)
     for _ in range(2):
         clock.shift(1800)
-        assert reload(record, by_url) is first
-    last = kept(record, by_url)
+        assert reload(db, by_url) is first
+    last = last_good(db, by_url)
     assert last is not None
     assert (last.version, last.loaded_at) == (first.version, START + timedelta(hours=1))
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda answer: f"{answer.status}-{answer.body[:8]!r}")
 def test_while_a_url_fails_the_last_good_version_stays_in_force_and_an_alarm_is_up(
-    record: Record, by_url: Settings, site: Peer, clock: time_machine.Traveller, broken: Answer
+    db: Database, by_url: Settings, site: Peer, clock: time_machine.Traveller, broken: Answer
 ) -> None:
-    names(record, by_url)
+    names(db, by_url)
     site.respond = lambda _request: broken
     clock.shift(timedelta(days=3))
     with pytest.raises(CatalogError):
-        reload(record, by_url)
-    assert names(record, by_url) == ["VPN"]
-    assert "read on 2026-03-02 09:00 UTC, stays in force" in (trouble(record) or "")
+        reload(db, by_url)
+    assert names(db, by_url) == ["VPN"]
+    assert "read on 2026-03-02 09:00 UTC, stays in force" in (load_error(db) or "")
     site.respond = lambda _request: Answer(200, text("Back").encode())
-    reload(record, by_url)
-    assert names(record, by_url) == ["Back"]
-    assert trouble(record) is None
+    reload(db, by_url)
+    assert names(db, by_url) == ["Back"]
+    assert load_error(db) is None
 
 
 def test_a_new_location_is_never_answered_with_the_copy_of_the_old_one(
-    record: Record, by_url: Settings, site: Peer, environment: pytest.MonkeyPatch
+    db: Database, by_url: Settings, site: Peer, environment: pytest.MonkeyPatch
 ) -> None:
     site.respond = lambda _request: Answer(200, text("VPN").encode(), {"ETag": "one"})
-    names(record, by_url)
+    names(db, by_url)
     for path in ("moved", "moved?key=hunter2"):
         moved = replace(by_url, service_catalog_url=f"{site.url}/{path}")
         environment.setenv("SERVICE_CATALOG_URL", moved.service_catalog_url or "")
@@ -186,14 +186,14 @@ def test_a_new_location_is_never_answered_with_the_copy_of_the_old_one(
         site.requests.clear()
         for _ in range(5):
             with pytest.raises(CatalogError, match=r"never given a good one, so tickets wait|answers 404"):
-                names(record, moved)
+                names(db, moved)
         assert [("If-None-Match" in request.headers) for request in site.requests] == [False]
-        assert "hunter2" not in (trouble(record) or "")
-        assert names(record, by_url) == ["VPN"]
+        assert "hunter2" not in (load_error(db) or "")
+        assert names(db, by_url) == ["VPN"]
         site.respond = lambda _request: Answer(200, text("Moved").encode())
         reload_catalog()
-        assert names(record, moved) == ["Moved"]
-        assert trouble(record) is None
+        assert names(db, moved) == ["Moved"]
+        assert load_error(db) is None
 
 
 HOSTILE = {
@@ -209,74 +209,74 @@ HOSTILE = {
 
 @pytest.mark.parametrize("hostile", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_catalog_is_refused_and_the_old_one_keeps_serving(
-    record: Record, by_file: Settings, file: Path, hostile: str
+    db: Database, by_file: Settings, file: Path, hostile: str
 ) -> None:
-    names(record, by_file)
+    names(db, by_file)
     file.write_text(hostile)
     with pytest.raises(CatalogError):
-        reload(record, by_file)
-    assert names(record, by_file) == ["VPN"]
-    assert "stays in force" in (trouble(record) or "")
-    assert versions(record) == {text("VPN")}
+        reload(db, by_file)
+    assert names(db, by_file) == ["VPN"]
+    assert "stays in force" in (load_error(db) or "")
+    assert versions(db) == {text("VPN")}
     assert not (file.parent / "owned").exists()
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda answer: f"{answer.status}-{answer.body[:8]!r}")
 def test_a_url_that_never_gave_a_good_version_is_an_error(
-    record: Record, by_url: Settings, site: Peer, broken: Answer
+    db: Database, by_url: Settings, site: Peer, broken: Answer
 ) -> None:
     site.respond = lambda _request: broken
     for _ in range(3):
         with pytest.raises(CatalogError):
-            catalog_in_force(record, by_url)
-    assert "tickets wait" in (trouble(record) or "")
+            current_catalog(db, by_url)
+    assert "tickets wait" in (load_error(db) or "")
 
 
 def test_a_clock_that_is_set_back_does_not_keep_an_old_version_for_ever(
-    record: Record, by_url: Settings, site: Peer, clock: time_machine.Traveller
+    db: Database, by_url: Settings, site: Peer, clock: time_machine.Traveller
 ) -> None:
     clock.shift(timedelta(days=30))
-    names(record, by_url)
+    names(db, by_url)
     clock.move_to(START)
     site.respond = lambda _request: Answer(200, text("New").encode())
-    reload(record, by_url)
-    assert names(record, by_url) == ["New"]
+    reload(db, by_url)
+    assert names(db, by_url) == ["New"]
 
 
 def test_tickets_wait_while_there_is_no_catalog_and_are_classified_when_there_is(
-    record: Record, by_file: Settings, file: Path, environment: pytest.MonkeyPatch
+    db: Database, by_file: Settings, file: Path, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("SERVICE_CATALOG_URL", str(file))
     file.write_text("categories: [{name: N, requests: [{name: VPN, sla: 1}]}]")
-    ticket = due_ticket(record)
+    ticket = due_ticket(db)
     classify.classify_due()
-    assert status(record, ticket) == "received"
-    assert "line 1: the SLA of 'VPN'" in (trouble(record) or "")
+    assert status(db, ticket) == "received"
+    assert "line 1: the SLA of 'VPN'" in (load_error(db) or "")
     file.write_text(text("VPN", "Printer"))
     classify.classify_due()
-    assert status(record, ticket) in ("classified", "needs_review")
-    assert trouble(record) is None
+    assert status(db, ticket) in ("classified", "needs_review")
+    assert load_error(db) is None
 
 
-def status(record: Record, ticket_id: int) -> str:
-    with record.read() as session:
+def status(db: Database, ticket_id: int) -> str:
+    with db.read() as session:
         return session.get_one(Ticket, ticket_id).status
 
 
 def test_what_a_catalog_leaves_unsaid_is_logged_once_per_version(
-    record: Record, by_file: Settings, file: Path, caplog: pytest.LogCaptureFixture
+    db: Database, by_file: Settings, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def warnings() -> int:
         return sum("say too little" in line.getMessage() for line in caplog.records)
 
     file.write_text(text("Once"))
     for _ in range(3):
-        catalog_in_force(record, by_file)
+        current_catalog(db, by_file)
     assert warnings() == 1
     file.write_text(text("Once", "Again"))
-    catalog_in_force(record, by_file)
+    current_catalog(db, by_file)
     assert warnings() == 2
 
 
-def test_equal_text_is_one_object_so_that_an_engine_is_built_once(record: Record, by_url: Settings) -> None:
-    assert catalog_in_force(record, by_url) is catalog_in_force(record, by_url)
+def test_equal_text_is_one_object_so_that_an_engine_is_built_once(db: Database, by_url: Settings) -> None:
+    assert current_catalog(db, by_url) is current_catalog(db, by_url)

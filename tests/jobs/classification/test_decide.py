@@ -34,7 +34,7 @@ def test_every_label_of_the_shipped_catalog_is_decided_as_its_own_entry(shipped:
     assert len(shipped.labels) == len(shipped.request_types)
     for label, kind in shipped.labels.items():
         decision = decide(proposed(label), shipped, 0.6)
-        assert (decision.request_type, decision.mended, decision.fallback) == (kind, False, False)
+        assert (decision.request_type, decision.fuzzy_matched, decision.fallback) == (kind, False, False)
 
 
 @pytest.mark.parametrize(
@@ -54,14 +54,18 @@ def test_every_label_of_the_shipped_catalog_is_decided_as_its_own_entry(shipped:
 def test_case_punctuation_and_near_spelling_are_mended_and_marked(label: str) -> None:
     decision = decide(proposed(label), CATALOG, 0.6)
     assert decision.request_type.name == "Reset forgotten password"
-    assert decision.mended
+    assert decision.fuzzy_matched
     assert not decision.fallback
     assert (decision.confidence, decision.review_reason) == (0.9, None)
 
 
 def test_an_exact_label_is_not_called_mended() -> None:
     decision = decide(proposed("Account Unlock"), CATALOG, 0.6)
-    assert (decision.request_type.name, decision.mended, decision.review_reason) == ("Account Unlock", False, None)
+    assert (decision.request_type.name, decision.fuzzy_matched, decision.review_reason) == (
+        "Account Unlock",
+        False,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,7 @@ def test_an_exact_label_is_not_called_mended() -> None:
 )
 def test_a_category_beside_it_and_a_clear_part_are_mended_and_marked(label: str, name: str) -> None:
     decision = decide(proposed(label), CATALOG, 0.6)
-    assert (decision.request_type.name, decision.mended, decision.fallback) == (name, True, False)
+    assert (decision.request_type.name, decision.fuzzy_matched, decision.fallback) == (name, True, False)
 
 
 @pytest.mark.parametrize(
@@ -134,9 +138,9 @@ def test_what_means_no_single_entry_becomes_the_fallback_and_goes_to_review(labe
 def test_a_name_of_two_categories_is_decided_by_its_category() -> None:
     for category in ("IT", "Facilities and Buildings"):
         decision = decide(proposed(f"{category}: Order a new chair for my desk"), CATALOG, 0.6)
-        assert (decision.request_type.category, decision.mended) == (category, False)
-    mended = decide(proposed("facilities and buildings - order a new chair for my desk"), CATALOG, 0.6)
-    assert (mended.request_type.category, mended.mended) == ("Facilities and Buildings", True)
+        assert (decision.request_type.category, decision.fuzzy_matched) == (category, False)
+    fuzzy_matched = decide(proposed("facilities and buildings - order a new chair for my desk"), CATALOG, 0.6)
+    assert (fuzzy_matched.request_type.category, fuzzy_matched.fuzzy_matched) == ("Facilities and Buildings", True)
 
 
 @pytest.mark.parametrize("label", ["Order a new chair for my desk", "order a new chair, for my desk"])
@@ -160,7 +164,7 @@ def test_a_confidence_below_the_threshold_goes_to_review(confidence: float, revi
 
 def test_a_doubtful_mend_is_both_mended_and_reviewed() -> None:
     decision = decide(proposed("account unlock!", 0.1), CATALOG, 0.6)
-    assert (decision.mended, decision.fallback) == (True, False)
+    assert (decision.fuzzy_matched, decision.fallback) == (True, False)
     assert decision.review_reason
 
 
@@ -187,7 +191,7 @@ def test_whatever_an_engine_answers_the_decision_is_an_entry(label: str, confide
     assert decision.request_type in CATALOG.request_types
     assert 0 <= decision.confidence <= 1
     assert decision.review_reason or (decision.confidence >= threshold and not decision.fallback)
-    assert (label in CATALOG.labels) == (not decision.mended and decision.review_reason != _UNKNOWN)
+    assert (label in CATALOG.labels) == (not decision.fuzzy_matched and decision.review_reason != _UNKNOWN)
 
 
 @settings(deadline=None, max_examples=100)

@@ -7,14 +7,14 @@ import pytest
 from sqlalchemy import Engine, event
 
 from jobs.classification import learning, training
-from jobs.classification.classify import Drain
+from jobs.classification.classify import ClassificationRun
 from jobs.classification.engines import local
 from jobs.classification.engines.base import Example, Proposal, TicketText
 from jobs.classification.engines.linear import Linear
 from jobs.operations import worker
 from receiver.catalog import Catalog, parse
 from receiver.db import catalogs, linear_models, ticket_query
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import LinearModel
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -75,12 +75,12 @@ def _types(lesson: list[Example]) -> set[str]:
     return {example.request_type for example in lesson}
 
 
-def _train(record: Record, weights: bytes | None, *, in_force: bool = True) -> None:
+def _train(db: Database, weights: bytes | None, *, in_force: bool = True) -> None:
     made = LinearModel(
         created_at=now(), examples=1, known_count=1, known_newest=1, accuracy=0.9, rival_accuracy=0.8,
         in_force=in_force, weights=weights,
     )  # fmt: skip
-    with record.write() as session:
+    with db.write() as session:
         linear_models.save(session, made)
 
 
@@ -89,75 +89,75 @@ def linear() -> Linear:
     return training.fit(animals(10), LABELS)
 
 
-def test_an_engine_is_taught_each_change_once(record: Record) -> None:
+def test_an_engine_is_taught_each_change_once(db: Database) -> None:
     engine = Parrot()
-    ticket_id = due_ticket(record)
+    ticket_id = due_ticket(db)
     for choice in ("Cats", "Dogs"):
-        review(record, ticket_id, PETS, "Pets", choice)
+        review(db, ticket_id, PETS, "Pets", choice)
         for _ in range(3):
-            learning.refresh(record, engine, PETS)
+            learning.refresh(db, engine, PETS)
     assert [_types(lesson) for lesson in engine.lessons] == [{"Cats"}, {"Dogs"}]
 
 
-def test_what_is_withdrawn_is_unlearned(record: Record) -> None:
+def test_what_is_withdrawn_is_unlearned(db: Database) -> None:
     engine = Parrot()
-    review(record, due_ticket(record, external_id="T"), PETS, "Pets", "Cats")
-    learning.refresh(record, engine, PETS)
-    deliver(record, incoming(external_id="T", short_description="other words"))
-    learning.refresh(record, engine, PETS)
+    review(db, due_ticket(db, external_id="T"), PETS, "Pets", "Cats")
+    learning.refresh(db, engine, PETS)
+    deliver(db, incoming(external_id="T", short_description="other words"))
+    learning.refresh(db, engine, PETS)
     assert [len(lesson) for lesson in engine.lessons] == [1, 0]
 
 
-def test_where_nothing_is_new_it_costs_two_small_queries(record: Record) -> None:
+def test_where_nothing_is_new_it_costs_two_small_queries(db: Database) -> None:
     engine = Parrot()
-    assert len(_statements(lambda: learning.refresh(record, engine, PETS))) == 2
-    review(record, due_ticket(record), PETS, "Pets", "Cats")
-    learning.refresh(record, engine, PETS)
-    assert len(_statements(lambda: learning.refresh(record, engine, PETS))) == 2
+    assert len(_statements(lambda: learning.refresh(db, engine, PETS))) == 2
+    review(db, due_ticket(db), PETS, "Pets", "Cats")
+    learning.refresh(db, engine, PETS)
+    assert len(_statements(lambda: learning.refresh(db, engine, PETS))) == 2
     assert len(engine.lessons) == 1
 
 
-def test_examples_of_entries_that_left_the_catalog_are_not_taught(record: Record) -> None:
+def test_examples_of_entries_that_left_the_catalog_are_not_taught(db: Database) -> None:
     for choice in ("Cats", "Dogs"):
-        review(record, due_ticket(record), PETS, "Pets", choice)
+        review(db, due_ticket(db), PETS, "Pets", choice)
     engine = Parrot()
-    learning.refresh(record, engine, parse("categories: [{name: Pets, requests: [{name: Dogs}, {name: Other}]}]"))
+    learning.refresh(db, engine, parse("categories: [{name: Pets, requests: [{name: Dogs}, {name: Other}]}]"))
     assert _types(engine.lessons[0]) == {"Dogs"}
 
 
-def test_a_review_helps_the_very_next_ticket_of_the_same_run(record: Record, config: Settings) -> None:
+def test_a_review_helps_the_very_next_ticket_of_the_same_run(db: Database, config: Settings) -> None:
     """While the first ticket is being classified, a person reviews another, and a ticket like that one arrives."""
 
     def during(ticket: TicketText) -> None:
         if ticket.short_description == "first":
-            review(record, reviewed, PETS, "Pets", "Birds")
-            deliver(record, incoming(short_description="seen before", external_id="late"))
+            review(db, reviewed, PETS, "Pets", "Birds")
+            deliver(db, incoming(short_description="seen before", external_id="late"))
 
-    with record.write() as session:
+    with db.write() as session:
         catalogs.remember(session, PETS.version, PETS.text, now())
-    reviewed = due_ticket(record, short_description="seen before")
-    review(record, reviewed, PETS, "Pets", "Cats")
-    deliver(record, incoming(short_description="first"))
-    Drain(record, Parrot(during), PETS, config).run(budget=20)
-    with record.read() as session:
-        late = ticket_query.page(session, ticket_query.Wanted(q="late"), 1, now()).pairs[0][0]
+    reviewed = due_ticket(db, short_description="seen before")
+    review(db, reviewed, PETS, "Pets", "Cats")
+    deliver(db, incoming(short_description="first"))
+    ClassificationRun(db, Parrot(during), PETS, config).run(budget=20)
+    with db.read() as session:
+        late = ticket_query.page(session, ticket_query.TicketQuery(q="late"), 1, now()).pairs[0][0]
     assert (late.status, late.request_type) == ("classified", "Birds")
 
 
-def test_a_worker_learns_before_it_forks_so_that_its_jobs_need_not(record: Record, config: Settings) -> None:
-    with record.write() as session:
+def test_a_worker_learns_before_it_forks_so_that_its_jobs_need_not(db: Database, config: Settings) -> None:
+    with db.write() as session:
         catalogs.remember(session, PETS.version, PETS.text, now())
-    review(record, due_ticket(record), PETS, "Pets", "Cats")
+    review(db, due_ticket(db), PETS, "Pets", "Cats")
     assert any("FROM examples JOIN tickets" in statement for statement in _statements(lambda: worker.warm(config)))
     assert not any("FROM examples JOIN tickets" in statement for statement in _statements(lambda: worker.warm(config)))
 
 
-def test_the_local_engine_adopts_the_model_in_force_and_lets_it_go(record: Record, linear: Linear) -> None:
+def test_the_local_engine_adopts_the_model_in_force_and_lets_it_go(db: Database, linear: Linear) -> None:
     engine = Keeper(PETS)
     for weights in (linear.to_bytes(), None):
-        _train(record, weights, in_force=weights is not None)
+        _train(db, weights, in_force=weights is not None)
         for _ in range(2):
-            learning.refresh(record, engine, PETS)
+            learning.refresh(db, engine, PETS)
     adopted, let_go = engine.adopted
     assert adopted is not None
     assert set(adopted.labels) == set(LABELS)
@@ -165,29 +165,29 @@ def test_the_local_engine_adopts_the_model_in_force_and_lets_it_go(record: Recor
     assert let_go is None
 
 
-def test_behind_another_engine_it_is_the_local_one_that_adopts(record: Record, linear: Linear) -> None:
+def test_behind_another_engine_it_is_the_local_one_that_adopts(db: Database, linear: Linear) -> None:
     catalog = parse(PETS.text + "# a catalog of this test alone\n")
     behind = local.for_catalog(catalog)
     for weights in (linear.to_bytes(), None):
-        _train(record, weights, in_force=weights is not None)
-        learning.refresh(record, Parrot(), catalog)
+        _train(db, weights, in_force=weights is not None)
+        learning.refresh(db, Parrot(), catalog)
         assert learning._adopted[behind][1] == (1 if weights else None)
 
 
-def test_a_model_speaks_of_nothing_that_has_left_the_catalog(record: Record, linear: Linear) -> None:
+def test_a_model_speaks_of_nothing_that_has_left_the_catalog(db: Database, linear: Linear) -> None:
     fewer = parse("categories: [{name: Pets, requests: [{name: Dogs}, {name: Cats}, {name: Fish}]}]")
     engine = Keeper(fewer)
-    _train(record, linear.to_bytes())
-    learning.refresh(record, engine, fewer)
+    _train(db, linear.to_bytes())
+    learning.refresh(db, engine, fewer)
     assert engine.adopted[0] is not None
     assert set(engine.adopted[0].labels) == {("Pets", "Dogs"), ("Pets", "Cats")}
 
 
 def test_a_model_that_cannot_be_read_is_not_used_and_stops_nothing(
-    record: Record, caplog: pytest.LogCaptureFixture
+    db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Keeper(PETS)
-    _train(record, b"of another version")
-    learning.refresh(record, engine, PETS)
+    _train(db, b"of another version")
+    learning.refresh(db, engine, PETS)
     assert engine.adopted == [None]
     assert "unused until the next training" in caplog.text

@@ -13,7 +13,7 @@ from jobs.classification.engines.base import BudgetError, Cause, EngineError, Ti
 from jobs.classification.engines.llm import LlmEngine
 from receiver.catalog import Catalog
 from receiver.db import overview, spending
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Spending
 from receiver.lib import settings
 from receiver.lib.clock import now
@@ -35,8 +35,8 @@ def configured(model: Peer, **changes: Any) -> Settings:
     return dataclasses.replace(config, llm_prices=PRICES, **changes)
 
 
-def spent(record: Record) -> list[Spending]:
-    with record.read() as session:
+def spent(db: Database) -> list[Spending]:
+    with db.read() as session:
         return list(spending.on(session, spending.day_of(now())))
 
 
@@ -65,64 +65,64 @@ def ask_many(engines: list[LlmEngine], count: int) -> list[EngineError]:
     return errors
 
 
-def test_every_call_is_counted_for_its_model_and_day(model: Peer, shipped: Catalog, record: Record) -> None:
+def test_every_call_is_counted_for_its_model_and_day(model: Peer, shipped: Catalog, db: Database) -> None:
     model.respond = lambda _: llm.proposal(LABEL)
-    engine = LlmEngine(configured(model), shipped, record)
+    engine = LlmEngine(configured(model), shipped, db)
     assert engine.propose(TicketText("a", "")).cost_micros == COST
     assert ask_many([engine], 20) == []
-    (row,) = spent(record)
+    (row,) = spent(db)
     assert (row.model, row.calls, row.cost_micros) == ("gpt-4o-mini", 21, 21 * COST)
-    with record.read() as session:
+    with db.read() as session:
         today = overview.counts(session, now())["cost"]["today"]
     assert today["money"] == pytest.approx(21 * COST / 1e6)
     assert today["models"]["gpt-4o-mini"]["prompt_tokens"] == 21 * 900
 
 
-def test_cached_tokens_cost_less(model: Peer, shipped: Catalog, record: Record) -> None:
+def test_cached_tokens_cost_less(model: Peer, shipped: Catalog, db: Database) -> None:
     usage: dict[str, Any] = {"prompt_tokens_details": {"cached_tokens": 800}}
     content = '{"reasoning": "r", "request_type": "VPN Connection Issue", "confidence": 0.9, "alternatives": []}'
     model.respond = lambda _: llm.completion(content, **usage)
-    proposal = LlmEngine(configured(model), shipped, record).propose(TicketText("a", ""))
+    proposal = LlmEngine(configured(model), shipped, db).propose(TicketText("a", ""))
     assert proposal.cost_micros == 100 + 800 * 0.5 + 400
 
 
 def test_a_budget_is_never_passed_by_more_than_one_call_with_two_workers_at_full_speed(
-    model: Peer, shipped: Catalog, record: Record
+    model: Peer, shipped: Catalog, db: Database
 ) -> None:
     budget = 200 * COST
     config = configured(model, llm_daily_budget=budget / 1e6)
     model.respond = llm.after(0.01, answer)
-    errors = ask_many([LlmEngine(config, shipped, record) for _ in range(2)], 260)
+    errors = ask_many([LlmEngine(config, shipped, db) for _ in range(2)], 260)
     assert {type(error) for error in errors} == {BudgetError}
     assert not any(error.permanent for error in errors)
     assert len(model.requests) * COST <= budget + COST
     # What is reserved for a call is its highest cost, so some of the budget is left; not much of it.
     assert len(model.requests) >= 80
-    assert sum(row.calls for row in spent(record)) == len(model.requests)
+    assert sum(row.calls for row in spent(db)) == len(model.requests)
 
 
-def test_the_next_day_has_its_own_budget(model: Peer, shipped: Catalog, record: Record) -> None:
+def test_the_next_day_has_its_own_budget(model: Peer, shipped: Catalog, db: Database) -> None:
     model.respond = answer
-    engine = LlmEngine(configured(model, llm_daily_budget=0.05), shipped, record)
+    engine = LlmEngine(configured(model, llm_daily_budget=0.05), shipped, db)
     errors = ask_many([engine], 60)
     assert errors
     with time_machine.travel(now() + timedelta(days=1), tick=True):
         assert engine.propose(TicketText("tomorrow", "")).label == LABEL
 
 
-def test_a_budget_of_nothing_asks_nobody(model: Peer, shipped: Catalog, record: Record) -> None:
+def test_a_budget_of_nothing_asks_nobody(model: Peer, shipped: Catalog, db: Database) -> None:
     with pytest.raises(BudgetError):
-        LlmEngine(configured(model, llm_daily_budget=0.0), shipped, record).propose(TicketText("a", ""))
+        LlmEngine(configured(model, llm_daily_budget=0.0), shipped, db).propose(TicketText("a", ""))
     assert model.requests == []
 
 
 def test_a_call_of_which_nobody_knows_the_cost_counts_as_the_dearest(
-    model: Peer, shipped: Catalog, record: Record
+    model: Peer, shipped: Catalog, db: Database
 ) -> None:
     over = threading.Event()
     model.respond = lambda request: answer(request) if over.wait(30) else Answer()
     config = configured(model, llm_daily_budget=0.04, llm_timeout=0.2)
-    errors = ask_many([LlmEngine(config, shipped, record)], 4)
+    errors = ask_many([LlmEngine(config, shipped, db)], 4)
     over.set()
     assert len(errors) == 4
     assert len(model.requests) <= 3
@@ -150,21 +150,21 @@ def test_a_budget_needs_the_price_of_every_model_that_is_asked() -> None:
 
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}])
 def test_where_nobody_says_what_a_call_used_what_was_held_for_it_is_spent(
-    model: Peer, shipped: Catalog, record: Record, usage: Any
+    model: Peer, shipped: Catalog, db: Database, usage: Any
 ) -> None:
     body = json.loads(llm.proposal(LABEL).body) | {"usage": usage}
     model.respond = lambda _: Answer.of(body)
     budget = 0.05
-    errors = ask_many([LlmEngine(configured(model, llm_daily_budget=budget), shipped, record)], 40)
+    errors = ask_many([LlmEngine(configured(model, llm_daily_budget=budget), shipped, db)], 40)
     assert {type(error) for error in errors} == {BudgetError}
     assert 1 <= len(model.requests) < 10
-    (row,) = spent(record)
+    (row,) = spent(db)
     assert row.calls == len(model.requests)
     assert 0.5 * budget < row.cost_micros / 1e6 <= budget
 
 
-def test_a_refusal_costs_nothing(model: Peer, shipped: Catalog, record: Record) -> None:
+def test_a_refusal_costs_nothing(model: Peer, shipped: Catalog, db: Database) -> None:
     model.respond = lambda _: Answer.of({"error": {"message": "no", "code": 401}}, 200)
-    errors = ask_many([LlmEngine(configured(model, llm_daily_budget=0.05), shipped, record)], 3)
+    errors = ask_many([LlmEngine(configured(model, llm_daily_budget=0.05), shipped, db)], 3)
     assert {error.cause for error in errors} <= {Cause.KEY}
-    assert sum(row.cost_micros for row in spent(record)) == 0
+    assert sum(row.cost_micros for row in spent(db)) == 0

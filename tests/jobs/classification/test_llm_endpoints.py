@@ -16,8 +16,8 @@ from jobs.classification.engines.llm import LlmEngine, endpoint
 from jobs.classification.engines.llm.capabilities import assumed
 from receiver.catalog import Catalog
 from receiver.db import model_capabilities
-from receiver.db.database import Record
-from receiver.db.models import Endpoint
+from receiver.db.database import Database
+from receiver.db.models import ModelCapabilities
 from receiver.lib import settings
 from receiver.lib.clock import now
 from tests.peers import http, llm
@@ -31,9 +31,9 @@ def good(_request: Request) -> Answer:
     return llm.proposal(LABEL)
 
 
-def made(model: Peer, catalog: Catalog, record: Record | None = None, **changes: Any) -> LlmEngine:
+def made(model: Peer, catalog: Catalog, db: Database | None = None, **changes: Any) -> LlmEngine:
     config = settings.load({"OPENAI_BASE_URL": f"{model.url}/v1", "OPENAI_API_KEY": "sk-planted"})
-    return LlmEngine(dataclasses.replace(config, **changes), catalog, record)
+    return LlmEngine(dataclasses.replace(config, **changes), catalog, db)
 
 
 def formats(model: Peer) -> list[str]:
@@ -76,14 +76,14 @@ REFUSALS = {
 
 @pytest.mark.parametrize(("message", "param", "code", "refused"), REFUSALS.values(), ids=REFUSALS.keys())
 def test_what_is_refused_is_left_out_and_never_sent_again(
-    model: Peer, shipped: Catalog, record: Record, message: str, param: str | None, code: str | None, refused: str
+    model: Peer, shipped: Catalog, db: Database, message: str, param: str | None, code: str | None, refused: str
 ) -> None:
     model.respond = llm.without(refused, reply=good, say=lambda _: llm.refusal(message, param, code))
-    engine = made(model, shipped, record)
+    engine = made(model, shipped, db)
     for number in range(3):
         assert engine.propose(TicketText("VPN", f"{number}")).label == LABEL
     assert len(model.requests) == 4
-    assert made(model, shipped, record).propose(TICKET).label == LABEL
+    assert made(model, shipped, db).propose(TICKET).label == LABEL
     assert len(model.requests) == 5
 
 
@@ -100,14 +100,14 @@ def test_what_is_refused_is_left_out_and_never_sent_again(
     ids=["vLLM", "llama.cpp", "FastAPI", "Ollama", "no reason", "not implemented"],
 )
 def test_an_endpoint_without_schemas_is_asked_in_json_mode_and_then_in_plain_text(
-    model: Peer, shipped: Catalog, record: Record, said: Answer
+    model: Peer, shipped: Catalog, db: Database, said: Answer
 ) -> None:
     model.respond = llm.without("json_schema", "json_object", reply=good, say=lambda _: said)
-    assert made(model, shipped, record).propose(TICKET).label == LABEL
+    assert made(model, shipped, db).propose(TICKET).label == LABEL
     tried = [name for name, _ in itertools.groupby(formats(model))]  # A server's error is first asked for again.
     assert tried == ["json_schema", "json_object", "text"]
     model.requests.clear()
-    assert made(model, shipped, record).propose(TicketText("another", "")).label == LABEL
+    assert made(model, shipped, db).propose(TicketText("another", "")).label == LABEL
     assert formats(model) == ["text"]
 
 
@@ -127,31 +127,31 @@ def test_plain_text_is_parsed(model: Peer, shipped: Catalog, content: str, label
 
 
 def test_what_was_learned_is_said_once(
-    model: Peer, shipped: Catalog, record: Record, caplog: pytest.LogCaptureFixture
+    model: Peer, shipped: Catalog, db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     model.respond = llm.without("temperature", reply=good)
-    engine = made(model, shipped, record)
+    engine = made(model, shipped, db)
     threads = [threading.Thread(target=engine.propose, args=(TicketText(f"{n}", ""),)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
-    made(model, shipped, record).propose(TICKET)
+    made(model, shipped, db).propose(TICKET)
     assert [found.getMessage() for found in caplog.records if "takes no temperature" in found.getMessage()] != []
     assert caplog.text.count("takes no temperature") == 1
 
 
-def test_what_was_learned_is_of_one_model_and_for_a_week(model: Peer, shipped: Catalog, record: Record) -> None:
+def test_what_was_learned_is_of_one_model_and_for_a_week(model: Peer, shipped: Catalog, db: Database) -> None:
     model.respond = llm.without("temperature", reply=good)
-    made(model, shipped, record).propose(TICKET)
-    made(model, shipped, record, llm_model="other").propose(TICKET)
+    made(model, shipped, db).propose(TICKET)
+    made(model, shipped, db, llm_model="other").propose(TICKET)
     assert len(model.requests) == 4
-    with record.write() as session:
-        for row in session.query(Endpoint):
+    with db.write() as session:
+        for row in session.query(ModelCapabilities):
             assert "sk-planted" not in row.name
             row.learned_at = now() - model_capabilities.REMEMBERED
-    made(model, shipped, record).propose(TicketText("later", ""))
+    made(model, shipped, db).propose(TicketText("later", ""))
     assert len(model.requests) == 6
 
 
@@ -167,10 +167,10 @@ def test_what_was_learned_is_of_one_model_and_for_a_week(model: Peer, shipped: C
     ids=["context", "filter", "llama.cpp context", "413", "moderation"],
 )
 def test_a_refusal_of_one_ticket_is_neither_learned_nor_held_against_the_endpoint(
-    model: Peer, shipped: Catalog, record: Record, said: Answer
+    model: Peer, shipped: Catalog, db: Database, said: Answer
 ) -> None:
     model.respond = lambda request: said if "bad" in request.json["messages"][1]["content"] else good(request)
-    engine = made(model, shipped, record)
+    engine = made(model, shipped, db)
     for number in range(12):
         with pytest.raises(EngineError) as caught:
             engine.propose(TicketText("bad", f"{number}"))
@@ -198,14 +198,14 @@ def test_what_only_an_operator_can_mend_is_permanent(model: Peer, shipped: Catal
     assert caught.value.permanent
 
 
-def test_a_model_that_thinks_within_the_limit_gets_more_room(model: Peer, shipped: Catalog, record: Record) -> None:
+def test_a_model_that_thinks_within_the_limit_gets_more_room(model: Peer, shipped: Catalog, db: Database) -> None:
     def respond(request: Request) -> Answer:
         enough = request.json["max_completion_tokens"] >= 2000
         return good(request) if enough else llm.completion("", finish_reason="length")
 
     model.respond = respond
-    assert made(model, shipped, record).propose(TICKET).label == LABEL
-    assert made(model, shipped, record).propose(TicketText("next", "")).label == LABEL
+    assert made(model, shipped, db).propose(TICKET).label == LABEL
+    assert made(model, shipped, db).propose(TicketText("next", "")).label == LABEL
     assert len(model.requests) == 3
 
 
@@ -220,7 +220,7 @@ def test_an_answer_that_is_always_cut_off_is_a_passing_fault_and_teaches_nothing
 
 @pytest.mark.parametrize("knows_bounds", [True, False])
 def test_a_model_that_finds_no_end_is_kept_to_a_short_reasoning(
-    model: Peer, shipped: Catalog, record: Record, knows_bounds: bool
+    model: Peer, shipped: Catalog, db: Database, knows_bounds: bool
 ) -> None:
     def respond(request: Request) -> Answer:
         properties = request.json["response_format"]["json_schema"]["schema"]["properties"]
@@ -231,9 +231,9 @@ def test_a_model_that_finds_no_end_is_kept_to_a_short_reasoning(
         return good(request) if enough else llm.completion('{"reasoning": "and so on', finish_reason="length")
 
     model.respond = respond
-    assert made(model, shipped, record).propose(TICKET).label == LABEL
+    assert made(model, shipped, db).propose(TICKET).label == LABEL
     asked = len(model.requests)
-    assert made(model, shipped, record).propose(TicketText("next", "")).label == LABEL
+    assert made(model, shipped, db).propose(TicketText("next", "")).label == LABEL
     assert len(model.requests) == asked + 1
 
 
@@ -339,40 +339,40 @@ SLIP = llm.refusal("Failed to generate JSON. See 'failed_generation' for more de
 
 @pytest.mark.parametrize("slip", [SLIP, Answer(400, b"Bad Request")], ids=["named", "not named"])
 def test_one_slip_changes_nothing_of_how_a_model_is_asked(
-    model: Peer, shipped: Catalog, record: Record, slip: Answer
+    model: Peer, shipped: Catalog, db: Database, slip: Answer
 ) -> None:
     model.respond = lambda request: slip if len(model.requests) == 3 else good(request)
     for number in range(6):
-        assert made(model, shipped, record).propose(TicketText(f"{number}", "")).label == LABEL
+        assert made(model, shipped, db).propose(TicketText(f"{number}", "")).label == LABEL
     assert formats(model) == ["json_schema"] * 7
-    with record.read() as session:
-        assert session.query(Endpoint).count() == 0
+    with db.read() as session:
+        assert session.query(ModelCapabilities).count() == 0
 
 
 def test_what_a_vague_refusal_taught_is_kept_for_an_hour_and_for_a_week_when_it_comes_again(
-    model: Peer, shipped: Catalog, record: Record
+    model: Peer, shipped: Catalog, db: Database
 ) -> None:
     model.respond = llm.without("json_schema", reply=good, say=lambda _: Answer(400, b"Bad Request"))
-    assert made(model, shipped, record).propose(TICKET).label == LABEL
+    assert made(model, shipped, db).propose(TICKET).label == LABEL
     assert formats(model) == ["json_schema", "json_schema", "json_object"]
     for later, calls in ((timedelta(minutes=30), 1), (timedelta(hours=2), 3), (timedelta(days=2), 1)):
         model.requests.clear()
         with time_machine.travel(now() + later, tick=True):
-            assert made(model, shipped, record).propose(TicketText(f"{later}", "")).label == LABEL
+            assert made(model, shipped, db).propose(TicketText(f"{later}", "")).label == LABEL
         assert len(model.requests) == calls
 
 
 def test_an_endpoint_that_refuses_every_manner_is_not_climbed_for_every_ticket(
-    model: Peer, shipped: Catalog, record: Record
+    model: Peer, shipped: Catalog, db: Database
 ) -> None:
     model.respond = lambda _: Answer(400, b"Bad Request")
     for number in range(6):
         with pytest.raises(EngineError) as caught:
-            made(model, shipped, record).propose(TicketText(f"{number}", ""))
+            made(model, shipped, db).propose(TicketText(f"{number}", ""))
         assert caught.value.cause is Cause.REQUEST
     assert len(model.requests) == 4 + 4 + 4
     model.respond = good
-    assert made(model, shipped, record).propose(TICKET).label == LABEL
+    assert made(model, shipped, db).propose(TICKET).label == LABEL
     assert formats(model)[-1] == "json_schema"
 
 
@@ -399,12 +399,12 @@ def test_an_address_is_understood_as_it_was_copied(model: Peer, shipped: Catalog
 
 @pytest.mark.parametrize("elsewhere", [Answer(404), Answer(405), Answer(200, b"<html>Hello</html>")])
 def test_a_missing_v1_is_found_once_and_remembered(
-    model: Peer, shipped: Catalog, record: Record, elsewhere: Answer
+    model: Peer, shipped: Catalog, db: Database, elsewhere: Answer
 ) -> None:
     model.respond = lambda request: good(request) if request.path.startswith("/v1/") else elsewhere
     config = settings.load({"OPENAI_BASE_URL": model.url})
     for number in range(2):
-        assert LlmEngine(config, shipped, record).propose(TicketText(f"{number}", "")).label == LABEL
+        assert LlmEngine(config, shipped, db).propose(TicketText(f"{number}", "")).label == LABEL
     assert [request.path for request in model.requests] == ["/chat/completions", *["/v1/chat/completions"] * 2]
 
 

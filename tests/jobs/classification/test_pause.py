@@ -11,7 +11,7 @@ from sqlalchemy import select
 from jobs.classification import classify
 from receiver import queue
 from receiver.db import pauses
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Ticket
 from receiver.lib import secret_files
 from receiver.lib.clock import now
@@ -36,40 +36,40 @@ def config(config: Settings, environment: pytest.MonkeyPatch, model: Peer) -> Se
     return config
 
 
-def pause(record: Record) -> None:
-    with record.write() as session:
+def pause(db: Database) -> None:
+    with db.write() as session:
         assert pauses.begin(session, "Ada", now())
 
 
-def statuses(record: Record) -> Counter[str]:
-    with record.read() as session:
+def statuses(db: Database) -> Counter[str]:
+    with db.read() as session:
         return Counter(session.scalars(select(Ticket.status)))
 
 
-def test_while_paused_a_run_begins_nothing_and_wakes_nobody(record: Record, config: Settings, model: Peer) -> None:
-    due_ticket(record)
-    pause(record)
+def test_while_paused_a_run_begins_nothing_and_wakes_nobody(db: Database, config: Settings, model: Peer) -> None:
+    due_ticket(db)
+    pause(db)
     classify.classify_due()
-    assert statuses(record) == {"received": 1}
+    assert statuses(db) == {"received": 1}
     assert model.requests == []
     with queue.connect(config.redis_url) as connection:
         assert queue.depths(connection)["classify"] == 0
 
 
-def test_resumed_it_goes_on(record: Record, config: Settings, model: Peer) -> None:
+def test_resumed_it_goes_on(db: Database, config: Settings, model: Peer) -> None:
     model.respond = lambda _request: llm.proposal("VPN Issue")
-    due_ticket(record)
-    pause(record)
-    with record.write() as session:
+    due_ticket(db)
+    pause(db)
+    with db.write() as session:
         assert not pauses.begin(session, "Bob", now())
         assert pauses.end(session)
         assert not pauses.end(session)
     classify.classify_due()
-    assert statuses(record) == {"classified": 1}
+    assert statuses(db) == {"classified": 1}
 
 
 def test_a_pause_in_the_middle_of_a_run_lets_what_is_asked_be_saved_and_claims_nothing_more(
-    record: Record, config: Settings, model: Peer
+    db: Database, config: Settings, model: Peer
 ) -> None:
     go_on = threading.Event()
 
@@ -78,32 +78,32 @@ def test_a_pause_in_the_middle_of_a_run_lets_what_is_asked_be_saved_and_claims_n
         return llm.proposal("VPN Issue")
 
     model.respond = respond
-    deliver(record, *(incoming() for _ in range(40)))
+    deliver(db, *(incoming() for _ in range(40)))
     run = threading.Thread(target=classify.classify_due)
     run.start()
     wait_until(lambda: len(model.requests) >= CONCURRENCY)
-    pause(record)
+    pause(db)
     go_on.set()
     run.join(30)
     assert not run.is_alive()
-    found = statuses(record)
+    found = statuses(db)
     assert CONCURRENCY <= found["classified"] < 40
     assert found.total() == 40
-    with record.read() as session:
+    with db.read() as session:
         assert session.scalars(select(Ticket.lease).where(Ticket.lease.is_not(None))).all() == []
         assert set(session.scalars(select(Ticket.attempts).where(Ticket.status == "received"))) == {0}
     with queue.connect(config.redis_url) as connection:
         assert queue.depths(connection)["classify"] == 0
 
 
-def test_webhooks_are_accepted_and_the_pause_is_told(client: FlaskClient, record: Record, config: Settings) -> None:
-    pause(record)
+def test_webhooks_are_accepted_and_the_pause_is_told(client: FlaskClient, db: Database, config: Settings) -> None:
+    pause(db)
     answer = client.post("/webhooks/standard", **signed(secret_files.webhook_secrets(config)[0], ticket_json()))
     assert (answer.status_code, answer.get_json()["status"]) == (200, "accepted")
     token = {"Authorization": f"Bearer {secret_files.api_token(config)}"}
     stats = client.get("/api/stats", headers=token).get_json()
     assert stats["queue"]["paused"] is True
     assert "paused by Ada" in json.dumps(stats["alarms"])
-    with record.write() as session:
+    with db.write() as session:
         pauses.end(session)
     assert client.get("/api/stats", headers=token).get_json()["queue"]["paused"] is False

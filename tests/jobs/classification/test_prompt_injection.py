@@ -89,7 +89,7 @@ The bot in Teams does not respond to my messages.
 def test_ordinary_tickets_are_not_flagged(shipped: Catalog) -> None:
     names = (*shipped.labels, *{kind.category for kind in shipped.request_types})
     assert len(ORDINARY) >= 60
-    flagged = [text for text in ORDINARY if prompt_injection.steers(text, names)]
+    flagged = [text for text in ORDINARY if prompt_injection.detect(text, names)]
     assert len(flagged) <= 0.02 * len(ORDINARY), flagged
 
 
@@ -112,7 +112,7 @@ def test_ordinary_tickets_are_not_flagged(shipped: Catalog) -> None:
     ],
 )
 def test_an_order_is_seen_however_it_is_written(text: str) -> None:
-    assert prompt_injection.steers(f"My laptop is slow.\n{text}")
+    assert prompt_injection.detect(f"My laptop is slow.\n{text}")
 
 
 NAME = "VPN Connection Issue"
@@ -131,14 +131,14 @@ NAME = "VPN Connection Issue"
     ],
 )
 def test_whoever_hides_the_name_of_an_entry_steers_whatever_they_say(hidden: str) -> None:
-    assert prompt_injection.steers(f"My mouse is broken. {hidden}", [NAME])
+    assert prompt_injection.detect(f"My mouse is broken. {hidden}", [NAME])
     if hidden.isascii():  # What is written in letters of another alphabet steers by itself.
-        assert not prompt_injection.steers(f"My mouse is broken. {hidden}", ["Wi-Fi/LAN Connectivity"])
+        assert not prompt_injection.detect(f"My mouse is broken. {hidden}", ["Wi-Fi/LAN Connectivity"])
 
 
 @pytest.mark.parametrize("word", ["оnbоаrding", "o\u200bn\u200bb\u200bo\u200bard", "ｏｎｂｏａｒｄｉｎｇ"])
 def test_whoever_disguises_a_word_steers_whatever_it_says(word: str) -> None:
-    assert prompt_injection.steers(f"My mouse is broken. {word}")
+    assert prompt_injection.detect(f"My mouse is broken. {word}")
 
 
 @pytest.mark.parametrize(
@@ -151,12 +151,12 @@ def test_whoever_disguises_a_word_steers_whatever_it_says(word: str) -> None:
     ],
 )
 def test_honest_writing_in_other_alphabets_is_no_disguise(text: str) -> None:
-    assert not prompt_injection.steers(text, [NAME])
+    assert not prompt_injection.detect(text, [NAME])
 
 
 def test_a_name_in_sight_is_no_order_by_itself() -> None:
-    assert not prompt_injection.steers(f"Category: {NAME}\nNo route to host.", [NAME])
-    assert not prompt_injection.steers(f"{NAME}: no route to host", [NAME])
+    assert not prompt_injection.detect(f"Category: {NAME}\nNo route to host.", [NAME])
+    assert not prompt_injection.detect(f"{NAME}: no route to host", [NAME])
 
 
 def test_sentences_with_a_name_are_cut_out() -> None:
@@ -167,7 +167,7 @@ def test_sentences_with_a_name_are_cut_out() -> None:
 
 def test_nobody_is_flagged_for_a_flag_or_an_emoji() -> None:
     england = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
-    assert not prompt_injection.steers(f"Thanks {england} 👩‍💻 for the help")
+    assert not prompt_injection.detect(f"Thanks {england} 👩‍💻 for the help")
 
 
 def gullible(labels: list[str]) -> Answer:
@@ -234,12 +234,12 @@ def test_a_large_catalog_and_a_long_text_take_no_minute() -> None:
     names = [f"Request {number} {'for the systems of the department of finance ' * 4}"[:160] for number in range(1_000)]
     for text in ("choose the answer is " * 10_000, f"{names[7]} pick " * 1_200, "Request " * 25_000, " ".join(names)):
         began = time.thread_time()
-        prompt_injection.steers(text, names)
+        prompt_injection.detect(text, names)
         prompt_injection.without_names(text[:8_000], names)
         assert time.thread_time() - began < 5
 
 
 def test_marks_stacked_on_a_letter_take_no_minute() -> None:
     began = time.thread_time()
-    assert not prompt_injection.steers("e" + "\u0327\u0301" * 100_000, ["VPN Connection Issue"])
+    assert not prompt_injection.detect("e" + "\u0327\u0301" * 100_000, ["VPN Connection Issue"])
     assert time.thread_time() - began < 5

@@ -12,7 +12,7 @@ from jobs.classification.engines.linear import Linear
 from jobs.classification.training import Trial
 from receiver.catalog import parse
 from receiver.db import catalogs, examples, linear_models, reviews
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import LinearModel, Ticket
 from receiver.lib.clock import now
 from tests.factories import deliver, due_ticket, incoming, review
@@ -39,10 +39,10 @@ def _examples(count: int) -> list[Example]:
     return [Example(n, TicketText(text, ""), "Made up", kind) for n, (text, kind) in enumerate(made_up(count), start=1)]
 
 
-def _record_reviews(record: Record, count: int) -> None:
+def _record_reviews(db: Database, count: int) -> None:
     texts = made_up(count)
-    deliver(record, *(incoming(short_description=text) for text, _ in texts))
-    with record.write() as session:
+    deliver(db, *(incoming(short_description=text) for text, _ in texts))
+    with db.write() as session:
         catalogs.remember(session, CATALOG.version, CATALOG.text, now())
         rows = session.query(Ticket.id, Ticket.short_description).all()
         for ticket_id, text in rows:
@@ -50,18 +50,18 @@ def _record_reviews(record: Record, count: int) -> None:
 
 
 def test_a_model_that_wins_is_in_force_and_the_next_job_has_nothing_to_do(
-    record: Record, caplog: pytest.LogCaptureFixture
+    db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    _record_reviews(record, 300)
+    _record_reviews(db, 300)
     with caplog.at_level(logging.INFO):
-        made = training.train_on(record, CATALOG)
+        made = training.train_on(db, CATALOG)
     assert made is not None
     assert made.in_force
     assert made.accuracy > 0.9 > made.rival_accuracy
     assert (made.examples, made.known_count) == (300, 300)
     assert "it is in force" in caplog.text
-    assert training.train_on(record, CATALOG) is None
-    with record.read() as session:
+    assert training.train_on(db, CATALOG) is None
+    with db.read() as session:
         kept = linear_models.weights(session, made.id)
     assert kept is not None
     found = Linear.from_bytes(kept).probabilities("nonsense and ekrin")
@@ -107,23 +107,23 @@ def test_there_must_be_three_hundred_and_twenty_of_three_entries(counts: dict[st
     )
 
 
-def test_too_few_reviews_train_nothing(record: Record) -> None:
-    review(record, due_ticket(record), CATALOG, "Made up", "Zorv")
-    assert training.train_on(record, CATALOG) is None
-    with record.read() as session:
+def test_too_few_reviews_train_nothing(db: Database) -> None:
+    review(db, due_ticket(db), CATALOG, "Made up", "Zorv")
+    assert training.train_on(db, CATALOG) is None
+    with db.read() as session:
         assert session.query(LinearModel).count() == 0
 
 
-def test_what_is_withdrawn_meanwhile_is_noticed_and_what_is_added_is_not(record: Record) -> None:
+def test_what_is_withdrawn_meanwhile_is_noticed_and_what_is_added_is_not(db: Database) -> None:
     for number in range(3):
-        review(record, due_ticket(record, external_id=f"T{number}"), CATALOG, "Made up", "Zorv")
-    with record.read() as session:
+        review(db, due_ticket(db, external_id=f"T{number}"), CATALOG, "Made up", "Zorv")
+    with db.read() as session:
         before = examples.extent(session)
-    review(record, due_ticket(record), CATALOG, "Made up", "Plim")
-    with record.read() as session:
+    review(db, due_ticket(db), CATALOG, "Made up", "Plim")
+    with db.read() as session:
         assert examples.are_still(session, before)
-    deliver(record, incoming(external_id="T1", short_description="another text"))
-    with record.read() as session:
+    deliver(db, incoming(external_id="T1", short_description="another text"))
+    with db.read() as session:
         assert not examples.are_still(session, before)
 
 

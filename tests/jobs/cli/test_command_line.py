@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from jobs.__main__ import main
 from receiver.db import alarms, audit, database, digests, sign_in
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Digest
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
@@ -81,12 +81,12 @@ def test_processes_that_start_together_in_a_fresh_folder_agree(tmp_path: Path) -
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     matched = re.fullmatch(r"http://127\.0\.0\.1:8000/sign-in/(\S{40,})", link)
     assert matched
-    with database.opened(f"sqlite:///{tmp_path}/data/tickets.db") as record, record.write() as session:
+    with database.opened(f"sqlite:///{tmp_path}/data/tickets.db") as db, db.write() as session:
         assert sign_in.use(session, matched[1], now())
         assert not sign_in.use(session, matched[1], now())
 
 
-def test_a_link_for_nobody_is_not_made(record: Record) -> None:
+def test_a_link_for_nobody_is_not_made(db: Database) -> None:
     refused = invoke("token", "--sign-in", "--email", "nobody@example.com")
     assert (refused.code, refused.out) == (1, "")
     assert "nobody@example.com" in refused.err
@@ -172,9 +172,9 @@ def test_a_refused_key_of_the_helpdesk_fails_the_run_in_words(pulling: Peer, opt
 
 
 @pytest.mark.parametrize("option", ["--skip-email", "--debug"])
-def test_a_fault_of_the_database_prints_no_word_of_a_ticket(record: Record, tmp_path: Path, option: str) -> None:
+def test_a_fault_of_the_database_prints_no_word_of_a_ticket(db: Database, tmp_path: Path, option: str) -> None:
     (tmp_path / "tickets.json").write_text(json.dumps(ticket_json(short_description="planted words")))
-    with record.write() as session:
+    with db.write() as session:
         session.execute(text("CREATE TRIGGER no BEFORE INSERT ON tickets BEGIN SELECT RAISE(ABORT, 'full'); END"))
     failed = invoke("run", option, "--input", "tickets.json")
     assert failed.code == 1
@@ -182,8 +182,8 @@ def test_a_fault_of_the_database_prints_no_word_of_a_ticket(record: Record, tmp_
     assert "planted" not in failed.err
 
 
-def test_a_digest_is_previewed_then_sent_and_then_there_is_nothing_left(record: Record, config: Settings) -> None:
-    settle(record, due_ticket(record))
+def test_a_digest_is_previewed_then_sent_and_then_there_is_nothing_left(db: Database, config: Settings) -> None:
+    settle(db, due_ticket(db))
     outbox = config.data_dir / "outbox"
     preview = invoke("digest", "--dry-run")
     assert "1 tickets" in preview.out
@@ -197,8 +197,8 @@ def test_a_digest_is_previewed_then_sent_and_then_there_is_nothing_left(record: 
     assert "nothing is sent" in again.out
 
 
-def test_a_digest_is_named_and_sent_again_as_a_copy(record: Record, config: Settings) -> None:
-    settle(record, due_ticket(record))
+def test_a_digest_is_named_and_sent_again_as_a_copy(db: Database, config: Settings) -> None:
+    settle(db, due_ticket(db))
     wrong = invoke("digest", "--name", "weekly")
     assert (wrong.code, wrong.err) == (2, "There is no digest of this name; there are digest.\n")
     assert invoke("digest", "--name", "digest").code == 0
@@ -207,13 +207,13 @@ def test_a_digest_is_named_and_sent_again_as_a_copy(record: Record, config: Sett
     assert invoke("digest", "--resend", "9").code == 2
 
 
-def _held(record: Record) -> None:
-    settle(record, due_ticket(record))
-    with record.write() as session:
+def _held(db: Database) -> None:
+    settle(db, due_ticket(db))
+    with db.write() as session:
         claimed = digests.claim(session, "p", Envelope((), "x"), now())
         assert claimed
         digests.mark(session, claimed.id, "held", now(), error="the line broke", attempts=3)
-        alarms.sound(session, digests.alarm_name(claimed.name), "digest 1 is held", now())
+        alarms.raise_(session, digests.alarm_name(claimed.name), "digest 1 is held", now())
 
 
 @pytest.mark.parametrize(
@@ -221,9 +221,9 @@ def _held(record: Record) -> None:
     [("--mark-sent", "Digest 1 counts as sent.\n", 0), ("--redrive", "Digest 1 of 1 tickets is sent.\n", 1)],
 )
 def test_a_held_digest_is_decided_on_once_and_the_audit_says_by_whom(
-    record: Record, config: Settings, option: str, said: str, mails: int
+    db: Database, config: Settings, option: str, said: str, mails: int
 ) -> None:
-    _held(record)
+    _held(db)
     assert "held  1 tickets  the line broke" in invoke("digest", "--list").out
     decided = invoke("digest", option, "1")
     assert (decided.code, decided.out) == (0, said)
@@ -231,34 +231,32 @@ def test_a_held_digest_is_decided_on_once_and_the_audit_says_by_whom(
     again = invoke("digest", option, "1")
     assert (again.code, again.out) == (2, "")
     assert option in again.err
-    with record.read() as session:
+    with db.read() as session:
         assert alarms.current(session) == []
         assert [(entry.who[:6], entry.subject) for entry in audit.page(session, 9)] == [("shell ", "digest 1")]
     assert "sent  1 tickets" in invoke("digest", "--list").out
 
 
-def test_two_orders_at_once_are_none(record: Record) -> None:
+def test_two_orders_at_once_are_none(db: Database) -> None:
     assert invoke("digest", "--list").out == "No digest was made yet.\n"
     refused = invoke("digest", "--redrive", "1", "--resend", "1")
     assert (refused.code, refused.out) == (2, "")
 
 
-def test_a_digest_that_cannot_be_sent_exits_with_one_and_is_kept(
-    record: Record, environment: pytest.MonkeyPatch
-) -> None:
-    settle(record, due_ticket(record))
+def test_a_digest_that_cannot_be_sent_exits_with_one_and_is_kept(db: Database, environment: pytest.MonkeyPatch) -> None:
+    settle(db, due_ticket(db))
     for name, value in {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(free_port()), "FROM_EMAIL": "desk@e.com"}.items():
         environment.setenv(name, value)
     environment.setenv("RECIPIENT_EMAIL", "ada@example.com")
     failed = invoke("digest")
     assert failed.code == 1
     assert "Digest 1 is claimed: the mail server cannot be reached" in failed.err
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Digest).one().status == "claimed"
 
 
 @pytest.mark.parametrize("arguments", [["worker", "nonsense"], ["nonsense"], ["run", "--nonsense"]])
-def test_a_mistyped_command_is_explained(arguments: list[str], record: Record) -> None:
+def test_a_mistyped_command_is_explained(arguments: list[str], db: Database) -> None:
     shown = invoke(*arguments)
     assert shown.code == 2
     assert "nonsense" in shown.err
@@ -293,10 +291,10 @@ def test_no_secret_of_a_catalogs_address_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["up", "worker", "worker classify", "scheduler", "migrate", "digest --list"])
 def test_a_database_of_a_newer_version_is_told_by_every_command_in_one_line(
-    record: Record, environment: pytest.MonkeyPatch, command: str
+    db: Database, environment: pytest.MonkeyPatch, command: str
 ) -> None:
     environment.setenv("PORT", str(free_port()))
-    with record.write() as session:
+    with db.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     refused = invoke(*command.split())
     assert (refused.code, refused.out) == (2, "")
@@ -305,8 +303,8 @@ def test_a_database_of_a_newer_version_is_told_by_every_command_in_one_line(
 
 
 @pytest.mark.parametrize("command", ["worker", "worker classify", "scheduler"])
-def test_an_older_schema_is_told_to_whoever_starts_what_does_not_migrate(record: Record, command: str) -> None:
-    with record.write() as session:
+def test_an_older_schema_is_told_to_whoever_starts_what_does_not_migrate(db: Database, command: str) -> None:
+    with db.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     refused = invoke(*command.split())
     assert (refused.code, refused.out) == (2, "")

@@ -58,8 +58,8 @@ def test_a_data_dir_of_another_owner_is_told_with_who_has_to_own_it(place: Path,
 @pytest.mark.sqlite
 def test_a_database_that_may_only_be_read_is_told(place: Path) -> None:
     place.chmod(0o755)
-    with opened(f"sqlite:///{place}/own.db") as record:
-        migrate(record)
+    with opened(f"sqlite:///{place}/own.db") as db:
+        migrate(db)
     (place / "own.db").chmod(0o444)
     for suffix in ("-wal", "-shm", ".lock"):
         place.joinpath(f"own.db{suffix}").unlink(missing_ok=True)

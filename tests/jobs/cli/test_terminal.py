@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from jobs.cli import main
 from receiver.db import audit
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib import log
 from receiver.lib.clock import now
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\r"
 
 
-def test_the_audit_is_listed_without_obeying_it(record: Record) -> None:
-    with record.write() as session:
+def test_the_audit_is_listed_without_obeying_it(db: Database) -> None:
+    with db.write() as session:
         audit.note(session, f"eve{HOSTILE}", "change name", "person 1", now(), {"to": HOSTILE})
     listed = CliRunner().invoke(main, ["audit"]).stdout
     assert not set(HOSTILE) & set("\x1b\x07\x9b\u202e\r") & set(listed)

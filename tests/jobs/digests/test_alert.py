@@ -9,7 +9,7 @@ import time_machine
 
 from jobs.digests import send
 from jobs.operations import scheduler
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Digest
 from tests.factories import due_ticket, settle
 from tests.peers.smtp import MailServer
@@ -30,10 +30,10 @@ def clock(environment: pytest.MonkeyPatch, mail_server: MailServer) -> Iterator[
         yield traveller
 
 
-def promised(record: Record, name: str, minutes: int) -> None:
+def promised(db: Database, name: str, minutes: int) -> None:
     """A ticket that arrives now and is due in so many minutes."""
-    ticket_id = due_ticket(record, external_id=name, short_description=f"Subject of {name}")
-    settle(record, ticket_id, datetime.now(UTC) + minutes * MINUTE)
+    ticket_id = due_ticket(db, external_id=name, short_description=f"Subject of {name}")
+    settle(db, ticket_id, datetime.now(UTC) + minutes * MINUTE)
 
 
 def pass_minutes(clock: Any, minutes: int, step: int = 1) -> None:
@@ -48,9 +48,9 @@ def texts(server: MailServer) -> list[str]:
 
 
 def test_each_ticket_is_told_of_once_when_three_quarters_are_used(
-    record: Record, clock: Any, mail_server: MailServer
+    db: Database, clock: Any, mail_server: MailServer
 ) -> None:
-    promised(record, "T-1", 100)
+    promised(db, "T-1", 100)
     pass_minutes(clock, 70, step=10)
     pass_minutes(clock, 4)
     assert mail_server.messages == []
@@ -60,27 +60,25 @@ def test_each_ticket_is_told_of_once_when_three_quarters_are_used(
     assert mail_server.recipients == [["ada@example.com", "bo@example.com"]]
     assert message["Subject"] == "IT Service Desk: 1 ticket is due soon"
     assert "Subject of T-1 (T-1), due 2026-03-02 13:40 UTC" in texts(mail_server)[0]
-    with record.read() as session:
+    with db.read() as session:
         [told] = session.query(Digest).all()
     assert (told.name, told.status, told.tickets) == ("alert", "sent", 1)
     assert told.sent_at == NOON + 75 * MINUTE
 
 
-def test_many_tickets_are_a_few_mails(record: Record, clock: Any, mail_server: MailServer) -> None:
+def test_many_tickets_are_a_few_mails(db: Database, clock: Any, mail_server: MailServer) -> None:
     for number in range(30):
-        promised(record, f"T-{number:02}", 60 + number)
+        promised(db, f"T-{number:02}", 60 + number)
     pass_minutes(clock, 120, step=5)
     told = [text.count("Subject of") for text in texts(mail_server)]
     assert sum(told) == 30
     assert len(told) <= 4
 
 
-def test_what_is_past_due_between_two_alerts_is_in_the_next(
-    record: Record, clock: Any, mail_server: MailServer
-) -> None:
-    promised(record, "slow", 40)
+def test_what_is_past_due_between_two_alerts_is_in_the_next(db: Database, clock: Any, mail_server: MailServer) -> None:
+    promised(db, "slow", 40)
     pass_minutes(clock, 29)
-    promised(record, "quick", 4)  # At risk three minutes after the first alert, and over before the next.
+    promised(db, "quick", 4)  # At risk three minutes after the first alert, and over before the next.
     pass_minutes(clock, 30)
     assert ["slow" in text for text in texts(mail_server)] == [True, False]
     assert "quick" in texts(mail_server)[1]
@@ -91,28 +89,28 @@ def test_what_is_past_due_between_two_alerts_is_in_the_next(
     assert 'class="amber"' not in page.get_content()
 
 
-def test_what_was_over_long_before_is_no_alert(record: Record, clock: Any, mail_server: MailServer) -> None:
-    promised(record, "old", 60)
+def test_what_was_over_long_before_is_no_alert(db: Database, clock: Any, mail_server: MailServer) -> None:
+    promised(db, "old", 60)
     clock.shift(timedelta(days=2))
     pass_minutes(clock, 5)
     assert mail_server.messages == []
 
 
 def test_nobody_is_told_where_nobody_is_named(
-    record: Record, clock: Any, mail_server: MailServer, environment: pytest.MonkeyPatch
+    db: Database, clock: Any, mail_server: MailServer, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("ALERT_RECIPIENTS", "")
-    promised(record, "T-1", 100)
+    promised(db, "T-1", 100)
     pass_minutes(clock, 90, step=10)
     assert mail_server.messages == []
 
 
 def test_a_mail_server_that_is_away_delays_alerts_and_makes_no_storm(
-    record: Record, clock: Any, mail_server: MailServer
+    db: Database, clock: Any, mail_server: MailServer
 ) -> None:
     mail_server.replies["MAIL"] = "451 later"
     for number in range(6):
-        promised(record, f"T-{number}", 100 + 20 * number)
+        promised(db, f"T-{number}", 100 + 20 * number)
     pass_minutes(clock, 190, step=5)  # All are at risk by now, and four are past due.
     mail_server.replies.clear()
     clock.shift(timedelta(hours=1))

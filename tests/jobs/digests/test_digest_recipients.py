@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, text
 from jobs.digests import send
 from jobs.operations import pipeline
 from receiver.db import database, digests, recipients
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Digest, DigestRecipient
 from receiver.lib import settings
 from receiver.lib.clock import now
@@ -40,10 +40,10 @@ from tests.peers.smtp import Relay
 
 
 @pytest.fixture
-def started(record: Record) -> Record:
+def started(db: Database) -> Database:
     """A record whose first timetable run is over, on Monday at seven."""
     send_due_at(MONDAY)
-    return record
+    return db
 
 
 @pytest.fixture
@@ -59,23 +59,23 @@ def relay(environment: pytest.MonkeyPatch) -> Iterator[Relay]:
         yield peer
 
 
-def fates(record: Record, digest_id: int = 1) -> dict[str, str]:
-    with record.read() as session:
+def fates(db: Database, digest_id: int = 1) -> dict[str, str]:
+    with db.read() as session:
         return {row.address.partition("@")[0]: row.state for row in recipients.of(session, digest_id)}
 
 
-def row_of(record: Record, name: str, digest_id: int = 1) -> DigestRecipient:
-    with record.read() as session:
+def row_of(db: Database, name: str, digest_id: int = 1) -> DigestRecipient:
+    with db.read() as session:
         return session.get_one(DigestRecipient, (digest_id, f"{name}@example.com"))
 
 
-def one(record: Record) -> Digest:
-    [found] = all_digests(record)
+def one(db: Database) -> Digest:
+    [found] = all_digests(db)
     return found
 
 
 def test_who_was_put_off_is_tried_alone_and_gets_the_very_same_mail(
-    started: Record, relay: Relay, config: Settings, capsys: pytest.CaptureFixture[str]
+    started: Database, relay: Relay, config: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settled(started, "T-1")
     relay.answers = {"RCPT TO:<carol@": "450 4.2.0 Greylisted"}
@@ -104,7 +104,7 @@ def test_who_was_put_off_is_tried_alone_and_gets_the_very_same_mail(
     assert not digests.sending_path(config.data_dir, 1).exists()
 
 
-def test_a_recipient_who_is_never_taken_ends_in_failed_with_an_alarm(started: Record, relay: Relay) -> None:
+def test_a_recipient_who_is_never_taken_ends_in_failed_with_an_alarm(started: Database, relay: Relay) -> None:
     settled(started, "T-1")
     relay.answers = {"RCPT TO:<carol@": "450 4.2.0 Greylisted"}
     send_due_at(EIGHT)
@@ -118,7 +118,7 @@ def test_a_recipient_who_is_never_taken_ends_in_failed_with_an_alarm(started: Re
     assert "450 4.2.0 Greylisted" in alarm
 
 
-def test_a_final_refusal_alarms_at_once_and_until_everybody_is_reached(started: Record, relay: Relay) -> None:
+def test_a_final_refusal_alarms_at_once_and_until_everybody_is_reached(started: Database, relay: Relay) -> None:
     settled(started, "T-1")
     relay.answers = {"RCPT TO:<carol@": "550 5.1.1 unknown", "RCPT TO:<dan@": "450 4.2.0 Greylisted"}
     send_due_at(EIGHT)
@@ -139,7 +139,7 @@ def test_a_final_refusal_alarms_at_once_and_until_everybody_is_reached(started: 
     assert alarm_messages(started) == []
 
 
-def test_a_digest_that_is_held_keeps_its_alarm_whatever_goes_well_after_it(started: Record, relay: Relay) -> None:
+def test_a_digest_that_is_held_keeps_its_alarm_whatever_goes_well_after_it(started: Database, relay: Relay) -> None:
     settled(started, "T-1")
     relay.answers = {".": ""}
     send_due_at(EIGHT)
@@ -157,7 +157,7 @@ def test_a_digest_that_is_held_keeps_its_alarm_whatever_goes_well_after_it(start
 
 
 def test_a_digest_tried_again_goes_only_to_whom_it_did_not_reach(
-    started: Record, relay: Relay, config: Settings
+    started: Database, relay: Relay, config: Settings
 ) -> None:
     settled(started, "T-1")
     relay.answers = {"RCPT TO:<carol@": "550 5.1.1 unknown"}
@@ -170,7 +170,7 @@ def test_a_digest_tried_again_goes_only_to_whom_it_did_not_reach(
 
 
 def test_what_nobody_knows_is_sent_once_more_and_then_held_whatever_comes_between(
-    started: Record, relay: Relay, environment: pytest.MonkeyPatch
+    started: Database, relay: Relay, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("DIGEST_AFTER_UNKNOWN", "resend")
     settled(started, "T-1")
@@ -184,7 +184,7 @@ def test_what_nobody_knows_is_sent_once_more_and_then_held_whatever_comes_betwee
     assert row_of(started, "carol").resends == 1
 
 
-def test_only_those_of_whom_nobody_knows_are_held(started: Record, relay: Relay) -> None:
+def test_only_those_of_whom_nobody_knows_are_held(started: Database, relay: Relay) -> None:
     settled(started, "T-1")
     relay.most, relay.answers = 2, {".": ["250 OK", ""]}
     send_due_at(EIGHT)
@@ -196,7 +196,7 @@ def test_only_those_of_whom_nobody_knows_are_held(started: Record, relay: Relay)
 
 
 def test_an_address_nobody_can_serve_here_costs_the_others_nothing(
-    started: Record, relay: Relay, environment: pytest.MonkeyPatch
+    started: Database, relay: Relay, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("RECIPIENT_EMAIL", "boss@exämple.com, jörg@example.com")
     settled(started, "T-1")
@@ -209,7 +209,7 @@ def test_an_address_nobody_can_serve_here_costs_the_others_nothing(
     assert "jörg@example.com" in alarm
 
 
-def test_the_same_person_twice_gets_one_mail(started: Record, relay: Relay, environment: pytest.MonkeyPatch) -> None:
+def test_the_same_person_twice_gets_one_mail(started: Database, relay: Relay, environment: pytest.MonkeyPatch) -> None:
     environment.setenv("RECIPIENT_EMAIL", "Boss@example.com, boss@EXAMPLE.com, a@exämple.com, a@xn--exmple-cua.com")
     settled(started, "T-1")
     send_due_at(EIGHT)
@@ -219,7 +219,7 @@ def test_the_same_person_twice_gets_one_mail(started: Record, relay: Relay, envi
 @pytest.mark.parametrize("public_url", ["https://tickets.example.com", ""])
 @pytest.mark.parametrize("how", ["SIZE", "MAIL", "."])
 def test_what_is_too_large_goes_once_more_and_says_where_the_workbook_is(
-    started: Record, relay: Relay, environment: pytest.MonkeyPatch, how: str, public_url: str
+    started: Database, relay: Relay, environment: pytest.MonkeyPatch, how: str, public_url: str
 ) -> None:
     environment.setenv("PUBLIC_URL", public_url)
     settled(started, "T-1")
@@ -234,7 +234,7 @@ def test_what_is_too_large_goes_once_more_and_says_where_the_workbook_is(
     assert len(sent.content) < 25_000
 
 
-def test_what_is_too_large_even_without_its_workbook_is_final(started: Record, relay: Relay) -> None:
+def test_what_is_too_large_even_without_its_workbook_is_final(started: Database, relay: Relay) -> None:
     settled(started, "T-1")
     relay.offers = ("SIZE 100",)
     send_due_at(EIGHT)
@@ -244,7 +244,7 @@ def test_what_is_too_large_even_without_its_workbook_is_final(started: Record, r
 
 
 def test_a_fault_of_the_settings_is_final_at_once_with_the_remedy(
-    started: Record, relay: Relay, environment: pytest.MonkeyPatch
+    started: Database, relay: Relay, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("SMTP_TLS", "starttls")
     settled(started, "T-1")
@@ -259,7 +259,7 @@ def test_a_fault_of_the_settings_is_final_at_once_with_the_remedy(
 
 
 def test_the_lease_is_renewed_while_the_sender_lives_however_slow_the_relay(
-    started: Record, relay: Relay, environment: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
+    started: Database, relay: Relay, environment: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("DIGEST_AFTER_UNKNOWN", "resend")
     monkeypatch.setattr(digests, "SENDING_LEASE", timedelta(seconds=0.6))
@@ -280,7 +280,7 @@ def test_the_lease_is_renewed_while_the_sender_lives_however_slow_the_relay(
 
 
 def test_a_sender_that_lost_its_lease_stops_before_the_mail_leaves(
-    started: Record, relay: Relay, config: Settings, capsys: pytest.CaptureFixture[str]
+    started: Database, relay: Relay, config: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settled(started, "T-1")
     digest_id = claimed_now(started)
@@ -301,13 +301,13 @@ def test_a_sender_that_lost_its_lease_stops_before_the_mail_leaves(
 
 
 def test_one_recipient_who_waits_keeps_no_later_alert_back(
-    record: Record, relay: Relay, environment: pytest.MonkeyPatch
+    db: Database, relay: Relay, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("ALERT_RECIPIENTS", "boss@example.com, carol@example.com")
     relay.answers = {"RCPT TO:<carol@": "450 4.2.0 Greylisted"}
     with at(NOON) as clock:
         for name in ("T-1", "T-2"):
-            promised(record, name, 100)
+            promised(db, name, 100)
             clock.shift(80 * MINUTE)
             send.alert()
     assert [each.recipients for each in relay.mails] == [["boss@example.com"]] * 2
@@ -328,27 +328,27 @@ def test_what_old_digests_say_of_their_recipients_is_carried_over(tmp_path: Path
     columns = "id, name, period, status, created_at, settled_after, settled_until, tickets, recipients, message_id, "
     columns += "attempts, claimable_at, error"
     values = ":id, 'digest', :period, :status, :at, 0, 0, 0, :recipients, '<m@e.com>', 1, :at, :error"
-    with databases.made(databases.new_url(tmp_path)) as url, database.opened(url) as record:
-        database.migrate(record, "0021")
+    with databases.made(databases.new_url(tmp_path)) as url, database.opened(url) as db:
+        database.migrate(db, "0021")
         engine = create_engine(url)
         with engine.begin() as connection:
             for number, each in enumerate(rows, 1):
                 told = each | {"id": number, "period": str(number), "at": MONDAY.replace(tzinfo=None)}
                 connection.execute(text(f"INSERT INTO digests ({columns}) VALUES ({values})"), told)
         engine.dispose()
-        database.migrate(record)
-        assert statuses(record) == ["sent", "partly_sent", "claimed", "cancelled", "sent", "sent"]
-        assert fates(record, 1) == {"boss": "sent", "bo": "sent"}
-        assert fates(record, 2) == {"boss": "sent", "bo": "refused"}
-        assert fates(record, 3) == {"boss": "due", "bo": "due"}
-        assert fates(record, 4) == {"boss": "cancelled", "bo": "cancelled"}
-        assert (len(fates(record, 5)), fates(record, 6)) == (1, {})
-        with record.read() as session:
+        database.migrate(db)
+        assert statuses(db) == ["sent", "partly_sent", "claimed", "cancelled", "sent", "sent"]
+        assert fates(db, 1) == {"boss": "sent", "bo": "sent"}
+        assert fates(db, 2) == {"boss": "sent", "bo": "refused"}
+        assert fates(db, 3) == {"boss": "due", "bo": "due"}
+        assert fates(db, 4) == {"boss": "cancelled", "bo": "cancelled"}
+        assert (len(fates(db, 5)), fates(db, 6)) == (1, {})
+        with db.read() as session:
             assert {found.resends for found in recipients.of(session, 3)} == {1}
 
 
 def test_without_a_mail_server_nobody_counts_as_mailed(
-    started: Record, config: Settings, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    started: Database, config: Settings, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment.setenv("RECIPIENT_EMAIL", "boss@example.com")
     settled(started, "T-1")
@@ -360,7 +360,7 @@ def test_without_a_mail_server_nobody_counts_as_mailed(
     assert "sent to boss" not in logged
 
 
-def test_who_was_put_off_before_the_sender_died_is_not_held(started: Record, relay: Relay) -> None:
+def test_who_was_put_off_before_the_sender_died_is_not_held(started: Database, relay: Relay) -> None:
     settled(started, "T-1")
     with at(EIGHT), started.write() as session:
         claimed = digests.claim(session, "p", settings.load().envelope, now())
@@ -380,7 +380,7 @@ def test_who_was_put_off_before_the_sender_died_is_not_held(started: Record, rel
 
 
 def test_the_command_says_whom_it_reached_and_exits_with_one_where_somebody_is_missing(
-    started: Record, relay: Relay
+    started: Database, relay: Relay
 ) -> None:
     settled(started, "T-1")
     relay.answers = {"RCPT TO:<carol@": "450 4.2.0 Greylisted", "RCPT TO:<dan@": "550 5.1.1 unknown"}
@@ -399,7 +399,7 @@ def test_the_command_says_whom_it_reached_and_exits_with_one_where_somebody_is_m
 
 
 def test_a_run_names_as_mailed_only_whom_it_mailed(
-    record: Record, relay: Relay, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    db: Database, relay: Relay, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     (tmp_path / "tickets.json").write_text(json.dumps([ticket_json(id="R-1")]))
@@ -413,11 +413,11 @@ def test_a_run_names_as_mailed_only_whom_it_mailed(
     assert relay.mails[0].content == relay.mails[1].content
 
 
-def test_a_run_that_skips_the_mail_leaves_nothing_to_decide_on(record: Record, relay: Relay, tmp_path: Path) -> None:
+def test_a_run_that_skips_the_mail_leaves_nothing_to_decide_on(db: Database, relay: Relay, tmp_path: Path) -> None:
     (tmp_path / "tickets.json").write_text(json.dumps([ticket_json(id="R-1")]))
     pipeline.run(settings.load(), tmp_path / "tickets.json", None, skip_email=True)
-    assert statuses(record) == ["cancelled"]
-    assert set(fates(record).values()) == {"cancelled"}
+    assert statuses(db) == ["cancelled"]
+    assert set(fates(db).values()) == {"cancelled"}
     send.send_due()
     assert relay.mails == []
-    assert alarm_messages(record) == []
+    assert alarm_messages(db) == []

@@ -14,7 +14,7 @@ from jobs.digests.mail import Attachment, Content
 from jobs.digests.translations import LANGUAGES, words
 from jobs.digests.workbook import Summary, cells
 from receiver.db import digests, one_shot_runs
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Digest
 from receiver.lib.settings import Settings
 from tests.factories import classification, due_ticket, settle
@@ -55,17 +55,17 @@ def test_a_day_of_23_or_25_hours_is_one_day(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["digest", "run"])
-def test_a_digests_and_a_runs_workbook_go_by_digest_timezone(record: Record, config: Settings, name: str) -> None:
+def test_a_digests_and_a_runs_workbook_go_by_digest_timezone(db: Database, config: Settings, name: str) -> None:
     config = replace(config, digest_timezone="Asia/Kolkata")
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id)
-    with record.write() as session:
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id)
+    with db.write() as session:
         if name == "run":
             claimed = one_shot_runs.claim(session, [ticket_id], config.envelope, NOON)
         else:
             claimed = digests.claim(session, "slot", config.envelope, datetime.now(UTC))
     assert claimed
-    send.build_workbook(record, config, claimed)
+    send.build_workbook(db, config, claimed)
     path = digests.workbook_path(config.data_dir, claimed.id)
     sheet: Any = openpyxl.load_workbook(path)["Summary"]
     assert "IST. Times and days are those of Asia/Kolkata." in sheet["A2"].value

@@ -17,7 +17,7 @@ from openpyxl import load_workbook
 
 from jobs.digests import send
 from receiver.db import alarms, digests, leases
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Digest, Ticket, TimetableEntry
 from receiver.digests import schedules
 from receiver.lib import settings
@@ -40,22 +40,22 @@ def send_due_at(moment: datetime) -> None:
         send.send_due()
 
 
-def settled(record: Record, *names: str, **decided: Any) -> None:
+def settled(db: Database, *names: str, **decided: Any) -> None:
     for name in names:
-        settle(record, due_ticket(record, external_id=name), **decided)
+        settle(db, due_ticket(db, external_id=name), **decided)
 
 
-def all_digests(record: Record) -> list[Digest]:
-    with record.read() as session:
+def all_digests(db: Database) -> list[Digest]:
+    with db.read() as session:
         return session.query(Digest).order_by(Digest.id).all()
 
 
-def statuses(record: Record) -> list[str]:
-    return [found.status for found in all_digests(record)]
+def statuses(db: Database) -> list[str]:
+    return [found.status for found in all_digests(db)]
 
 
-def alarm_messages(record: Record) -> list[str]:
-    with record.read() as session:
+def alarm_messages(db: Database) -> list[str]:
+    with db.read() as session:
         return [alarm.message for alarm in alarms.current(session)]
 
 
@@ -71,10 +71,10 @@ def outbox(config: Settings) -> list[Any]:
 
 
 @pytest.fixture
-def started(record: Record) -> Record:
+def started(db: Database) -> Database:
     """A record whose first timetable run is over, on Monday at seven."""
     send_due_at(MONDAY)
-    return record
+    return db
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def by_mail(environment: pytest.MonkeyPatch, mail_server: MailServer) -> MailSer
     return mail_server
 
 
-def test_a_due_digest_without_a_mail_server_lands_in_the_outbox(started: Record, config: Settings) -> None:
+def test_a_due_digest_without_a_mail_server_lands_in_the_outbox(started: Database, config: Settings) -> None:
     settled(started, "T-1", "T-2")
     send_due_at(EIGHT)
     [message] = outbox(config)
@@ -97,7 +97,7 @@ def test_a_due_digest_without_a_mail_server_lands_in_the_outbox(started: Record,
     assert message["Message-ID"] == sent.message_id
 
 
-def test_a_due_digest_reaches_every_recipient_by_smtp(started: Record, by_mail: MailServer) -> None:
+def test_a_due_digest_reaches_every_recipient_by_smtp(started: Database, by_mail: MailServer) -> None:
     settled(started, "T-1")
     send_due_at(EIGHT)
     assert by_mail.recipients == [["ada@example.com", "bo@example.com"]]
@@ -105,7 +105,7 @@ def test_a_due_digest_reaches_every_recipient_by_smtp(started: Record, by_mail: 
     assert statuses(started) == ["sent"]
 
 
-def test_where_nothing_was_settled_nothing_is_sent(started: Record, config: Settings) -> None:
+def test_where_nothing_was_settled_nothing_is_sent(started: Database, config: Settings) -> None:
     due_ticket(started)
     send_due_at(EIGHT)
     assert all_digests(started) == []
@@ -113,7 +113,7 @@ def test_where_nothing_was_settled_nothing_is_sent(started: Record, config: Sett
 
 
 def test_a_passing_fault_is_tried_again_ever_later_under_the_same_message_id(
-    started: Record, by_mail: MailServer
+    started: Database, by_mail: MailServer
 ) -> None:
     settled(started, "T-1")
     by_mail.replies["DATA"] = "451 greylisted"
@@ -133,7 +133,7 @@ def test_a_passing_fault_is_tried_again_ever_later_under_the_same_message_id(
     assert statuses(started) == ["sent"]
 
 
-def test_a_fault_that_never_passes_ends_in_failed_and_an_alarm(started: Record, by_mail: MailServer) -> None:
+def test_a_fault_that_never_passes_ends_in_failed_and_an_alarm(started: Database, by_mail: MailServer) -> None:
     settled(started, "T-1")
     by_mail.replies["MAIL"] = "451 later"
     send_due_at(EIGHT)
@@ -147,7 +147,7 @@ def test_a_fault_that_never_passes_ends_in_failed_and_an_alarm(started: Record, 
     assert len(alarm_messages(started)) == 1
 
 
-def test_the_attempts_last_for_a_day(started: Record, by_mail: MailServer) -> None:
+def test_the_attempts_last_for_a_day(started: Database, by_mail: MailServer) -> None:
     settled(started, "T-1")
     by_mail.replies["MAIL"] = "451 later"
     moment, given_up = EIGHT, EIGHT + timedelta(hours=30)
@@ -159,7 +159,7 @@ def test_the_attempts_last_for_a_day(started: Record, by_mail: MailServer) -> No
     assert timedelta(hours=23) < ended - EIGHT < timedelta(hours=25)
 
 
-def test_a_refusal_is_final_and_alarms_until_the_next_success(started: Record, by_mail: MailServer) -> None:
+def test_a_refusal_is_final_and_alarms_until_the_next_success(started: Database, by_mail: MailServer) -> None:
     settled(started, "T-1")
     by_mail.replies["DATA"] = "554 spam"
     send_due_at(EIGHT)
@@ -175,7 +175,7 @@ def test_a_refusal_is_final_and_alarms_until_the_next_success(started: Record, b
     assert alarm_messages(started) == []
 
 
-def test_a_mail_of_which_nobody_knows_is_held_and_not_sent_again(started: Record, by_mail: MailServer) -> None:
+def test_a_mail_of_which_nobody_knows_is_held_and_not_sent_again(started: Database, by_mail: MailServer) -> None:
     settled(started, "T-1")
     by_mail.replies["DATA"] = "drop"
     send_due_at(EIGHT)
@@ -187,7 +187,7 @@ def test_a_mail_of_which_nobody_knows_is_held_and_not_sent_again(started: Record
 
 
 def test_a_mail_of_which_nobody_knows_is_sent_once_more_where_that_is_wanted(
-    started: Record, by_mail: MailServer, environment: pytest.MonkeyPatch
+    started: Database, by_mail: MailServer, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("DIGEST_AFTER_UNKNOWN", "resend")
     settled(started, "T-1")
@@ -201,7 +201,7 @@ def test_a_mail_of_which_nobody_knows_is_sent_once_more_where_that_is_wanted(
 
 
 def test_a_server_that_always_drops_the_line_gets_no_third_copy(
-    started: Record, by_mail: MailServer, environment: pytest.MonkeyPatch
+    started: Database, by_mail: MailServer, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("DIGEST_AFTER_UNKNOWN", "resend")
     settled(started, "T-1")
@@ -212,28 +212,28 @@ def test_a_server_that_always_drops_the_line_gets_no_third_copy(
     assert statuses(started) == ["held"]
 
 
-def claimed_now(record: Record) -> int:
-    with record.write() as session:
+def claimed_now(db: Database) -> int:
+    with db.write() as session:
         claimed = digests.claim(session, f"now-{now()}", settings.load().envelope, now())
     assert claimed
     return claimed.id
 
 
-def taken_now(record: Record, digest_id: int) -> Digest:
-    with record.write() as session:
+def taken_now(db: Database, digest_id: int) -> Digest:
+    with db.write() as session:
         taken = digests.take(session, digest_id, now())
     assert taken
     return taken
 
 
-def begins_sending(record: Record, taken: Digest) -> bool:
-    with record.write() as session:
+def begins_sending(db: Database, taken: Digest) -> bool:
+    with db.write() as session:
         return digests.begin_sending(session, taken, now())
 
 
 @pytest.mark.parametrize(("setting", "copies", "status"), [("hold", 0, "held"), ("resend", 1, "sent")])
 def test_a_sender_that_died_while_sending_counts_as_unknown(
-    started: Record, by_mail: MailServer, environment: pytest.MonkeyPatch, setting: str, copies: int, status: str
+    started: Database, by_mail: MailServer, environment: pytest.MonkeyPatch, setting: str, copies: int, status: str
 ) -> None:
     environment.setenv("DIGEST_AFTER_UNKNOWN", setting)
     settled(started, "T-1")
@@ -246,7 +246,7 @@ def test_a_sender_that_died_while_sending_counts_as_unknown(
     assert [message["Message-ID"] for message in by_mail.messages] == [all_digests(started)[0].message_id] * copies
 
 
-def test_a_sender_that_died_before_sending_costs_only_time(started: Record, by_mail: MailServer) -> None:
+def test_a_sender_that_died_before_sending_costs_only_time(started: Database, by_mail: MailServer) -> None:
     settled(started, "T-1")
     with at(MONDAY + timedelta(minutes=1)):
         taken_now(started, claimed_now(started))
@@ -255,7 +255,7 @@ def test_a_sender_that_died_before_sending_costs_only_time(started: Record, by_m
     assert statuses(started) == ["sent"]
 
 
-def test_a_sender_that_was_overtaken_while_building_does_not_send(started: Record) -> None:
+def test_a_sender_that_was_overtaken_while_building_does_not_send(started: Database) -> None:
     settled(started, "T-1")
     digest_id = claimed_now(started)
     slow = taken_now(started, digest_id)
@@ -266,7 +266,7 @@ def test_a_sender_that_was_overtaken_while_building_does_not_send(started: Recor
 
 
 def test_one_refused_recipient_is_named_in_an_alarm_and_the_others_are_mailed(
-    started: Record, by_mail: MailServer
+    started: Database, by_mail: MailServer
 ) -> None:
     by_mail.refused["bo@example.com"] = "550 no such user"
     settled(started, "T-1")
@@ -280,7 +280,7 @@ def test_one_refused_recipient_is_named_in_an_alarm_and_the_others_are_mailed(
     assert "550 no such user" in alarm
 
 
-def test_a_digest_that_cannot_be_built_does_not_stop_the_next(started: Record, by_mail: MailServer) -> None:
+def test_a_digest_that_cannot_be_built_does_not_stop_the_next(started: Database, by_mail: MailServer) -> None:
     settled(started, "T-1")
     broken = digests.workbook_path(settings.load().data_dir, 1)
     broken.mkdir(parents=True)
@@ -296,7 +296,7 @@ def test_a_digest_that_cannot_be_built_does_not_stop_the_next(started: Record, b
     assert tickets_in(by_mail.messages[1]) == ["T-1"]
 
 
-def test_each_ticket_is_in_exactly_one_digest(started: Record, by_mail: MailServer) -> None:
+def test_each_ticket_is_in_exactly_one_digest(started: Database, by_mail: MailServer) -> None:
     settled(started, "T-1", "T-2")
     by_mail.replies["MAIL"] = "451 later"
     send_due_at(EIGHT)
@@ -309,7 +309,7 @@ def test_each_ticket_is_in_exactly_one_digest(started: Record, by_mail: MailServ
     assert [tickets_in(message) for message in by_mail.messages] == [["T-1", "T-2"], ["T-3", "T-4"]]
 
 
-def test_a_late_digest_shows_what_was_decided_when_it_was_claimed(started: Record, by_mail: MailServer) -> None:
+def test_a_late_digest_shows_what_was_decided_when_it_was_claimed(started: Database, by_mail: MailServer) -> None:
     settled(started, "T-1", category="Hardware")
     by_mail.replies["MAIL"] = "451 later"
     send_due_at(EIGHT)
@@ -326,7 +326,7 @@ def test_a_late_digest_shows_what_was_decided_when_it_was_claimed(started: Recor
     assert categories == ["Hardware", "Software"]
 
 
-def test_a_failed_ticket_is_reported_too(started: Record, config: Settings) -> None:
+def test_a_failed_ticket_is_reported_too(started: Database, config: Settings) -> None:
     ticket_id = due_ticket(started, external_id="T-dead")
     with started.write() as session:
         leases.fail(session, ticket_id, "the worker died 3 times")
@@ -334,7 +334,7 @@ def test_a_failed_ticket_is_reported_too(started: Record, config: Settings) -> N
     assert tickets_in(outbox(config)[0]) == ["T-dead"]
 
 
-def test_a_run_of_the_pipeline_takes_nothing_from_the_schedule(started: Record, config: Settings) -> None:
+def test_a_run_of_the_pipeline_takes_nothing_from_the_schedule(started: Database, config: Settings) -> None:
     settled(started, "T-1")
     with started.write() as session:
         claimed = digests.claim_batch(session, [1], config.envelope, MONDAY)
@@ -345,7 +345,7 @@ def test_a_run_of_the_pipeline_takes_nothing_from_the_schedule(started: Record, 
     assert len(outbox(config)) == 1
 
 
-def test_the_preview_claims_nothing(started: Record, config: Settings) -> None:
+def test_the_preview_claims_nothing(started: Database, config: Settings) -> None:
     settled(started, "T-1")
     text = send.preview(started, config)
     assert "1 tickets" in text
@@ -355,7 +355,7 @@ def test_the_preview_claims_nothing(started: Record, config: Settings) -> None:
     assert tickets_in(outbox(config)[0]) == ["T-1"]
 
 
-def test_send_now_takes_what_the_schedule_would_have_sent(started: Record, config: Settings) -> None:
+def test_send_now_takes_what_the_schedule_would_have_sent(started: Database, config: Settings) -> None:
     settled(started, "T-1")
     with at(MONDAY + timedelta(minutes=1)):
         assert send.send_now(started, config)
@@ -364,23 +364,23 @@ def test_send_now_takes_what_the_schedule_would_have_sent(started: Record, confi
     assert len(outbox(config)) == 1
 
 
-def test_the_first_start_sends_nothing_late(record: Record, config: Settings) -> None:
-    settled(record, "T-1")
+def test_the_first_start_sends_nothing_late(db: Database, config: Settings) -> None:
+    settled(db, "T-1")
     send_due_at(EIGHT + timedelta(hours=1))
-    assert all_digests(record) == []
+    assert all_digests(db) == []
     send_due_at(EIGHT + timedelta(days=1))
     assert len(outbox(config)) == 1
 
 
 @pytest.mark.parametrize("away", [timedelta(hours=1), timedelta(days=3), timedelta(days=40)])
-def test_what_was_missed_while_away_is_sent_late_and_once(started: Record, config: Settings, away: timedelta) -> None:
+def test_what_was_missed_while_away_is_sent_late_and_once(started: Database, config: Settings, away: timedelta) -> None:
     settled(started, "T-1")
     for seconds in (0, 30, 60):
         send_due_at(EIGHT + away + timedelta(seconds=seconds))
     assert len(outbox(config)) == 1
 
 
-def test_a_clock_set_back_two_hours_sends_nothing_twice(started: Record, config: Settings) -> None:
+def test_a_clock_set_back_two_hours_sends_nothing_twice(started: Database, config: Settings) -> None:
     settled(started, "T-1")
     send_due_at(EIGHT)
     settled(started, "T-2")
@@ -407,10 +407,10 @@ def two_senders(environment: pytest.MonkeyPatch) -> Iterator[list[subprocess.Pop
 
 
 def test_two_processes_at_once_send_once(
-    record: Record, by_mail: MailServer, two_senders: list[subprocess.Popen[str]]
+    db: Database, by_mail: MailServer, two_senders: list[subprocess.Popen[str]]
 ) -> None:
-    settled(record, "T-1")
-    with record.write() as session:
+    settled(db, "T-1")
+    with db.write() as session:
         session.add(TimetableEntry(name=digests.SCHEDULED, last_slot=now() - timedelta(days=7)))
     for child in two_senders:
         assert child.stdout
@@ -423,7 +423,7 @@ def test_two_processes_at_once_send_once(
         _, errors = child.communicate(timeout=200)
         assert child.returncode == 0, errors
     assert len(by_mail.messages) == 1
-    assert statuses(record) == ["sent"]
+    assert statuses(db) == ["sent"]
 
 
 def slots(cron: str, zone: str, start: str, hours: int) -> list[str]:
@@ -484,7 +484,7 @@ def test_a_schedule_that_never_comes_is_refused(cron: str) -> None:
         settings.load({"DIGEST_CRON": cron})
 
 
-def test_no_half_written_workbook_or_mail_is_left_behind(started: Record, config: Settings) -> None:
+def test_no_half_written_workbook_or_mail_is_left_behind(started: Database, config: Settings) -> None:
     settled(started, "T-1")
     send_due_at(EIGHT)
     left: list[Path] = [*(config.data_dir / "outbox").iterdir(), *(config.data_dir / "digests").iterdir()]

@@ -16,7 +16,7 @@ from jobs.digests import workbook
 from jobs.digests.translations import LANGUAGES, words
 from jobs.digests.workbook import Look, sheets
 from receiver.db import digest_members
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Ticket
 from receiver.db.tickets import Pair
 from receiver.lib.spreadsheet import escaped, unescaped
@@ -110,15 +110,15 @@ def test_a_whole_sla_has_no_fraction(tmp_path: Path) -> None:
     assert isinstance(value, int)
 
 
-def test_rows_are_sorted_by_category_type_and_description_whatever_the_case(tmp_path: Path, record: Record) -> None:
+def test_rows_are_sorted_by_category_type_and_description_whatever_the_case(tmp_path: Path, db: Database) -> None:
     order = [
         ("access", "badge", "lost"), ("Access", "Badge", "Stolen"), ("ACCESS", "door", "a"), ("Network", "vpn", "b"),
         ("network", "VPN", "Zero"), ("network", "VPN", "ärger 1"), ("network", "VPN", "Ärger 2"),
         ("Ökonomie", "x", "1"), ("ökonomie", "x", "2"),
     ]  # fmt: skip
     for category, request_type, text in reversed(order):
-        settle(record, due_ticket(record, short_description=text), category=category, request_type=request_type)
-    with record.read() as session:
+        settle(db, due_ticket(db, short_description=text), category=category, request_type=request_type)
+    with db.read() as session:
         sheet = written(tmp_path, *digest_members.pending(session))["Tickets"]
     assert [(row[4], row[5], row[1]) for row in sheet.iter_rows(min_row=2, values_only=True)] == order
 

@@ -18,7 +18,7 @@ from receiver import queue
 from receiver.actions.deliveries import replay
 from receiver.catalog import Catalog
 from receiver.db import alarms, examples, leases, outbox, tickets
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Errand, Ticket
 from receiver.intake.sources.expressions import Expression
 from receiver.intake.sources.helpdesk_profile import FieldPath
@@ -71,10 +71,10 @@ ANSWERS: dict[str, dict[str, Any]] = {
 class Desk:
     """A source of a thin profile, its helpdesk, and the application that it sends to."""
 
-    def __init__(self, profile: str, peer: Peer, helpdesk: Helpdesk, client: FlaskClient, record: Record) -> None:
+    def __init__(self, profile: str, peer: Peer, helpdesk: Helpdesk, client: FlaskClient, db: Database) -> None:
         api = {"url": peer.url, "user": USER, "token": TOKEN}
         self.source = source_named("acme", SECRET, profile, api=api)
-        self.peer, self.helpdesk, self.client, self.record = peer, helpdesk, client, record
+        self.peer, self.helpdesk, self.client, self.db = peer, helpdesk, client, db
 
     def send(self, **fields: Any) -> Any:
         answer = self.client.post("/webhooks/acme", **signed(SECRET, THIN | fields))
@@ -82,35 +82,35 @@ class Desk:
         return answer.json
 
     def run(self, config: Settings) -> None:
-        job.do_due(self.record, config, {"acme": self.source})
+        job.do_due(self.db, config, {"acme": self.source})
 
     def ticket(self) -> Ticket:
-        with self.record.read() as session:
+        with self.db.read() as session:
             return session.scalars(select(Ticket)).one()
 
     def errands(self) -> list[Errand]:
-        with self.record.read() as session:
+        with self.db.read() as session:
             return list(session.scalars(select(Errand).order_by(Errand.id)))
 
     def is_due(self) -> bool:
-        with self.record.read() as session:
+        with self.db.read() as session:
             return leases.any_due(session, now())
 
     def change(self, **values: Any) -> None:
-        with self.record.write() as session:
+        with self.db.write() as session:
             session.execute(update(Errand).values(**values))
 
     def alarms(self) -> str:
-        with self.record.read() as session:
+        with self.db.read() as session:
             return " ".join(alarm.message for alarm in alarms.current(session))
 
 
 @pytest.fixture
-def desk(request: pytest.FixtureRequest, app: Flask, client: FlaskClient, record: Record) -> Iterator[Desk]:
+def desk(request: pytest.FixtureRequest, app: Flask, client: FlaskClient, db: Database) -> Iterator[Desk]:
     profile = getattr(request, "param", "zendesk")
     helpdesk, peer = serving(profile, answers=deepcopy(ANSWERS[profile]))
     with ExitStack() as stack:
-        found = Desk(profile, stack.enter_context(http.serve(peer)), helpdesk, client, record)
+        found = Desk(profile, stack.enter_context(http.serve(peer)), helpdesk, client, db)
         app.extensions["sources"]["acme"] = found.source
         yield found
 
@@ -229,7 +229,7 @@ def test_a_full_delivery_that_came_meanwhile_stays_as_it_is(desk: Desk, config: 
 
 def test_where_nobody_completes_a_ticket_it_is_classified_after_a_while(desk: Desk) -> None:
     desk.send()
-    with desk.record.read() as session:
+    with desk.db.read() as session:
         assert not leases.any_due(session, now() + outbox.PATIENCE - timedelta(minutes=1))
         assert leases.any_due(session, now() + outbox.PATIENCE + timedelta(seconds=1))
 
@@ -258,7 +258,7 @@ def test_what_came_meanwhile_is_not_overwritten(desk: Desk, config: Settings) ->
 
 def test_a_ticket_that_a_person_reviewed_is_not_classified_again(desk: Desk, config: Settings) -> None:
     desk.send()
-    with desk.record.write() as session:
+    with desk.db.write() as session:
         session.execute(update(Ticket).values(status="reviewed"))
     desk.run(config)
     assert (desk.ticket().status, desk.ticket().requester_email) == ("reviewed", "ada@example.com")
@@ -270,7 +270,7 @@ def test_a_batch_of_thin_tickets_is_completed_one_by_one(desk: Desk, config: Set
     batch = [THIN | {"id": str(number)} for number in range(20)]
     desk.client.post("/webhooks/acme", **signed(SECRET, batch))
     desk.run(config)
-    with desk.record.read() as session:
+    with desk.db.read() as session:
         names = [str(number) for number in range(20)]
         assert len(tickets.ids(session, "acme", names)) == 20
         assert set(session.scalars(select(Ticket.requester_email))) == {"ada@example.com"}
@@ -281,7 +281,7 @@ def test_a_replayed_thin_ticket_is_completed_too(desk: Desk, config: Settings) -
     desk.client.application.extensions["sources"]["acme"] = replace(desk.source, shape=other)
     answer = desk.send()
     assert answer["status"] == "quarantined"
-    done = replay(desk.record, {"acme": desk.source}, answer["delivery"], config, "ada")
+    done = replay(desk.db, {"acme": desk.source}, answer["delivery"], config, "ada")
     assert done.made_due
     assert not desk.is_due()
     desk.run(config)
@@ -291,11 +291,11 @@ def test_a_replayed_thin_ticket_is_completed_too(desk: Desk, config: Settings) -
 def test_a_mended_mapping_takes_no_completed_requester_away(desk: Desk, config: Settings) -> None:
     delivery = desk.send()["delivery"]
     desk.run(config)
-    settle(desk.record, desk.ticket().id)
+    settle(desk.db, desk.ticket().id)
     names = {"id": "id", "short_description": "long_description", "long_description": "long_description"}
     fields = {name: FieldPath(Expression(path)) for name, path in names.items()}
     desk.source = replace(desk.source, shape=replace(desk.source.shape, fields=fields))
-    again = [replay(desk.record, {"acme": desk.source}, delivery, config, "ada").made_due for _ in range(2)]
+    again = [replay(desk.db, {"acme": desk.source}, delivery, config, "ada").made_due for _ in range(2)]
     assert again == [True, False]
     assert [row.status for row in desk.errands()] == ["done", "pending"]
     desk.run(config)
@@ -305,11 +305,11 @@ def test_a_mended_mapping_takes_no_completed_requester_away(desk: Desk, config: 
 def test_a_replay_leaves_alone_what_is_being_classified(desk: Desk, config: Settings) -> None:
     delivery = desk.send()["delivery"]
     desk.run(config)
-    with desk.record.write() as session:
+    with desk.db.write() as session:
         session.execute(update(Ticket).values(requester_email=None))
         leases.claim(session, "worker", 1, now())
     before = desk.ticket()
-    replay(desk.record, {"acme": desk.source}, delivery, config, "ada")
+    replay(desk.db, {"acme": desk.source}, delivery, config, "ada")
     assert (desk.ticket().lease, desk.ticket().claimable_at) == (before.lease, before.claimable_at)
     assert len(desk.errands()) == 1
 
@@ -321,7 +321,7 @@ def bare(desk: Desk, app: Flask, config: Settings) -> Desk:
     app.extensions["sources"]["acme"] = desk.source
     event(desk)
     desk.run(config)
-    settle(desk.record, desk.ticket().id)
+    settle(desk.db, desk.ticket().id)
     return desk
 
 
@@ -368,10 +368,10 @@ def test_the_same_delivery_again_asks_for_nothing(bare: Desk, config: Settings) 
 
 @pytest.mark.parametrize("desk", ["hubspot"], indirect=True)
 def test_an_example_goes_with_the_text_that_was_reviewed(bare: Desk, config: Settings, shipped: Catalog) -> None:
-    review(bare.record, bare.ticket().id, shipped)
+    review(bare.db, bare.ticket().id, shipped)
     bare.helpdesk.answers[HUBSPOT_TICKET]["properties"]["content"] = "The printer is on fire."
     event(bare)
     bare.run(config)
     assert (bare.ticket().status, bare.ticket().long_description) == ("reviewed", "The printer is on fire.")
-    with bare.record.read() as session:
+    with bare.db.read() as session:
         assert examples.extent(session)[0] == 0

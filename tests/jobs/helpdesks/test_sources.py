@@ -12,7 +12,7 @@ from werkzeug.serving import make_server
 
 from jobs.__main__ import main
 from receiver import queue
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Delivery, Errand, Ticket
 from receiver.intake import samples, sources
 from receiver.lib.settings import Settings
@@ -36,7 +36,7 @@ def _running(config: Settings) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def running(config: Settings, record: Record, environment: pytest.MonkeyPatch) -> Iterator[Settings]:
+def running(config: Settings, db: Database, environment: pytest.MonkeyPatch) -> Iterator[Settings]:
     with _running(desks.settings_for(config)) as live:
         for name, value in (
             ("SOURCES_FILE", live.sources_file),
@@ -53,7 +53,7 @@ def _run(*arguments: str) -> Result:
 
 
 def test_every_source_takes_the_sample_of_its_own_profile_and_keeps_nothing_of_it(
-    running: Settings, record: Record
+    running: Settings, db: Database
 ) -> None:
     for name in desks.NAMES:
         result = _run("test", name)
@@ -62,16 +62,16 @@ def test_every_source_takes_the_sample_of_its_own_profile_and_keeps_nothing_of_i
             result.output,
         )
         assert "TEST SAMPLE" in result.output
-    assert _rows(record) == 0
+    assert _rows(db) == 0
 
 
-def _rows(record: Record) -> int:
-    with record.read() as session:
+def _rows(db: Database) -> int:
+    with db.read() as session:
         return sum(session.query(table).count() for table in (Delivery, Ticket, Errand))
 
 
 def test_a_sample_asks_no_helpdesk_and_wakes_nobody(
-    config: Settings, record: Record, environment: pytest.MonkeyPatch, tmp_path: Path
+    config: Settings, db: Database, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file, body = tmp_path / "sources.yaml", tmp_path / "mine.json"
     entry = f"profile: zendesk, secrets: [{desks.SECRET}], api: {{url: 'http://127.0.0.1:9', user: u, token: t}}"
@@ -82,13 +82,13 @@ def test_a_sample_asks_no_helpdesk_and_wakes_nobody(
         environment.setenv("PORT", str(live.port))
         found = [_run("test", "thin"), _run("test", "thin", "--body", str(body))]
     assert [result.exit_code for result in found] == [0, 0], [result.output for result in found]
-    assert _rows(record) == 0
+    assert _rows(db) == 0
     with queue.connect(config.redis_url) as connection:
         assert queue.depths(connection)[queue.CLASSIFY] == 0
 
 
-def test_the_list_tells_proof_address_and_last_delivery(running: Settings, record: Record) -> None:
-    deliver(record, incoming(), source="zammad")
+def test_the_list_tells_proof_address_and_last_delivery(running: Settings, db: Database) -> None:
+    deliver(db, incoming(), source="zammad")
     result = _run()
     assert result.exit_code == 0
     lines = {line.split()[0]: line for line in result.output.splitlines()}
@@ -101,7 +101,7 @@ def test_the_list_tells_proof_address_and_last_delivery(running: Settings, recor
 
 
 def test_the_list_shows_what_is_unsigned_and_what_has_ended(
-    config: Settings, record: Record, environment: pytest.MonkeyPatch, tmp_path: Path
+    config: Settings, db: Database, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     ended = f"{{profile: github, secrets: [{{secret: {desks.SECRET}, until: 2020-01-01}}]}}"
     (tmp_path / "sources.yaml").write_text(f"sources: {{open: {{profile: token, unsigned: true}}, old: {ended}}}")
@@ -123,7 +123,7 @@ def test_a_sample_that_cannot_be_sent_says_why(running: Settings, environment: p
 
 
 def test_fields_of_ones_own_are_tried_with_a_body_of_ones_own(
-    config: Settings, record: Record, environment: pytest.MonkeyPatch, tmp_path: Path
+    config: Settings, db: Database, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file, body = tmp_path / "sources.yaml", tmp_path / "mine.json"
     fields = "{id: ticket.nr, short_description: ticket.subject}"
@@ -137,7 +137,7 @@ def test_fields_of_ones_own_are_tried_with_a_body_of_ones_own(
     assert [first.exit_code, again.exit_code] == [0, 0]
     assert "external_id: 7, short_description: VPN down" in first.output
     assert "cannot be read" in _run("test", "own", "--body", str(tmp_path / "none.json")).output
-    assert _rows(record) == 0
+    assert _rows(db) == 0
 
 
 def test_a_sample_that_is_refused_is_no_success(running: Settings, environment: pytest.MonkeyPatch) -> None:
@@ -148,23 +148,23 @@ def test_a_sample_that_is_refused_is_no_success(running: Settings, environment: 
 
 
 def test_a_sample_of_somebody_elses_is_refused_and_not_recorded(
-    running: Settings, record: Record, environment: pytest.MonkeyPatch
+    running: Settings, db: Database, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("API_TOKEN", "another-token-" * 4)
     result = _run("test", "zammad")
     assert (result.exit_code, "another API_TOKEN" in result.output) == (1, True)
-    assert _rows(record) == 0
+    assert _rows(db) == 0
 
 
-def test_a_source_is_tried_without_the_network_too(running: Settings, record: Record) -> None:
+def test_a_source_is_tried_without_the_network_too(running: Settings, db: Database) -> None:
     for name, source in sources.configured(running).items():
-        trial = samples.attempt(record, source, running)
+        trial = samples.attempt(db, source, running)
         assert (trial.refused, trial.is_ticket) == (None, True), name
         assert "TEST SAMPLE" in trial.tickets[0]["short_description"]
-    broken = samples.attempt(record, source, running, b'{"id": ')
+    broken = samples.attempt(db, source, running, b'{"id": ')
     assert broken.outcome and broken.outcome["error"]
     assert not broken.is_ticket
-    assert _rows(record) == 0
+    assert _rows(db) == 0
 
 
 def test_the_pages_are_written_where_one_says(tmp_path: Path) -> None:

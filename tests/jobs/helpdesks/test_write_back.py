@@ -22,7 +22,7 @@ from jobs.helpdesks import outbox as job
 from jobs.operations import maintenance
 from receiver import queue
 from receiver.db import alarms, classifications, leases, outbox
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Errand, Ticket
 from receiver.intake.sources import Source, profiles, writing_back
 from receiver.lib.clock import now
@@ -50,12 +50,12 @@ def source(peer: Peer, profile: str = "zendesk", *, name: str = "acme", **write_
     return source_named(name, SECRET, profile, api=api, write_back=write_back)
 
 
-def classify(record: Record, target: Source, external_id: str = "4711", **fields: Any) -> int:
+def classify(db: Database, target: Source, external_id: str = "4711", **fields: Any) -> int:
     """Record a ticket, if it is not there, and save a classification of it."""
-    with record.read() as session:
+    with db.read() as session:
         known = session.scalar(select(Ticket.id).where(Ticket.external_id == external_id))
-    ticket_id = known or due_ticket(record, external_id=external_id, source=target.name)
-    with record.write() as session:
+    ticket_id = known or due_ticket(db, external_id=external_id, source=target.name)
+    with db.write() as session:
         session.execute(update(Ticket).where(Ticket.id == ticket_id).values(status="received", claimable_at=now()))
         leases.claim(session, "test", 1000, now())
         saved = classification(ticket_id, **fields)
@@ -64,27 +64,27 @@ def classify(record: Record, target: Source, external_id: str = "4711", **fields
     return ticket_id
 
 
-def run(record: Record, config: Settings, *targets: Source) -> None:
-    job.do_due(record, config, {target.name: target for target in targets})
+def run(db: Database, config: Settings, *targets: Source) -> None:
+    job.do_due(db, config, {target.name: target for target in targets})
 
 
-def rows(record: Record) -> list[Errand]:
-    with record.read() as session:
+def rows(db: Database) -> list[Errand]:
+    with db.read() as session:
         return list(session.scalars(select(Errand).order_by(Errand.id)))
 
 
-def one(record: Record) -> Errand:
-    [row] = rows(record)
+def one(db: Database) -> Errand:
+    [row] = rows(db)
     return row
 
 
-def up(record: Record) -> dict[str, str]:
-    with record.read() as session:
+def up(db: Database) -> dict[str, str]:
+    with db.read() as session:
         return {alarm.name: alarm.message for alarm in alarms.current(session)}
 
 
-def make_due(record: Record) -> None:
-    with record.write() as session:
+def make_due(db: Database) -> None:
+    with db.write() as session:
         session.execute(update(Errand).values(claimable_at=now() - timedelta(seconds=1)))
 
 
@@ -120,7 +120,7 @@ TEMPLATES = {
 @pytest.mark.shows("write-back")
 @pytest.mark.parametrize(("profile", "fields", "written", "labels"), WRITTEN)
 def test_every_helpdesk_is_told_as_its_api_wants_it(
-    record: Record, config: Settings, stack: ExitStack, profile: str,
+    db: Database, config: Settings, stack: ExitStack, profile: str,
     fields: dict[str, str], written: dict[str, Any], labels: list[str],
 ) -> None:  # fmt: skip
     delivered = desks.fixture(profile)
@@ -132,27 +132,27 @@ def test_every_helpdesk_is_told_as_its_api_wants_it(
     values = {"Network & Connectivity": 17} if profile in ("glpi", "servicedeskplus") else {}
     named: dict[str, Any] = {"labels": [TEMPLATES.get(label, label) for label in labels]} if labels else {}
     target = source(peer, profile, fields=fields, values=values, **named, **note)
-    classify(record, target, name)
-    run(record, config, target)
-    assert (one(record).status, one(record).error) == ("done", None)
+    classify(db, target, name)
+    run(db, config, target)
+    assert (one(db).status, one(db).error) == ("done", None)
     expected = ["Attributed to Network & Connectivity: VPN Connection Issue, 4 hours"] if note else []
     assert helpdesk.tickets == {in_api: Known(written, ["kept", *labels], expected)}
     sent = len(peer.requests)
-    make_due(record)
-    run(record, config, target)
+    make_due(db)
+    run(db, config, target)
     assert len(peer.requests) == sent
 
 
 @pytest.mark.parametrize("result", [[], [{"number": "INC0010024", "sys_id": "9d38"}], None])
 def test_what_a_search_finds_is_told_only_where_it_is_the_ticket(
-    record: Record, config: Settings, stack: ExitStack, result: Any
+    db: Database, config: Settings, stack: ExitStack, result: Any
 ) -> None:
     _, peer = serving("servicenow", answers={next(iter(FOUND)): {"result": result}})
     stack.enter_context(http.serve(peer))
     target = source(peer, "servicenow", fields={"u_service": "{request_type}"})
-    classify(record, target, "INC0010023")
-    run(record, config, target)
-    assert (one(record).status, [request.method for request in peer.requests]) == ("failed", ["GET"])
+    classify(db, target, "INC0010023")
+    run(db, config, target)
+    assert (one(db).status, [request.method for request in peer.requests]) == ("failed", ["GET"])
 
 
 def test_every_helpdesk_that_can_be_told_is_imitated() -> None:
@@ -170,154 +170,154 @@ def zendesk(stack: ExitStack) -> tuple[Helpdesk, Peer]:
 Desk = tuple[Helpdesk, Peer]
 
 
-def test_a_source_without_write_back_is_told_nothing(record: Record, config: Settings, zendesk: Desk) -> None:
-    classify(record, replace(source(zendesk[1]), write_back=None))
-    assert rows(record) == []
+def test_a_source_without_write_back_is_told_nothing(db: Database, config: Settings, zendesk: Desk) -> None:
+    classify(db, replace(source(zendesk[1]), write_back=None))
+    assert rows(db) == []
 
 
-def test_what_goes_to_review_is_told_only_where_that_is_wanted(record: Record, zendesk: Desk) -> None:
-    classify(record, source(zendesk[1]), review_reason="confidence below 0.6")
-    assert rows(record) == []
-    classify(record, source(zendesk[1], labels=["x"], uncertain=True), review_reason="confidence below 0.6")
-    assert one(record).status == "pending"
+def test_what_goes_to_review_is_told_only_where_that_is_wanted(db: Database, zendesk: Desk) -> None:
+    classify(db, source(zendesk[1]), review_reason="confidence below 0.6")
+    assert rows(db) == []
+    classify(db, source(zendesk[1], labels=["x"], uncertain=True), review_reason="confidence below 0.6")
+    assert one(db).status == "pending"
 
 
-def test_only_the_newest_classification_is_told(record: Record, config: Settings, zendesk: Desk) -> None:
+def test_only_the_newest_classification_is_told(db: Database, config: Settings, zendesk: Desk) -> None:
     helpdesk, peer = zendesk
-    classify(record, source(peer), request_type="Old")
-    classify(record, source(peer), request_type="New")
-    run(record, config, source(peer))
-    assert [row.status for row in rows(record)] == ["superseded", "done"]
+    classify(db, source(peer), request_type="Old")
+    classify(db, source(peer), request_type="New")
+    run(db, config, source(peer))
+    assert [row.status for row in rows(db)] == ["superseded", "done"]
     assert helpdesk.tickets["4711"].labels == ["kept", "svc-new"]
 
 
-def test_a_later_uncertain_classification_takes_the_certain_one_back(record: Record, zendesk: Desk) -> None:
-    classify(record, source(zendesk[1]))
-    classify(record, source(zendesk[1]), review_reason="unsure")
-    assert one(record).status == "superseded"
+def test_a_later_uncertain_classification_takes_the_certain_one_back(db: Database, zendesk: Desk) -> None:
+    classify(db, source(zendesk[1]))
+    classify(db, source(zendesk[1]), review_reason="unsure")
+    assert one(db).status == "superseded"
 
 
-def test_several_runs_at_once_tell_it_once(record: Record, config: Settings, zendesk: Desk) -> None:
+def test_several_runs_at_once_tell_it_once(db: Database, config: Settings, zendesk: Desk) -> None:
     helpdesk, peer = zendesk
     helpdesk.tickets |= {str(number): Known() for number in range(20)}
     target = source(peer, note="once", per_minute=600)
     for number in range(20):
-        classify(record, target, str(number))
+        classify(db, target, str(number))
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: run(record, config, target), range(4)))
-    assert {row.status for row in rows(record)} == {"done"}
+        list(pool.map(lambda _: run(db, config, target), range(4)))
+    assert {row.status for row in rows(db)} == {"done"}
     assert [helpdesk.tickets[str(number)].notes for number in range(20)] == [["once"]] * 20
 
 
 def test_a_request_that_succeeded_is_not_repeated_when_the_next_one_fails(
-    record: Record, config: Settings, zendesk: Desk
+    db: Database, config: Settings, zendesk: Desk
 ) -> None:
     helpdesk, peer = zendesk
     target = source(peer, note="once", labels=["l"])
-    classify(record, target)
+    classify(db, target)
     peer.respond = lambda request: Answer(500) if "tags" in request.path else helpdesk.respond(request)
-    run(record, config, target)
-    assert (one(record).status, one(record).steps) == ("pending", 1)
+    run(db, config, target)
+    assert (one(db).status, one(db).steps) == ("pending", 1)
     peer.respond = helpdesk.respond
-    make_due(record)
-    run(record, config, target)
+    make_due(db)
+    run(db, config, target)
     assert helpdesk.tickets["4711"] == Known({}, ["kept", "l"], ["once"])
 
 
 @pytest.mark.parametrize("status", [400, 404, 410, 422])
 def test_what_the_helpdesk_refuses_for_good_is_a_dead_letter_with_an_alarm(
-    record: Record, config: Settings, zendesk: Desk, status: int
+    db: Database, config: Settings, zendesk: Desk, status: int
 ) -> None:
     zendesk[1].respond = lambda _: Answer(status, b"VPN does not connect")
-    ticket_id = classify(record, source(zendesk[1]))
-    run(record, config, source(zendesk[1]))
-    assert one(record).status == "failed"
-    message = up(record)["outgoing:acme"]
+    ticket_id = classify(db, source(zendesk[1]))
+    run(db, config, source(zendesk[1]))
+    assert one(db).status == "failed"
+    message = up(db)["outgoing:acme"]
     assert str(status) in message
     assert f"ticket {ticket_id}" in message
-    assert "VPN" not in message + str(one(record).error)
+    assert "VPN" not in message + str(one(db).error)
 
 
-def test_a_dead_letter_can_be_redriven_and_its_alarm_ends(record: Record, config: Settings, zendesk: Desk) -> None:
+def test_a_dead_letter_can_be_redriven_and_its_alarm_ends(db: Database, config: Settings, zendesk: Desk) -> None:
     helpdesk, peer = zendesk
     peer.respond = lambda _: Answer(422)
-    classify(record, source(peer))
-    run(record, config, source(peer))
+    classify(db, source(peer))
+    run(db, config, source(peer))
     peer.respond = helpdesk.respond
-    with record.write() as session:
+    with db.write() as session:
         assert outbox.redrive(session, "other", now()) == 0
         assert outbox.redrive(session, "acme", now()) == 1
-    run(record, config, source(peer))
-    assert (one(record).status, up(record)) == ("done", {})
+    run(db, config, source(peer))
+    assert (one(db).status, up(db)) == ("done", {})
 
 
 @pytest.mark.parametrize("status", [301, 401, 403, 408, 409, 425, 500, 502])
 def test_what_may_pass_is_tried_again_by_the_schedule_and_then_given_up(
-    record: Record, config: Settings, zendesk: Desk, status: int
+    db: Database, config: Settings, zendesk: Desk, status: int
 ) -> None:
     zendesk[1].respond = lambda _: Answer(status, b"{}", {"Location": zendesk[1].url})
     target = source(zendesk[1], labels=["l"], per_minute=600)
-    classify(record, target)
+    classify(db, target)
     waits = []
     for _ in range(9):
-        run(record, config, target)
-        assert one(record).status == "pending"
-        waits.append((one(record).claimable_at - now()).total_seconds())
-        make_due(record)
+        run(db, config, target)
+        assert one(db).status == "pending"
+        waits.append((one(db).claimable_at - now()).total_seconds())
+        make_due(db)
     schedule = [max(5, waits[0] if status != 408 else 5), 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]
     assert all(due * 0.99 <= wait <= due * 1.2 for wait, due in zip(waits[1:], schedule[1:], strict=True))
     assert 4 <= waits[0] <= 310
-    run(record, config, target)
-    assert one(record).status == "failed"
+    run(db, config, target)
+    assert one(db).status == "failed"
     assert len(zendesk[1].requests) == 10
 
 
-def test_a_credential_that_is_refused_is_an_alarm_at_once(record: Record, config: Settings, zendesk: Desk) -> None:
+def test_a_credential_that_is_refused_is_an_alarm_at_once(db: Database, config: Settings, zendesk: Desk) -> None:
     target = source(zendesk[1])
     assert target.api
     wrong = replace(target, api=dict(target.api) | {"token": "wr0ng"})
-    classify(record, wrong)
-    run(record, config, wrong)
-    assert "401" in up(record)["outgoing:acme"]
-    assert "wr0ng" not in str(up(record)) + str(one(record).error)
-    make_due(record)
-    run(record, config, target)
-    assert (one(record).status, up(record)) == ("done", {})
+    classify(db, wrong)
+    run(db, config, wrong)
+    assert "401" in up(db)["outgoing:acme"]
+    assert "wr0ng" not in str(up(db)) + str(one(db).error)
+    make_due(db)
+    run(db, config, target)
+    assert (one(db).status, up(db)) == ("done", {})
 
 
 def test_retry_after_is_obeyed_by_the_whole_source_and_costs_no_attempt(
-    record: Record, config: Settings, zendesk: Desk
+    db: Database, config: Settings, zendesk: Desk
 ) -> None:
     helpdesk, peer = zendesk
     helpdesk.limit, helpdesk.seconds = 3, 40
     helpdesk.tickets |= {str(number): Known() for number in range(6)}
     target = source(peer, labels=["l"], per_minute=600)
     for number in range(6):
-        classify(record, target, str(number))
-    run(record, config, target)
-    waiting = [row for row in rows(record) if row.status == "pending"]
+        classify(db, target, str(number))
+    run(db, config, target)
+    waiting = [row for row in rows(db) if row.status == "pending"]
     assert (len(waiting), len(peer.requests)) == (3, 4)
     assert all(35 < (row.claimable_at - now()).total_seconds() < 50 for row in waiting)
     assert [row.attempts for row in waiting] == [0, 0, 0]
-    assert up(record) == {}
+    assert up(db) == {}
 
 
-def test_a_source_is_told_no_more_in_a_minute_than_it_is_to_be(record: Record, config: Settings, zendesk: Desk) -> None:
+def test_a_source_is_told_no_more_in_a_minute_than_it_is_to_be(db: Database, config: Settings, zendesk: Desk) -> None:
     target = source(zendesk[1], labels=["l"], per_minute=2)
     zendesk[0].tickets |= {str(number): Known() for number in range(5)}
     for number in range(5):
-        classify(record, target, str(number))
+        classify(db, target, str(number))
     for _ in range(3):
-        run(record, config, target)
+        run(db, config, target)
     assert len(zendesk[1].requests) == 2
-    with record.write() as session:
+    with db.write() as session:
         session.execute(update(Errand).values(attempted_at=now() - timedelta(seconds=61)))
-    run(record, config, target)
+    run(db, config, target)
     assert len(zendesk[1].requests) == 4
 
 
 def test_a_source_that_hangs_keeps_no_other_waiting(
-    record: Record, config: Settings, zendesk: Desk, stack: ExitStack
+    db: Database, config: Settings, zendesk: Desk, stack: ExitStack
 ) -> None:
     told = threading.Event()
     helpdesk, other = serving("zendesk")
@@ -325,20 +325,20 @@ def test_a_source_that_hangs_keeps_no_other_waiting(
     slow = source(zendesk[1], name="a-slow")
     zendesk[1].respond = lambda _: Answer() if told.wait(20) else Answer(500)
     quick = source(other, name="quick")
-    classify(record, slow, "slow-1")
-    classify(record, quick)
+    classify(db, slow, "slow-1")
+    classify(db, quick)
 
     def respond(request: Request) -> Answer:
         told.set()
         return helpdesk.respond(request)
 
     other.respond = respond
-    run(record, config, slow, quick)
-    assert {row.source: row.status for row in rows(record)} == {"a-slow": "done", "quick": "done"}
+    run(db, config, slow, quick)
+    assert {row.source: row.status for row in rows(db)} == {"a-slow": "done", "quick": "done"}
 
 
 def test_a_newer_classification_overtaken_on_its_way_is_told_again(
-    record: Record, config: Settings, stack: ExitStack
+    db: Database, config: Settings, stack: ExitStack
 ) -> None:
     helpdesk, peer = serving("hubspot")
     stack.enter_context(http.serve(peer))
@@ -346,33 +346,33 @@ def test_a_newer_classification_overtaken_on_its_way_is_told_again(
 
     def respond(request: Request) -> Answer:
         if len(peer.requests) == 1:
-            classify(record, target, request_type="New")
-            run(record, config, target)
+            classify(db, target, request_type="New")
+            run(db, config, target)
         return helpdesk.respond(request)
 
     peer.respond = respond
-    classify(record, target, request_type="Old")
-    run(record, config, target)
-    run(record, config, target)
+    classify(db, target, request_type="Old")
+    run(db, config, target)
+    run(db, config, target)
     assert [found.json["properties"]["service"] for found in peer.requests] == ["Old", "New", "New"]
     assert helpdesk.tickets["4711"].fields == {"service": "New"}
-    assert [row.status for row in rows(record)] == ["superseded", "done"]
+    assert [row.status for row in rows(db)] == ["superseded", "done"]
 
 
-def test_a_run_that_died_leaves_the_errand_to_another(record: Record, config: Settings, zendesk: Desk) -> None:
-    classify(record, source(zendesk[1]))
-    with record.write() as session:
+def test_a_run_that_died_leaves_the_errand_to_another(db: Database, config: Settings, zendesk: Desk) -> None:
+    classify(db, source(zendesk[1]))
+    with db.write() as session:
         assert outbox.take(session, "acme", now(), 60)
-    run(record, config, source(zendesk[1]))
-    assert one(record).status == "pending"
-    make_due(record)
-    run(record, config, source(zendesk[1]))
-    assert one(record).status == "done"
+    run(db, config, source(zendesk[1]))
+    assert one(db).status == "pending"
+    make_due(db)
+    run(db, config, source(zendesk[1]))
+    assert one(db).status == "done"
 
 
-def test_who_has_lost_an_errand_to_another_run_settles_nothing(record: Record, zendesk: Desk) -> None:
-    classify(record, source(zendesk[1]))
-    with record.write() as session:
+def test_who_has_lost_an_errand_to_another_run_settles_nothing(db: Database, zendesk: Desk) -> None:
+    classify(db, source(zendesk[1]))
+    with db.write() as session:
         first = outbox.take(session, "acme", now(), 60)
         session.execute(update(Errand).values(claimable_at=now()))
         assert first is not None
@@ -382,98 +382,96 @@ def test_who_has_lost_an_errand_to_another_run_settles_nothing(record: Record, z
         assert not outbox.mark(session, first, "failed")
         assert not outbox.set_back(session, first, now(), "late")
         assert outbox.mark(session, second, "done")
-    assert (one(record).status, one(record).attempts) == ("done", 2)
+    assert (one(db).status, one(db).attempts) == ("done", 2)
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/../../users/1", "4711?x=1", "4711#"])
-def test_a_ticket_s_name_cannot_point_to_another_path(
-    record: Record, config: Settings, zendesk: Desk, name: str
-) -> None:
-    classify(record, source(zendesk[1], note="x"), name)
-    run(record, config, source(zendesk[1], note="x"))
-    assert one(record).status == "failed"
+def test_a_ticket_s_name_cannot_point_to_another_path(db: Database, config: Settings, zendesk: Desk, name: str) -> None:
+    classify(db, source(zendesk[1], note="x"), name)
+    run(db, config, source(zendesk[1], note="x"))
+    assert one(db).status == "failed"
     assert all(request.path.startswith("/api/v2/tickets/") for request in zendesk[1].requests)
     assert all(request.path.count("/") == 4 for request in zendesk[1].requests)
 
 
 @pytest.mark.parametrize("name", ["..", "."])
 def test_a_ticket_s_name_cannot_point_to_the_folder_above(
-    record: Record, config: Settings, stack: ExitStack, name: str
+    db: Database, config: Settings, stack: ExitStack, name: str
 ) -> None:
     _, peer = serving("hubspot")
     stack.enter_context(http.serve(peer))
     target = source(peer, "hubspot", fields={"service": "x"})
-    classify(record, target, name)
-    run(record, config, target)
-    assert (one(record).status, peer.requests) == ("failed", [])
+    classify(db, target, name)
+    run(db, config, target)
+    assert (one(db).status, peer.requests) == ("failed", [])
 
 
 def test_an_api_that_resolves_to_a_private_address_is_not_reached(
-    record: Record, config: Settings, zendesk: Desk
+    db: Database, config: Settings, zendesk: Desk
 ) -> None:
     target = source(zendesk[1])
     assert target.api
     hidden = replace(target, api=dict(target.api) | {"url": zendesk[1].url.replace("127.0.0.1", "2130706433")})
-    classify(record, hidden)
-    run(record, config, hidden)
-    assert "OUTGOING_ALLOW" in up(record)["outgoing:acme"]
+    classify(db, hidden)
+    run(db, config, hidden)
+    assert "OUTGOING_ALLOW" in up(db)["outgoing:acme"]
     assert zendesk[1].requests == []
 
 
 def test_no_credential_and_no_ticket_text_is_in_the_log(
-    record: Record, config: Settings, zendesk: Desk, caplog: pytest.LogCaptureFixture
+    db: Database, config: Settings, zendesk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     for status in (401, 422, 500, 429):
         zendesk[1].respond = lambda _, status=status: Answer(status, b"VPN does not connect", {"Retry-After": "1"})  # type: ignore[misc]
-        classify(record, source(zendesk[1]))
-        run(record, config, source(zendesk[1]))
-    text = caplog.text + str(up(record)) + str([row.error for row in rows(record)])
+        classify(db, source(zendesk[1]))
+        run(db, config, source(zendesk[1]))
+    text = caplog.text + str(up(db)) + str([row.error for row in rows(db)])
     assert "Alarm" in text
     assert not [leak for leak in (TOKEN, USER, "VPN does not connect", "Basic ") if leak in text]
 
 
-def test_an_error_inside_a_good_answer_is_an_error(record: Record, config: Settings, stack: ExitStack) -> None:
+def test_an_error_inside_a_good_answer_is_an_error(db: Database, config: Settings, stack: ExitStack) -> None:
     _, peer = serving("linear")
     stack.enter_context(http.serve(peer))
     target = source(peer, "linear", labels=["unknown"])
-    classify(record, target)
-    run(record, config, target)
-    assert (one(record).status, one(record).attempts) == ("pending", 1)
+    classify(db, target)
+    run(db, config, target)
+    assert (one(db).status, one(db).attempts) == ("pending", 1)
 
 
-def test_labels_that_cannot_be_read_are_not_overwritten(record: Record, config: Settings, stack: ExitStack) -> None:
+def test_labels_that_cannot_be_read_are_not_overwritten(db: Database, config: Settings, stack: ExitStack) -> None:
     helpdesk, peer = serving("freshdesk")
     stack.enter_context(http.serve(peer))
     target = source(peer, "freshdesk", labels=["l"])
     peer.respond = lambda request: Answer(200, b"{}") if request.method == "GET" else helpdesk.respond(request)
-    classify(record, target)
-    run(record, config, target)
-    assert (one(record).status, helpdesk.tickets["4711"].labels) == ("pending", ["kept"])
+    classify(db, target)
+    run(db, config, target)
+    assert (one(db).status, helpdesk.tickets["4711"].labels) == ("pending", ["kept"])
     peer.respond = helpdesk.respond
     helpdesk.tickets["4711"].labels = []
-    make_due(record)
-    run(record, config, target)
-    assert (one(record).status, helpdesk.tickets["4711"].labels) == ("done", ["l"])
+    make_due(db)
+    run(db, config, target)
+    assert (one(db).status, helpdesk.tickets["4711"].labels) == ("done", ["l"])
 
 
-def test_an_errand_that_never_comes_to_an_end_is_given_up(record: Record, config: Settings, zendesk: Desk) -> None:
-    classify(record, source(zendesk[1]))
+def test_an_errand_that_never_comes_to_an_end_is_given_up(db: Database, config: Settings, zendesk: Desk) -> None:
+    classify(db, source(zendesk[1]))
     for _ in range(15):
-        make_due(record)
-        with record.write() as session:
+        make_due(db)
+        with db.write() as session:
             assert outbox.take(session, "acme", now(), 60)
-    make_due(record)
-    run(record, config, source(zendesk[1]))
-    assert (one(record).status, zendesk[1].requests) == ("failed", [])
+    make_due(db)
+    run(db, config, source(zendesk[1]))
+    assert (one(db).status, zendesk[1].requests) == ("failed", [])
 
 
 def test_dead_letters_are_listed_and_redriven_from_the_command_line(
-    record: Record, config: Settings, zendesk: Desk
+    db: Database, config: Settings, zendesk: Desk
 ) -> None:
     zendesk[1].respond = lambda _: Answer(422)
-    ticket_id = classify(record, source(zendesk[1]))
-    run(record, config, source(zendesk[1]))
+    ticket_id = classify(db, source(zendesk[1]))
+    run(db, config, source(zendesk[1]))
     listed = CliRunner().invoke(main, ["errands"]).output
     assert f"ticket {ticket_id}" in listed
     assert "422" in listed
@@ -490,71 +488,71 @@ def hook(stack: ExitStack) -> Peer:
     return stack.enter_context(http.serve(Peer(lambda _: Answer(204, b""))))
 
 
-def test_an_outgoing_webhook_is_signed_as_the_specification_says(record: Record, config: Settings, hook: Peer) -> None:
-    ticket_id = classify(record, hooked(hook))
-    run(record, config, hooked(hook))
+def test_an_outgoing_webhook_is_signed_as_the_specification_says(db: Database, config: Settings, hook: Peer) -> None:
+    ticket_id = classify(db, hooked(hook))
+    run(db, config, hooked(hook))
     [request] = hook.requests
     message = Webhook(SECRET).verify(request.body, {name.lower(): value for name, value in request.headers.items()})
     assert message["type"] == "ticket.classified"
     assert message["data"]["id"] == ticket_id
     assert message["data"]["classification"]["request_type"] == VPN
     assert b"no route" not in request.body
-    assert one(record).status == "done"
+    assert one(db).status == "done"
 
 
-def test_a_person_s_decision_is_announced_as_such(record: Record, config: Settings, hook: Peer) -> None:
-    classify(record, hooked(hook), reviewer="ada@example.com")
-    run(record, config, hooked(hook))
+def test_a_person_s_decision_is_announced_as_such(db: Database, config: Settings, hook: Peer) -> None:
+    classify(db, hooked(hook), reviewer="ada@example.com")
+    run(db, config, hooked(hook))
     assert hook.requests[0].json["type"] == "ticket.reviewed"
     assert b"ada@" not in hook.requests[0].body
 
 
-def test_every_attempt_has_the_same_id_and_its_own_time(record: Record, config: Settings, hook: Peer) -> None:
-    classify(record, hooked(hook))
+def test_every_attempt_has_the_same_id_and_its_own_time(db: Database, config: Settings, hook: Peer) -> None:
+    classify(db, hooked(hook))
     for status in (500, 404, 204):
         hook.respond = lambda _, status=status: Answer(status, b"")  # type: ignore[misc]
-        run(record, config, hooked(hook))
-        make_due(record)
+        run(db, config, hooked(hook))
+        make_due(db)
     assert len({request.headers["webhook-id"] for request in hook.requests}) == 1
     assert len(hook.requests) == 3
-    assert one(record).status == "done"
+    assert one(db).status == "done"
 
 
-def test_410_ends_a_webhook_until_somebody_redrives_it(record: Record, config: Settings, hook: Peer) -> None:
+def test_410_ends_a_webhook_until_somebody_redrives_it(db: Database, config: Settings, hook: Peer) -> None:
     hook.respond = lambda _: Answer(410)
     for name in ("1", "2"):
-        classify(record, hooked(hook), name)
-    run(record, config, hooked(hook))
-    classify(record, hooked(hook), "3")
-    run(record, config, hooked(hook))
-    assert [row.status for row in rows(record)] == ["failed"] * 3
+        classify(db, hooked(hook), name)
+    run(db, config, hooked(hook))
+    classify(db, hooked(hook), "3")
+    run(db, config, hooked(hook))
+    assert [row.status for row in rows(db)] == ["failed"] * 3
     assert len(hook.requests) == 1
-    assert "410" in up(record)["outgoing:hooked"]
+    assert "410" in up(db)["outgoing:hooked"]
     hook.respond = lambda _: Answer(204, b"")
-    with record.write() as session:
+    with db.write() as session:
         assert outbox.redrive(session, None, now()) == 3
-    run(record, config, hooked(hook))
-    assert [row.status for row in rows(record)] == ["done"] * 3
-    assert up(record) == {}
+    run(db, config, hooked(hook))
+    assert [row.status for row in rows(db)] == ["done"] * 3
+    assert up(db) == {}
 
 
 def test_a_ticket_s_way_ends_in_the_helpdesk(
-    record: Record, config: Settings, hook: Peer, model: Peer, environment: pytest.MonkeyPatch, tmp_path: Path
+    db: Database, config: Settings, hook: Peer, model: Peer, environment: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     entry = {"profile": "standard", "secrets": [SECRET], "write_back": hooked(hook).write_back}
     (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"sources": {"hooked": entry}}))
     environment.setenv("SOURCES_FILE", str(tmp_path / "sources.yaml"))
     environment.setenv("OPENAI_BASE_URL", f"{model.url}/v1")
-    ticket_id = due_ticket(record, source="hooked")
-    due_ticket(record)
+    ticket_id = due_ticket(db, source="hooked")
+    due_ticket(db)
     classify_due()
     job.run_due()
     assert [request.json["data"]["id"] for request in hook.requests] == [ticket_id]
-    assert one(record).status == "done"
+    assert one(db).status == "done"
 
 
-def test_the_sweep_wakes_the_worker_for_what_is_due(record: Record, config: Settings, hook: Peer) -> None:
-    classify(record, hooked(hook))
+def test_the_sweep_wakes_the_worker_for_what_is_due(db: Database, config: Settings, hook: Peer) -> None:
+    classify(db, hooked(hook))
     maintenance.sweep()
     with queue.connect(config.redis_url) as connection:
         assert [found.func_name for found in queue.queue(queue.OUTGOING, connection).get_jobs()] == [queue.OUTGOING_JOB]

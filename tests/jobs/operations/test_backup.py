@@ -26,7 +26,7 @@ from jobs.digests import send
 from jobs.operations import backup, erase, restore
 from jobs.operations.backup import BackupError
 from receiver.db import alarms, api_tokens, browser_sessions, database, people, sign_in, timetable
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Person, Ticket
 from receiver.lib import data_dir_lock, roles, secret_files, settings
 from receiver.lib.clock import now
@@ -38,14 +38,14 @@ from tests.jobs.operations.test_pipeline import environment_of
 pytestmark = pytest.mark.sqlite
 
 
-def _restore(record: Record, config: Settings, origin: Path) -> restore.Plan:
-    with restore.ready(record, config, origin) as plan:
-        restore.put_back(record, config, plan)
+def _restore(db: Database, config: Settings, origin: Path) -> restore.Plan:
+    with restore.ready(db, config, origin) as plan:
+        restore.put_back(db, config, plan)
     return plan
 
 
-def _names(record: Record) -> list[str]:
-    with record.read() as session:
+def _names(db: Database) -> list[str]:
+    with db.read() as session:
         return [ticket.external_id for ticket in session.query(Ticket).order_by(Ticket.id)]
 
 
@@ -65,25 +65,25 @@ def _state(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def archive(record: Record, config: Settings, tmp_path: Path) -> Path:
+def archive(db: Database, config: Settings, tmp_path: Path) -> Path:
     """A backup with one ticket."""
-    due_ticket(record, external_id="before")
-    return backup.backup(record, config, tmp_path)
+    due_ticket(db, external_id="before")
+    return backup.backup(db, config, tmp_path)
 
 
-def test_a_backup_taken_while_others_write_is_whole(record: Record, config: Settings, tmp_path: Path) -> None:
+def test_a_backup_taken_while_others_write_is_whole(db: Database, config: Settings, tmp_path: Path) -> None:
     stop = threading.Event()
 
     def write() -> None:
         while not stop.is_set():
-            deliver(record, incoming(), incoming())
+            deliver(db, incoming(), incoming())
 
     writer = threading.Thread(target=write)
     writer.start()
     try:
         for number in range(4):
             target = tmp_path / f"{number}.zip"
-            backup.backup(record, config, target)
+            backup.backup(db, config, target)
             with zipfile.ZipFile(target) as found:
                 found.extract(backup.SQLITE, tmp_path / str(number))
             with closing(sqlite3.connect(tmp_path / str(number) / backup.SQLITE)) as copy:
@@ -104,17 +104,17 @@ def test_a_backup_is_one_private_file_with_a_name_of_its_moment(archive: Path, t
     assert set(manifest["files"]) == _inside(archive) - {backup.MANIFEST}
 
 
-def test_a_restored_backup_is_the_record_of_its_instant(record: Record, config: Settings, archive: Path) -> None:
-    due_ticket(record, external_id="after")
-    _restore(record, config, archive)
-    assert _names(record) == ["before"]
+def test_a_restored_backup_is_the_record_of_its_instant(db: Database, config: Settings, archive: Path) -> None:
+    due_ticket(db, external_id="after")
+    _restore(db, config, archive)
+    assert _names(db) == ["before"]
     [kept] = (config.data_dir / "backups").glob("before-restore-*.zip")
-    _restore(record, config, kept)
-    assert _names(record) == ["before", "after"]
+    _restore(db, config, kept)
+    assert _names(db) == ["before", "after"]
 
 
 def test_a_new_machine_has_all_that_the_old_one_had(
-    record: Record, config: Settings, tmp_path: Path, environment: pytest.MonkeyPatch
+    db: Database, config: Settings, tmp_path: Path, environment: pytest.MonkeyPatch
 ) -> None:
     sources, digests = tmp_path / "sources.yaml", tmp_path / "digests.yaml"
     sources.write_text("sources: {desk: {profile: zendesk, secrets: [a-long-secret-of-zendesk]}}\n")
@@ -123,11 +123,11 @@ def test_a_new_machine_has_all_that_the_old_one_had(
     config = replace(
         config, sources_file=str(sources), digests_file=str(digests), api_token="a token of the environment"
     )
-    settle(record, due_ticket(record, external_id="told"))
-    sent = send.send_now(record, config)
+    settle(db, due_ticket(db, external_id="told"))
+    sent = send.send_now(db, config)
     assert sent is not None
     known = (secret_files.webhook_secrets(config), secret_files.api_token(config), secret_files.session_key(config))
-    archive = backup.backup(record, config, tmp_path)
+    archive = backup.backup(db, config, tmp_path)
 
     other = settings.load({"DATA_DIR": str(tmp_path / "new")})
     with database.opened(other.database_url) as moved:
@@ -147,64 +147,62 @@ def test_a_new_machine_has_all_that_the_old_one_had(
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in other.data_dir.rglob("*") if path.is_file())
 
 
-def test_files_that_settings_name_are_put_where_they_name_them(
-    record: Record, config: Settings, tmp_path: Path
-) -> None:
+def test_files_that_settings_name_are_put_where_they_name_them(db: Database, config: Settings, tmp_path: Path) -> None:
     path = tmp_path / "sources.yaml"
     path.write_text("sources: {desk: {profile: zendesk, secrets: [a-long-secret-of-zendesk]}}\n")
     config = replace(config, sources_file=str(path))
-    archive = backup.backup(record, config, tmp_path)
+    archive = backup.backup(db, config, tmp_path)
     path.write_text("sources: {}\n")
-    plan = _restore(record, config, archive)
+    plan = _restore(db, config, archive)
     assert str(path) in plan.replaces
     assert "zendesk" in path.read_text()
 
 
-def test_workbooks_of_digests_that_are_gone_again_go_too(record: Record, config: Settings, archive: Path) -> None:
-    settle(record, due_ticket(record))
-    sent = send.send_now(record, config)
+def test_workbooks_of_digests_that_are_gone_again_go_too(db: Database, config: Settings, archive: Path) -> None:
+    settle(db, due_ticket(db))
+    sent = send.send_now(db, config)
     assert sent is not None
-    plan = _restore(record, config, archive)
+    plan = _restore(db, config, archive)
     assert "what 1 digests have told since is told again" in plan.revives
     assert not list((config.data_dir / "digests").glob(f"digest-{sent.id}.*"))
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\x00" + b"\xff" * 5000, b"PK\x03\x04zip"])
 def test_what_is_no_backup_is_refused_and_changes_nothing(
-    record: Record, config: Settings, tmp_path: Path, content: bytes
+    db: Database, config: Settings, tmp_path: Path, content: bytes
 ) -> None:
-    due_ticket(record)
+    due_ticket(db)
     (tmp_path / "broken.zip").write_bytes(content)
     with pytest.raises(BackupError, match=r"is not a backup|damaged"):
-        _restore(record, config, tmp_path / "broken.zip")
-    assert len(_names(record)) == 1
+        _restore(db, config, tmp_path / "broken.zip")
+    assert len(_names(db)) == 1
 
 
-def test_a_missing_backup_and_a_folder_are_refused(record: Record, config: Settings, tmp_path: Path) -> None:
+def test_a_missing_backup_and_a_folder_are_refused(db: Database, config: Settings, tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="there is no file"):
-        _restore(record, config, tmp_path / "none.zip")
+        _restore(db, config, tmp_path / "none.zip")
     with pytest.raises(BackupError, match="is a folder"):
-        _restore(record, config, tmp_path)
+        _restore(db, config, tmp_path)
 
 
-def test_an_old_copy_of_the_database_alone_is_still_read(record: Record, config: Settings, tmp_path: Path) -> None:
-    due_ticket(record, external_id="before")
-    backup.snapshot(record, tmp_path / "old.db")
-    due_ticket(record, external_id="after")
+def test_an_old_copy_of_the_database_alone_is_still_read(db: Database, config: Settings, tmp_path: Path) -> None:
+    due_ticket(db, external_id="before")
+    backup.snapshot(db, tmp_path / "old.db")
+    due_ticket(db, external_id="after")
     token = secret_files.api_token(config)
-    plan = _restore(record, config, tmp_path / "old.db")
-    assert _names(record) == ["before"]
+    plan = _restore(db, config, tmp_path / "old.db")
+    assert _names(db) == ["before"]
     assert secret_files.api_token(config) == token
     assert any("not in it" in line for line in plan.lacks)
 
 
 def test_a_backup_of_an_older_version_is_brought_to_todays_schema(
-    record: Record, config: Settings, tmp_path: Path
+    db: Database, config: Settings, tmp_path: Path
 ) -> None:
     with database.opened(f"sqlite:///{tmp_path}/old.db") as old:
         database.migrate(old, "0012")
-    _restore(record, config, tmp_path / "old.db")
-    assert database.is_at_head(record)
+    _restore(db, config, tmp_path / "old.db")
+    assert database.is_at_head(db)
 
 
 def _edited(archive: Path, change: Callable[[sqlite3.Connection], object]) -> Path:
@@ -243,7 +241,7 @@ CRAFTED = {
 
 @pytest.mark.parametrize("statement", CRAFTED.values(), ids=CRAFTED)
 def test_a_database_of_another_schema_is_refused_and_changes_nothing(
-    record: Record, config: Settings, archive: Path, statement: str
+    db: Database, config: Settings, archive: Path, statement: str
 ) -> None:
     with closing(sqlite3.connect(config.data_dir / "tickets.db")) as connection:
         triggers = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")]
@@ -252,7 +250,7 @@ def test_a_database_of_another_schema_is_refused_and_changes_nothing(
     crafted = _edited(archive, lambda connection: connection.execute(statement))
     before = _state(config.data_dir)
     with pytest.raises(BackupError, match="schema"):
-        _restore(record, config, crafted)
+        _restore(db, config, crafted)
     assert _state(config.data_dir) == before
 
 
@@ -282,75 +280,75 @@ def _rewritten(archive: Path, name: str, data: bytes, *, mode: int = 0o100600, k
         "data\\..\\escaped", "elsewhere/file", "data/", "data/in-use.lock",
     ],
 )  # fmt: skip
-def test_an_archive_that_leads_elsewhere_is_refused(record: Record, config: Settings, archive: Path, name: str) -> None:
+def test_an_archive_that_leads_elsewhere_is_refused(db: Database, config: Settings, archive: Path, name: str) -> None:
     crafted, before = _rewritten(archive, name, b"planted"), _state(config.data_dir)
     with pytest.raises(BackupError, match=r"which no backup of ours does|not a backup|damaged"):
-        _restore(record, config, crafted)
+        _restore(db, config, crafted)
     assert _state(config.data_dir) == before
     assert not list(config.data_dir.parent.rglob("escaped"))
 
 
-def test_a_link_a_changed_file_and_a_file_too_many_are_refused(record: Record, config: Settings, archive: Path) -> None:
+def test_a_link_a_changed_file_and_a_file_too_many_are_refused(db: Database, config: Settings, archive: Path) -> None:
     before = _state(config.data_dir)
     for name, mode, known in (
         ("data/api_token", 0o120777, True), ("data/api_token", 0o100600, False), ("data/unknown", 0o100600, False)
     ):  # fmt: skip
         crafted = _rewritten(archive, name, b"/etc/passwd", mode=mode, known=known)
         with pytest.raises(BackupError):
-            _restore(record, config, crafted)
+            _restore(db, config, crafted)
     assert _state(config.data_dir) == before
 
 
-def test_every_cut_and_every_flipped_byte_is_noticed(record: Record, config: Settings, archive: Path) -> None:
+def test_every_cut_and_every_flipped_byte_is_noticed(db: Database, config: Settings, archive: Path) -> None:
     data, before = archive.read_bytes(), _state(config.data_dir)
     broken = archive.with_name("broken.zip")
     for place in range(0, len(data), max(1, len(data) // 12)):
         broken.write_bytes(data[:place])
         with pytest.raises(BackupError):
-            _restore(record, config, broken)
+            _restore(db, config, broken)
     assert _state(config.data_dir) == before
 
 
-def test_sessions_and_links_end_and_who_comes_back_is_listed(record: Record, config: Settings, tmp_path: Path) -> None:
-    with record.write() as session:
+def test_sessions_and_links_end_and_who_comes_back_is_listed(db: Database, config: Settings, tmp_path: Path) -> None:
+    with db.write() as session:
         person = people.add(session, "bob@example.com", "Bob", roles.OPERATOR, now())
         token, _ = api_tokens.issue(session, person.id, "cron", roles.VIEWER, True, 30, now())
         person_id, token_id = person.id, token.id
         admin = people.by_email(session, ADMIN)
         assert admin is not None
         cookie, link = browser_sessions.begin(session, admin, now()), sign_in.issue(session, now())
-    archive = backup.backup(record, config, tmp_path)
-    with record.write() as session:
+    archive = backup.backup(db, config, tmp_path)
+    with db.write() as session:
         people.disable(session, session.get_one(Person, person_id))
         api_tokens.revoke(session, person_id, token_id)
-    plan = _restore(record, config, archive)
+    plan = _restore(db, config, archive)
     assert "bob@example.com (operator) may come in again, and was disabled since" in plan.revives
     assert "the API token 'cron' counts again, and was revoked since" in plan.revives
-    with record.read() as session:
+    with db.read() as session:
         assert browser_sessions.find(session, cookie, now()) is None
         assert sign_in.opened(session, link, now()) is None
 
 
-def test_who_was_erased_since_does_not_come_back(record: Record, config: Settings, tmp_path: Path) -> None:
+def test_who_was_erased_since_does_not_come_back(db: Database, config: Settings, tmp_path: Path) -> None:
     address = "grace.hopper@example.com"
-    deliver(record, incoming(external_id="hers", requester_email=address), incoming(external_id="other"))
-    with record.read() as session:
+    deliver(db, incoming(external_id="hers", requester_email=address), incoming(external_id="other"))
+    with db.read() as session:
         ids = [ticket.id for ticket in session.query(Ticket)]
     for ticket_id in ids:
-        settle(record, ticket_id)
-    assert send.send_now(record, config)
-    archive = backup.backup(record, config, tmp_path)
-    erase.erase(record, config, address)
-    plan = _restore(record, config, archive)
-    assert _names(record) == ["other"]
+        settle(db, ticket_id)
+    assert send.send_now(db, config)
+    archive = backup.backup(db, config, tmp_path)
+    erase.erase(db, config, address)
+    plan = _restore(db, config, archive)
+    assert _names(db) == ["other"]
     assert any("erased since" in line for line in plan.revives)
     held = [path for path in config.data_dir.rglob("*") if path.is_file() and erase.holds(path, address)]
     assert {path.parent.name for path in held} <= {"backups"}
-    _restore(record, config, archive)  # Nor the next time.
-    assert _names(record) == ["other"]
+    _restore(db, config, archive)  # Nor the next time.
+    assert _names(db) == ["other"]
 
 
-def test_a_stack_that_runs_keeps_a_backup_from_being_restored(record: Record, config: Settings, archive: Path) -> None:
+def test_a_stack_that_runs_keeps_a_backup_from_being_restored(db: Database, config: Settings, archive: Path) -> None:
     code = f"from pathlib import Path; from receiver import in_use; in_use.hold(Path({str(config.data_dir)!r}))"
     with subprocess.Popen(
         [sys.executable, "-c", f"{code}; print('held', flush=True); input()"],
@@ -360,14 +358,14 @@ def test_a_stack_that_runs_keeps_a_backup_from_being_restored(record: Record, co
         assert process.stdout.readline() == "held\n"
         before = _state(config.data_dir)
         with pytest.raises(data_dir_lock.InUseError, match="the stack runs on"):
-            _restore(record, config, archive)
+            _restore(db, config, archive)
         assert _state(config.data_dir) == before
         process.kill()
-    _restore(record, config, archive)
+    _restore(db, config, archive)
 
 
 def test_nothing_starts_while_a_restore_is_at_work_or_where_one_was_interrupted(
-    record: Record, config: Settings, archive: Path, monkeypatch: pytest.MonkeyPatch
+    db: Database, config: Settings, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with data_dir_lock.alone(config.data_dir), pytest.raises(settings.SettingsError, match="is being restored"):
         data_dir_lock.hold(config.data_dir)
@@ -377,33 +375,33 @@ def test_nothing_starts_while_a_restore_is_at_work_or_where_one_was_interrupted(
 
     monkeypatch.setattr(restore, "_forget_later_files", power_cut)
     with pytest.raises(SystemExit):
-        _restore(record, config, archive)
+        _restore(db, config, archive)
     monkeypatch.undo()
     told = f"was interrupted; run it again: python -m jobs restore {archive}"
     with pytest.raises(settings.SettingsError, match=told):
         data_dir_lock.hold(config.data_dir)
-    _restore(record, config, archive)
+    _restore(db, config, archive)
     data_dir_lock.check(config.data_dir)
-    assert _names(record) == ["before"]
+    assert _names(db) == ["before"]
 
 
-def test_a_damaged_database_is_replaced_and_kept(record: Record, config: Settings, archive: Path) -> None:
-    record.close()
+def test_a_damaged_database_is_replaced_and_kept(db: Database, config: Settings, archive: Path) -> None:
+    db.close()
     path = config.data_dir / "tickets.db"
     path.write_bytes(b"SQLite format 3\x00" + b"\xff" * 5000)
-    _restore(record, config, archive)
-    assert _names(record) == ["before"]
+    _restore(db, config, archive)
+    assert _names(db) == ["before"]
     [kept] = (config.data_dir / "backups").glob("damaged-*/tickets.db")
     assert kept.read_bytes().endswith(b"\xff" * 5000)
 
 
-def test_a_backup_of_what_is_wrong_leaves_nothing(record: Record, config: Settings, tmp_path: Path) -> None:
+def test_a_backup_of_what_is_wrong_leaves_nothing(db: Database, config: Settings, tmp_path: Path) -> None:
     note = tmp_path / "note.txt"
     note.write_text("mine")
     before = _state(tmp_path)
     for target in (tmp_path / "none" / "x.zip", note, config.data_dir / "tickets.db"):
         with pytest.raises(BackupError):
-            backup.backup(record, config, target)
+            backup.backup(db, config, target)
     with pytest.raises(BackupError, match="there is no database"):
         lost = settings.load({"DATA_DIR": str(tmp_path / "lost")})
         with database.opened(lost.database_url) as nothing:
@@ -412,7 +410,7 @@ def test_a_backup_of_what_is_wrong_leaves_nothing(record: Record, config: Settin
 
 
 def test_the_timetable_makes_a_backup_when_one_is_due_and_deletes_the_oldest(
-    record: Record, config: Settings, environment: pytest.MonkeyPatch
+    db: Database, config: Settings, environment: pytest.MonkeyPatch
 ) -> None:
     place = backup.folder(config.data_dir)
     backup.backup_due()
@@ -429,30 +427,30 @@ def test_the_timetable_makes_a_backup_when_one_is_due_and_deletes_the_oldest(
     assert first.path.name == "backup-20260103T080000Z.zip"
     assert backup.MANIFEST in _inside(second.path)
     assert (place / "mine.zip").exists()
-    with record.read() as session:
+    with db.read() as session:
         assert timetable.noted(session, timetable.BACKUP) is not None
 
 
 def test_a_backup_that_cannot_be_made_by_the_timetable_is_an_alarm_until_one_is(
-    record: Record, config: Settings, environment: pytest.MonkeyPatch
+    db: Database, config: Settings, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("BACKUP_EVERY", "1")
     place = backup.folder(config.data_dir)
     place.write_text("in the way")
     backup.backup_due()
-    with record.read() as session:
+    with db.read() as session:
         assert "no backup could be made" in (alarms.message(session, "backup") or "")
     place.unlink()
     backup.backup_due()
-    with record.read() as session:
+    with db.read() as session:
         assert alarms.message(session, "backup") is None
 
 
 def test_the_commands_say_in_a_line_what_was_done_and_ask(
-    record: Record, config: Settings, tmp_path: Path, environment: pytest.MonkeyPatch
+    db: Database, config: Settings, tmp_path: Path, environment: pytest.MonkeyPatch
 ) -> None:
     run = CliRunner()
-    due_ticket(record, external_id="before")
+    due_ticket(db, external_id="before")
     made = run.invoke(main, ["backup"])
     assert (made.exit_code, made.output[:14]) == (0, "The backup is ")
     [archive] = [each.path for each in backup.listed(backup.folder(config.data_dir))]
@@ -478,13 +476,13 @@ def test_the_commands_say_in_a_line_what_was_done_and_ask(
 
 
 def test_the_last_backup_is_shown_and_counted(
-    record: Record, config: Settings, client: FlaskClient, tmp_path: Path
+    db: Database, config: Settings, client: FlaskClient, tmp_path: Path
 ) -> None:
-    with record.write() as session:
+    with db.write() as session:
         token = sign_in.issue(session, now())
     use_link(client, f"/sign-in/{token}")
     assert "No backup was made yet" in client.get("/jobs").text
-    backup.backup(record, config, tmp_path)
+    backup.backup(db, config, tmp_path)
     assert "The last backup was made" in client.get("/jobs").text
     headers = {"Authorization": f"Bearer {secret_files.api_token(config)}"}
     numbers = client.get("/metrics", headers=headers).text

@@ -17,7 +17,7 @@ from jobs.operations.child_process import Child, Fork
 from jobs.operations.stack_lock import owned, owner
 from receiver import queue
 from receiver.db import processes
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.heartbeat import place
 from receiver.db.models import Process
 from receiver.db.processes import WATCH
@@ -61,10 +61,10 @@ def _supervisor() -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def test_deaths_are_told_with_the_last_words_and_orphans_are_let_go(record: Record) -> None:
+def test_deaths_are_told_with_the_last_words_and_orphans_are_let_go(db: Database) -> None:
     with _supervisor() as process:
-        wait_until(lambda: len([row for row in _known(record) if row.role == "dying"]) >= 3)
-        known = _known(record)
+        wait_until(lambda: len([row for row in _known(db) if row.role == "dying"]) >= 3)
+        known = _known(db)
         assert {row.role for row in known} == {"dying", "parent"}
         assert {row.last_words for row in known if row.role == "dying"} == {"OSError: no space left"}
         assert all(row.died_at for row in known)
@@ -75,8 +75,8 @@ def test_deaths_are_told_with_the_last_words_and_orphans_are_let_go(record: Reco
     assert "about to fail" in errors, "what a child says is passed on"
 
 
-def _known(record: Record) -> list[Process]:
-    with record.read() as session:
+def _known(db: Database) -> list[Process]:
+    with db.read() as session:
         return list(processes.known(session))
 
 
@@ -92,13 +92,13 @@ def _zombies(parent: int) -> list[str]:
     return found
 
 
-def test_a_death_is_noted_with_the_process_that_said_it_lived(record: Record) -> None:
+def test_a_death_is_noted_with_the_process_that_said_it_lived(db: Database) -> None:
     moment = now()
-    with record.write() as session:
+    with db.write() as session:
         processes.beat(session, "it", "worker digest", place(71), moment)
         processes.died(session, "other", "worker digest", place(71), moment, "gone")
         processes.died(session, "unheard", "worker digest", place(72), moment, "gone too")
-    assert {(row.id, row.last_words) for row in _known(record)} == {("it", "gone"), ("unheard", "gone too")}
+    assert {(row.id, row.last_words) for row in _known(db)} == {("it", "gone"), ("unheard", "gone too")}
 
 
 BEGINS = "Traceback (most recent call last):\n"
@@ -187,19 +187,19 @@ def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path) -> 
         pass
 
 
-def test_workers_without_the_rest_say_that_they_live_and_a_watch_looks(record: Record, config: Settings) -> None:
+def test_workers_without_the_rest_say_that_they_live_and_a_watch_looks(db: Database, config: Settings) -> None:
     command = [sys.executable, "-m", "jobs", "worker"]
     environ = os.environ | {"PYTHONPATH": str(ROOT), "WORKERS": "2"}
     roles = [WATCH, *(f"worker {name}" for name in queue.QUEUES), f"worker {queue.CLASSIFY}"]
     with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
         try:
-            wait_until(lambda: sorted(row.role for row in _known(record)) == sorted(roles))
+            wait_until(lambda: sorted(row.role for row in _known(db)) == sorted(roles))
         finally:
             process.terminate()
             _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert errors == ""
-    assert _known(record) == []
+    assert _known(db) == []
 
 
 def test_a_worker_waits_for_redis_and_says_so_once(

@@ -17,7 +17,7 @@ from jobs.operations import backup, erase
 from receiver import queue
 from receiver.actions.deliveries import ReplayError, replay
 from receiver.db import deliveries, pii_search, tickets
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.deliveries import Arrival, Content
 from receiver.db.models import Delivery, Digest, Ticket
 from receiver.intake.sources import bodies, standard
@@ -29,85 +29,85 @@ from tests.factories import arrival, deliver, due_ticket, incoming, settle, sour
 ADDRESS = "grace.hopper@example.com"
 
 
-def _deliver(record: Record, *addresses: str) -> Delivery:
-    return _record(record, [ticket_json(requester_email=address) for address in addresses])
+def _deliver(db: Database, *addresses: str) -> Delivery:
+    return _db(db, [ticket_json(requester_email=address) for address in addresses])
 
 
-def _record(record: Record, documents: list[dict[str, Any]]) -> Delivery:
+def _db(db: Database, documents: list[dict[str, Any]]) -> Delivery:
     body = json.dumps(documents).encode()
     message: Arrival = arrival(body=body)
     content: Content = standard.validate(standard.unwrap(bodies.parse_json(body)))
-    with record.write() as session:
-        return deliveries.record(session, message, content)
+    with db.write() as session:
+        return deliveries.db(session, message, content)
 
 
 @pytest.fixture
-def reported(record: Record, config: Settings) -> Digest:
+def reported(db: Database, config: Settings) -> Digest:
     """A digest in the outbox, with tickets of the person and of somebody else."""
-    _deliver(record, ADDRESS, "ada@example.com", ADDRESS.upper())
-    with record.read() as session:
+    _deliver(db, ADDRESS, "ada@example.com", ADDRESS.upper())
+    with db.read() as session:
         ids = [ticket.id for ticket in session.query(Ticket)]
     for ticket_id in ids:
-        settle(record, ticket_id)
-    sent = send.send_now(record, config)
+        settle(db, ticket_id)
+    sent = send.send_now(db, config)
     assert sent is not None
     return sent
 
 
-def test_an_address_that_has_an_account_is_told_to_stay_there(record: Record, config: Settings) -> None:
-    due_ticket(record, requester_email=ADMIN)
+def test_an_address_that_has_an_account_is_told_to_stay_there(db: Database, config: Settings) -> None:
+    due_ticket(db, requester_email=ADMIN)
     with pytest.raises(erase.EraseError, match="the tickets are erased, but the address has an account"):
-        erase.erase(record, config, ADMIN)
-    with record.read() as session:
+        erase.erase(db, config, ADMIN)
+    with db.read() as session:
         assert session.query(Ticket).filter_by(requester_email=ADMIN).count() == 0
 
 
-def test_nothing_of_the_person_is_left_and_others_stay(record: Record, config: Settings, reported: Digest) -> None:
+def test_nothing_of_the_person_is_left_and_others_stay(db: Database, config: Settings, reported: Digest) -> None:
     held = [path for path in config.data_dir.rglob("*") if path.is_file() and erase.holds(path, ADDRESS)]
     assert {path.suffix for path in held} >= {".xlsx", ".eml"}
-    erased = erase.erase(record, config, ADDRESS)
+    erased = erase.erase(db, config, ADDRESS)
     assert (erased.tickets, erased.deliveries, len(erased.files)) == (2, 1, 3)
     assert not [path for path in config.data_dir.rglob("*") if path.is_file() and erase.holds(path, ADDRESS)]
-    with record.read() as session:
+    with db.read() as session:
         assert [ticket.requester_email for ticket in session.query(Ticket)] == ["ada@example.com"]
         assert session.get_one(Digest, reported.id).tickets == 3
 
 
 @pytest.mark.sqlite
-def test_not_even_the_words_of_an_erased_ticket_are_left_in_the_index(record: Record, config: Settings) -> None:
-    deliver(record, incoming(requester_email=ADDRESS, short_description="Quetzalcoatl"), incoming())
+def test_not_even_the_words_of_an_erased_ticket_are_left_in_the_index(db: Database, config: Settings) -> None:
+    deliver(db, incoming(requester_email=ADDRESS, short_description="Quetzalcoatl"), incoming())
     path = config.data_dir / "tickets.db"
-    with record.engine.connect() as connection:
+    with db.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     assert b"etzalcoatl" in path.read_bytes()  # Lower case: as the index has it.
-    erase.erase(record, config, ADDRESS)
+    erase.erase(db, config, ADDRESS)
     assert b"etzalcoatl" not in path.read_bytes()
 
 
-def test_copies_of_the_report_elsewhere_are_deleted_too(record: Record, config: Settings, reported: Digest) -> None:
+def test_copies_of_the_report_elsewhere_are_deleted_too(db: Database, config: Settings, reported: Digest) -> None:
     config.output_dir.mkdir(parents=True)
     copy = config.output_dir / config.report_filename
     copy.write_bytes((config.data_dir / "digests" / f"digest-{reported.id}.xlsx").read_bytes())
-    assert copy in erase.erase(record, config, ADDRESS).files
+    assert copy in erase.erase(db, config, ADDRESS).files
     assert not copy.exists()
 
 
-def test_a_redelivery_does_not_bring_the_person_back(record: Record, config: Settings) -> None:
-    first = _deliver(record, ADDRESS)
-    erase.erase(record, config, ADDRESS)
-    with record.read() as session:
+def test_a_redelivery_does_not_bring_the_person_back(db: Database, config: Settings) -> None:
+    first = _deliver(db, ADDRESS)
+    erase.erase(db, config, ADDRESS)
+    with db.read() as session:
         assert deliveries.original(session, "standard", first.key) is not None
 
 
 @pytest.mark.sqlite
-def test_backups_that_still_hold_the_person_are_named(record: Record, config: Settings) -> None:
-    _deliver(record, ADDRESS)
-    path = backup.backup(record, config, backup.folder(config.data_dir))
-    assert erase.erase(record, config, ADDRESS).backups == (path,)
+def test_backups_that_still_hold_the_person_are_named(db: Database, config: Settings) -> None:
+    _deliver(db, ADDRESS)
+    path = backup.backup(db, config, backup.folder(config.data_dir))
+    assert erase.erase(db, config, ADDRESS).backups == (path,)
 
 
-def test_somebody_unknown_erases_nothing(record: Record, config: Settings, reported: Digest) -> None:
-    erased = erase.erase(record, config, "nobody@example.com")
+def test_somebody_unknown_erases_nothing(db: Database, config: Settings, reported: Digest) -> None:
+    erased = erase.erase(db, config, "nobody@example.com")
     assert (erased.tickets, erased.deliveries, erased.files) == (0, 0, ())
 
 
@@ -140,96 +140,92 @@ def test_an_address_is_found_deep_in_a_large_compressed_body_and_a_bomb_ends() -
 
 
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
-def test_bodies_in_every_spelling_are_emptied(record: Record, config: Settings, spell: Callable[[str], bytes]) -> None:
-    with record.write() as session:
-        held = deliveries.record(session, arrival(body=spell(ADDRESS)), Content(error="not understood")).id
-        other = deliveries.record(session, arrival(body=b"[]"), Content(error="not understood")).id
-    assert erase.erase(record, config, ADDRESS).deliveries == 1
-    with record.read() as session:
+def test_bodies_in_every_spelling_are_emptied(db: Database, config: Settings, spell: Callable[[str], bytes]) -> None:
+    with db.write() as session:
+        held = deliveries.db(session, arrival(body=spell(ADDRESS)), Content(error="not understood")).id
+        other = deliveries.db(session, arrival(body=b"[]"), Content(error="not understood")).id
+    assert erase.erase(db, config, ADDRESS).deliveries == 1
+    with db.read() as session:
         assert session.get_one(Delivery, held).body is None
         assert session.get_one(Delivery, other).body == b"[]"
 
 
-def test_neither_a_later_event_nor_reconciling_brings_an_erased_ticket_back(record: Record, config: Settings) -> None:
+def test_neither_a_later_event_nor_reconciling_brings_an_erased_ticket_back(db: Database, config: Settings) -> None:
     sent = [ticket_json(id="7", requester_email=ADDRESS)]
     source = source_named("standard", "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=")
-    assert reconcile.bring_in(record, source, sent) == 1
-    erase.erase(record, config, ADDRESS)
+    assert reconcile.bring_in(db, source, sent) == 1
+    erase.erase(db, config, ADDRESS)
     changed = [sent[0] | {"short_description": "The same, said otherwise"}]
-    assert reconcile.bring_in(record, source, changed) == 0
-    with record.write() as session:
+    assert reconcile.bring_in(db, source, changed) == 0
+    with db.write() as session:
         body = json.dumps(changed).encode()
-        later = deliveries.record(session, arrival(body=body), standard.validate(changed))
+        later = deliveries.db(session, arrival(body=body), standard.validate(changed))
         assert (later.status, later.duplicates, later.body) == ("duplicate", 1, None)
-    assert erase.erase(record, config, ADDRESS).deliveries == 0
-    deliver(record, incoming(external_id="8"))
-    with record.read() as session:
+    assert erase.erase(db, config, ADDRESS).deliveries == 0
+    deliver(db, incoming(external_id="8"))
+    with db.read() as session:
         assert [ticket.external_id for ticket in session.query(Ticket)] == ["8"]
 
 
-def test_a_replay_does_not_bring_back_who_came_by_completing_a_thin_ticket(record: Record, config: Settings) -> None:
+def test_a_replay_does_not_bring_back_who_came_by_completing_a_thin_ticket(db: Database, config: Settings) -> None:
     source = source_named("standard", "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ=")
     sent = ticket_json(id="7", requester_email=None)
-    first, second = (_record(record, [document]) for document in (sent, sent | {"short_description": "Changed"}))
-    with record.write() as session:
+    first, second = (_db(db, [document]) for document in (sent, sent | {"short_description": "Changed"}))
+    with db.write() as session:
         tickets.complete(session, session.query(Ticket).one(), {"requester_email": ADDRESS}, now())
-    erase.erase(record, config, ADDRESS)
-    again = replay(record, {"standard": source}, first.id, config, "ada")
+    erase.erase(db, config, ADDRESS)
+    again = replay(db, {"standard": source}, first.id, config, "ada")
     assert again.after is not None
     assert again.after["accepted"] == 0
     with pytest.raises(ReplayError):
-        replay(record, {"standard": source}, second.id, config, "ada")
-    with record.read() as session:
+        replay(db, {"standard": source}, second.id, config, "ada")
+    with db.read() as session:
         assert session.query(Ticket).count() == 0
 
 
-def _ticket_texts(record: Record) -> list[str]:
-    with record.read() as session:
+def _ticket_texts(db: Database) -> list[str]:
+    with db.read() as session:
         return [ticket.long_description for ticket in session.query(Ticket).order_by(Ticket.id)]
 
 
-def test_a_ticket_of_another_that_names_the_address_is_named_and_can_be_masked(
-    record: Record, config: Settings
-) -> None:
+def test_a_ticket_of_another_that_names_the_address_is_named_and_can_be_masked(db: Database, config: Settings) -> None:
     text = f"Please ask {ADDRESS.upper()}, not jo{ADDRESS} and not {ADDRESS}.au, nor\n{ADDRESS}."
-    deliver(
-        record, incoming(requester_email=ADDRESS), incoming(requester_email="ada@example.com", long_description=text)
-    )
-    with record.read() as session:
+    deliver(db, incoming(requester_email=ADDRESS), incoming(requester_email="ada@example.com", long_description=text))
+    with db.read() as session:
         other = session.query(Ticket).filter_by(requester_email="ada@example.com").one().id
-    assert erase.look(record, config, ADDRESS).mentions == (f"ticket {other}",)
-    erased = erase.erase(record, config, ADDRESS)
+    assert erase.look(db, config, ADDRESS).mentions == (f"ticket {other}",)
+    erased = erase.erase(db, config, ADDRESS)
     assert (erased.tickets, erased.mentions, erased.masked) == (1, (f"ticket {other}",), 0)
-    again = erase.erase(record, config, ADDRESS, masks=True)
+    again = erase.erase(db, config, ADDRESS, masks=True)
     assert (again.tickets, again.mentions, again.masked) == (0, (), 1)
-    assert _ticket_texts(record) == [f"Please ask [erased], not jo{ADDRESS} and not {ADDRESS}.au, nor\n[erased]."]
-    assert erase.look(record, config, ADDRESS).is_nothing
+    assert _ticket_texts(db) == [f"Please ask [erased], not jo{ADDRESS} and not {ADDRESS}.au, nor\n[erased]."]
+    assert erase.look(db, config, ADDRESS).is_nothing
 
 
-def test_an_address_that_is_a_part_of_anothers_is_erased_and_the_other_stays(record: Record, config: Settings) -> None:
-    _deliver(record, f"jo{ADDRESS}")
-    _deliver(record, ADDRESS)
-    erased = erase.erase(record, config, ADDRESS)
+def test_an_address_that_is_a_part_of_anothers_is_erased_and_the_other_stays(db: Database, config: Settings) -> None:
+    _deliver(db, f"jo{ADDRESS}")
+    _deliver(db, ADDRESS)
+    erased = erase.erase(db, config, ADDRESS)
     assert (erased.tickets, erased.deliveries, erased.mentions) == (1, 1, ())
-    with record.read() as session:
+    with db.read() as session:
         assert [ticket.requester_email for ticket in session.query(Ticket)] == [f"jo{ADDRESS}"]
         assert session.query(Delivery).filter(Delivery.body.is_not(None)).count() == 1
 
 
-def test_a_look_changes_nothing(record: Record, config: Settings, reported: Digest) -> None:
-    found = erase.look(record, config, ADDRESS)
+def test_a_look_changes_nothing(db: Database, config: Settings, reported: Digest) -> None:
+    found = erase.look(db, config, ADDRESS)
     assert (found.tickets, found.deliveries, len(found.files)) == (2, 1, 3)
     assert all(path.exists() for path in found.files)
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Ticket).count() == 3
 
 
-def test_what_redis_kept_of_a_failed_job_goes_too(record: Record, config: Settings) -> None:
-    _deliver(record, ADDRESS)
+def test_what_redis_kept_of_a_failed_job_goes_too(db: Database, config: Settings) -> None:
+    _deliver(db, ADDRESS)
     connection = queue.connect(config.redis_url, timeout=10)
     connection.hset("rq:job:x", mapping={"exc_info": zlib.compress(f"ValueError: {ADDRESS}".encode())})
     connection.hset("rq:job:y", mapping={"exc_info": zlib.compress(b"ValueError: other")})
-    erase.erase(record, config, ADDRESS)
+    erase.erase(db, config, ADDRESS)
     assert connection.keys("rq:job:*") == [b"rq:job:y"]
 
 
@@ -238,26 +234,26 @@ def _command(*words: str) -> Result:
 
 
 def test_the_command_asks_says_what_it_did_and_ends_with_1_where_something_is_left(
-    record: Record, config: Settings
+    db: Database, config: Settings
 ) -> None:
     unknown = _command("nobody@example.com", "--yes")
     assert (unknown.exit_code, "not found" in unknown.output) == (1, True)
     assert _command("nobody", "--yes").exit_code == 1
-    deliver(record, incoming(requester_email=ADDRESS), incoming(long_description=f"see {ADDRESS}"))
+    deliver(db, incoming(requester_email=ADDRESS), incoming(long_description=f"see {ADDRESS}"))
     looked = _command(ADDRESS, "--dry-run")
     assert (looked.exit_code, "Found: 1 tickets" in looked.output) == (0, True)
     assert _command(ADDRESS).exit_code == 1  # Nobody is there to be asked.
-    assert len(_ticket_texts(record)) == 2
+    assert len(_ticket_texts(db)) == 2
     done = _command(ADDRESS, "--yes")
     assert (done.exit_code, "--mask" in done.output) == (1, True)
     assert _command(ADDRESS, "--yes", "--mask").exit_code == 0
-    assert _ticket_texts(record) == ["see [erased]"]
+    assert _ticket_texts(db) == ["see [erased]"]
 
 
 @pytest.mark.sqlite
-def test_the_command_ends_with_1_while_a_backup_holds_the_person(record: Record, config: Settings) -> None:
-    _deliver(record, ADDRESS)
-    path = backup.backup(record, config, backup.folder(config.data_dir))
+def test_the_command_ends_with_1_while_a_backup_holds_the_person(db: Database, config: Settings) -> None:
+    _deliver(db, ADDRESS)
+    path = backup.backup(db, config, backup.folder(config.data_dir))
     done = _command(ADDRESS, "--yes")
     assert (done.exit_code, str(path) in done.output) == (1, True)
     path.unlink()

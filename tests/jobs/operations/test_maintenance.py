@@ -12,7 +12,7 @@ from sqlalchemy import update
 from jobs.operations import maintenance, retention
 from receiver import queue
 from receiver.db import leases, pauses
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.digests import SENDING_LEASE, claim, mark, take, take_slot
 from receiver.db.models import Delivery, Digest, Ticket
 from receiver.lib.clock import now
@@ -36,40 +36,40 @@ def waiting(config: Settings) -> dict[str, list[str]]:
     return {name: [str(job.func_name) for job in found] for name, found in jobs.items() if found}
 
 
-def ticket(record: Record, ticket_id: int) -> Ticket:
-    with record.read() as session:
+def ticket(db: Database, ticket_id: int) -> Ticket:
+    with db.read() as session:
         found = session.get(Ticket, ticket_id)
     assert found is not None
     return found
 
 
-def change(record: Record, ticket_id: int, **values: Any) -> None:
-    with record.write() as session:
+def change(db: Database, ticket_id: int, **values: Any) -> None:
+    with db.write() as session:
         session.execute(update(Ticket).where(Ticket.id == ticket_id).values(**values))
 
 
-def hold(record: Record, lease: str = "dead-worker") -> None:
-    with record.write() as session:
+def hold(db: Database, lease: str = "dead-worker") -> None:
+    with db.write() as session:
         leases.claim(session, lease, 100, now())
 
 
-def claimed_digest(record: Record) -> int:
-    settle(record, due_ticket(record))
-    with record.write() as session:
+def claimed_digest(db: Database) -> int:
+    settle(db, due_ticket(db))
+    with db.write() as session:
         digest = claim(session, now().isoformat(), Envelope(("boss@example.com",), "example.com"), now())
     assert digest is not None
     return digest.id
 
 
-def test_where_nothing_is_due_nobody_is_woken(record: Record, config: Settings) -> None:
-    settle(record, due_ticket(record))
-    change(record, due_ticket(record), claimable_at=now() + timedelta(seconds=30))
+def test_where_nothing_is_due_nobody_is_woken(db: Database, config: Settings) -> None:
+    settle(db, due_ticket(db))
+    change(db, due_ticket(db), claimable_at=now() + timedelta(seconds=30))
     maintenance.sweep()
     assert waiting(config) == {}
 
 
-def test_a_forgotten_wake_up_is_made_up_for_once(record: Record, config: Settings) -> None:
-    due_ticket(record)
+def test_a_forgotten_wake_up_is_made_up_for_once(db: Database, config: Settings) -> None:
+    due_ticket(db)
     for _ in range(5):
         maintenance.sweep()
     assert waiting(config) == {"classify": [queue.CLASSIFY_JOB]}
@@ -79,108 +79,108 @@ def test_a_forgotten_wake_up_is_made_up_for_once(record: Record, config: Setting
     assert waiting(config) == {"classify": [queue.CLASSIFY_JOB]}
 
 
-def test_while_classification_is_paused_nobody_is_woken_for_it(record: Record, config: Settings) -> None:
-    due_ticket(record)
-    with record.write() as session:
+def test_while_classification_is_paused_nobody_is_woken_for_it(db: Database, config: Settings) -> None:
+    due_ticket(db)
+    with db.write() as session:
         pauses.begin(session, "Ada", now())
     maintenance.sweep()
     assert waiting(config) == {}
-    with record.write() as session:
+    with db.write() as session:
         pauses.end(session)
     maintenance.sweep()
     assert waiting(config) == {"classify": ["jobs.classification.classify.classify_due"]}
 
 
 def test_every_worker_is_woken_where_there_are_several(
-    record: Record, config: Settings, environment: pytest.MonkeyPatch
+    db: Database, config: Settings, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("WORKERS", "3")
-    due_ticket(record)
+    due_ticket(db)
     for _ in range(5):
         maintenance.sweep()
     assert waiting(config) == {"classify": [queue.CLASSIFY_JOB] * 3}
 
 
 def test_what_a_dead_worker_held_is_due_again_when_its_lease_is_over(
-    record: Record, config: Settings, clock: time_machine.Traveller
+    db: Database, config: Settings, clock: time_machine.Traveller
 ) -> None:
-    held = due_ticket(record)
-    hold(record)
+    held = due_ticket(db)
+    hold(db)
     clock.shift(leases.LEASE - timedelta(seconds=1))
     maintenance.sweep()
-    assert ticket(record, held).lease == "dead-worker"
+    assert ticket(db, held).lease == "dead-worker"
     assert waiting(config) == {}
     clock.shift(2)
     maintenance.sweep()
-    freed = ticket(record, held)
+    freed = ticket(db, held)
     assert (freed.status, freed.lease, freed.crashes, freed.error) == ("received", None, 1, None)
     assert freed.claimable_at <= now()
     assert waiting(config) == {"classify": [queue.CLASSIFY_JOB]}
 
 
-def test_a_lease_that_is_renewed_is_left_alone(record: Record, clock: time_machine.Traveller) -> None:
-    held = due_ticket(record)
-    hold(record, "alive")
+def test_a_lease_that_is_renewed_is_left_alone(db: Database, clock: time_machine.Traveller) -> None:
+    held = due_ticket(db)
+    hold(db, "alive")
     for _ in range(10):
         clock.shift(leases.RENEW_SECONDS + 5)
-        with record.write() as session:
+        with db.write() as session:
             leases.renew(session, "alive", now())
         maintenance.sweep()
-    assert (ticket(record, held).lease, ticket(record, held).crashes) == ("alive", 0)
+    assert (ticket(db, held).lease, ticket(db, held).crashes) == ("alive", 0)
 
 
 def test_a_ticket_whose_worker_dies_three_times_fails_with_the_reason_and_nothing_else_does(
-    record: Record, clock: time_machine.Traveller
+    db: Database, clock: time_machine.Traveller
 ) -> None:
-    poison, bystander = due_ticket(record), due_ticket(record)
-    change(record, bystander, claimable_at=now() + timedelta(minutes=5))
+    poison, bystander = due_ticket(db), due_ticket(db)
+    change(db, bystander, claimable_at=now() + timedelta(minutes=5))
     for _ in range(2):
-        with record.write() as session:
+        with db.write() as session:
             assert leases.claim(session, "w", 9, now()) or leases.claim_suspects(session, "w", now())
         clock.shift(11)
         maintenance.sweep()
-        assert ticket(record, poison).status == "received"
-    with record.write() as session:
+        assert ticket(db, poison).status == "received"
+    with db.write() as session:
         assert [found.id for found in leases.claim_suspects(session, "w", now())] == [poison]
     clock.shift(11)
     maintenance.sweep()
-    dead = ticket(record, poison)
+    dead = ticket(db, poison)
     assert (dead.status, dead.lease, dead.crashes) == ("failed", None, 3)
     assert "3 times" in (dead.error or "")
     assert dead.settled is not None
-    assert ticket(record, bystander).status == "received"
+    assert ticket(db, bystander).status == "received"
     maintenance.sweep()
-    assert ticket(record, poison).settled == dead.settled
+    assert ticket(db, poison).settled == dead.settled
 
 
-def test_a_ticket_that_a_wrong_clock_put_into_the_future_is_due_again(record: Record, config: Settings) -> None:
+def test_a_ticket_that_a_wrong_clock_put_into_the_future_is_due_again(db: Database, config: Settings) -> None:
     with time_machine.travel(START + timedelta(days=3), tick=False):
-        far = due_ticket(record)
-    soon = due_ticket(record)
-    change(record, soon, claimable_at=now() + timedelta(seconds=20))
+        far = due_ticket(db)
+    soon = due_ticket(db)
+    change(db, soon, claimable_at=now() + timedelta(seconds=20))
     maintenance.sweep()
-    assert ticket(record, far).claimable_at <= now()
-    assert ticket(record, soon).claimable_at == now() + timedelta(seconds=20)
+    assert ticket(db, far).claimable_at <= now()
+    assert ticket(db, soon).claimable_at == now() + timedelta(seconds=20)
     assert waiting(config) == {"classify": [queue.CLASSIFY_JOB]}
 
 
-def test_a_lease_that_a_wrong_clock_put_into_the_future_ends_too(record: Record, config: Settings) -> None:
+def test_a_lease_that_a_wrong_clock_put_into_the_future_ends_too(db: Database, config: Settings) -> None:
     with time_machine.travel(START + timedelta(days=3), tick=False):
-        held = due_ticket(record)
-        hold(record)
+        held = due_ticket(db)
+        hold(db)
     maintenance.sweep()
     maintenance.sweep()
-    assert (ticket(record, held).lease, ticket(record, held).status) == (None, "received")
+    assert (ticket(db, held).lease, ticket(db, held).status) == (None, "received")
     assert waiting(config) == {"classify": [queue.CLASSIFY_JOB]}
 
 
 @pytest.mark.parametrize("status", ["claimed", "sending"])
 def test_a_digest_that_a_wrong_clock_put_into_the_future_goes_on(
-    record: Record, config: Settings, clock: time_machine.Traveller, status: str
+    db: Database, config: Settings, clock: time_machine.Traveller, status: str
 ) -> None:
     with time_machine.travel(START + timedelta(days=3), tick=False):
-        digest_id = claimed_digest(record)
-        with record.write() as session:
+        digest_id = claimed_digest(db)
+        with db.write() as session:
             mark(session, digest_id, status, now())
     maintenance.sweep()
     assert waiting(config) == {}
@@ -189,21 +189,21 @@ def test_a_digest_that_a_wrong_clock_put_into_the_future_goes_on(
     assert waiting(config) == {"digest": [queue.DIGEST_JOB]}
 
 
-def test_a_slot_that_a_wrong_clock_took_early_does_not_hide_the_next(record: Record) -> None:
-    with record.write() as session:
+def test_a_slot_that_a_wrong_clock_took_early_does_not_hide_the_next(db: Database) -> None:
+    with db.write() as session:
         assert not take_slot(session, "digest", START + timedelta(days=3))
     maintenance.sweep()
-    with record.write() as session:
+    with db.write() as session:
         assert not take_slot(session, "digest", START - timedelta(hours=1))
         assert take_slot(session, "digest", START + timedelta(hours=1))
 
 
-def test_a_digest_that_waits_is_woken_once(record: Record, config: Settings, clock: time_machine.Traveller) -> None:
-    digest_id = claimed_digest(record)
+def test_a_digest_that_waits_is_woken_once(db: Database, config: Settings, clock: time_machine.Traveller) -> None:
+    digest_id = claimed_digest(db)
     for _ in range(3):
         maintenance.sweep()
     assert waiting(config) == {"digest": [queue.DIGEST_JOB]}
-    with queue.connect(config.redis_url) as connection, record.write() as session:
+    with queue.connect(config.redis_url) as connection, db.write() as session:
         connection.flushall()
         assert take(session, digest_id, now())
     maintenance.sweep()
@@ -215,38 +215,38 @@ def test_a_digest_that_waits_is_woken_once(record: Record, config: Settings, clo
 
 @pytest.mark.parametrize(("status", "woken"), [("sending", True), ("sent", False), ("held", False), ("failed", False)])
 def test_an_interrupted_digest_is_woken_and_a_finished_one_is_not(
-    record: Record, config: Settings, clock: time_machine.Traveller, status: str, woken: bool
+    db: Database, config: Settings, clock: time_machine.Traveller, status: str, woken: bool
 ) -> None:
-    digest_id = claimed_digest(record)
-    with record.write() as session:
+    digest_id = claimed_digest(db)
+    with db.write() as session:
         mark(session, digest_id, status, now())
     maintenance.sweep()
     assert waiting(config) == {}
     clock.shift(SENDING_LEASE + timedelta(seconds=1))
     maintenance.sweep()
     assert waiting(config) == ({"digest": [queue.DIGEST_JOB]} if woken else {})
-    with record.read() as session:
+    with db.read() as session:
         assert session.get_one(Digest, digest_id).status == status
 
 
 def test_what_the_sweep_freed_stays_free_while_redis_is_away(
-    record: Record, environment: pytest.MonkeyPatch, clock: time_machine.Traveller
+    db: Database, environment: pytest.MonkeyPatch, clock: time_machine.Traveller
 ) -> None:
-    held = due_ticket(record)
-    hold(record)
+    held = due_ticket(db)
+    hold(db)
     clock.shift(11)
     environment.setenv("REDIS_URL", "unix:///nowhere/redis.sock")
     with pytest.raises(redis.RedisError):
         maintenance.sweep()
-    assert (ticket(record, held).lease, ticket(record, held).status) == (None, "received")
+    assert (ticket(db, held).lease, ticket(db, held).status) == (None, "received")
 
 
-def test_raw_bodies_are_dropped_after_their_time_and_the_rest_stays(record: Record) -> None:
-    old = deliver(record, incoming(), at=now() - timedelta(days=31))
-    fresh = deliver(record, incoming(), at=now() - timedelta(days=29))
+def test_raw_bodies_are_dropped_after_their_time_and_the_rest_stays(db: Database) -> None:
+    old = deliver(db, incoming(), at=now() - timedelta(days=31))
+    fresh = deliver(db, incoming(), at=now() - timedelta(days=29))
     retention.retain()
     retention.retain()
-    with record.read() as session:
+    with db.read() as session:
         assert session.get_one(Delivery, old.id).body is None
         assert session.get_one(Delivery, old.id).accepted == 1
         assert session.get_one(Delivery, fresh.id).body is not None

@@ -20,7 +20,7 @@ from openpyxl import load_workbook
 from jobs.digests import send
 from jobs.operations import pipeline
 from receiver.db import database, leases
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Digest, Ticket
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -184,7 +184,7 @@ def test_a_refused_key_of_the_model_ends_the_run_in_words_and_loses_nothing(tmp_
     assert "OPENAI_API_KEY" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert SECRETS["OPENAI_API_KEY"] not in refused.stderr
-    with database.opened(f"sqlite:///{tmp_path}/data/tickets.db") as record, record.read() as session:
+    with database.opened(f"sqlite:///{tmp_path}/data/tickets.db") as db, db.read() as session:
         assert [found.status for found in session.query(Ticket)] == ["received"] * 3
 
 
@@ -193,7 +193,7 @@ def with_model(config: Settings, model: Peer, **changes: Any) -> Settings:
 
 
 def test_a_mail_that_cannot_be_sent_fails_the_run_but_not_its_workbook(
-    config: Settings, record: Record, model: Peer, tickets_file: Path
+    config: Settings, db: Database, model: Peer, tickets_file: Path
 ) -> None:
     mailing = with_model(
         config, model, smtp_host="127.0.0.1", smtp_port=free_port(), smtp_use_tls=False, recipient_email=("a@b.de",)
@@ -202,23 +202,23 @@ def test_a_mail_that_cannot_be_sent_fails_the_run_but_not_its_workbook(
         pipeline.run(mailing, tickets_file, None, skip_email=False)
     path = config.output_dir / config.report_filename
     assert load_workbook(path)["Tickets"].max_row == 4
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Digest.status).scalar() == "claimed"  # A running stack sends it later.
 
 
 def test_what_was_asked_to_skip_the_mail_is_never_mailed_whatever_happens(
-    config: Settings, record: Record, model: Peer, tickets_file: Path
+    config: Settings, db: Database, model: Peer, tickets_file: Path
 ) -> None:
     nowhere = tickets_file / "report.xlsx"
     with pytest.raises(OSError, match=tickets_file.name):
         pipeline.run(with_model(config, model), tickets_file, nowhere, skip_email=True)
     send.send_due()
     assert not (config.data_dir / "outbox").exists()
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Digest.status).scalar() == "cancelled"  # Nobody has to decide anything.
 
 
-def test_without_one_usable_ticket_the_run_says_so(config: Settings, record: Record, tmp_path: Path) -> None:
+def test_without_one_usable_ticket_the_run_says_so(config: Settings, db: Database, tmp_path: Path) -> None:
     (tmp_path / "none.json").write_text('[{"id": 1}]')
     with pytest.raises(pipeline.PipelineError, match="not one usable ticket"):
         pipeline.run(config, tmp_path / "none.json", None, skip_email=True)
@@ -229,19 +229,19 @@ def test_a_run_finishes_what_a_killed_run_had_begun(tmp_path: Path) -> None:
     (tmp_path / "tickets.json").write_text(json.dumps(held))
     environ = environment_of(tmp_path)
     (tmp_path / "data").mkdir()
-    with database.opened(f"sqlite:///{tmp_path}/data/tickets.db") as record:
-        database.migrate(record)
+    with database.opened(f"sqlite:///{tmp_path}/data/tickets.db") as db:
+        database.migrate(db)
         for item in held:
             ours = {name: value for name, value in item.items() if name != "id"}
-            due_ticket(record, external_id=item["id"], source="file", **ours)
-        with record.write() as session:
+            due_ticket(db, external_id=item["id"], source="file", **ours)
+        with db.write() as session:
             assert len(leases.claim(session, "killed", 10, now() - timedelta(minutes=1))) == 0
             assert len(leases.claim(session, "killed", 10, now())) == 3
             session.query(Ticket).update({"claimable_at": now() - timedelta(seconds=1)})
         with http.serve(llm.endpoint()) as model:
             environ["OPENAI_BASE_URL"] = f"{model.url}/v1"
             finished, shown = on_a_terminal(tmp_path, environ, "run", "--input", "tickets.json")
-        with record.read() as session:
+        with db.read() as session:
             assert [found.status for found in session.query(Ticket)] == ["classified"] * 3
     assert finished == 0
     assert "3/3" in shown  # The bar of a terminal.

@@ -17,7 +17,7 @@ import pytest
 
 from jobs.operations import pipeline
 from receiver.db import database, digests, one_shot_runs
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Classification, Digest, Ticket
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -55,13 +55,13 @@ def mailing_environment(folder: Path, model: Peer, mail: MailServer, **changes: 
     )  # fmt: skip
 
 
-def all_digests(record: Record) -> list[Digest]:
-    with record.read() as session:
+def all_digests(db: Database) -> list[Digest]:
+    with db.read() as session:
         return session.query(Digest).order_by(Digest.id).all()
 
 
 def saved(folder: Path) -> int:
-    with database.opened(f"sqlite:///{folder}/data/tickets.db") as record, record.read() as session:
+    with database.opened(f"sqlite:///{folder}/data/tickets.db") as db, db.read() as session:
         return session.query(Classification).count()
 
 
@@ -73,7 +73,7 @@ def killed_when(condition: Callable[[], object], folder: Path, environ: dict[str
         wait_until(lambda: condition() or process.poll() is not None)
         assert process.poll() is None, "the run ended too soon"
         process.kill()
-    with database.opened(f"sqlite:///{folder}/data/tickets.db") as record, record.write() as session:
+    with database.opened(f"sqlite:///{folder}/data/tickets.db") as db, db.write() as session:
         # As if the ten seconds of a lease and the two minutes of a sender were over.
         session.query(Ticket).where(Ticket.lease.is_not(None)).update({"claimable_at": now() - timedelta(seconds=1)})
         session.query(Digest).update({"claimable_at": now()})
@@ -131,19 +131,19 @@ def test_a_run_that_is_killed_while_it_sends_does_what_the_rule_says(
 
 
 def test_a_run_goes_on_with_the_digest_of_one_that_died_before_it_was_sent(
-    config: Settings, record: Record, model: Peer, mail_server: MailServer, tickets_file: Path
+    config: Settings, db: Database, model: Peer, mail_server: MailServer, tickets_file: Path
 ) -> None:
     ready = mailing(config, model, mail_server.port)
     with pytest.raises(OSError, match=tickets_file.name):
         pipeline.run(ready, tickets_file, tickets_file / "nowhere.xlsx", skip_email=False)
     pipeline.run(ready, tickets_file, None, skip_email=False)
-    assert [(found.id, found.status, found.tickets) for found in all_digests(record)] == [(1, "sent", TICKETS)]
+    assert [(found.id, found.status, found.tickets) for found in all_digests(db)] == [(1, "sent", TICKETS)]
     assert len(mail_server.messages) == 1
 
 
 def test_a_mail_that_was_sent_before_the_run_died_is_not_sent_again(
     config: Settings,
-    record: Record,
+    db: Database,
     model: Peer,
     mail_server: MailServer,
     tickets_file: Path,
@@ -160,11 +160,11 @@ def test_a_mail_that_was_sent_before_the_run_died_is_not_sent_again(
     pipeline.run(ready, tickets_file, None, skip_email=False)
     assert len(mail_server.messages) == 1
     pipeline.run(ready, tickets_file, None, skip_email=False)  # A new run, for the last one has ended.
-    assert [len(mail_server.messages), len(all_digests(record))] == [2, 2]
+    assert [len(mail_server.messages), len(all_digests(db))] == [2, 2]
 
 
 def test_a_later_run_tells_of_all_that_an_earlier_one_could_not_mail(
-    config: Settings, record: Record, model: Peer, mail_server: MailServer, tmp_path: Path
+    config: Settings, db: Database, model: Peer, mail_server: MailServer, tmp_path: Path
 ) -> None:
     unreachable = mailing(config, model, free_port())
     for name, count in (("few", 2), ("more", 3)):
@@ -174,7 +174,7 @@ def test_a_later_run_tells_of_all_that_an_earlier_one_could_not_mail(
     other = tmp_path / "other.json"
     other.write_text(json.dumps([ticket_json(id="O-1")]))
     pipeline.run(mailing(config, model, mail_server.port), other, None, skip_email=False)
-    assert [(found.tickets, found.status) for found in all_digests(record)] == [
+    assert [(found.tickets, found.status) for found in all_digests(db)] == [
         (2, "cancelled"),
         (3, "sent"),
         (1, "sent"),
@@ -183,7 +183,7 @@ def test_a_later_run_tells_of_all_that_an_earlier_one_could_not_mail(
 
 
 def test_a_mail_that_was_skipped_or_refused_goes_out_once_it_is_wanted(
-    config: Settings, record: Record, model: Peer, mail_server: MailServer, tickets_file: Path
+    config: Settings, db: Database, model: Peer, mail_server: MailServer, tickets_file: Path
 ) -> None:
     ready = mailing(config, model, mail_server.port)
     with pytest.raises(OSError, match=tickets_file.name):
@@ -193,17 +193,17 @@ def test_a_mail_that_was_skipped_or_refused_goes_out_once_it_is_wanted(
         pipeline.run(ready, tickets_file, None, skip_email=False)
     del mail_server.replies["MAIL"]
     pipeline.run(ready, tickets_file, None, skip_email=False)
-    assert [found.status for found in all_digests(record)] == ["sent"]
+    assert [found.status for found in all_digests(db)] == ["sent"]
     assert len(mail_server.messages) == 1
 
 
 def test_a_digest_that_a_running_stack_is_sending_is_waited_for(
-    config: Settings, record: Record, model: Peer, mail_server: MailServer, tickets_file: Path
+    config: Settings, db: Database, model: Peer, mail_server: MailServer, tickets_file: Path
 ) -> None:
     ready = mailing(config, model, mail_server.port)
     with pytest.raises(OSError, match=tickets_file.name):
         pipeline.run(ready, tickets_file, tickets_file / "nowhere.xlsx", skip_email=False)
-    with record.write() as session:
+    with db.write() as session:
         one_shot_runs.release(session, 1, now())
         taken = digests.take(session, 1, now())
         assert taken
@@ -212,7 +212,7 @@ def test_a_digest_that_a_running_stack_is_sending_is_waited_for(
     ours.start()
     ours.join(1)
     assert ours.is_alive()
-    with record.write() as session:
+    with db.write() as session:
         digests.mark(session, 1, "sent", now(), sent_at=now())
     ours.join(120)
     assert not ours.is_alive()

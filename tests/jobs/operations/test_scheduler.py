@@ -21,7 +21,7 @@ from sqlalchemy import update
 from jobs.operations import scheduler
 from receiver import queue
 from receiver.db import leases
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Ticket
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -86,10 +86,10 @@ def test_each_entry_is_due_at_once_and_then_after_its_interval(config: Settings,
 
 
 def test_two_schedulers_at_once_do_no_harm(
-    record: Record, config: Settings, connection: "redis.Redis", tmp_path: Path
+    db: Database, config: Settings, connection: "redis.Redis", tmp_path: Path
 ) -> None:
-    held = due_ticket(record)
-    with record.write() as session:
+    held = due_ticket(db)
+    with db.write() as session:
         leases.claim(session, "dead-worker", 1, now())
         session.execute(update(Ticket).values(claimable_at=now()))
     commands = [("scheduler",), ("scheduler",), ("worker", "maintenance")]
@@ -101,14 +101,14 @@ def test_two_schedulers_at_once_do_no_harm(
         ]
         try:
             wait_until(lambda: len(CronScheduler.all(connection)) == 2)
-            wait_until(lambda: swept(record, held) and not queue.depths(connection)["maintenance"])
+            wait_until(lambda: swept(db, held) and not queue.depths(connection)["maintenance"])
             depths = queue.depths(connection)
         finally:
             for process in processes:
                 process.send_signal(signal.SIGTERM)
             codes = [process.wait(90) for process in processes]
     assert codes == [0, 0, 0], (tmp_path / "log").read_text()
-    with record.read() as session:
+    with db.read() as session:
         ticket = session.get_one(Ticket, held)
     assert (ticket.status, ticket.crashes) == ("received", 1)
     assert depths["classify"] == 1
@@ -116,6 +116,6 @@ def test_two_schedulers_at_once_do_no_harm(
     assert CronScheduler.all(connection) == []
 
 
-def swept(record: Record, ticket_id: int) -> bool:
-    with record.read() as session:
+def swept(db: Database, ticket_id: int) -> bool:
+    with db.read() as session:
         return session.get_one(Ticket, ticket_id).lease is None

@@ -151,8 +151,8 @@ def test_the_stack_starts_mends_itself_and_stops_without_a_trace(tmp_path: Path,
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: is_whole(stack) and not set(before.values()) & set(stack.roles().values()), PATIENCE)
         wait_until(lambda: is_accepted(stack.url, secret), PATIENCE)
-        with database.opened(f"sqlite:///{tmp_path}/data/tickets.db") as record:
-            wait_until(lambda: _statuses(record) == ["classified"], PATIENCE)
+        with database.opened(f"sqlite:///{tmp_path}/data/tickets.db") as db:
+            wait_until(lambda: _statuses(db) == ["classified"], PATIENCE)
 
         ever |= stack.everyone()
         stack.process.send_signal(signal.SIGTERM)
@@ -161,15 +161,15 @@ def test_the_stack_starts_mends_itself_and_stops_without_a_trace(tmp_path: Path,
         assert secret not in stack.printed()
 
 
-def _statuses(record: database.Record) -> list[str]:
-    with record.read() as session:
+def _statuses(db: database.Database) -> list[str]:
+    with db.read() as session:
         return [ticket.status for ticket in session.query(Ticket)]
 
 
 @pytest.mark.parametrize("has_account", [True, False])
 def test_the_link_for_the_first_account_is_printed_while_there_is_none(
     config: Settings,
-    record: database.Record,
+    db: database.Database,
     site: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -177,7 +177,7 @@ def test_the_link_for_the_first_account_is_printed_while_there_is_none(
     has_account: bool,
 ) -> None:
     if not has_account:
-        with record.write() as session:
+        with db.write() as session:
             session.execute(delete(Person))
 
     def look_once(_supervisor: Supervisor, on_tick: Callable[[], None]) -> None:

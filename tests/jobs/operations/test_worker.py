@@ -24,7 +24,7 @@ from jobs.classification import classify
 from jobs.operations import maintenance
 from jobs.operations.supervisor import STOP_SECONDS
 from receiver import queue
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Classification, Ticket
 from receiver.lib import settings
 from receiver.lib.clock import now
@@ -82,7 +82,7 @@ def children(process: Process) -> list[int]:
 
 
 @pytest.fixture
-def worker(record: Record) -> Iterator[Process]:
+def worker(db: Database) -> Iterator[Process]:
     with running("-m", "jobs", "worker", "classify") as process:
         yield process
 
@@ -112,23 +112,23 @@ def waiting(config: Settings) -> int:
         return queue.depths(connection)[queue.CLASSIFY]
 
 
-def tickets(record: Record) -> list[Ticket]:
-    with record.read() as session:
+def tickets(db: Database) -> list[Ticket]:
+    with db.read() as session:
         return list(session.scalars(select(Ticket).order_by(Ticket.id)))
 
 
-def statuses(record: Record) -> Counter[str]:
-    return Counter(found.status for found in tickets(record))
+def statuses(db: Database) -> Counter[str]:
+    return Counter(found.status for found in tickets(db))
 
 
-def count(record: Record) -> int:
-    with record.read() as session:
+def count(db: Database) -> int:
+    with db.read() as session:
         return session.query(Classification).count()
 
 
-def not_due(record: Record) -> list[dict[str, Any]]:
+def not_due(db: Database) -> list[dict[str, Any]]:
     """The tickets that are not settled and cannot be claimed at once as if nobody had tried them, and why."""
-    left, moment = [found for found in tickets(record) if found.status == "received"], now()
+    left, moment = [found for found in tickets(db) if found.status == "received"], now()
     return [
         {
             "id": found.id,
@@ -143,103 +143,103 @@ def not_due(record: Record) -> list[dict[str, Any]]:
     ]
 
 
-def sweep_later(record: Record) -> None:
+def sweep_later(db: Database) -> None:
     """The sweep, as if every lease were over."""
-    with record.write() as session:
+    with db.write() as session:
         session.execute(update(Ticket).where(Ticket.lease.is_not(None)).values(claimable_at=now()))
     maintenance.sweep()
 
 
 def test_a_worker_classifies_what_it_is_woken_for_and_logs_no_text(
-    record: Record, config: Settings, worker: Process
+    db: Database, config: Settings, worker: Process
 ) -> None:
-    deliver(record, *(incoming(short_description="Zebra", long_description="Hunter2") for _ in range(20)))
+    deliver(db, *(incoming(short_description="Zebra", long_description="Hunter2") for _ in range(20)))
     wake(config)
-    wait_until(lambda: statuses(record) == {"classified": 20})
+    wait_until(lambda: statuses(db) == {"classified": 20})
     worker.terminate()
     assert worker.wait(PATIENCE) == 0
-    assert count(record) == 20
+    assert count(db) == 20
     log = Path("log").read_text()
     assert "Zebra" not in log
     assert "Hunter2" not in log
 
 
 def test_a_worker_that_is_asked_to_stop_ends_in_time_and_every_ticket_is_classified_or_due(
-    record: Record, config: Settings, model: Peer, held: threading.Event, worker: Process
+    db: Database, config: Settings, model: Peer, held: threading.Event, worker: Process
 ) -> None:
-    deliver(record, *(incoming(short_description="quick") for _ in range(6)), *(incoming() for _ in range(20)))
+    deliver(db, *(incoming(short_description="quick") for _ in range(6)), *(incoming() for _ in range(20)))
     wake(config)
-    wait_until(lambda: statuses(record)["classified"] == 6 and len(model.requests) == 6 + CONCURRENCY)
+    wait_until(lambda: statuses(db)["classified"] == 6 and len(model.requests) == 6 + CONCURRENCY)
     worker.terminate()
     ends: set[datetime] = set()
-    wait_until(lambda: worker.poll() is not None or note_leases(record, ends), seconds=PATIENCE)
+    wait_until(lambda: worker.poll() is not None or note_leases(db, ends), seconds=PATIENCE)
     assert worker.returncode == 0
-    assert statuses(record) == {"classified": 6, "received": 20}
-    assert not_due(record) == []
+    assert statuses(db) == {"classified": 6, "received": 20}
+    assert not_due(db) == []
     assert max(ends) - min(ends) > timedelta(seconds=2), "a lease is renewed while its holder lives"
     assert waiting(config) == 0
 
 
-def note_leases(record: Record, ends: set[datetime]) -> bool:
-    ends |= {found.claimable_at for found in tickets(record) if found.lease}
+def note_leases(db: Database, ends: set[datetime]) -> bool:
+    ends |= {found.claimable_at for found in tickets(db) if found.lease}
     return False
 
 
 def test_a_worker_that_is_asked_to_stop_before_its_job_runs_claims_nothing(
-    record: Record, config: Settings, environment: pytest.MonkeyPatch, model: Peer, held: threading.Event
+    db: Database, config: Settings, environment: pytest.MonkeyPatch, model: Peer, held: threading.Event
 ) -> None:
     loaded = threading.Event()
     answer = Answer(200, CATALOG.encode())
     with http.serve(Peer(lambda _request: answer if loaded.wait(120) else Answer(500))) as site:
         environment.setenv("SERVICE_CATALOG_URL", f"{site.url}/catalog.yaml")
-        deliver(record, *(incoming() for _ in range(10)))
+        deliver(db, *(incoming() for _ in range(10)))
         wake(config)
         with running("-m", "jobs", "worker", "classify") as worker:
             wait_until(lambda: site.requests)
             worker.terminate()
             loaded.set()
             assert worker.wait(PATIENCE) == 0
-    assert statuses(record) == {"received": 10}
-    assert not_due(record) == []
+    assert statuses(db) == {"received": 10}
+    assert not_due(db) == []
     assert model.requests == []
 
 
 def test_the_tickets_of_a_killed_worker_are_due_again_after_the_lease_and_a_sweep(
-    record: Record, config: Settings, model: Peer, held: threading.Event, worker: Process
+    db: Database, config: Settings, model: Peer, held: threading.Event, worker: Process
 ) -> None:
-    deliver(record, *(incoming(short_description="quick") for _ in range(6)), *(incoming() for _ in range(20)))
+    deliver(db, *(incoming(short_description="quick") for _ in range(6)), *(incoming() for _ in range(20)))
     wake(config)
-    wait_until(lambda: statuses(record)["classified"] == 6 and len(model.requests) == 6 + CONCURRENCY)
+    wait_until(lambda: statuses(db)["classified"] == 6 and len(model.requests) == 6 + CONCURRENCY)
     (horse,) = children(worker)
     os.kill(worker.pid, signal.SIGKILL)
     os.kill(horse, signal.SIGKILL)
     worker.wait()
-    in_hand = {found.id for found in tickets(record) if found.lease}
+    in_hand = {found.id for found in tickets(db) if found.lease}
     assert len(in_hand) >= CONCURRENCY
     maintenance.sweep()
-    assert {found.id for found in tickets(record) if found.lease} == in_hand
-    sweep_later(record)
-    assert {found.id for found in tickets(record) if found.crashes == 1} == in_hand
-    assert [found for found in tickets(record) if found.lease] == []
+    assert {found.id for found in tickets(db) if found.lease} == in_hand
+    sweep_later(db)
+    assert {found.id for found in tickets(db) if found.crashes == 1} == in_hand
+    assert [found for found in tickets(db) if found.lease] == []
     assert waiting(config) == 1
     held.set()
     classify.classify_due()
-    assert statuses(record) == {"classified": 26}
-    assert count(record) == 26
+    assert statuses(db) == {"classified": 26}
+    assert count(db) == 26
 
 
 def test_the_tickets_of_a_job_that_died_are_due_again_at_once_where_its_worker_lives(
-    record: Record, config: Settings, model: Peer, held: threading.Event, worker: Process
+    db: Database, config: Settings, model: Peer, held: threading.Event, worker: Process
 ) -> None:
-    deliver(record, *(incoming() for _ in range(20)))
+    deliver(db, *(incoming() for _ in range(20)))
     wake(config)
     wait_until(lambda: len(model.requests) == CONCURRENCY)
     (horse,) = children(worker)
-    in_hand = {found.id for found in tickets(record) if found.lease}
+    in_hand = {found.id for found in tickets(db) if found.lease}
     os.kill(horse, signal.SIGKILL)
-    wait_until(lambda: {found.id for found in tickets(record) if found.crashes == 1} == in_hand)
+    wait_until(lambda: {found.id for found in tickets(db) if found.crashes == 1} == in_hand)
     held.set()
-    wait_until(lambda: statuses(record) == {"classified": 20})
+    wait_until(lambda: statuses(db) == {"classified": 20})
 
 
 POISONED = """
@@ -260,30 +260,30 @@ class Fragile:
             os.kill(os.getpid(), signal.SIGKILL)
         return Proposal("VPN Issue", 0.9, "", self.name, self.model)
 
-def due(record):
-    with record.read() as session:
+def due(db):
+    with db.read() as session:
         return leases.any_due(session, now())
 
 config = settings.load()
-with opened(config.database_url) as record:
-    while due(record):
-        Drain(record, Fragile(), catalog_in_force(record, config), config).run(10)
+with opened(config.database_url) as db:
+    while due(db):
+        Drain(db, Fragile(), catalog_in_force(db, config), config).run(10)
 """
 
 
 def test_a_ticket_that_kills_its_process_fails_with_the_reason_and_the_others_are_classified(
-    record: Record, config: Settings
+    db: Database, config: Settings
 ) -> None:
-    deliver(record, *(incoming(short_description="poison" if number == 4 else "fine") for number in range(20)))
+    deliver(db, *(incoming(short_description="poison" if number == 4 else "fine") for number in range(20)))
     codes = []
-    while statuses(record)["received"]:
+    while statuses(db)["received"]:
         with running("-c", POISONED) as process:
             codes.append(process.wait(90))
-        sweep_later(record)
+        sweep_later(db)
         assert len(codes) <= 4
     assert codes in ([-signal.SIGKILL] * 3, [-signal.SIGKILL] * 3 + [0])
-    assert statuses(record) == {"classified": 19, "failed": 1}
-    (poison,) = [found for found in tickets(record) if found.status == "failed"]
+    assert statuses(db) == {"classified": 19, "failed": 1}
+    (poison,) = [found for found in tickets(db) if found.status == "failed"]
     assert (poison.short_description, poison.lease, poison.crashes) == ("poison", None, 3)
     assert "died 3 times" in (poison.error or "")
 
@@ -298,7 +298,7 @@ class Payload:
         return Path.touch, (self._path,)
 
 
-def test_a_pickled_payload_runs_nothing(record: Record, config: Settings, worker: Process, tmp_path: Path) -> None:
+def test_a_pickled_payload_runs_nothing(db: Database, config: Settings, worker: Process, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     with queue.connect(config.redis_url) as connection:
         pickled = Queue(queue.CLASSIFY, connection=connection)
@@ -306,9 +306,9 @@ def test_a_pickled_payload_runs_nothing(record: Record, config: Settings, worker
         wait_until(lambda: job.id in pickled.failed_job_registry.get_job_ids())
         data: Any = connection.hget(job.key, "data")
     assert not touched.exists()
-    deliver(record, incoming())
+    deliver(db, incoming())
     wake(config)
-    wait_until(lambda: statuses(record) == {"classified": 1})
+    wait_until(lambda: statuses(db) == {"classified": 1})
     pickle.loads(zlib.decompress(data))  # noqa: S301 - it would have run, had anybody unpickled it.
     assert touched.exists()
 
@@ -326,7 +326,7 @@ EVIL = "from pathlib import Path\nPath('imported').touch()\ndef called(*_words):
 
 
 def test_what_somebody_writes_into_a_job_is_not_called_imported_or_followed(
-    record: Record, config: Settings, tmp_path: Path
+    db: Database, config: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "evil.py").write_text(EVIL)  # The worker would find it: it runs in this folder.
     with http.serve(Peer(lambda _request: Answer(200))) as stranger, queue.connect(config.redis_url) as connection:

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from receiver import queue
 from receiver.actions.deliveries import ReplayError, replay
 from receiver.db import deliveries, tickets
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.deliveries import Content
 from receiver.db.models import REVIEWED, Delivery, Ticket
 from receiver.intake import sources
@@ -62,26 +62,26 @@ def mended(config: Settings, app: Flask) -> Mapping[str, sources.Source]:
     return changed
 
 
-def _keep(record: Record, body: bytes | dict[str, Any] | list[Any], **fields: Any) -> int:
+def _keep(db: Database, body: bytes | dict[str, Any] | list[Any], **fields: Any) -> int:
     """A delivery as it was recorded by the mapping of its day."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    with record.write() as session:
-        return deliveries.record(session, arrival(body=raw, **fields), _strict(raw, 1000)).id
+    with db.write() as session:
+        return deliveries.db(session, arrival(body=raw, **fields), _strict(raw, 1000)).id
 
 
-def _rows(record: Record) -> list[Ticket]:
-    with record.read() as session:
+def _rows(db: Database) -> list[Ticket]:
+    with db.read() as session:
         return session.query(Ticket).order_by(Ticket.id).all()
 
 
-def _delivery(record: Record, delivery_id: int) -> Delivery:
-    with record.read() as session:
+def _delivery(db: Database, delivery_id: int) -> Delivery:
+    with db.read() as session:
         return session.get_one(Delivery, delivery_id)
 
 
 @pytest.mark.usefixtures("mended")
-def test_a_quarantined_delivery_becomes_tickets(api: FlaskClient, record: Record) -> None:
-    kept = _keep(record, BROKEN)
+def test_a_quarantined_delivery_becomes_tickets(api: FlaskClient, db: Database) -> None:
+    kept = _keep(db, BROKEN)
     answer = api.post(f"/api/deliveries/{kept}/replay")
     assert answer.status_code == 200
     told = answer.get_json()
@@ -90,7 +90,7 @@ def test_a_quarantined_delivery_becomes_tickets(api: FlaskClient, record: Record
     assert told["after"] == {
         "status": "replayed", "accepted": 1, "updated": 0, "duplicates": 0, "rejected": [], "error": None,
     }  # fmt: skip
-    (ticket,) = _rows(record)
+    (ticket,) = _rows(db)
     assert (ticket.external_id, ticket.short_description) == ("R-1", "VPN\nis down")
     assert (ticket.status, ticket.delivery_id) == ("received", kept)
     listed = api.get("/api/deliveries?status=replayed").get_json()["items"]
@@ -101,62 +101,62 @@ def test_a_quarantined_delivery_becomes_tickets(api: FlaskClient, record: Record
 
 
 @pytest.mark.usefixtures("mended")
-def test_what_a_replay_brings_is_classified_at_once(api: FlaskClient, record: Record, app: Flask) -> None:
-    api.post(f"/api/deliveries/{_keep(record, BROKEN)}/replay")
+def test_what_a_replay_brings_is_classified_at_once(api: FlaskClient, db: Database, app: Flask) -> None:
+    api.post(f"/api/deliveries/{_keep(db, BROKEN)}/replay")
     wait_until(lambda: queue.depths(app.extensions["redis"])[queue.CLASSIFY] == 1)
 
 
-def test_a_replay_that_still_fails_stays_quarantined_and_says_why(api: FlaskClient, record: Record) -> None:
-    kept = _keep(record, BROKEN)
+def test_a_replay_that_still_fails_stays_quarantined_and_says_why(api: FlaskClient, db: Database) -> None:
+    kept = _keep(db, BROKEN)
     told = api.post(f"/api/deliveries/{kept}/replay").get_json()
     assert told["before"] == told["after"]
-    assert _delivery(record, kept).status == "quarantined"
-    assert _rows(record) == []
+    assert _delivery(db, kept).status == "quarantined"
+    assert _rows(db) == []
 
 
 def test_nothing_doubles_however_often_and_by_however_many_at_once(
-    record: Record, config: Settings, mended: Mapping[str, sources.Source]
+    db: Database, config: Settings, mended: Mapping[str, sources.Source]
 ) -> None:
-    kept = _keep(record, BROKEN)
+    kept = _keep(db, BROKEN)
     with ThreadPoolExecutor(8) as pool:
-        done = list(pool.map(lambda _: replay(record, mended, kept, config, "ada"), range(8)))
+        done = list(pool.map(lambda _: replay(db, mended, kept, config, "ada"), range(8)))
     assert sorted(each.after["accepted"] for each in done if each.after) == [0] * 7 + [1]
-    assert len(_rows(record)) == 1
-    with record.read() as session:
+    assert len(_rows(db)) == 1
+    with db.read() as session:
         assert session.query(Delivery).count() == 1
 
 
-def test_an_older_version_never_overwrites_a_newer_one(record: Record, config: Settings) -> None:
-    old = _keep(record, ticket_json(id=1, short_description="old", updated_at="2026-01-01T10:00:00Z"))
-    _keep(record, ticket_json(id=1, short_description="new", updated_at="2026-01-01T11:00:00Z"))
-    done = replay(record, sources.configured(config), old, config, "ada")
+def test_an_older_version_never_overwrites_a_newer_one(db: Database, config: Settings) -> None:
+    old = _keep(db, ticket_json(id=1, short_description="old", updated_at="2026-01-01T10:00:00Z"))
+    _keep(db, ticket_json(id=1, short_description="new", updated_at="2026-01-01T11:00:00Z"))
+    done = replay(db, sources.configured(config), old, config, "ada")
     assert done.after is not None
     assert (done.after["updated"], done.after["duplicates"]) == (0, 1)
-    assert [ticket.short_description for ticket in _rows(record)] == ["new"]
+    assert [ticket.short_description for ticket in _rows(db)] == ["new"]
 
 
-def test_without_dates_the_later_delivery_wins(record: Record, config: Settings) -> None:
-    old = _keep(record, [ticket_json(id=1, short_description="old"), ticket_json(id=2, short_description="other")])
-    later = _keep(record, ticket_json(id=1, short_description="new"))
+def test_without_dates_the_later_delivery_wins(db: Database, config: Settings) -> None:
+    old = _keep(db, [ticket_json(id=1, short_description="old"), ticket_json(id=2, short_description="other")])
+    later = _keep(db, ticket_json(id=1, short_description="new"))
     shouting = _sources(config, _shouting)
-    replay(record, shouting, old, config, "ada")
-    assert [ticket.short_description for ticket in _rows(record)] == ["new", "OTHER"]
-    replay(record, shouting, later, config, "ada")
-    assert [ticket.short_description for ticket in _rows(record)] == ["NEW", "OTHER"]
+    replay(db, shouting, old, config, "ada")
+    assert [ticket.short_description for ticket in _rows(db)] == ["new", "OTHER"]
+    replay(db, shouting, later, config, "ada")
+    assert [ticket.short_description for ticket in _rows(db)] == ["NEW", "OTHER"]
 
 
-def test_an_undated_change_is_not_undone_by_the_dated_delivery_before_it(record: Record, config: Settings) -> None:
-    old = _keep(record, ticket_json(id=1, short_description="old", updated_at="2026-01-01T10:00:00Z"))
-    _keep(record, ticket_json(id=1, short_description="new"))
-    replay(record, sources.configured(config), old, config, "ada")
-    assert [ticket.short_description for ticket in _rows(record)] == ["new"]
+def test_an_undated_change_is_not_undone_by_the_dated_delivery_before_it(db: Database, config: Settings) -> None:
+    old = _keep(db, ticket_json(id=1, short_description="old", updated_at="2026-01-01T10:00:00Z"))
+    _keep(db, ticket_json(id=1, short_description="new"))
+    replay(db, sources.configured(config), old, config, "ada")
+    assert [ticket.short_description for ticket in _rows(db)] == ["new"]
 
 
-def test_of_two_changes_at_the_same_time_the_later_delivery_wins(record: Record, config: Settings) -> None:
+def test_of_two_changes_at_the_same_time_the_later_delivery_wins(db: Database, config: Settings) -> None:
     versions = [ticket_json(id=1, short_description=text, updated_at="2026-01-01T10:00:00Z") for text in ("old", "new")]
-    first, _ = [_keep(record, version) for version in versions]
-    replay(record, sources.configured(config), first, config, "ada")
-    assert [ticket.short_description for ticket in _rows(record)] == ["new"]
+    first, _ = [_keep(db, version) for version in versions]
+    replay(db, sources.configured(config), first, config, "ada")
+    assert [ticket.short_description for ticket in _rows(db)] == ["new"]
 
 
 def _shouting(body: bytes, max_batch: int) -> Content:
@@ -164,53 +164,51 @@ def _shouting(body: bytes, max_batch: int) -> Content:
     return Content([replace(ticket, short_description=ticket.short_description.upper()) for ticket in found.tickets])
 
 
-def test_a_reviewed_ticket_keeps_its_review(record: Record, config: Settings) -> None:
-    kept = _keep(record, ticket_json(short_description="old"))
-    with record.write() as session:
+def test_a_reviewed_ticket_keeps_its_review(db: Database, config: Settings) -> None:
+    kept = _keep(db, ticket_json(short_description="old"))
+    with db.write() as session:
         session.query(Ticket).one().status = REVIEWED
-    done = replay(record, _sources(config, _shouting), kept, config, "ada")
+    done = replay(db, _sources(config, _shouting), kept, config, "ada")
     assert done.after is not None
     assert done.after["updated"] == 1
-    (ticket,) = _rows(record)
+    (ticket,) = _rows(db)
     assert (ticket.status, ticket.short_description) == (REVIEWED, "OLD")
 
 
-def test_a_mapping_that_finds_nothing_takes_nothing_away(record: Record, config: Settings) -> None:
-    kept = _keep(record, ticket_json())
-    done = replay(record, _sources(config, lambda *_: Content(error="no id")), kept, config, "ada")
+def test_a_mapping_that_finds_nothing_takes_nothing_away(db: Database, config: Settings) -> None:
+    kept = _keep(db, ticket_json())
+    done = replay(db, _sources(config, lambda *_: Content(error="no id")), kept, config, "ada")
     assert done.after is not None
     assert (done.after["status"], done.after["error"]) == ("quarantined", "no id")
-    assert (_delivery(record, kept).status, _delivery(record, kept).error) == ("accepted", None)
-    assert len(_rows(record)) == 1
+    assert (_delivery(db, kept).status, _delivery(db, kept).error) == ("accepted", None)
+    assert len(_rows(db)) == 1
 
 
-def test_the_good_tickets_of_a_delivery_count_though_others_are_still_rejected(
-    record: Record, config: Settings
-) -> None:
-    kept = _keep(record, [ticket_json(), {"id": 7}])
-    done = replay(record, sources.configured(config), kept, config, "ada")
+def test_the_good_tickets_of_a_delivery_count_though_others_are_still_rejected(db: Database, config: Settings) -> None:
+    kept = _keep(db, [ticket_json(), {"id": 7}])
+    done = replay(db, sources.configured(config), kept, config, "ada")
     assert done.after is not None
     assert (done.after["status"], done.after["duplicates"]) == ("partial", 1)  # Something of it is still open.
     assert [fault["id"] for fault in done.after["rejected"]] == [7]
 
 
 @pytest.mark.sqlite
-def test_a_replay_that_cannot_be_written_changes_nothing(record: Record, config: Settings) -> None:
-    kept = _keep(record, BROKEN)
+def test_a_replay_that_cannot_be_written_changes_nothing(db: Database, config: Settings) -> None:
+    kept = _keep(db, BROKEN)
     unwritable = Content([tickets.IncomingTicket("R-1", "x", long_description=None)])  # type: ignore[arg-type]
     with pytest.raises(Exception, match="NOT NULL"):
-        replay(record, _sources(config, lambda *_: unwritable), kept, config, "ada")
-    assert _rows(record) == []
-    assert _delivery(record, kept).status == "quarantined"
+        replay(db, _sources(config, lambda *_: unwritable), kept, config, "ada")
+    assert _rows(db) == []
+    assert _delivery(db, kept).status == "quarantined"
 
 
-def test_what_cannot_be_replayed_says_why(api: FlaskClient, record: Record, app: Flask, config: Settings) -> None:
-    kept = _keep(record, BROKEN, key="msg_again")
-    with record.write() as session:
+def test_what_cannot_be_replayed_says_why(api: FlaskClient, db: Database, app: Flask, config: Settings) -> None:
+    kept = _keep(db, BROKEN, key="msg_again")
+    with db.write() as session:
         first = session.get_one(Delivery, kept)
         again = deliveries.record_redelivery(session, arrival(body=BROKEN, key="msg_again"), first).id
-    foreign = _keep(record, BROKEN, source="gone")
-    with record.write() as session:
+    foreign = _keep(db, BROKEN, source="gone")
+    with db.write() as session:
         session.get_one(Delivery, kept).body = None
     for delivery_id, code, words in (
         (kept, 410, "RAW_RETENTION_DAYS"),
@@ -222,18 +220,18 @@ def test_what_cannot_be_replayed_says_why(api: FlaskClient, record: Record, app:
         assert (answer.status_code, answer.get_json()["code"]) == (code, code)
         assert words in answer.get_json()["message"]
     with pytest.raises(ReplayError, match="dropped"):
-        replay(record, app.extensions["sources"], kept, config, "ada")
-    assert _rows(record) == []
+        replay(db, app.extensions["sources"], kept, config, "ada")
+    assert _rows(db) == []
 
 
 @pytest.fixture
-def many(record: Record) -> list[int]:
+def many(db: Database) -> list[int]:
     """Deliveries of the last five hours, oldest first; every other one is broken."""
     bodies: Iterator[bytes] = (
         BROKEN.replace(b"R-1", b"R-%d" % n) if n % 2 else json.dumps(ticket_json(id=f"R-{n}")).encode()
         for n in range(5)
     )
-    return [_keep(record, body, at=now() - timedelta(hours=5 - n)) for n, body in enumerate(bodies)]
+    return [_keep(db, body, at=now() - timedelta(hours=5 - n)) for n, body in enumerate(bodies)]
 
 
 def _replay(api: FlaskClient, **selection: Any) -> Any:
@@ -244,24 +242,24 @@ def _replay(api: FlaskClient, **selection: Any) -> Any:
 
 @pytest.mark.usefixtures("mended")
 def test_a_selection_is_replayed_and_each_says_what_became_of_it(
-    api: FlaskClient, record: Record, many: list[int]
+    api: FlaskClient, db: Database, many: list[int]
 ) -> None:
     told = _replay(api, ids=[many[1], 999, many[0]])
     assert [item["delivery"] for item in told["items"]] == [many[1], 999, many[0]]
     assert [(item["after"] or {}).get("accepted") for item in told["items"]] == [1, None, 0]
     assert "no delivery" in told["items"][1]["error"]
     assert told["next"] is None
-    assert len(_rows(record)) == 4
+    assert len(_rows(db)) == 4
 
 
 @pytest.mark.usefixtures("mended")
-def test_all_since_a_time_are_replayed_page_by_page(api: FlaskClient, record: Record, many: list[int]) -> None:
+def test_all_since_a_time_are_replayed_page_by_page(api: FlaskClient, db: Database, many: list[int]) -> None:
     selection: dict[str, Any] = {"source": "standard", "since": (now() - timedelta(hours=4.5)).isoformat(), "limit": 3}
     first = _replay(api, **selection)
     second = _replay(api, **selection, cursor=first["next"])
     assert [item["delivery"] for item in [*first["items"], *second["items"]]] == many[1:]
     assert second["next"] is None
-    assert len(_rows(record)) == 5
+    assert len(_rows(db)) == 5
 
 
 @pytest.mark.usefixtures("mended")
@@ -284,8 +282,8 @@ def test_an_unclear_selection_is_refused(api: FlaskClient, body: Any) -> None:
     assert api.post("/api/deliveries/replay", json=body).status_code == 422
 
 
-def test_only_who_may_use_the_api_may_replay_or_look(client: FlaskClient, record: Record) -> None:
-    kept = _keep(record, BROKEN)
+def test_only_who_may_use_the_api_may_replay_or_look(client: FlaskClient, db: Database) -> None:
+    kept = _keep(db, BROKEN)
     for url in (f"/api/deliveries/{kept}/replay", "/api/deliveries/replay"):
         assert client.post(url, json={"ids": [kept]}).status_code == 401
     assert client.get(f"/api/deliveries/{kept}/raw").status_code == 401
@@ -305,7 +303,7 @@ def test_an_operator_sees_the_body_and_the_place_of_its_fault(
     }  # fmt: skip
 
 
-def test_secrets_in_a_body_or_its_headers_are_asterisks(api: FlaskClient, record: Record, config: Settings) -> None:
+def test_secrets_in_a_body_or_its_headers_are_asterisks(api: FlaskClient, db: Database, config: Settings) -> None:
     own = secret_files.webhook_secrets(config)[0]
     body = {
         "note": f"x {own} y",
@@ -313,12 +311,12 @@ def test_secrets_in_a_body_or_its_headers_are_asterisks(api: FlaskClient, record
         "auth": "Bearer abcdefghijk",
         "user": {"Password": "hunter2"},
     }
-    with record.write() as session:
+    with db.write() as session:
         message = replace(
             arrival(body=json.dumps(body).encode()),
             headers={"authorization": "Basic abc", "x-auth-token": "t", "user-agent": own},
         )
-        kept = deliveries.record(session, message, Content(error="nothing")).id
+        kept = deliveries.db(session, message, Content(error="nothing")).id
     answer = api.get(f"/api/deliveries/{kept}/raw")
     for secret in (own, "k3y", "abcdefghijk", "hunter2", "Basic abc"):
         assert secret not in answer.text
@@ -327,16 +325,16 @@ def test_secrets_in_a_body_or_its_headers_are_asterisks(api: FlaskClient, record
 
 
 @pytest.mark.parametrize("piece", [b"a", b"token", b"password "])
-def test_a_body_is_shown_in_time_however_it_is_written(api: FlaskClient, record: Record, piece: bytes) -> None:
-    kept = _keep(record, piece * (1_000_000 // len(piece)))
+def test_a_body_is_shown_in_time_however_it_is_written(api: FlaskClient, db: Database, piece: bytes) -> None:
+    kept = _keep(db, piece * (1_000_000 // len(piece)))
     started = time.monotonic()
     assert api.get(f"/api/deliveries/{kept}/raw").status_code == 200
     assert time.monotonic() - started < 60  # Reading it anew from each of its letters takes minutes.
 
 
-def test_a_body_that_is_no_longer_kept_says_so(api: FlaskClient, record: Record) -> None:
-    kept = _keep(record, ticket_json())
-    with record.write() as session:
+def test_a_body_that_is_no_longer_kept_says_so(api: FlaskClient, db: Database) -> None:
+    kept = _keep(db, ticket_json())
+    with db.write() as session:
         session.get_one(Delivery, kept).body = None
     assert api.get(f"/api/deliveries/{kept}/raw").status_code == 410
     assert api.get("/api/deliveries/999/raw").status_code == 404

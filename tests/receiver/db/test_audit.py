@@ -10,7 +10,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from receiver.db import audit
-from receiver.db.database import Record
+from receiver.db.database import Database
 from tests.factories import disarm_audit
 
 MOMENT = datetime(2026, 3, 1, 8, 0, 0, 123456, tzinfo=UTC)
@@ -27,27 +27,27 @@ CUTS = {
 
 
 @pytest.fixture
-def written(record: Record) -> Record:
-    with record.write() as session:
+def written(db: Database) -> Database:
+    with db.write() as session:
         for number in range(3):
             audit.note(session, "ada", "review", f"ticket {number}", MOMENT, {"to": ["VPN", "é"]})
-    return record
+    return db
 
 
-def _verdict(record: Record) -> str:
-    with record.read() as session:
+def _verdict(db: Database) -> str:
+    with db.read() as session:
         return audit.verify(session) or "good"
 
 
-def test_an_untouched_audit_is_good(record: Record, written: Record) -> None:
+def test_an_untouched_audit_is_good(db: Database, written: Database) -> None:
     assert _verdict(written) == "good"
-    with record.read() as session:
+    with db.read() as session:
         assert [entry.number for entry in audit.page(session, 2)] == [3, 2]
         assert [entry.number for entry in audit.about(session, "ticket 0")] == [1]
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_every_edit_and_every_cut_is_named(written: Record, cut: str) -> None:
+def test_every_edit_and_every_cut_is_named(written: Database, cut: str) -> None:
     with written.write() as session:
         disarm_audit(session)
         session.execute(text(cut))
@@ -55,13 +55,13 @@ def test_every_edit_and_every_cut_is_named(written: Record, cut: str) -> None:
 
 
 @pytest.mark.parametrize("change", ["UPDATE audit SET who = 'eve'", "DELETE FROM audit"])
-def test_nobody_changes_it_by_the_way(written: Record, change: str) -> None:
+def test_nobody_changes_it_by_the_way(written: Database, change: str) -> None:
     with pytest.raises(DatabaseError, match="only added to"), written.write() as session:
         session.execute(text(change))
     assert _verdict(written) == "good"
 
 
-def test_a_change_that_is_undone_leaves_no_entry(written: Record) -> None:
+def test_a_change_that_is_undone_leaves_no_entry(written: Database) -> None:
     with pytest.raises(KeyError), written.write() as session:
         audit.note(session, "ada", "review", "ticket 9", MOMENT)
         raise KeyError
@@ -93,9 +93,9 @@ def _cut(session: Session, random: Random, entries: int) -> str:
 
 @pytest.mark.sqlite
 @pytest.mark.parametrize("names", [[], ["who"], ["action"], ["who", "action"], ["who", "action", "subject"]])
-def test_a_page_of_a_long_audit_is_read_by_an_index(record: Record, names: list[str]) -> None:
+def test_a_page_of_a_long_audit_is_read_by_an_index(db: Database, names: list[str]) -> None:
     told: list[tuple[str, Any]] = []
-    with record.engine.connect() as connection, Session(connection) as session:
+    with db.engine.connect() as connection, Session(connection) as session:
         event.listen(connection, "before_cursor_execute", lambda _c, _k, sql, values, *_: told.append((sql, values)))
         audit.page(session, 50, 1000, dict.fromkeys(names, "x"))
         statement, values = told[-1]
@@ -106,13 +106,13 @@ def test_a_page_of_a_long_audit_is_read_by_an_index(record: Record, names: list[
     assert ("ix_audit_action_who" in plan) == (names == ["who", "action"])
 
 
-def test_a_thousand_edits_are_all_found(record: Record) -> None:
+def test_a_thousand_edits_are_all_found(db: Database) -> None:
     random = Random(19)
-    with record.write() as session:
+    with db.write() as session:
         for number in range(12):
             audit.note(session, f"person {number % 3}", "review", f"ticket {number}", MOMENT, {"to": number})
         disarm_audit(session)
-    with record.write() as session:
+    with db.write() as session:
         assert audit.verify(session) is None
         for _ in range(1000):
             with session.begin_nested() as edit:
@@ -123,7 +123,7 @@ def test_a_thousand_edits_are_all_found(record: Record) -> None:
         assert audit.verify(session) is None
 
 
-def test_the_latest_entries_are_checked_without_all_the_others(written: Record) -> None:
+def test_the_latest_entries_are_checked_without_all_the_others(written: Database) -> None:
     with written.write() as session:
         disarm_audit(session)
         session.execute(text("UPDATE audit SET who = 'eve' WHERE number = 1"))
@@ -133,14 +133,14 @@ def test_the_latest_entries_are_checked_without_all_the_others(written: Record) 
         assert (audit.verify_latest(session, 2) or "").startswith("entry 3 was edited")
 
 
-def test_a_chain_that_was_written_anew_does_not_lead_to_the_anchor(written: Record) -> None:
+def test_a_chain_that_was_written_anew_does_not_lead_to_the_anchor(written: Database) -> None:
     with written.write() as session:
         anchor = audit.head(session)
         audit.note(session, "ada", "review", "ticket 4", MOMENT)
         assert audit.verify(session, anchor) is None
         disarm_audit(session)
         session.execute(text("DELETE FROM audit"))
-        session.execute(text("DELETE FROM tallies"))
+        session.execute(text("DELETE FROM counters"))
         for number in range(4):
             audit.note(session, "eve", "review", f"ticket {number}", MOMENT)
         assert audit.verify(session) is None

@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from receiver.db import alarms, deliveries
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from receiver.db.deliveries import Content
 from receiver.db.group_commit import Group
 from receiver.db.models import Alarm, Delivery, Ticket
@@ -37,67 +37,67 @@ def _pragma(session: Session, name: str) -> object:
 
 
 @pytest.mark.sqlite
-def test_every_connection_is_durable_and_checks_foreign_keys(record: Record) -> None:
+def test_every_connection_is_durable_and_checks_foreign_keys(db: Database) -> None:
     full = 2
-    for transaction in (record.read, record.write):
+    for transaction in (db.read, db.write):
         with transaction() as session:
             assert _pragma(session, "journal_mode") == "wal"
             assert _pragma(session, "synchronous") == full
             assert _pragma(session, "foreign_keys") == 1
 
 
-def test_a_ticket_of_no_delivery_is_refused(record: Record) -> None:
-    deliver(record, incoming())
-    with pytest.raises(IntegrityError), record.write() as session:
+def test_a_ticket_of_no_delivery_is_refused(db: Database) -> None:
+    deliver(db, incoming())
+    with pytest.raises(IntegrityError), db.write() as session:
         session.execute(text("UPDATE tickets SET delivery_id = 999"))
 
 
-def test_a_failed_block_leaves_nothing_and_the_next_writer_has_its_turn(record: Record) -> None:
-    with pytest.raises(ZeroDivisionError), record.write() as session:
-        deliveries.record(session, arrival(), Content([incoming(), incoming()]))
+def test_a_failed_block_leaves_nothing_and_the_next_writer_has_its_turn(db: Database) -> None:
+    with pytest.raises(ZeroDivisionError), db.write() as session:
+        deliveries.db(session, arrival(), Content([incoming(), incoming()]))
         raise ZeroDivisionError
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Delivery).count() == session.query(Ticket).count() == 0
-        assert session.execute(text("SELECT count(*) FROM tallies")).scalar() == 0
-    assert deliver(record, incoming()).accepted == 1
+        assert session.execute(text("SELECT count(*) FROM counters")).scalar() == 0
+    assert deliver(db, incoming()).accepted == 1
 
 
-def test_what_a_reading_session_changes_is_not_kept(record: Record) -> None:
-    with record.read() as session:
-        alarms.sound(session, "disk", "nearly full", now())
+def test_what_a_reading_session_changes_is_not_kept(db: Database) -> None:
+    with db.read() as session:
+        alarms.raise_(session, "disk", "nearly full", now())
         session.flush()
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Alarm).count() == 0
 
 
-def test_readers_neither_wait_for_a_writer_nor_see_half_of_its_work(record: Record) -> None:
-    with record.read() as early:
+def test_readers_neither_wait_for_a_writer_nor_see_half_of_its_work(db: Database) -> None:
+    with db.read() as early:
         assert early.query(Delivery).count() == 0
-        with record.write() as session:
-            deliveries.record(session, arrival(), Content([incoming()]))
-            with record.read() as meanwhile:
+        with db.write() as session:
+            deliveries.db(session, arrival(), Content([incoming()]))
+            with db.read() as meanwhile:
                 assert meanwhile.query(Delivery).count() == 0
         assert early.query(Delivery).count() == 0
-    with record.read() as late:
+    with db.read() as late:
         assert late.query(Delivery).count() == 1
 
 
 @pytest.mark.sqlite
-def test_who_writes_past_us_cannot_come_between_what_we_read_and_what_we_write(record: Record) -> None:
-    with closing(sqlite3.connect(str(record.path), timeout=0)) as foreign:
-        with record.write() as session:
+def test_who_writes_past_us_cannot_come_between_what_we_read_and_what_we_write(db: Database) -> None:
+    with closing(sqlite3.connect(str(db.path), timeout=0)) as foreign:
+        with db.write() as session:
             assert session.query(Delivery).count() == 0
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 foreign.execute("DELETE FROM alarms")
-            deliveries.record(session, arrival(), Content([incoming()]))
+            deliveries.db(session, arrival(), Content([incoming()]))
         foreign.execute("DELETE FROM alarms")
         foreign.commit()
 
 
 @pytest.mark.sqlite
-def test_all_who_wait_for_a_stranger_give_up_together_and_go_on_when_he_has_gone(record: Record) -> None:
-    impatient = Record(record.url, patience=1)
-    with closing(impatient), closing(sqlite3.connect(str(record.path))) as stranger:
+def test_all_who_wait_for_a_stranger_give_up_together_and_go_on_when_he_has_gone(db: Database) -> None:
+    impatient = Database(db.url, patience=1)
+    with closing(impatient), closing(sqlite3.connect(str(db.path))) as stranger:
         stranger.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
         with ThreadPoolExecutor(20) as pool:
@@ -109,21 +109,21 @@ def test_all_who_wait_for_a_stranger_give_up_together_and_go_on_when_he_has_gone
 
 
 def _write_many(url: str, writer: str, start: Barrier) -> None:
-    with opened(url) as record:
-        _read_then_write(record, writer)  # The first takes longest; from here on all are as quick as each other.
+    with opened(url) as db:
+        _read_then_write(db, writer)  # The first takes longest; from here on all are as quick as each other.
         start.wait(60)
         for _ in range(WRITES):
-            _read_then_write(record, writer)
+            _read_then_write(db, writer)
 
 
-def _read_then_write(record: Record, writer: str) -> None:
-    with record.write() as session:
+def _read_then_write(db: Database, writer: str) -> None:
+    with db.write() as session:
         seen = session.query(Delivery).count()
-        deliveries.record(session, arrival(source=writer), Content([incoming(external_id=f"T-{seen}")]))
+        deliveries.db(session, arrival(source=writer), Content([incoming(external_id=f"T-{seen}")]))
 
 
-def _check_fair(record: Record) -> None:
-    with record.read() as session:
+def _check_fair(db: Database) -> None:
+    with db.read() as session:
         order = session.scalars(select(Delivery.source).order_by(Delivery.id)).all()[WRITERS:]
         assert session.query(Ticket.external_id).distinct().count() == WRITERS * (WRITES + 1)
     assert Counter(order) == {f"w{n}": WRITES for n in range(WRITERS)}
@@ -131,74 +131,74 @@ def _check_fair(record: Record) -> None:
     assert len(set(order[:first_done])) == WRITERS, "one had all its turns before another had its first"
 
 
-def test_many_processes_write_at_once_without_an_error_and_none_starves(record: Record) -> None:
+def test_many_processes_write_at_once_without_an_error_and_none_starves(db: Database) -> None:
     start = processes.Barrier(WRITERS)
-    writers = [processes.Process(target=_write_many, args=(record.url, f"w{n}", start)) for n in range(WRITERS)]
+    writers = [processes.Process(target=_write_many, args=(db.url, f"w{n}", start)) for n in range(WRITERS)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
     assert [writer.exitcode for writer in writers] == [0] * WRITERS
-    _check_fair(record)
+    _check_fair(db)
 
 
-def test_many_threads_write_at_once_without_an_error(record: Record) -> None:
+def test_many_threads_write_at_once_without_an_error(db: Database) -> None:
     with ThreadPoolExecutor(4 * WRITERS) as pool:
-        list(pool.map(lambda n: _read_then_write(record, f"w{n % WRITERS}"), range(WRITERS * WRITES)))
-    with record.read() as session:
+        list(pool.map(lambda n: _read_then_write(db, f"w{n % WRITERS}"), range(WRITERS * WRITES)))
+    with db.read() as session:
         assert session.query(Delivery).count() == WRITERS * WRITES
         assert session.query(Ticket.external_id).distinct().count() == WRITERS * WRITES
 
 
 def _die_while_writing(url: str, written: Event) -> None:
-    with opened(url) as record, record.write() as session:
-        deliveries.record(session, arrival(), Content([incoming()]))
+    with opened(url) as db, db.write() as session:
+        deliveries.db(session, arrival(), Content([incoming()]))
         written.set()
         signal.pause()
 
 
-def test_a_writer_that_is_killed_leaves_nothing_and_holds_up_nobody(record: Record) -> None:
+def test_a_writer_that_is_killed_leaves_nothing_and_holds_up_nobody(db: Database) -> None:
     written = processes.Event()
-    victim = processes.Process(target=_die_while_writing, args=(record.url, written))
+    victim = processes.Process(target=_die_while_writing, args=(db.url, written))
     victim.start()
     assert written.wait(60)
     assert victim.pid is not None
     os.kill(victim.pid, signal.SIGKILL)
     victim.join()
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Delivery).count() == 0
-    assert deliver(record, incoming()).accepted == 1
+    assert deliver(db, incoming()).accepted == 1
 
 
 @pytest.mark.sqlite
 def test_a_record_in_a_folder_that_is_missing_can_be_used_once_the_folder_is_there(tmp_path: Path) -> None:
-    with opened(f"sqlite:///{tmp_path}/later/tickets.db") as record:
-        with pytest.raises(OperationalError, match="No such file"), record.write():
+    with opened(f"sqlite:///{tmp_path}/later/tickets.db") as db:
+        with pytest.raises(OperationalError, match="No such file"), db.write():
             pass
         (tmp_path / "later").mkdir()
-        with record.write() as session:
+        with db.write() as session:
             assert _pragma(session, "journal_mode") == "wal"
 
 
 @pytest.mark.sqlite
-def test_a_connection_that_was_read_only_is_not_used_again(record: Record) -> None:
-    with record.read() as session:
+def test_a_connection_that_was_read_only_is_not_used_again(db: Database) -> None:
+    with db.read() as session:
         session.execute(text("PRAGMA query_only = ON"))  # It stays so in the pool, as on a read-only disk.
     with pytest.raises(OperationalError, match="readonly"):
-        deliver(record, incoming())
-    deliver(record, incoming(external_id="later"))
-    with record.read() as session:
+        deliver(db, incoming())
+    deliver(db, incoming(external_id="later"))
+    with db.read() as session:
         assert session.scalars(select(Ticket.external_id)).all() == ["later"]
 
 
 @contextmanager
-def _lock_held(record: Record) -> Iterator[subprocess.Popen[bytes]]:
+def _lock_held(db: Database) -> Iterator[subprocess.Popen[bytes]]:
     """Another process that writes, and does not end."""
     program = (
         "import fcntl, sys, os; fcntl.flock(os.open(sys.argv[1], os.O_RDWR), fcntl.LOCK_EX); print(flush=True); input()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program, f"{record.path}.lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", program, f"{db.path}.lock"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
@@ -207,9 +207,9 @@ def _lock_held(record: Record) -> Iterator[subprocess.Popen[bytes]]:
 
 
 @pytest.mark.sqlite
-def test_who_waits_longer_than_its_patience_for_another_process_is_told_so(record: Record) -> None:
-    deliver(record, incoming())
-    with closing(Record(record.url, patience=0.2)) as impatient, _lock_held(record):
+def test_who_waits_longer_than_its_patience_for_another_process_is_told_so(db: Database) -> None:
+    deliver(db, incoming())
+    with closing(Database(db.url, patience=0.2)) as impatient, _lock_held(db):
         for way in (impatient.write, impatient.turn):
             began = time.monotonic()
             with pytest.raises(OperationalError, match="longer than we may wait"), way():
@@ -220,30 +220,30 @@ def test_who_waits_longer_than_its_patience_for_another_process_is_told_so(recor
 
 
 @pytest.mark.sqlite
-def test_however_many_gave_up_waiting_few_threads_are_left_and_the_next_has_their_place(record: Record) -> None:
-    deliver(record, incoming())
-    with closing(Record(record.url, patience=0.05)) as impatient, _lock_held(record) as holder:
+def test_however_many_gave_up_waiting_few_threads_are_left_and_the_next_has_their_place(db: Database) -> None:
+    deliver(db, incoming())
+    with closing(Database(db.url, patience=0.05)) as impatient, _lock_held(db) as holder:
         for _ in range(5):
             with pytest.raises(OperationalError), impatient.write():
                 pass
         assert [thread.name for thread in threading.enumerate()].count("turn") == 1
         with ThreadPoolExecutor(1) as pool:
-            patient = Record(record.url)
+            patient = Database(db.url)
             waiting = pool.submit(deliver, patient, incoming(external_id="waited"))
             holder.kill()
             assert waiting.result(30).accepted == 1
             patient.close()
     wait_until(lambda: "turn" not in [thread.name for thread in threading.enumerate()])
-    assert deliver(record, incoming(external_id="later")).accepted == 1
+    assert deliver(db, incoming(external_id="later")).accepted == 1
 
 
 @pytest.mark.sqlite
-def test_a_group_gives_up_too_and_writes_again_when_the_lock_is_free(record: Record) -> None:
-    deliver(record, incoming())
-    impatient = Record(record.url, patience=0.2)
+def test_a_group_gives_up_too_and_writes_again_when_the_lock_is_free(db: Database) -> None:
+    deliver(db, incoming())
+    impatient = Database(db.url, patience=0.2)
     group = Group(impatient)
     with closing(impatient):
-        with _lock_held(record):
+        with _lock_held(db):
             began = time.monotonic()
             with ThreadPoolExecutor(5) as pool:
                 asked = [pool.submit(group.write, lambda _session: 1, 1) for _ in range(5)]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from receiver.db import digest_members, digests
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.digest_filters import EVERYTHING, Filter, at_risk, in_digest, soonest_due, untold_at_risk
 from receiver.db.models import Digest, Ticket
 from receiver.lib.clock import now
@@ -17,30 +17,30 @@ ENVELOPE = Envelope(("ops@example.com",), "example.com")
 HOUR = timedelta(hours=1)
 
 
-def ticket(record: Record, name: str, source: str = "standard", due: timedelta = 9 * HOUR, **decided: str) -> None:
+def ticket(db: Database, name: str, source: str = "standard", due: timedelta = 9 * HOUR, **decided: str) -> None:
     """A settled ticket that arrived ten hours ago and is due so long from now."""
-    ticket_id = due_ticket(record, external_id=name, source=source, at=now() - 10 * HOUR)
-    settle(record, ticket_id, now() + due, **decided)
+    ticket_id = due_ticket(db, external_id=name, source=source, at=now() - 10 * HOUR)
+    settle(db, ticket_id, now() + due, **decided)
 
 
 def claim(
-    record: Record, name: str = "digest", chosen: Filter = EVERYTHING, *, even_empty: bool = False
+    db: Database, name: str = "digest", chosen: Filter = EVERYTHING, *, even_empty: bool = False
 ) -> Digest | None:
-    with record.write() as session:
+    with db.write() as session:
         return digests.claim(
             session, now().isoformat(), ENVELOPE, now(), name=name, chosen=chosen, even_empty=even_empty
         )
 
 
-def told(record: Record, name: str = "digest", chosen: Filter = EVERYTHING) -> list[str]:
-    with record.read() as session:
+def told(db: Database, name: str = "digest", chosen: Filter = EVERYTHING) -> list[str]:
+    with db.read() as session:
         promised = sorted(ticket.external_id for ticket, _ in digest_members.pending(session, name, chosen, now()))
         counted = sum(count for _, count, _ in digest_members.pending_counts(session, name, chosen, now()))
-    claimed = claim(record, name, chosen)
+    claimed = claim(db, name, chosen)
     if claimed is None:
         assert promised == []
         return []
-    with record.read() as session:
+    with db.read() as session:
         found = sorted(ticket.external_id for ticket, _ in digest_members.rows(session, claimed.id))
     assert found == promised
     assert len(found) == counted == claimed.tickets
@@ -60,74 +60,74 @@ def told(record: Record, name: str = "digest", chosen: Filter = EVERYTHING) -> l
         (Filter(category=("Software",), status=("needs_review",)), []),
     ],
 )
-def test_every_line_of_a_filter_must_hold(record: Record, chosen: Filter, expected: list[str]) -> None:
-    ticket(record, "T-1", category="Hardware", request_type="Laptop")
-    ticket(record, "T-2", "zendesk", category="Software", request_type="Licence")
-    ticket(record, "T-3", "zendesk", category="Network", request_type="VPN", review_reason="unsure")
-    assert told(record, chosen=chosen) == expected
+def test_every_line_of_a_filter_must_hold(db: Database, chosen: Filter, expected: list[str]) -> None:
+    ticket(db, "T-1", category="Hardware", request_type="Laptop")
+    ticket(db, "T-2", "zendesk", category="Software", request_type="Licence")
+    ticket(db, "T-3", "zendesk", category="Network", request_type="VPN", review_reason="unsure")
+    assert told(db, chosen=chosen) == expected
 
 
-def test_every_digest_has_its_own_membership(record: Record) -> None:
+def test_every_digest_has_its_own_membership(db: Database) -> None:
     only = Filter(category=("Hardware",))
-    ticket(record, "T-1", category="Hardware")
-    assert told(record, "a") == ["T-1"]
-    assert told(record, "b") == []  # New among others: it begins where the newest of them ended.
-    ticket(record, "T-2", category="Hardware")
-    ticket(record, "T-3", category="Software")
-    assert told(record, "b", only) == ["T-2"]
-    assert told(record, "a") == ["T-2", "T-3"]
-    assert told(record, "b", only) == told(record, "a") == []
+    ticket(db, "T-1", category="Hardware")
+    assert told(db, "a") == ["T-1"]
+    assert told(db, "b") == []  # New among others: it begins where the newest of them ended.
+    ticket(db, "T-2", category="Hardware")
+    ticket(db, "T-3", category="Software")
+    assert told(db, "b", only) == ["T-2"]
+    assert told(db, "a") == ["T-2", "T-3"]
+    assert told(db, "b", only) == told(db, "a") == []
 
 
-def test_where_no_digest_ever_was_the_first_one_tells_of_everything(record: Record) -> None:
-    ticket(record, "T-1")
-    assert told(record, "a") == ["T-1"]
+def test_where_no_digest_ever_was_the_first_one_tells_of_everything(db: Database) -> None:
+    ticket(db, "T-1")
+    assert told(db, "a") == ["T-1"]
 
 
-def test_a_digest_begins_where_it_was_first_seen(record: Record) -> None:
-    ticket(record, "T-1")
-    claim(record)
-    with record.write() as session:
+def test_a_digest_begins_where_it_was_first_seen(db: Database) -> None:
+    ticket(db, "T-1")
+    claim(db)
+    with db.write() as session:
         assert not digests.take_slot(session, "late", now())
-    ticket(record, "T-2")
-    assert told(record) == ["T-2"]
-    assert told(record, "late") == ["T-2"]
+    ticket(db, "T-2")
+    assert told(db) == ["T-2"]
+    assert told(db, "late") == ["T-2"]
 
 
-def test_what_did_not_match_is_not_told_later(record: Record) -> None:
-    ticket(record, "T-1", category="Hardware")
-    assert told(record, "digest", Filter(category=("Software",))) == []
-    assert told(record, "digest") == []
+def test_what_did_not_match_is_not_told_later(db: Database) -> None:
+    ticket(db, "T-1", category="Hardware")
+    assert told(db, "digest", Filter(category=("Software",))) == []
+    assert told(db, "digest") == []
 
 
-def test_an_empty_digest_is_only_claimed_where_that_is_wanted(record: Record) -> None:
-    assert claim(record) is None
-    empty = claim(record, even_empty=True)
+def test_an_empty_digest_is_only_claimed_where_that_is_wanted(db: Database) -> None:
+    assert claim(db) is None
+    empty = claim(db, even_empty=True)
     assert empty
     assert (empty.tickets, empty.status) == (0, "claimed")
 
 
-def test_what_is_at_risk_is_told_of_when_it_is_and_once(record: Record) -> None:
-    ticket(record, "soon", due=2 * HOUR)
-    ticket(record, "later", due=9 * HOUR)
-    ticket(record, "past due", due=-HOUR)
-    claim(record, "digest")
+def test_what_is_at_risk_is_told_of_when_it_is_and_once(db: Database) -> None:
+    ticket(db, "soon", due=2 * HOUR)
+    ticket(db, "later", due=9 * HOUR)
+    ticket(db, "past due", due=-HOUR)
+    claim(db, "digest")
     risky = Filter(at_risk=True)
-    assert told(record, "risk", risky) == ["soon"]
-    assert told(record, "risk", risky) == []
-    assert told(record, "other", Filter(category=("nothing",), at_risk=True)) == []
-    with record.read() as session:
+    assert told(db, "risk", risky) == ["soon"]
+    assert told(db, "risk", risky) == []
+    assert told(db, "other", Filter(category=("nothing",), at_risk=True)) == []
+    with db.read() as session:
         later = now() + 8 * HOUR
         for name in ("risk", "other"):
             assert session.scalars(select(Ticket.external_id).where(untold_at_risk(name, later))).all() == ["later"]
         assert [found.external_id for found in soonest_due(session, in_digest(1) & at_risk(now()), 5)] == ["soon"]
 
 
-def test_a_copy_has_the_members_of_the_first_and_claims_nothing(record: Record) -> None:
-    ticket(record, "T-1")
-    first = claim(record)
+def test_a_copy_has_the_members_of_the_first_and_claims_nothing(db: Database) -> None:
+    ticket(db, "T-1")
+    first = claim(db)
     assert first
-    with record.write() as session:
+    with db.write() as session:
         assert digests.copy(session, first.id, now()) is None  # It is on its way itself.
         assert digests.copy(session, 99, now()) is None
         digests.mark(session, first.id, "sent", now())
@@ -138,9 +138,9 @@ def test_a_copy_has_the_members_of_the_first_and_claims_nothing(record: Record) 
     assert again
     assert len({found.message_id for found in (first, copied, again)}) == 3
     assert [(found.copy_of, found.tickets, found.settled_until) for found in (copied, again)] == [(first.id, 1, 0)] * 2
-    ticket(record, "T-2")
-    assert told(record) == ["T-2"]
-    with record.read() as session:
+    ticket(db, "T-2")
+    assert told(db) == ["T-2"]
+    with db.read() as session:
         assert [found.external_id for found, _ in digest_members.rows(session, again.id)] == ["T-1"]
         before = digests.previous(session, session.get_one(Digest, again.id + 1))
         assert before

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from receiver.db import deliveries
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.deliveries import Content
 from receiver.db.group_commit import Group
 from receiver.db.models import Delivery, Ticket
@@ -31,7 +31,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 def _delivers(name: str) -> Work:
     def work(session: Session) -> str:
-        deliveries.record(session, arrival(key=name), Content([incoming(external_id=name)]))
+        deliveries.db(session, arrival(key=name), Content([incoming(external_id=name)]))
         return name
 
     return work
@@ -42,9 +42,9 @@ def _breaks(session: Session) -> str:
     raise ZeroDivisionError
 
 
-def _ask_at_once(record: Record, pool: ThreadPoolExecutor, works: list[Work], size: int = 1) -> list[Future[str]]:
+def _ask_at_once(db: Database, pool: ThreadPoolExecutor, works: list[Work], size: int = 1) -> list[Future[str]]:
     """The works, all of which have asked, in this order, while another was written."""
-    group, asked = Group(record), []
+    group, asked = Group(db), []
     begun, ends = threading.Event(), threading.Event()
 
     def holds_up(_: Session) -> None:
@@ -60,57 +60,57 @@ def _ask_at_once(record: Record, pool: ThreadPoolExecutor, works: list[Work], si
     return asked
 
 
-def _stored(record: Record) -> list[str]:
-    with record.read() as session:
+def _stored(db: Database) -> list[str]:
+    with db.read() as session:
         keys = [key for (key,) in session.query(Delivery.key).order_by(Delivery.id)]
         assert [name for (name,) in session.query(Ticket.external_id).order_by(Ticket.id)] == keys
     return keys
 
 
-def _count_commits(record: Record) -> list[object]:
+def _count_commits(db: Database) -> list[object]:
     commits: list[object] = []
-    event.listen(record.engine, "commit", commits.append)
+    event.listen(db.engine, "commit", commits.append)
     return commits
 
 
 def test_what_waits_for_the_same_turn_is_one_transaction_in_the_order_of_asking(
-    record: Record, pool: ThreadPoolExecutor
+    db: Database, pool: ThreadPoolExecutor
 ) -> None:
-    commits, names = _count_commits(record), [f"T-{n}" for n in range(8)]
-    asked = _ask_at_once(record, pool, [_delivers(name) for name in names])
+    commits, names = _count_commits(db), [f"T-{n}" for n in range(8)]
+    asked = _ask_at_once(db, pool, [_delivers(name) for name in names])
     assert [one.result() for one in asked] == names
-    assert _stored(record) == names
+    assert _stored(db) == names
     assert len(commits) == 1 + 1
 
 
-def test_who_fails_hears_it_and_takes_nobody_along(record: Record, pool: ThreadPoolExecutor) -> None:
-    asked = _ask_at_once(record, pool, [_delivers("before"), _breaks, _delivers("after")])
+def test_who_fails_hears_it_and_takes_nobody_along(db: Database, pool: ThreadPoolExecutor) -> None:
+    asked = _ask_at_once(db, pool, [_delivers("before"), _breaks, _delivers("after")])
     assert [asked[0].result(), asked[2].result()] == ["before", "after"]
     assert isinstance(asked[1].exception(), ZeroDivisionError)
-    assert _stored(record) == ["before", "after"]
+    assert _stored(db) == ["before", "after"]
 
 
-def test_who_is_alone_and_fails_is_heard_too_and_the_next_is_written(record: Record) -> None:
-    group = Group(record)
+def test_who_is_alone_and_fails_is_heard_too_and_the_next_is_written(db: Database) -> None:
+    group = Group(db)
     with pytest.raises(ZeroDivisionError):
         group.write(_breaks, 1)
     assert group.write(_delivers("next"), 1) == "next"
-    assert _stored(record) == ["next"]
+    assert _stored(db) == ["next"]
 
 
-def test_large_parts_leave_others_a_turn_between_them(record: Record, pool: ThreadPoolExecutor) -> None:
-    commits = _count_commits(record)
-    asked = _ask_at_once(record, pool, [_delivers(f"T-{n}") for n in range(4)], size=250)
+def test_large_parts_leave_others_a_turn_between_them(db: Database, pool: ThreadPoolExecutor) -> None:
+    commits = _count_commits(db)
+    asked = _ask_at_once(db, pool, [_delivers(f"T-{n}") for n in range(4)], size=250)
     assert len([one.result() for one in asked]) == 4
     assert len(commits) == 1 + 2
 
 
 @pytest.mark.sqlite
 def test_all_who_wait_for_a_stranger_give_up_together_and_nothing_of_theirs_comes_later(
-    record: Record, pool: ThreadPoolExecutor
+    db: Database, pool: ThreadPoolExecutor
 ) -> None:
-    impatient = Record(record.url, patience=0.5)
-    with closing(impatient), closing(sqlite3.connect(str(record.path))) as stranger:
+    impatient = Database(db.url, patience=0.5)
+    with closing(impatient), closing(sqlite3.connect(str(db.path))) as stranger:
         group, began = Group(impatient), time.monotonic()
         stranger.execute("BEGIN IMMEDIATE")
         waiting = [pool.submit(group.write, _delivers(f"T-{n}"), 1) for n in range(20)]
@@ -118,4 +118,4 @@ def test_all_who_wait_for_a_stranger_give_up_together_and_nothing_of_theirs_come
         assert time.monotonic() - began < 5, "one after the other they would have taken ten seconds"
         stranger.rollback()
         assert group.write(_delivers("next"), 1) == "next"
-    assert _stored(record) == ["next"]
+    assert _stored(db) == ["next"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jobs.classification import classify
 from jobs.operations import retention
 from receiver.db import latencies, leases, tickets
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.latencies import ACCEPT, MODEL, WAIT, WHOLE
 from receiver.lib import secret_files
 from receiver.lib.clock import now
@@ -47,18 +47,18 @@ def test_nothing_has_no_quantiles() -> None:
     assert latencies.quantiles({}) is None
 
 
-def test_minutes_become_hours_and_hours_all_time_and_no_count_is_lost(record: Record) -> None:
-    with record.write() as session:
+def test_minutes_become_hours_and_hours_all_time_and_no_count_is_lost(db: Database) -> None:
+    with db.write() as session:
         for minutes in range(0, 60 * 24 * 40, 97):
             latencies.note(session, WAIT, [5, 5, 700], AT - timedelta(minutes=minutes))
-    with record.read() as session:
+    with db.read() as session:
         before = latencies.of_all_time(session)
         minute_by_minute = latencies.throughput(session, AT - timedelta(hours=2), latencies.MINUTE)
         last_day = latencies.throughput(session, AT - timedelta(days=1), latencies.HOUR)
-    with record.write() as session:
+    with db.write() as session:
         while latencies.merge(session, AT):
             pass
-    with record.read() as session:
+    with db.read() as session:
         assert latencies.of_all_time(session) == before
         assert latencies.throughput(session, AT - timedelta(hours=2), latencies.MINUTE) == minute_by_minute
         kept = latencies.throughput(session, AT - timedelta(hours=23, minutes=30), latencies.HOUR)
@@ -69,27 +69,27 @@ def test_minutes_become_hours_and_hours_all_time_and_no_count_is_lost(record: Re
     assert all(at % latencies.HOUR == 0 for at in slots if at < (AT - timedelta(hours=4)).timestamp())
 
 
-def _counts(record: Record) -> dict[str, int]:
-    with record.read() as session:
+def _counts(db: Database) -> dict[str, int]:
+    with db.read() as session:
         return {stage: sum(found.values()) for stage, found in latencies.of_all_time(session).items()}
 
 
 def test_a_delivery_is_counted_once_for_each_new_ticket(
-    client: FlaskClient, app: Flask, config: Settings, record: Record
+    client: FlaskClient, app: Flask, config: Settings, db: Database
 ) -> None:
     message = signed(secret_files.webhook_secrets(config)[0], [ticket_json(), ticket_json()])
     for _ in range(2):
         assert client.post("/webhooks/standard", **message).status_code == 200
     app.extensions["stopwatch"].flush()
-    assert _counts(record) == {ACCEPT: 2}
+    assert _counts(db) == {ACCEPT: 2}
 
 
-def test_a_ticket_is_counted_from_due_to_claimed(record: Record) -> None:
-    deliver(record, incoming(), at=now() - timedelta(seconds=90))
-    with record.write() as session:
+def test_a_ticket_is_counted_from_due_to_claimed(db: Database) -> None:
+    deliver(db, incoming(), at=now() - timedelta(seconds=90))
+    with db.write() as session:
         leases.claim(session, "mine", 5, now())
         leases.claim(session, "mine", 5, now())
-    with record.read() as session:
+    with db.read() as session:
         found = latencies.quantiles(latencies.since(session, now() - timedelta(minutes=2))[WAIT])
     assert found
     assert found.count == 1
@@ -97,23 +97,23 @@ def test_a_ticket_is_counted_from_due_to_claimed(record: Record) -> None:
 
 
 def test_the_engines_call_and_the_whole_way_are_counted(
-    record: Record, model: Peer, environment: pytest.MonkeyPatch
+    db: Database, model: Peer, environment: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("OPENAI_BASE_URL", f"{model.url}/v1")
     environment.setenv("OUTGOING_ALLOW", "127.0.0.1")
-    deliver(record, *(incoming(short_description=f"VPN {number}") for number in range(7)))
+    deliver(db, *(incoming(short_description=f"VPN {number}") for number in range(7)))
     classify.classify_due()
-    assert _counts(record) == {WAIT: 7, MODEL: 7, WHOLE: 7}
-    with record.write() as session:
+    assert _counts(db) == {WAIT: 7, MODEL: 7, WHOLE: 7}
+    with db.write() as session:
         tickets.make_due(session, 1, now())
     classify.classify_due()
-    counts = _counts(record)
+    counts = _counts(db)
     assert (counts[WAIT], counts[WHOLE]) == (8, 7)
 
 
-def test_the_hourly_job_merges(record: Record) -> None:
-    with record.write() as session:
+def test_the_hourly_job_merges(db: Database) -> None:
+    with db.write() as session:
         latencies.note(session, WAIT, [5], now() - timedelta(days=50))
     retention.retain()
-    with record.read() as session:
+    with db.read() as session:
         assert list(latencies.throughput(session, datetime.fromtimestamp(0, UTC), 60)) == [(0, WAIT)]

@@ -14,15 +14,15 @@ from sqlalchemy import inspect, select, text
 from sqlalchemy.exc import OperationalError
 
 from receiver.db import database, ticket_query
-from receiver.db.database import Record, Schema, SchemaError, is_at_head, migrate, opened, require_schema
+from receiver.db.database import Database, Schema, SchemaError, is_at_head, migrate, opened, require_schema
 from receiver.db.models import Base, Ticket
 from receiver.lib.clock import now
 from tests.factories import deliver, incoming
 from tests.receiver.db import processes
 
 
-def _sql(record: Record, kind: str) -> dict[str, str]:
-    with record.engine.connect() as connection:
+def _sql(db: Database, kind: str) -> dict[str, str]:
+    with db.engine.connect() as connection:
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = :kind"), {"kind": kind})
         return {name: sql for name, sql in rows if sql and name != "alembic_version"}
 
@@ -36,8 +36,8 @@ def _by_name(keys: list[Any]) -> list[Any]:
     return sorted(keys, key=lambda key: str(key["name"]))
 
 
-def test_the_migrations_lead_to_the_schema_of_the_models(record: Record) -> None:
-    with record.engine.connect() as connection:
+def test_the_migrations_lead_to_the_schema_of_the_models(db: Database) -> None:
+    with db.engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True, "include_object": _is_modelled}
         )
@@ -45,34 +45,34 @@ def test_the_migrations_lead_to_the_schema_of_the_models(record: Record) -> None
 
 
 @pytest.mark.sqlite
-def test_the_migrations_make_every_index_with_the_condition_the_models_name(record: Record, tmp_path: Path) -> None:
+def test_the_migrations_make_every_index_with_the_condition_the_models_name(db: Database, tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/models.db") as by_models:
         Base.metadata.create_all(by_models.engine)
-        assert _sql(record, "index") == _sql(by_models, "index")
+        assert _sql(db, "index") == _sql(by_models, "index")
 
 
 @pytest.mark.sqlite
-def test_the_migrations_make_every_column_as_the_models_declare_it(record: Record, tmp_path: Path) -> None:
+def test_the_migrations_make_every_column_as_the_models_declare_it(db: Database, tmp_path: Path) -> None:
     with opened(f"sqlite:///{tmp_path}/models.db") as by_models:
         Base.metadata.create_all(by_models.engine)
         for table in Base.metadata.tables:
-            made, declared = inspect(record.engine), inspect(by_models.engine)
+            made, declared = inspect(db.engine), inspect(by_models.engine)
             assert repr(made.get_columns(table)) == repr(declared.get_columns(table))
             assert made.get_pk_constraint(table) == declared.get_pk_constraint(table)
             assert _by_name(made.get_foreign_keys(table)) == _by_name(declared.get_foreign_keys(table))
 
 
-def test_migrating_makes_the_folder_and_brings_an_empty_database_to_the_head(empty: Record) -> None:
+def test_migrating_makes_the_folder_and_brings_an_empty_database_to_the_head(empty: Database) -> None:
     migrate(empty)
     assert is_at_head(empty)
     assert deliver(empty, incoming()).accepted == 1
 
 
-def test_migrating_again_keeps_what_is_there(record: Record) -> None:
-    deliver(record, incoming())
-    migrate(record)
-    assert is_at_head(record)
-    with record.read() as session:
+def test_migrating_again_keeps_what_is_there(db: Database) -> None:
+    deliver(db, incoming())
+    migrate(db)
+    assert is_at_head(db)
+    with db.read() as session:
         assert session.query(Ticket).count() == 1
 
 
@@ -85,46 +85,46 @@ _OF_OLD = (
 )
 
 
-def test_the_words_of_tickets_that_were_there_before_are_found(empty: Record) -> None:
+def test_the_words_of_tickets_that_were_there_before_are_found(empty: Database) -> None:
     migrate(empty, "0011")
     with empty.write() as session:
         for statement in _OF_OLD:
             session.execute(text(statement))
     migrate(empty)
     with empty.read() as session:
-        found = ticket_query.page(session, ticket_query.Wanted(q="quetzalcoatl"), 9, now())
+        found = ticket_query.page(session, ticket_query.TicketQuery(q="quetzalcoatl"), 9, now())
     assert [ticket.external_id for ticket, _ in found.pairs] == ["A"]
 
 
 @pytest.mark.parametrize("change", ["UPDATE alembic_version SET version_num = '0001'", "DELETE FROM alembic_version"])
-def test_another_schema_than_the_newest_is_not_at_head(record: Record, change: str) -> None:
-    assert is_at_head(record)
-    with record.write() as session:
+def test_another_schema_than_the_newest_is_not_at_head(db: Database, change: str) -> None:
+    assert is_at_head(db)
+    with db.write() as session:
         session.execute(text(change))
-    assert not is_at_head(record)
+    assert not is_at_head(db)
 
 
 def test_an_empty_database_is_not_at_head(tmp_path: Path) -> None:
-    with opened(f"sqlite:///{tmp_path}/tickets.db") as record:
-        assert not is_at_head(record)
+    with opened(f"sqlite:///{tmp_path}/tickets.db") as db:
+        assert not is_at_head(db)
 
 
 @pytest.mark.sqlite
 def test_a_migration_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:
-    with opened(f"sqlite:///{tmp_path}/tickets.db") as record:
-        with record.write() as session:
+    with opened(f"sqlite:///{tmp_path}/tickets.db") as db:
+        with db.write() as session:
             session.execute(text("CREATE TABLE tickets (mine TEXT)"))
         with pytest.raises(OperationalError, match="already exists"):
-            migrate(record)
-        assert list(_sql(record, "table")) == ["tickets"]
-        assert not is_at_head(record)
-        with record.write() as session:
+            migrate(db)
+        assert list(_sql(db, "table")) == ["tickets"]
+        assert not is_at_head(db)
+        with db.write() as session:
             session.execute(text("DROP TABLE tickets"))
-        migrate(record)
-        assert is_at_head(record)
+        migrate(db)
+        assert is_at_head(db)
 
 
-def test_threads_that_migrate_at_once_all_succeed(empty: Record) -> None:
+def test_threads_that_migrate_at_once_all_succeed(empty: Database) -> None:
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda _: migrate(empty), range(6)))
     assert is_at_head(empty)
@@ -141,7 +141,7 @@ _OLD_TICKETS = """
 """
 
 
-def test_tickets_from_before_the_sla_clock_are_at_risk_from_three_quarters_of_their_time(empty: Record) -> None:
+def test_tickets_from_before_the_sla_clock_are_at_risk_from_three_quarters_of_their_time(empty: Database) -> None:
     migrate(empty, "0009")
     with empty.write() as session:
         for statement in _OLD_TICKETS.split(";"):
@@ -154,13 +154,13 @@ def test_tickets_from_before_the_sla_clock_are_at_risk_from_three_quarters_of_th
 
 
 def _migrate(url: str, start: Barrier) -> None:
-    with opened(url) as record:
+    with opened(url) as db:
         start.wait(200)
-        migrate(record)
-        assert is_at_head(record)
+        migrate(db)
+        assert is_at_head(db)
 
 
-def test_processes_that_migrate_at_once_all_succeed(empty: Record) -> None:
+def test_processes_that_migrate_at_once_all_succeed(empty: Database) -> None:
     start = processes.Barrier(5)
     children = [processes.Process(target=_migrate, args=(empty.url, start)) for _ in range(5)]
     for child in children:
@@ -180,18 +180,18 @@ def test_the_revisions_are_those_alembic_knows() -> None:
     assert database.schema_of("a1b2c3") is database.schema_of("9999") is Schema.NEWER
 
 
-def test_a_database_of_a_newer_version_is_refused_in_one_line_and_left_as_it_is(record: Record) -> None:
-    with record.write() as session:
+def test_a_database_of_a_newer_version_is_refused_in_one_line_and_left_as_it_is(db: Database) -> None:
+    with db.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     for refuses in (migrate, require_schema):
         with pytest.raises(SchemaError, match="newer version") as refused:
-            refuses(record)
+            refuses(db)
         assert len(str(refused.value).splitlines()) == 1
-    with record.read() as session:
+    with db.read() as session:
         assert session.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
 
 
-def test_an_older_schema_is_told_with_what_to_do(empty: Record) -> None:
+def test_an_older_schema_is_told_with_what_to_do(empty: Database) -> None:
     migrate(empty, "0011")
     with pytest.raises(SchemaError, match="run python -m jobs migrate"):
         require_schema(empty)

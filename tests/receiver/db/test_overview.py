@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from receiver.db import alarms, classifications, counters, deliveries, digests, leases, overview, tickets
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.deliveries import Content
 from receiver.db.models import DELIVERY_STATES, REVIEWED, TICKET_STATES, Classification, Delivery, DigestTicket, Ticket
 from receiver.lib.clock import now
@@ -20,11 +20,11 @@ from tests.factories import arrival, classification, deliver, due_ticket, incomi
 
 def _deliver(session: Session, number: int) -> None:
     content = Content([incoming(external_id=f"T-{n}", short_description=f"words {number}") for n in range(number + 2)])
-    deliveries.record(session, arrival(), content)
+    deliveries.db(session, arrival(), content)
 
 
 def _deliver_broken(session: Session, number: int) -> None:
-    deliveries.record(session, arrival(), Content(error=f"broken {number}"))
+    deliveries.db(session, arrival(), Content(error=f"broken {number}"))
 
 
 def _redeliver(session: Session, _number: int) -> None:
@@ -84,12 +84,12 @@ def _by_status(session: Session, table: Any, states: tuple[str, ...]) -> dict[st
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 4)), min_size=5, max_size=25))
 def test_maintained_counts_are_the_real_ones_after_whatever_happened(
-    record: Record, steps: list[tuple[Callable[[Session, int], None], int]]
+    db: Database, steps: list[tuple[Callable[[Session, int], None], int]]
 ) -> None:
     for step, number in [(_deliver, 0), *steps]:
-        with record.write() as session:
+        with db.write() as session:
             step(session, number)
-    with record.read() as session:
+    with db.read() as session:
         counts = overview.counts(session, now())
         assert counts["tickets"] == _by_status(session, Ticket, TICKET_STATES)
         assert counts["deliveries"] == _by_status(session, Delivery, DELIVERY_STATES)
@@ -99,18 +99,18 @@ def test_maintained_counts_are_the_real_ones_after_whatever_happened(
         assert counters.value(session, "settled") >= (session.scalar(select(func.max(Ticket.settled))) or 0)
 
 
-def test_what_is_rolled_back_was_not_counted(record: Record) -> None:
-    due_ticket(record)
-    with record.write() as session:
-        deliveries.record(session, arrival(), Content([incoming()]))
+def test_what_is_rolled_back_was_not_counted(db: Database) -> None:
+    due_ticket(db)
+    with db.write() as session:
+        deliveries.db(session, arrival(), Content([incoming()]))
         session.rollback()
-    with record.read() as session:
+    with db.read() as session:
         assert overview.counts(session, now())["tickets"]["received"] == 1
 
 
-def test_an_empty_record_has_every_state_at_nought(record: Record) -> None:
+def test_an_empty_record_has_every_state_at_nought(db: Database) -> None:
     moment = now()
-    with record.read() as session:
+    with db.read() as session:
         counts = overview.counts(session, moment)
     today = {"day": moment.date().isoformat(), "money": 0, "models": {}}
     assert counts == {
@@ -122,31 +122,31 @@ def test_an_empty_record_has_every_state_at_nought(record: Record) -> None:
     }
 
 
-def test_the_oldest_due_ticket_is_told_in_seconds(record: Record) -> None:
+def test_the_oldest_due_ticket_is_told_in_seconds(db: Database) -> None:
     moment = now()
-    settle(record, due_ticket(record, at=moment - timedelta(hours=9)))
-    deliver(record, incoming(), at=moment - timedelta(seconds=90))
-    deliver(record, incoming(), at=moment)
-    with record.read() as session:
+    settle(db, due_ticket(db, at=moment - timedelta(hours=9)))
+    deliver(db, incoming(), at=moment - timedelta(seconds=90))
+    deliver(db, incoming(), at=moment)
+    with db.read() as session:
         assert overview.counts(session, moment)["due"] == {"tickets": 2, "oldest_seconds": 90}
         assert overview.counts(session, moment - timedelta(days=1))["due"]["oldest_seconds"] == 0
 
 
-def test_an_alarm_sounds_once_and_is_up_until_it_is_cleared(record: Record) -> None:
+def test_an_alarm_sounds_once_and_is_up_until_it_is_cleared(db: Database) -> None:
     moment = now()
-    with record.write() as session:
-        assert alarms.sound(session, "engine", "the key is wrong", moment)
-        assert not alarms.sound(session, "engine", "the model is unknown", moment + timedelta(hours=1))
-        assert alarms.sound(session, "digest", "held", moment - timedelta(hours=1))
-    with record.read() as session:
+    with db.write() as session:
+        assert alarms.raise_(session, "engine", "the key is wrong", moment)
+        assert not alarms.raise_(session, "engine", "the model is unknown", moment + timedelta(hours=1))
+        assert alarms.raise_(session, "digest", "held", moment - timedelta(hours=1))
+    with db.read() as session:
         up = overview.counts(session, moment)["alarms"]
     assert [(alarm["name"], alarm["message"]) for alarm in up] == [
         ("digest", "held"),
         ("engine", "the model is unknown"),
     ]
     assert up[1]["since"] == moment.isoformat()
-    with record.write() as session:
+    with db.write() as session:
         alarms.clear(session, "engine")
         alarms.clear(session, "never sounded")
-    with record.read() as session:
+    with db.read() as session:
         assert [alarm.name for alarm in alarms.current(session)] == ["digest"]

@@ -16,10 +16,10 @@ from jobs.classification import classify
 from jobs.digests import send
 from jobs.operations import maintenance
 from receiver.db import classifications, counters, database, deliveries, digests, leases, sign_in, ticket_query, tickets
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.digest_filters import Filter
 from receiver.db.models import CLASSIFIED, Ticket, TimetableEntry
-from receiver.db.ticket_query import Wanted
+from receiver.db.ticket_query import TicketQuery
 from receiver.lib import secret_files
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
@@ -35,7 +35,7 @@ RISKY = Filter(source=("standard",), status=("classified",), at_risk=True)
 SETTLED, DUE, CRASHED = 1500, 60, 20
 # The index of conflicts holds nothing but conflicts, so reading all of it is reading what was asked for.
 WHOLE_TABLE = re.compile(
-    r"SCAN (tickets|deliveries|classifications|digest_tickets|verdicts)\b(?! USING INDEX ix_deliveries_conflict)"
+    r"SCAN (tickets|deliveries|classifications|digest_tickets|review_outcomes)\b(?! USING INDEX ix_deliveries_conflict)"
 )
 # The first page of a list takes the newest rows in the order of their ids, and a search no more than the newest.
 NEWEST_FIRST = re.compile(
@@ -46,12 +46,12 @@ NEWEST_FIRST = re.compile(
 Statement = tuple[str, Any]
 
 
-def _fill(record: Record, settled: int) -> None:
+def _fill(db: Database, settled: int) -> None:
     """So many tickets that were classified and sent; what else is due stays due."""
     at = now() - timedelta(days=1)
     for _ in range(settled // 50):
-        deliver(record, *(incoming() for _ in range(50)), at=at)
-    with record.write() as session:
+        deliver(db, *(incoming() for _ in range(50)), at=at)
+    with db.write() as session:
         last = counters.add(session, "settled", settled)
         for ticket in leases.claim(session, "past", settled, at):
             ticket.status, ticket.lease, ticket.settled = CLASSIFIED, None, last
@@ -66,19 +66,19 @@ def _fill(record: Record, settled: int) -> None:
 @pytest.fixture(scope="module")
 def migrated(migrated: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with databases.made(databases.new_url(tmp_path_factory.mktemp("full")), migrated) as url:
-        with database.opened(url) as record:
-            _fill_all(record)
+        with database.opened(url) as db:
+            _fill_all(db)
         yield url
 
 
-def _fill_all(record: Record) -> None:
-    _fill(record, SETTLED)
-    deliver(record, *(incoming() for _ in range(CRASHED)))
-    with record.write() as session:
+def _fill_all(db: Database) -> None:
+    _fill(db, SETTLED)
+    deliver(db, *(incoming() for _ in range(CRASHED)))
+    with db.write() as session:
         leases.claim(session, "dead", CRASHED, now())
         leases.expire(session, now() + timedelta(hours=1))
         session.add(TimetableEntry(name=digests.SCHEDULED, last_slot=now() - timedelta(days=9)))
-    deliver(record, *(incoming(short_description=f"VPN {number}") for number in range(DUE)))
+    deliver(db, *(incoming(short_description=f"VPN {number}") for number in range(DUE)))
 
 
 @contextmanager
@@ -97,16 +97,16 @@ def _captured() -> Iterator[list[Statement]]:
         event.remove(Engine, "before_cursor_execute", note)
 
 
-def _plan(record: Record, statement: Statement) -> list[str]:
-    with record.engine.connect() as connection:
+def _plan(db: Database, statement: Statement) -> list[str]:
+    with db.engine.connect() as connection:
         return [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement[0]}", statement[1])]
 
 
-def _plans(record: Record, work: Callable[[], object]) -> dict[str, list[str]]:
+def _plans(db: Database, work: Callable[[], object]) -> dict[str, list[str]]:
     """The statements that `work` executes, each with its plan."""
     with _captured() as statements:
         work()
-    return {statement[0]: _plan(record, statement) for statement in statements}
+    return {statement[0]: _plan(db, statement) for statement in statements}
 
 
 def _whole_tables(plans: dict[str, list[str]]) -> list[str]:
@@ -123,23 +123,23 @@ def _touched(plans: dict[str, list[str]]) -> set[str]:
     return {statement.split()[0] for statement in plans if " tickets " in statement}
 
 
-def test_the_sweep_reads_no_whole_table(record: Record) -> None:
-    plans = _plans(record, maintenance.sweep)
+def test_the_sweep_reads_no_whole_table(db: Database) -> None:
+    plans = _plans(db, maintenance.sweep)
     assert _touched(plans) == {"UPDATE", "SELECT"}
     assert _whole_tables(plans) == []
 
 
-def test_the_classify_job_reads_no_whole_table(record: Record, model: Peer, environment: pytest.MonkeyPatch) -> None:
+def test_the_classify_job_reads_no_whole_table(db: Database, model: Peer, environment: pytest.MonkeyPatch) -> None:
     environment.setenv("OPENAI_BASE_URL", f"{model.url}/v1")
-    plans = _plans(record, classify.classify_due)
+    plans = _plans(db, classify.classify_due)
     assert len(model.requests) >= DUE
     assert any(statement.startswith("INSERT INTO classifications") for statement in plans)
     assert _whole_tables(plans) == []
 
 
-def test_renewing_releasing_and_giving_up_read_no_whole_table(record: Record) -> None:
+def test_renewing_releasing_and_giving_up_read_no_whole_table(db: Database) -> None:
     def work() -> None:
-        with record.write() as session:
+        with db.write() as session:
             [first, *rest] = leases.claim(session, "mine", 9, now(), "standard")
             leases.renew(session, "mine", now())
             leases.release(session, [ticket.id for ticket in rest], "mine", now(), "an error")
@@ -147,24 +147,24 @@ def test_renewing_releasing_and_giving_up_read_no_whole_table(record: Record) ->
             assert leases.claim_suspects(session, "mine", now() + timedelta(hours=2))
             tickets.next_claimable(session, "standard")
 
-    assert _whole_tables(_plans(record, work)) == []
+    assert _whole_tables(_plans(db, work)) == []
 
 
-def test_the_digest_job_reads_no_whole_table(record: Record, config: Settings) -> None:
+def test_the_digest_job_reads_no_whole_table(db: Database, config: Settings) -> None:
     def work() -> None:
-        with record.write() as session:
+        with db.write() as session:
             for ticket in leases.claim(session, "mine", 5, now()):
                 classifications.save(session, "mine", classification(ticket.id), promise())
-        send.preview(record, config)
+        send.preview(db, config)
         send.send_due()
 
-    plans = _plans(record, work)
+    plans = _plans(db, work)
     assert any(statement.startswith("INSERT INTO digest_tickets") for statement in plans)
     assert any(statement.startswith("UPDATE digests SET status") for statement in plans)
     assert _whole_tables(plans) == []
 
 
-def test_a_delivery_reads_no_whole_table(record: Record, client: FlaskClient, config: Settings) -> None:
+def test_a_delivery_reads_no_whole_table(db: Database, client: FlaskClient, config: Settings) -> None:
     secret = secret_files.webhook_secrets(config)[0]
     batch = [ticket_json() for _ in range(9)]
     changed = [ticket | {"short_description": "other words"} for ticket in batch]
@@ -175,7 +175,7 @@ def test_a_delivery_reads_no_whole_table(record: Record, client: FlaskClient, co
         message = signed(secret, batch)
         assert [client.post("/webhooks/standard", **message).status_code for _ in range(2)] == [200, 200]
 
-    plans = _plans(record, work)
+    plans = _plans(db, work)
     assert _touched(plans) == {"SELECT", "INSERT", "UPDATE"}
     assert _whole_tables(plans) == []
 
@@ -194,7 +194,7 @@ def _answers(get: Callable[[], TestResponse]) -> Callable[[], None]:
     return work
 
 
-def test_no_list_of_the_api_reads_a_whole_table(record: Record, client: FlaskClient, config: Settings) -> None:
+def test_no_list_of_the_api_reads_a_whole_table(db: Database, client: FlaskClient, config: Settings) -> None:
     token = {"Authorization": f"Bearer {secret_files.api_token(config)}"}
     urls = [
         "/api/stats", "/api/tickets", "/api/tickets/300", "/api/deliveries", "/api/deliveries?status=accepted&cursor=9",
@@ -202,16 +202,16 @@ def test_no_list_of_the_api_reads_a_whole_table(record: Record, client: FlaskCli
         *(f"/api/tickets?{query}" for query in FILTERS),
     ]  # fmt: skip
     for url in urls:
-        plans = _plans(record, _answers(lambda url=url: client.get(url, headers=token)))  # type: ignore[misc]
+        plans = _plans(db, _answers(lambda url=url: client.get(url, headers=token)))  # type: ignore[misc]
         assert plans
         assert _whole_tables(plans) == [], url
 
 
-def test_no_page_reads_a_whole_table(record: Record, client: FlaskClient) -> None:
-    with record.write() as session:
+def test_no_page_reads_a_whole_table(db: Database, client: FlaskClient) -> None:
+    with db.write() as session:
         link = sign_in.issue(session, now())
-    assert _whole_tables(_plans(record, lambda: use_link(client, f"/sign-in/{link}"))) == []
-    plans = _plans(record, _answers(lambda: client.get("/")))
+    assert _whole_tables(_plans(db, lambda: use_link(client, f"/sign-in/{link}"))) == []
+    plans = _plans(db, _answers(lambda: client.get("/")))
     assert " FROM tickets " in " ".join(plans)
     assert _whole_tables(plans) == []
     for url in (
@@ -225,19 +225,19 @@ def test_no_page_reads_a_whole_table(record: Record, client: FlaskClient) -> Non
         "/sources",
         "/sources/standard",
     ):
-        assert _whole_tables(_plans(record, _answers(lambda url=url: client.get(url)))) == [], url  # type: ignore[misc]
+        assert _whole_tables(_plans(db, _answers(lambda url=url: client.get(url)))) == [], url  # type: ignore[misc]
 
 
-def test_a_query_that_does_read_a_whole_table_would_be_found(record: Record) -> None:
+def test_a_query_that_does_read_a_whole_table_would_be_found(db: Database) -> None:
     def work() -> None:
-        with record.read() as session:
+        with db.read() as session:
             session.query(Ticket).filter_by(priority="high").all()
             session.query(Ticket).order_by(Ticket.received_at).limit(1).all()
 
-    assert len(_whole_tables(_plans(record, work))) == 2
+    assert len(_whole_tables(_plans(db, work))) == 2
 
 
-def _steps(record: Record, work: Callable[[Session], object]) -> int:
+def _steps(db: Database, work: Callable[[Session], object]) -> int:
     """How many hundreds of steps of SQLite's machine `work` takes."""
     count = 0
 
@@ -245,7 +245,7 @@ def _steps(record: Record, work: Callable[[Session], object]) -> int:
         nonlocal count
         count += 1
 
-    with record.write() as session:
+    with db.write() as session:
         driver: Any = session.connection().connection.driver_connection
         driver.set_progress_handler(step, 100)
         try:
@@ -278,11 +278,15 @@ WORK: dict[str, Callable[[Session], object]] = {
     "classified tickets": lambda session: tickets.page(session, {"status": "classified"}, 20),
     "tickets of a source": lambda session: tickets.page(session, {"source": "standard"}, 20, before=200),
     "failed tickets": lambda session: tickets.page(session, {"status": "failed"}, 20),
-    "search": lambda session: ticket_query.page(session, Wanted(q="vpn connec"), 20, now()),
-    "best match": lambda session: ticket_query.page(session, Wanted(q="vpn", order=ticket_query.BEST), 20, now()),
-    "search in a source": lambda session: ticket_query.page(session, Wanted(q="vpn", source="standard"), 20, now()),
-    "received since": lambda session: ticket_query.page(session, Wanted(since=now() - timedelta(hours=1)), 20, now()),
-    "what is due next": lambda session: ticket_query.page(session, Wanted(order=ticket_query.DUE), 20, now()),
+    "search": lambda session: ticket_query.page(session, TicketQuery(q="vpn connec"), 20, now()),
+    "best match": lambda session: ticket_query.page(session, TicketQuery(q="vpn", order=ticket_query.BEST), 20, now()),
+    "search in a source": lambda session: ticket_query.page(
+        session, TicketQuery(q="vpn", source="standard"), 20, now()
+    ),
+    "received since": lambda session: ticket_query.page(
+        session, TicketQuery(since=now() - timedelta(hours=1)), 20, now()
+    ),
+    "what is due next": lambda session: ticket_query.page(session, TicketQuery(order=ticket_query.DUE), 20, now()),
     "deliveries": lambda session: deliveries.page(session, 20, status="accepted"),
     "deliveries of a source": lambda session: deliveries.page(session, 20, 30, source="standard", status="partial"),
     "conflicts": lambda session: deliveries.page(session, 20, conflict=True),
@@ -291,10 +295,10 @@ WORK: dict[str, Callable[[Session], object]] = {
 }
 
 
-def test_the_daily_work_is_the_same_when_three_times_as_much_was_done_and_ten_times_waits(record: Record) -> None:
-    before = {name: _steps(record, work) for name, work in WORK.items()}
-    _fill(record, 2 * SETTLED)
-    deliver(record, *(incoming() for _ in range(10 * DUE)))
-    after = {name: _steps(record, work) for name, work in WORK.items()}
+def test_the_daily_work_is_the_same_when_three_times_as_much_was_done_and_ten_times_waits(db: Database) -> None:
+    before = {name: _steps(db, work) for name, work in WORK.items()}
+    _fill(db, 2 * SETTLED)
+    deliver(db, *(incoming() for _ in range(10 * DUE)))
+    after = {name: _steps(db, work) for name, work in WORK.items()}
     grown = {name: (before[name], after[name]) for name in WORK if after[name] > 1.5 * before[name] + 5}
     assert grown == {}

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import event
 
 from receiver.db import review_queue, ticket_query
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.clock import now
 from receiver.web.dashboard import review_locks
 from tests.factories import due_ticket, settle
@@ -16,78 +16,78 @@ from tests.factories import due_ticket, settle
 LOW = "confidence is below the threshold"
 
 
-def _waiting(record: Record, hours: float, **fields: object) -> int:
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id, now() + timedelta(hours=hours), **{"review_reason": LOW, **fields})
+def _waiting(db: Database, hours: float, **fields: object) -> int:
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id, now() + timedelta(hours=hours), **{"review_reason": LOW, **fields})
     return ticket_id
 
 
-def _queue(record: Record, **asked: str | int) -> list[int]:
-    with record.read() as session:
+def _queue(db: Database, **asked: str | int) -> list[int]:
+    with db.read() as session:
         return list(review_queue.waiting(session, 50, **asked))  # type: ignore[arg-type]
 
 
-def test_the_oldest_due_comes_first_and_skipping_goes_on_behind(record: Record) -> None:
-    third, first, second = (_waiting(record, hours) for hours in (5, -1, 2))
-    settle(record, due_ticket(record))
-    assert _queue(record) == [first, second, third]
-    assert _queue(record, after=first) == [second, third]
-    assert _queue(record, after=third) == []
+def test_the_oldest_due_comes_first_and_skipping_goes_on_behind(db: Database) -> None:
+    third, first, second = (_waiting(db, hours) for hours in (5, -1, 2))
+    settle(db, due_ticket(db))
+    assert _queue(db) == [first, second, third]
+    assert _queue(db, after=first) == [second, third]
+    assert _queue(db, after=third) == []
 
 
-def test_one_due_at_the_same_moment_is_not_skipped(record: Record) -> None:
+def test_one_due_at_the_same_moment_is_not_skipped(db: Database) -> None:
     at = now() + timedelta(hours=1)
-    both = [due_ticket(record) for _ in range(2)]
+    both = [due_ticket(db) for _ in range(2)]
     for ticket_id in both:
-        settle(record, ticket_id, at, review_reason=LOW)
-    assert _queue(record, after=both[0]) == [both[1]]
+        settle(db, ticket_id, at, review_reason=LOW)
+    assert _queue(db, after=both[0]) == [both[1]]
 
 
 @pytest.mark.parametrize("reason", review_queue.REASONS)
-def test_each_reason_finds_its_own(record: Record, reason: str) -> None:
+def test_each_reason_finds_its_own(db: Database, reason: str) -> None:
     found = {
-        "low confidence": _waiting(record, 1),
-        "disagreement": _waiting(record, 1, review_reason="the local engine says X instead", agreement=False),
-        "steering": _waiting(record, 1, review_reason="it commands", steers=True),
-        "fallback": _waiting(record, 1, review_reason="the local engine stood in: away", fallback=True),
-        "out of catalog": _waiting(record, 1, review_reason="the engine's answer is not in the catalog"),
+        "low confidence": _waiting(db, 1),
+        "disagreement": _waiting(db, 1, review_reason="the local engine says X instead", agreement=False),
+        "steering": _waiting(db, 1, review_reason="it commands", steers=True),
+        "fallback": _waiting(db, 1, review_reason="the local engine stood in: away", fallback=True),
+        "out of catalog": _waiting(db, 1, review_reason="the engine's answer is not in the catalog"),
     }
-    assert _queue(record, reason=reason) == [found[reason]]
-    assert _queue(record, reason=reason, category="Nowhere") == []
+    assert _queue(db, reason=reason) == [found[reason]]
+    assert _queue(db, reason=reason, category="Nowhere") == []
 
 
-def test_a_filter_looks_at_a_bounded_part(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_filter_looks_at_a_bounded_part(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(review_queue, "LOOKED_AT", 2)
     for hours in (1, 2, 3):
-        _waiting(record, hours, category="Pets" if hours == 3 else "Security")
-    assert _queue(record, category="Pets") == []
+        _waiting(db, hours, category="Pets" if hours == 3 else "Security")
+    assert _queue(db, category="Pets") == []
     assert ticket_query.LOOKED_AT == 10_000
 
 
 @pytest.mark.sqlite
-def test_the_queue_is_read_along_its_index_and_never_sorted(record: Record) -> None:
+def test_the_queue_is_read_along_its_index_and_never_sorted(db: Database) -> None:
     """SQLite would rather take all that waits, and sort it, for every ticket that is reviewed."""
     statements: list[tuple[str, Any]] = []
     listener = ("before_cursor_execute", lambda *found: statements.append((found[2], found[3])))
-    event.listen(record.engine, *listener)
-    _queue(record, after=_waiting(record, 1), category="Pets")
-    with record.read() as session:
+    event.listen(db.engine, *listener)
+    _queue(db, after=_waiting(db, 1), category="Pets")
+    with db.read() as session:
         review_queue.left(session, now())
-        ticket_query.page(session, ticket_query.Wanted(status="needs_review", order=ticket_query.DUE), 20, now())
-    event.remove(record.engine, *listener)
+        ticket_query.page(session, ticket_query.TicketQuery(status="needs_review", order=ticket_query.DUE), 20, now())
+    event.remove(db.engine, *listener)
     asked = [found for found in statements if "tickets.status = 'needs_review'" in found[0] and "ORDER" in found[0]]
-    with record.engine.connect() as connection:
+    with db.engine.connect() as connection:
         plans = [str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values).all()) for sql, values in asked]
     assert len(plans) == 2
     assert all("USING INDEX ix_tickets_review" in plan or "INDEX ix_tickets_review" in plan for plan in plans)
     assert not any("TEMP B-TREE" in plan for plan in plans)
 
 
-def test_what_is_left_names_what_is_due_today(record: Record) -> None:
+def test_what_is_left_names_what_is_due_today(db: Database) -> None:
     noon = now().replace(hour=12)
     for hours in (-30, 1, 40):
-        settle(record, due_ticket(record), noon + timedelta(hours=hours), review_reason=LOW)
-    with record.read() as session:
+        settle(db, due_ticket(db), noon + timedelta(hours=hours), review_reason=LOW)
+    with db.read() as session:
         assert review_queue.left(session, now().replace(hour=0) + timedelta(days=1)) == review_queue.Left(
             waiting=3, today=2
         )

@@ -18,8 +18,8 @@ from receiver.db import (
     reviews,
     tickets,
 )
-from receiver.db.database import Record
-from receiver.db.models import PENDING, Classification, Errand, Ticket, Verdict
+from receiver.db.database import Database
+from receiver.db.models import PENDING, Classification, Errand, ReviewOutcome, Ticket
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
 from tests.factories import deliver, due_ticket, incoming, review, settle
@@ -30,110 +30,111 @@ ENVELOPE = Envelope(("boss@example.com",), "example.com")
 WRITES = {"standard": True}
 
 
-def _undo(record: Record, ticket_id: int, who: str = "Ada") -> Ticket | None:
-    with record.write() as session:
+def _undo(db: Database, ticket_id: int, who: str = "Ada") -> Ticket | None:
+    with db.write() as session:
         return review_undo.undo(session, ticket_id, who, now())
 
 
 # Whatever a ticket is made of; counters only grow, and an example that was put back is a new row.
 _TABLES = {
-    "tickets": "*", "classifications": "*", "errands": "id, status, attempts, classification_id", "verdicts": "*",
+    "tickets": "*", "classifications": "*", "errands": "id, status, attempts, classification_id",
+    "review_outcomes": "*",
     "examples": "ticket_id, category, request_type", "digest_tickets": "*",
 }  # fmt: skip
 
 
-def _state(record: Record) -> dict[str, list[Any]]:
-    with record.read() as session:
+def _state(db: Database) -> dict[str, list[Any]]:
+    with db.read() as session:
         return {
             name: sorted(map(tuple, session.execute(text(f"SELECT {columns} FROM {name}"))), key=repr)
             for name, columns in _TABLES.items()
         }
 
 
-def _received(_record: Record, _ticket_id: int, _catalog: Catalog) -> None:
+def _received(_db: Database, _ticket_id: int, _catalog: Catalog) -> None:
     return
 
 
-def _classified(record: Record, ticket_id: int, _catalog: Catalog) -> None:
-    settle(record, ticket_id, answer_key="same")
+def _classified(db: Database, ticket_id: int, _catalog: Catalog) -> None:
+    settle(db, ticket_id, cache_key="same")
 
 
-def _to_review(record: Record, ticket_id: int, _catalog: Catalog) -> None:
-    settle(record, ticket_id, review_reason="low")
+def _to_review(db: Database, ticket_id: int, _catalog: Catalog) -> None:
+    settle(db, ticket_id, review_reason="low")
 
 
-def _steering(record: Record, ticket_id: int, _catalog: Catalog) -> None:
-    settle(record, ticket_id, review_reason="it commands", steers=True)
+def _steering(db: Database, ticket_id: int, _catalog: Catalog) -> None:
+    settle(db, ticket_id, review_reason="it commands", steers=True)
 
 
-def _failed(record: Record, ticket_id: int, _catalog: Catalog) -> None:
-    with record.write() as session:
+def _failed(db: Database, ticket_id: int, _catalog: Catalog) -> None:
+    with db.write() as session:
         leases.fail(session, ticket_id, "gave up")
 
 
-def _reviewed(record: Record, ticket_id: int, catalog: Catalog) -> None:
-    settle(record, ticket_id)
-    review(record, ticket_id, catalog, "Access Management", "Multi-Factor Authentication (MFA) Reset")
+def _reviewed(db: Database, ticket_id: int, catalog: Catalog) -> None:
+    settle(db, ticket_id)
+    review(db, ticket_id, catalog, "Access Management", "Multi-Factor Authentication (MFA) Reset")
 
 
 @pytest.mark.parametrize("was", [_received, _classified, _to_review, _steering, _failed, _reviewed])
-def test_the_record_is_what_it_was(record: Record, shipped: Catalog, was: Any) -> None:
-    ticket_id, twin = due_ticket(record), due_ticket(record)
-    was(record, ticket_id, shipped)
+def test_the_record_is_what_it_was(db: Database, shipped: Catalog, was: Any) -> None:
+    ticket_id, twin = due_ticket(db), due_ticket(db)
+    was(db, ticket_id, shipped)
     if was is _classified:
-        settle(record, twin, answer_key="same")
-    before = _state(record)
-    review(record, ticket_id, shipped, *LAPTOP)
-    assert _state(record) != before
-    assert _undo(record, ticket_id) is not None
-    assert _state(record) == before
+        settle(db, twin, cache_key="same")
+    before = _state(db)
+    review(db, ticket_id, shipped, *LAPTOP)
+    assert _state(db) != before
+    assert _undo(db, ticket_id) is not None
+    assert _state(db) == before
 
 
-def test_a_review_is_undone_once_and_by_whoever_made_it(record: Record, shipped: Catalog) -> None:
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id)
-    review(record, ticket_id, shipped)
+def test_a_review_is_undone_once_and_by_whoever_made_it(db: Database, shipped: Catalog) -> None:
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id)
+    review(db, ticket_id, shipped)
     with pytest.raises(review_undo.NothingToUndoError, match="Ada has reviewed this ticket since"):
-        _undo(record, ticket_id, "Grace")
-    _undo(record, ticket_id)
+        _undo(db, ticket_id, "Grace")
+    _undo(db, ticket_id)
     with pytest.raises(review_undo.NothingToUndoError, match="no review"):
-        _undo(record, ticket_id)
-    assert _undo(record, 4711) is None
+        _undo(db, ticket_id)
+    assert _undo(db, 4711) is None
 
 
-def test_what_was_said_of_another_text_is_not_put_back(record: Record, shipped: Catalog) -> None:
-    ticket_id = due_ticket(record, external_id="A")
-    settle(record, ticket_id)
-    review(record, ticket_id, shipped)
-    deliver(record, incoming(external_id="A", short_description="something else"))
+def test_what_was_said_of_another_text_is_not_put_back(db: Database, shipped: Catalog) -> None:
+    ticket_id = due_ticket(db, external_id="A")
+    settle(db, ticket_id)
+    review(db, ticket_id, shipped)
+    deliver(db, incoming(external_id="A", short_description="something else"))
     with pytest.raises(review_undo.NothingToUndoError, match="text has changed"):
-        _undo(record, ticket_id)
+        _undo(db, ticket_id)
 
 
-def _digest(record: Record, period: str) -> list[str]:
-    with record.write() as session:
+def _digest(db: Database, period: str) -> list[str]:
+    with db.write() as session:
         claimed = digests.claim(session, period, ENVELOPE, now())
-    with record.read() as session:
+    with db.read() as session:
         return [row.request_type for _, row in digest_members.rows(session, claimed.id) if row] if claimed else []
 
 
 def test_a_digest_that_told_of_the_review_is_followed_by_one_that_tells_of_the_ticket_again(
-    record: Record, shipped: Catalog
+    db: Database, shipped: Catalog
 ) -> None:
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id)
-    assert _digest(record, "first") == [VPN[1]]
-    review(record, ticket_id, shipped, *LAPTOP)
-    assert _digest(record, "second") == [LAPTOP[1]]
-    _undo(record, ticket_id)
-    assert _digest(record, "third") == [VPN[1]]
-    with record.read() as session:
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id)
+    assert _digest(db, "first") == [VPN[1]]
+    review(db, ticket_id, shipped, *LAPTOP)
+    assert _digest(db, "second") == [LAPTOP[1]]
+    _undo(db, ticket_id)
+    assert _digest(db, "third") == [VPN[1]]
+    with db.read() as session:
         history = classifications.history(session, ticket_id)
         assert [(row.request_type, row.current, row.undone) for row in history] == [
             (LAPTOP[1], False, True),
             (VPN[1], True, False),
         ]
-        assert session.query(Verdict).count() == 0
+        assert session.query(ReviewOutcome).count() == 0
 
 
 def _write_backs(session: Session) -> list[tuple[str, str, int]]:
@@ -144,21 +145,21 @@ def _write_backs(session: Session) -> list[tuple[str, str, int]]:
 
 
 @pytest.mark.parametrize("told", ["nothing", "the first answer", "the review"])
-def test_the_helpdesk_is_told_what_counts_now(record: Record, shipped: Catalog, told: str) -> None:
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id)
-    with record.write() as session:
+def test_the_helpdesk_is_told_what_counts_now(db: Database, shipped: Catalog, told: str) -> None:
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id)
+    with db.write() as session:
         first = classifications.current(session, ticket_id)
         assert first
         outbox.plan_write_back(session, "standard", first, WRITES, now())
         if told == "the first answer":
             _tell(session)
-    with record.write() as session:
+    with db.write() as session:
         reviews.review(session, ticket_id, LAPTOP, shipped, "Ada", now(), WRITES)
         if told == "the review":
             _tell(session)
-    _undo(record, ticket_id)
-    with record.read() as session:
+    _undo(db, ticket_id)
+    with db.read() as session:
         found = _write_backs(session)
     assert found[0][:2] == (VPN[1], "done" if told == "the first answer" else PENDING)
     assert [status for _, status, _ in found[1:]] == (["superseded"] if told == "the review" else [])
@@ -170,24 +171,24 @@ def _tell(session: Session) -> None:
     assert outbox.mark(session, errand, "done")
 
 
-def test_whoever_sees_an_older_state_changes_nothing(record: Record, shipped: Catalog) -> None:
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id)
-    with record.read() as session:
+def test_whoever_sees_an_older_state_changes_nothing(db: Database, shipped: Catalog) -> None:
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id)
+    with db.read() as session:
         first = classifications.current(session, ticket_id)
         assert first
         saw = first.id
-    review(record, ticket_id, shipped, *LAPTOP)
-    with record.write() as session, pytest.raises(reviews.ChangedMeanwhileError, match=r"Ada has .*Laptop"):
+    review(db, ticket_id, shipped, *LAPTOP)
+    with db.write() as session, pytest.raises(reviews.ChangedMeanwhileError, match=r"Ada has .*Laptop"):
         reviews.review(session, ticket_id, None, shipped, "Grace", now(), seen=saw)
-    with record.write() as session:
+    with db.write() as session:
         session.query(Ticket).update({"status": "classified"})
         tickets.make_due(session, ticket_id, now())
-    assert _state(record)["tickets"]
+    assert _state(db)["tickets"]
 
 
-def test_a_ticket_that_nobody_was_asked_about_can_be_seen_as_such(record: Record, shipped: Catalog) -> None:
-    ticket_id = due_ticket(record)
-    with record.write() as session:
+def test_a_ticket_that_nobody_was_asked_about_can_be_seen_as_such(db: Database, shipped: Catalog) -> None:
+    ticket_id = due_ticket(db)
+    with db.write() as session:
         catalogs.remember(session, shipped.version, shipped.text, now())
         assert reviews.review(session, ticket_id, LAPTOP, shipped, "Ada", now(), seen=0)

@@ -6,7 +6,7 @@ import pytest
 
 from receiver.catalog import Catalog
 from receiver.db import classifications, digest_members, digests, leases, reviews, tickets
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import REVIEWED, Classification, Ticket
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
@@ -23,24 +23,24 @@ def other(shipped: Catalog) -> tuple[str, str]:
     return kind.category, kind.name
 
 
-def _ticket(record: Record, ticket_id: int) -> Ticket:
-    with record.read() as session:
+def _ticket(db: Database, ticket_id: int) -> Ticket:
+    with db.read() as session:
         return session.get_one(Ticket, ticket_id)
 
 
-def _history(record: Record, ticket_id: int) -> list[Classification]:
-    with record.read() as session:
+def _history(db: Database, ticket_id: int) -> list[Classification]:
+    with db.read() as session:
         return list(classifications.history(session, ticket_id))
 
 
 def test_a_correction_counts_and_what_the_engine_said_stays_as_history(
-    record: Record, shipped: Catalog, other: tuple[str, str]
+    db: Database, shipped: Catalog, other: tuple[str, str]
 ) -> None:
-    ticket_id, kind = due_ticket(record), shipped.find(*other)
+    ticket_id, kind = due_ticket(db), shipped.find(*other)
     assert kind is not None
-    settle(record, ticket_id)
-    review(record, ticket_id, shipped, *other)
-    ticket, [new, old] = _ticket(record, ticket_id), _history(record, ticket_id)
+    settle(db, ticket_id)
+    review(db, ticket_id, shipped, *other)
+    ticket, [new, old] = _ticket(db, ticket_id), _history(db, ticket_id)
     assert (ticket.status, ticket.category, ticket.request_type) == (REVIEWED, *other)
     assert (ticket.at_risk_at, ticket.due_at) == kind.sla.promise(ticket.received_at, None)
     assert (new.current, new.engine, new.model, new.confidence, new.reviewer) == (True, "person", "", 1.0, "Ada")
@@ -50,63 +50,63 @@ def test_a_correction_counts_and_what_the_engine_said_stays_as_history(
     assert " / ".join(VPN) in new.reasoning
 
 
-def test_a_confirmation_keeps_the_entry(record: Record, shipped: Catalog) -> None:
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id, review_reason="confidence is low")
-    found = review(record, ticket_id, shipped)
+def test_a_confirmation_keeps_the_entry(db: Database, shipped: Catalog) -> None:
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id, review_reason="confidence is low")
+    found = review(db, ticket_id, shipped)
     assert (found.ticket.status, found.ticket.category, found.ticket.request_type) == (REVIEWED, *VPN)
     assert (found.classification.engine, found.learned) == ("person", True)
 
 
-def test_reviewing_again_replaces(record: Record, shipped: Catalog, other: tuple[str, str]) -> None:
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id)
+def test_reviewing_again_replaces(db: Database, shipped: Catalog, other: tuple[str, str]) -> None:
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id)
     for choice in (other, VPN, other):
-        review(record, ticket_id, shipped, *choice)
-    history = _history(record, ticket_id)
+        review(db, ticket_id, shipped, *choice)
+    history = _history(db, ticket_id)
     assert [row.current for row in history] == [True, False, False, False]
     assert (history[0].category, history[0].request_type) == other
 
 
 def test_the_late_answer_of_an_engine_does_not_overrule_the_person(
-    record: Record, shipped: Catalog, other: tuple[str, str]
+    db: Database, shipped: Catalog, other: tuple[str, str]
 ) -> None:
-    ticket_id = due_ticket(record)
-    with record.write() as session:
+    ticket_id = due_ticket(db)
+    with db.write() as session:
         leases.claim(session, "engine", 1, now())
-    review(record, ticket_id, shipped, *other)
-    with record.write() as session:
+    review(db, ticket_id, shipped, *other)
+    with db.write() as session:
         assert not classifications.save(session, "engine", classification(ticket_id), promise())
         leases.release(session, [ticket_id], "engine", now(), "too late")
         leases.fail(session, ticket_id, "too late", "engine")
         leases.expire(session, now() + 2 * leases.LEASE)
-    ticket = _ticket(record, ticket_id)
+    ticket = _ticket(db, ticket_id)
     assert (ticket.status, ticket.category, ticket.error, ticket.lease) == (REVIEWED, other[0], None, None)
-    assert len(_history(record, ticket_id)) == 1
+    assert len(_history(db, ticket_id)) == 1
 
 
 @pytest.mark.parametrize("was", ["received", "failed", "classified before its text changed"])
 def test_without_an_answer_there_is_nothing_to_confirm_but_something_to_correct(
-    record: Record, shipped: Catalog, was: str
+    db: Database, shipped: Catalog, was: str
 ) -> None:
-    ticket_id = due_ticket(record)
-    with record.write() as session:
+    ticket_id = due_ticket(db)
+    with db.write() as session:
         if was == "failed":
             leases.fail(session, ticket_id, "gave up")
     if was.startswith("classified"):
-        settle(record, ticket_id)
-        with record.write() as session:
+        settle(db, ticket_id)
+        with db.write() as session:
             tickets.make_due(session, ticket_id, now())
     with pytest.raises(reviews.NothingToConfirmError, match="send category and request_type"):
-        review(record, ticket_id, shipped)
-    assert review(record, ticket_id, shipped, *VPN).ticket.status == REVIEWED
+        review(db, ticket_id, shipped)
+    assert review(db, ticket_id, shipped, *VPN).ticket.status == REVIEWED
 
 
-def test_what_has_left_the_catalog_cannot_be_confirmed(record: Record, shipped: Catalog) -> None:
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id, category="Of old", request_type="Fax")
+def test_what_has_left_the_catalog_cannot_be_confirmed(db: Database, shipped: Catalog) -> None:
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id, category="Of old", request_type="Fax")
     with pytest.raises(reviews.NothingToConfirmError, match="Of old / Fax has left the catalog"):
-        review(record, ticket_id, shipped)
+        review(db, ticket_id, shipped)
 
 
 @pytest.mark.parametrize(
@@ -118,89 +118,89 @@ def test_what_has_left_the_catalog_cannot_be_confirmed(record: Record, shipped: 
     ],
 )
 def test_an_entry_of_no_catalog_is_refused_with_what_is_near(
-    record: Record, shipped: Catalog, choice: tuple[str, str], said: str
+    db: Database, shipped: Catalog, choice: tuple[str, str], said: str
 ) -> None:
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id)
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id)
     with pytest.raises(reviews.UnknownEntryError, match=r"is not in the catalog\.") as refused:
-        review(record, ticket_id, shipped, *choice)
+        review(db, ticket_id, shipped, *choice)
     assert said in str(refused.value)
-    assert _ticket(record, ticket_id).status == "classified"
+    assert _ticket(db, ticket_id).status == "classified"
 
 
-def test_the_catalog_in_force_decides_and_not_the_one_of_the_first_answer(record: Record, shipped: Catalog) -> None:
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id, sla_value=99, catalog_version="long gone")
-    found = review(record, ticket_id, shipped).classification
+def test_the_catalog_in_force_decides_and_not_the_one_of_the_first_answer(db: Database, shipped: Catalog) -> None:
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id, sla_value=99, catalog_version="long gone")
+    found = review(db, ticket_id, shipped).classification
     kind = shipped.find(*VPN)
     assert kind is not None
     assert (found.sla_value, found.catalog_version) == (kind.sla.value, shipped.version)
 
 
-def _digest(record: Record, period: str) -> list[tuple[str, str]]:
+def _digest(db: Database, period: str) -> list[tuple[str, str]]:
     """The reviewed or classified entries that a digest of now tells of."""
-    with record.write() as session:
+    with db.write() as session:
         claimed = digests.claim(session, period, ENVELOPE, now())
-    with record.read() as session:
+    with db.read() as session:
         rows = digest_members.rows(session, claimed.id) if claimed else iter(())
         return [(row.category, row.request_type) for _, row in rows if row]
 
 
 def test_a_digest_tells_a_correction_once_and_of_a_confirmation_nothing_new(
-    record: Record, shipped: Catalog, other: tuple[str, str]
+    db: Database, shipped: Catalog, other: tuple[str, str]
 ) -> None:
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id)
-    assert _digest(record, "first") == [VPN]
-    review(record, ticket_id, shipped)
-    assert _digest(record, "confirmed") == []
-    review(record, ticket_id, shipped, *other)
-    assert _digest(record, "corrected") == [other]
-    review(record, ticket_id, shipped, *other)
-    assert _digest(record, "said again") == []
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id)
+    assert _digest(db, "first") == [VPN]
+    review(db, ticket_id, shipped)
+    assert _digest(db, "confirmed") == []
+    review(db, ticket_id, shipped, *other)
+    assert _digest(db, "corrected") == [other]
+    review(db, ticket_id, shipped, *other)
+    assert _digest(db, "said again") == []
 
 
 def test_what_is_reviewed_before_its_digest_is_in_it_once_as_reviewed(
-    record: Record, shipped: Catalog, other: tuple[str, str]
+    db: Database, shipped: Catalog, other: tuple[str, str]
 ) -> None:
-    confirmed, corrected, early = (due_ticket(record) for _ in range(3))
-    review(record, early, shipped, *VPN)
+    confirmed, corrected, early = (due_ticket(db) for _ in range(3))
+    review(db, early, shipped, *VPN)
     for ticket_id in (confirmed, corrected):
-        settle(record, ticket_id)
-    review(record, confirmed, shipped)
-    review(record, corrected, shipped, *other)
-    assert sorted(_digest(record, "first")) == sorted([VPN, VPN, other])
-    assert _digest(record, "second") == []
+        settle(db, ticket_id)
+    review(db, confirmed, shipped)
+    review(db, corrected, shipped, *other)
+    assert sorted(_digest(db, "first")) == sorted([VPN, VPN, other])
+    assert _digest(db, "second") == []
 
 
 def test_a_failed_ticket_that_was_reported_is_reported_again_once_a_person_says_what_it_is(
-    record: Record, shipped: Catalog
+    db: Database, shipped: Catalog
 ) -> None:
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id)
-    with record.write() as session:
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id)
+    with db.write() as session:
         tickets.make_due(session, ticket_id, now())
         leases.fail(session, ticket_id, "gave up")
-    assert _digest(record, "failed") == [VPN]
-    review(record, ticket_id, shipped, *VPN)
-    assert _digest(record, "reviewed") == [VPN]
+    assert _digest(db, "failed") == [VPN]
+    review(db, ticket_id, shipped, *VPN)
+    assert _digest(db, "reviewed") == [VPN]
 
 
 def test_an_answer_found_wrong_is_not_given_again_to_identical_tickets(
-    record: Record, shipped: Catalog, other: tuple[str, str]
+    db: Database, shipped: Catalog, other: tuple[str, str]
 ) -> None:
-    first, second, third = (due_ticket(record) for _ in range(3))
+    first, second, third = (due_ticket(db) for _ in range(3))
     for ticket_id, key in ((first, "same"), (second, "same"), (third, "else")):
-        settle(record, ticket_id, answer_key=key)
-    review(record, first, shipped)
-    assert [_history(record, first)[1].answer_key, _history(record, second)[0].answer_key] == ["same", "same"]
-    review(record, first, shipped, *other)
-    keys = [_history(record, ticket_id)[-1].answer_key for ticket_id in (first, second, third)]
+        settle(db, ticket_id, cache_key=key)
+    review(db, first, shipped)
+    assert [_history(db, first)[1].cache_key, _history(db, second)[0].cache_key] == ["same", "same"]
+    review(db, first, shipped, *other)
+    keys = [_history(db, ticket_id)[-1].cache_key for ticket_id in (first, second, third)]
     assert keys == [None, None, "else"]
 
 
-def test_an_unknown_ticket_is_none(record: Record, shipped: Catalog) -> None:
-    with record.write() as session:
+def test_an_unknown_ticket_is_none(db: Database, shipped: Catalog) -> None:
+    with db.write() as session:
         assert reviews.review(session, 4711, VPN, shipped, "Ada", now()) is None
 
 

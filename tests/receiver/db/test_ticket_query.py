@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from receiver.db import search_index, ticket_query
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Ticket
-from receiver.db.ticket_query import BEST, DUE, OLDEST, Wanted
+from receiver.db.ticket_query import BEST, DUE, OLDEST, TicketQuery
 from receiver.lib.clock import now
 from tests.factories import deliver, due_ticket, incoming, settle
 
-WELL = Wanted(q="vpn", order=BEST)
+WELL = TicketQuery(q="vpn", order=BEST)
 
 
-def _page(record: Record, wanted: Wanted, limit: int = 50, after: int | None = None) -> ticket_query.Page:
-    with record.read() as session:
+def _page(db: Database, wanted: TicketQuery, limit: int = 50, after: int | None = None) -> ticket_query.Page:
+    with db.read() as session:
         return ticket_query.page(session, wanted, limit, now(), after)
 
 
@@ -25,14 +25,14 @@ def _names(page: ticket_query.Page) -> list[str]:
     return [ticket.external_id for ticket, _ in page.pairs]
 
 
-def _found(record: Record, typed: str, **filters: Any) -> list[str]:
-    return _names(_page(record, Wanted(q=typed, **filters)))
+def _found(db: Database, typed: str, **filters: Any) -> list[str]:
+    return _names(_page(db, TicketQuery(q=typed, **filters)))
 
 
 @pytest.fixture
-def unicorn(record: Record) -> Record:
+def unicorn(db: Database) -> Database:
     deliver(
-        record,
+        db,
         incoming(external_id="plain", short_description="100 times of ab, un"),
         incoming(
             external_id="INC-9",
@@ -41,7 +41,7 @@ def unicorn(record: Record) -> Record:
             requester_email="Ada@example.com",
         ),
     )
-    return record
+    return db
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def unicorn(record: Record) -> Record:
         "route no",
     ],
 )
-def test_a_search_finds_words_in_any_case_and_the_beginning_of_the_last(unicorn: Record, typed: str) -> None:
+def test_a_search_finds_words_in_any_case_and_the_beginning_of_the_last(unicorn: Database, typed: str) -> None:
     assert _found(unicorn, typed) == ["INC-9"]
 
 
 @pytest.mark.parametrize("typed", ["print er", '"route no"', "nico", "pri", '"unico"', "printer fax"])
-def test_a_search_finds_no_less_than_all_words_and_no_middles(unicorn: Record, typed: str) -> None:
+def test_a_search_finds_no_less_than_all_words_and_no_middles(unicorn: Database, typed: str) -> None:
     assert _found(unicorn, typed) == []
 
 
@@ -78,12 +78,12 @@ def test_a_search_finds_no_less_than_all_words_and_no_middles(unicorn: Record, t
         '" OR rowid > 0 --', "٣", "½",
     ],
 )  # fmt: skip
-def test_nothing_that_can_be_typed_is_a_command(unicorn: Record, typed: str) -> None:
+def test_nothing_that_can_be_typed_is_a_command(unicorn: Database, typed: str) -> None:
     for order in ticket_query.ORDERS:
-        _page(unicorn, Wanted(q=typed, order=order))
+        _page(unicorn, TicketQuery(q=typed, order=order))
 
 
-def test_the_index_follows_the_tickets(unicorn: Record) -> None:
+def test_the_index_follows_the_tickets(unicorn: Database) -> None:
     deliver(unicorn, incoming(external_id="INC-9", short_description="fax is dead"))
     assert _found(unicorn, "printer") == []
     assert _found(unicorn, "fax") == ["INC-9"]
@@ -95,63 +95,65 @@ def test_the_index_follows_the_tickets(unicorn: Record) -> None:
             connection.exec_driver_sql("INSERT INTO ticket_words (ticket_words, rank) VALUES ('integrity-check', 1)")
 
 
-def test_filters_hold_together(record: Record) -> None:
-    deliver(record, incoming(external_id="A"), source="one")
-    deliver(record, incoming(external_id="B", requester_email="ada@example.com"), source="two")
-    assert _found(record, "vpn") == ["B", "A"]
-    assert _found(record, "vpn", source="one") == ["A"]
-    assert _found(record, "vpn", source="one", status="failed") == []
-    assert _found(record, "", source="two", requester_email="ada@example.com") == ["B"]
-    assert _found(record, "", source="one", requester_email="ada@example.com") == []
+def test_filters_hold_together(db: Database) -> None:
+    deliver(db, incoming(external_id="A"), source="one")
+    deliver(db, incoming(external_id="B", requester_email="ada@example.com"), source="two")
+    assert _found(db, "vpn") == ["B", "A"]
+    assert _found(db, "vpn", source="one") == ["A"]
+    assert _found(db, "vpn", source="one", status="failed") == []
+    assert _found(db, "", source="two", requester_email="ada@example.com") == ["B"]
+    assert _found(db, "", source="one", requester_email="ada@example.com") == []
 
 
-def test_received_since_is_a_place_in_the_list(record: Record) -> None:
+def test_received_since_is_a_place_in_the_list(db: Database) -> None:
     moment = now()
     for hours in (30, 20, 10):
-        due_ticket(record, external_id=str(hours), at=moment - timedelta(hours=hours))
-    since = Wanted(since=moment - timedelta(hours=21))
-    assert _names(_page(record, since)) == ["10", "20"]
-    assert _names(_page(record, replace(since, order=OLDEST))) == ["20", "10"]
-    assert _names(_page(record, replace(since, order=OLDEST), 50, 2)) == ["10"]
-    assert _names(_page(record, Wanted(since=moment))) == []
+        due_ticket(db, external_id=str(hours), at=moment - timedelta(hours=hours))
+    since = TicketQuery(since=moment - timedelta(hours=21))
+    assert _names(_page(db, since)) == ["10", "20"]
+    assert _names(_page(db, replace(since, order=OLDEST))) == ["20", "10"]
+    assert _names(_page(db, replace(since, order=OLDEST), 50, 2)) == ["10"]
+    assert _names(_page(db, TicketQuery(since=moment))) == []
 
 
-def _settled(record: Record, name: str, hours: float, **fields: str) -> None:
-    settle(record, due_ticket(record, external_id=name), now() + timedelta(hours=hours), **fields)
+def _settled(db: Database, name: str, hours: float, **fields: str) -> None:
+    settle(db, due_ticket(db, external_id=name), now() + timedelta(hours=hours), **fields)
 
 
-def test_what_is_due_next_comes_first_and_of_what_is_past_due_the_latest(record: Record) -> None:
+def test_what_is_due_next_comes_first_and_of_what_is_past_due_the_latest(db: Database) -> None:
     for name, hours in (("c", 3), ("a", 1), ("late", -1), ("later", -2), ("b", 2)):
-        _settled(record, name, hours, review_reason="low" if name != "b" else None)  # type: ignore[arg-type]
-    due_ticket(record, external_id="not promised")
-    assert _names(_page(record, Wanted(order=DUE))) == ["a", "b", "c"]
-    assert _names(_page(record, Wanted(order=DUE, status="needs_review"))) == ["a", "c"]
-    assert _names(_page(record, Wanted(order=DUE, sla="past_due"))) == ["late", "later"]
-    assert sorted(_names(_page(record, Wanted(sla="past_due")))) == ["late", "later"]
+        _settled(db, name, hours, review_reason="low" if name != "b" else None)  # type: ignore[arg-type]
+    due_ticket(db, external_id="not promised")
+    assert _names(_page(db, TicketQuery(order=DUE))) == ["a", "b", "c"]
+    assert _names(_page(db, TicketQuery(order=DUE, status="needs_review"))) == ["a", "c"]
+    assert _names(_page(db, TicketQuery(order=DUE, sla="past_due"))) == ["late", "later"]
+    assert sorted(_names(_page(db, TicketQuery(sla="past_due")))) == ["late", "later"]
 
 
-def test_at_risk_is_what_has_used_three_quarters_of_its_time(record: Record) -> None:
+def test_at_risk_is_what_has_used_three_quarters_of_its_time(db: Database) -> None:
     moment = now()
     for name, hours in (("safe", 2), ("at risk", 9), ("past due", 11)):
         settle(
-            record,
-            due_ticket(record, external_id=name, at=moment - timedelta(hours=hours)),
+            db,
+            due_ticket(db, external_id=name, at=moment - timedelta(hours=hours)),
             moment + timedelta(hours=10 - hours),
         )
     for order in ticket_query.ORDERS:
-        assert _names(_page(record, Wanted(sla="at_risk", order=order))) == ["at risk"]
+        assert _names(_page(db, TicketQuery(sla="at_risk", order=order))) == ["at risk"]
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted(order=OLDEST), Wanted(order=DUE), Wanted(q="vpn"), WELL])
-def test_pages_are_one_list_cut_in_pieces(record: Record, wanted: Wanted) -> None:
+@pytest.mark.parametrize(
+    "wanted", [TicketQuery(), TicketQuery(order=OLDEST), TicketQuery(order=DUE), TicketQuery(q="vpn"), WELL]
+)
+def test_pages_are_one_list_cut_in_pieces(db: Database, wanted: TicketQuery) -> None:
     same = now() + timedelta(hours=1)
     for number in range(7):
-        settle(record, due_ticket(record, external_id=str(number)), same)
-    whole = _names(_page(record, wanted))
+        settle(db, due_ticket(db, external_id=str(number)), same)
+    whole = _names(_page(db, wanted))
     assert len(whole) == 7
     found, after = [], None
     while True:
-        page = _page(record, wanted, 3, after)
+        page = _page(db, wanted, 3, after)
         found += _names(page)
         if page.after is None:
             break
@@ -159,36 +161,36 @@ def test_pages_are_one_list_cut_in_pieces(record: Record, wanted: Wanted) -> Non
     assert found == whole
 
 
-def test_what_is_far_away_is_found_by_going_on(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_far_away_is_found_by_going_on(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ticket_query, "LOOKED_AT", 10)
-    deliver(record, incoming(external_id="far"), source="two")
-    deliver(record, *(incoming() for _ in range(15)))
-    wanted = Wanted(q="vpn", source="two")
-    first = _page(record, wanted)
+    deliver(db, incoming(external_id="far"), source="two")
+    deliver(db, *(incoming() for _ in range(15)))
+    wanted = TicketQuery(q="vpn", source="two")
+    first = _page(db, wanted)
     assert (first.pairs, first.after is None) == ([], False)
-    assert _names(_page(record, wanted, after=first.after)) == ["far"]
+    assert _names(_page(db, wanted, after=first.after)) == ["far"]
 
 
-def test_the_best_match_has_the_words_in_its_subject(record: Record) -> None:
+def test_the_best_match_has_the_words_in_its_subject(db: Database) -> None:
     for name, subject, text in (
         ("id", "no", "nothing"),
         ("subject", "The badge reader", "is dark."),
         ("text", "No entry", "My badge is refused. " * 3),
         ("newest", "Help", "Where is a badge?"),
     ):
-        settle(record, due_ticket(record, external_id=f"{name} badge" if name == "id" else name,
+        settle(db, due_ticket(db, external_id=f"{name} badge" if name == "id" else name,
                                   short_description=subject, long_description=text))  # fmt: skip
-    assert _found(record, "badge") == ["newest", "text", "subject", "id badge"]
-    assert _found(record, "badge", order=BEST)[:2] == ["id badge", "subject"]
-    assert _found(record, "badge", order=BEST, status="failed") == []
+    assert _found(db, "badge") == ["newest", "text", "subject", "id badge"]
+    assert _found(db, "badge", order=BEST)[:2] == ["id badge", "subject"]
+    assert _found(db, "badge", order=BEST, status="failed") == []
 
 
-def test_only_the_newest_are_ranked_and_many_words_are_not(record: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_newest_are_ranked_and_many_words_are_not(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_index, "RANKED", 2)
-    deliver(record, *(incoming(external_id=str(number)) for number in range(3)))
-    page = _page(record, Wanted(q="vpn", order=BEST))
+    deliver(db, *(incoming(external_id=str(number)) for number in range(3)))
+    page = _page(db, TicketQuery(q="vpn", order=BEST))
     assert (sorted(_names(page)), page.cut, page.after) == (["1", "2"], True, None)
-    many = _page(record, Wanted(q="VPN does not connect VPN does not", order=BEST))
+    many = _page(db, TicketQuery(q="VPN does not connect VPN does not", order=BEST))
     assert (_names(many), many.cut) == (["2", "1", "0"], False)
 
 

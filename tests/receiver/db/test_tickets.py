@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from receiver.db import tickets
-from receiver.db.database import PARAMETERS, Record
+from receiver.db.database import PARAMETERS, Database
 from receiver.db.models import RECEIVED, REVIEWED, Delivery, Ticket
 from receiver.db.tickets import IncomingTicket
 from receiver.lib.clock import now
@@ -30,8 +30,8 @@ def _version(name: str, minute: int | None, words: str) -> IncomingTicket:
     return incoming(external_id=name, short_description=words, source_updated_at=at)
 
 
-def _tickets(record: Record, source: str) -> dict[str, Ticket]:
-    with record.read() as session:
+def _tickets(db: Database, source: str) -> dict[str, Ticket]:
+    with db.read() as session:
         rows = session.query(Ticket).filter_by(source=source).all()
     found = {row.external_id: row for row in rows}
     assert len(found) == len(rows)
@@ -58,15 +58,15 @@ cuts = st.lists(st.integers(1, 12), unique=True)
 @hypothetical
 @given(versions=dated_versions, cuts=cuts, random=st.randoms(use_true_random=False))
 def test_the_newest_version_wins_in_whatever_order_and_company_versions_come(
-    record: Record, versions: dict[tuple[str, int], str], cuts: list[int], random: Random
+    db: Database, versions: dict[tuple[str, int], str], cuts: list[int], random: Random
 ) -> None:
     shuffled = [_version(name, minute, said) for (name, minute), said in versions.items()]
     random.shuffle(shuffled)
     source, batches = next(_sources), _split(shuffled, cuts)
     _check_counts(
-        [deliver(record, *batch, source=source) for batch in batches], batches, len({name for name, _ in versions})
+        [deliver(db, *batch, source=source) for batch in batches], batches, len({name for name, _ in versions})
     )
-    found = _tickets(record, source)
+    found = _tickets(db, source)
     for name in {name for name, _ in versions}:
         newest = max(minute for known, minute in versions if known == name)
         assert found[name].short_description == versions[name, newest]
@@ -81,7 +81,7 @@ undated_versions = st.lists(
 @hypothetical
 @given(arrivals=undated_versions, cuts=cuts)
 def test_no_version_overwrites_what_came_after_one_that_was_newer(
-    record: Record, arrivals: list[IncomingTicket], cuts: list[int]
+    db: Database, arrivals: list[IncomingTicket], cuts: list[int]
 ) -> None:
     source, batches = next(_sources), _split(arrivals, cuts)
     expected: dict[str, str] = {}
@@ -92,83 +92,83 @@ def test_no_version_overwrites_what_came_after_one_that_was_newer(
             continue
         expected[ticket.external_id] = ticket.short_description
         newest |= {ticket.external_id: at} if at else {}
-    _check_counts([deliver(record, *batch, source=source) for batch in batches], batches, len(expected))
-    found = _tickets(record, source)
+    _check_counts([deliver(db, *batch, source=source) for batch in batches], batches, len(expected))
+    found = _tickets(db, source)
     assert {name: ticket.short_description for name, ticket in found.items()} == expected
 
 
-def test_the_same_id_at_two_sources_is_two_tickets(record: Record) -> None:
-    deliver(record, incoming(external_id="7", short_description="ours"), source="ours")
-    second = deliver(record, incoming(external_id="7", short_description="theirs"), source="theirs")
+def test_the_same_id_at_two_sources_is_two_tickets(db: Database) -> None:
+    deliver(db, incoming(external_id="7", short_description="ours"), source="ours")
+    second = deliver(db, incoming(external_id="7", short_description="theirs"), source="theirs")
     assert second.accepted == 1
-    assert _tickets(record, "ours")["7"].short_description == "ours"
+    assert _tickets(db, "ours")["7"].short_description == "ours"
 
 
-def test_ids_that_differ_in_case_or_form_are_different_tickets(record: Record) -> None:
+def test_ids_that_differ_in_case_or_form_are_different_tickets(db: Database) -> None:
     spellings = ["inc-1", "INC-1", "\N{FULLWIDTH DIGIT ONE}", "1", "\u00e9", "e\u0301"]
-    assert deliver(record, *(incoming(external_id=name) for name in spellings)).accepted == len(spellings)
+    assert deliver(db, *(incoming(external_id=name) for name in spellings)).accepted == len(spellings)
 
 
-def test_a_changed_ticket_is_classified_again_and_keeps_when_it_came(record: Record) -> None:
+def test_a_changed_ticket_is_classified_again_and_keeps_when_it_came(db: Database) -> None:
     earlier, later = NOON, NOON + timedelta(hours=1)
-    ticket_id = due_ticket(record, external_id="A", at=earlier)
-    settle(record, ticket_id)
-    changed = deliver(record, _version("A", 5, "now the mail is down, too"), at=later)
-    ticket = _tickets(record, "standard")["A"]
+    ticket_id = due_ticket(db, external_id="A", at=earlier)
+    settle(db, ticket_id)
+    changed = deliver(db, _version("A", 5, "now the mail is down, too"), at=later)
+    ticket = _tickets(db, "standard")["A"]
     assert changed.updated == 1
     assert (ticket.id, ticket.status, ticket.delivery_id) == (ticket_id, RECEIVED, changed.id)
     assert (ticket.received_at, ticket.claimable_at, ticket.settled) == (earlier, later, None)
 
 
 @pytest.mark.parametrize("minute", [None, 5])
-def test_the_same_text_again_changes_nothing_that_was_decided(record: Record, minute: int | None) -> None:
-    deliver(record, _version("A", 1, "the same"))
-    settle(record, _tickets(record, "standard")["A"].id)
-    before = _tickets(record, "standard")["A"]
-    again = deliver(record, _version("A", minute, "the same"))
-    after = _tickets(record, "standard")["A"]
+def test_the_same_text_again_changes_nothing_that_was_decided(db: Database, minute: int | None) -> None:
+    deliver(db, _version("A", 1, "the same"))
+    settle(db, _tickets(db, "standard")["A"].id)
+    before = _tickets(db, "standard")["A"]
+    again = deliver(db, _version("A", minute, "the same"))
+    after = _tickets(db, "standard")["A"]
     assert (again.status, again.duplicates) == ("duplicate", 1)
     assert (after.status, after.settled, after.delivery_id) == (before.status, before.settled, before.delivery_id)
 
 
-def test_a_ticket_that_a_person_reviewed_takes_new_text_and_keeps_their_decision(record: Record) -> None:
-    ticket_id = due_ticket(record, external_id="A")
-    settle(record, ticket_id)
-    with record.write() as session:
+def test_a_ticket_that_a_person_reviewed_takes_new_text_and_keeps_their_decision(db: Database) -> None:
+    ticket_id = due_ticket(db, external_id="A")
+    settle(db, ticket_id)
+    with db.write() as session:
         session.get_one(Ticket, ticket_id).status = REVIEWED
-    deliver(record, _version("A", 5, "new words"))
-    ticket = _tickets(record, "standard")["A"]
+    deliver(db, _version("A", 5, "new words"))
+    ticket = _tickets(db, "standard")["A"]
     assert (ticket.status, ticket.short_description) == (REVIEWED, "new words")
     assert ticket.settled is not None
 
 
-def test_a_delivery_of_more_tickets_than_one_statement_takes_is_merged_whole(record: Record) -> None:
+def test_a_delivery_of_more_tickets_than_one_statement_takes_is_merged_whole(db: Database) -> None:
     batch = [incoming() for _ in range(PARAMETERS + 1)]
-    assert deliver(record, *batch).accepted == len(batch)
-    assert deliver(record, *batch).duplicates == len(batch)
-    with record.read() as session:
+    assert deliver(db, *batch).accepted == len(batch)
+    assert deliver(db, *batch).duplicates == len(batch)
+    with db.read() as session:
         assert len(tickets.ids(session, "standard", [ticket.external_id for ticket in batch])) == len(batch)
 
 
-def test_what_waits_is_counted_with_the_moment_since_when(record: Record) -> None:
-    with record.read() as session:
+def test_what_waits_is_counted_with_the_moment_since_when(db: Database) -> None:
+    with db.read() as session:
         assert tickets.due(session) == (0, None)
-    settle(record, due_ticket(record, at=NOON - timedelta(hours=5)))
-    due_ticket(record, at=NOON)
-    due_ticket(record, at=NOON - timedelta(hours=1))
-    with record.read() as session:
+    settle(db, due_ticket(db, at=NOON - timedelta(hours=5)))
+    due_ticket(db, at=NOON)
+    due_ticket(db, at=NOON - timedelta(hours=1))
+    with db.read() as session:
         assert tickets.due(session) == (2, NOON - timedelta(hours=1))
 
 
-def test_the_next_claimable_moment_is_that_of_one_source(record: Record) -> None:
-    due_ticket(record, at=NOON, source="one")
-    due_ticket(record, at=NOON - timedelta(hours=1), source="two")
-    with record.read() as session:
+def test_the_next_claimable_moment_is_that_of_one_source(db: Database) -> None:
+    due_ticket(db, at=NOON, source="one")
+    due_ticket(db, at=NOON - timedelta(hours=1), source="two")
+    with db.read() as session:
         assert tickets.next_claimable(session, "one") == NOON
         assert tickets.next_claimable(session, "three") is None
 
 
-def test_a_ticket_that_is_unknown_cannot_be_made_due(record: Record) -> None:
-    with record.write() as session:
+def test_a_ticket_that_is_unknown_cannot_be_made_due(db: Database) -> None:
+    with db.write() as session:
         assert not tickets.make_due(session, 1, now())
         assert session.execute(text("SELECT count(*) FROM tickets")).scalar() == 0

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from jobs.digests import send, workbook
 from receiver.db import alarms
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.digest_filters import Filter
 from receiver.db.models import TimetableEntry
 from receiver.digests import schedules
@@ -116,7 +116,7 @@ GOOD, OTHER, BAD = (f"digests: [{{name: {name}, recipients: a@example.com}}]" fo
 
 
 def test_a_changed_file_is_seen_by_all_and_of_a_wrong_one_the_last_good_one_serves(
-    client: FlaskClient, record: Record, config: Settings, environment: pytest.MonkeyPatch
+    client: FlaskClient, db: Database, config: Settings, environment: pytest.MonkeyPatch
 ) -> None:
     path = Path("digests.yaml")
     environment.setenv("DIGESTS_FILE", str(path))
@@ -126,19 +126,19 @@ def test_a_changed_file_is_seen_by_all_and_of_a_wrong_one_the_last_good_one_serv
         path.write_text(text)
         send.send_due()
         assert client.post("/api/digests/preview", headers=headers).get_json()["name"] == serving
-        with record.read() as session:
+        with db.read() as session:
             assert [each.name for each in alarms.current(session)] == ["digests_file"] * alarm
             assert session.get(TimetableEntry, f"digest:{serving}")
     path.unlink()
-    assert list(schedules.in_force(settings.load()).plans) == ["two"]
+    assert list(schedules.current(settings.load()).plans) == ["two"]
 
 
 def test_a_plan_of_another_place_is_not_taken_for_a_wrong_one(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(GOOD)
     (tmp_path / "bad.yaml").write_text(BAD)
-    assert schedules.in_force(settings.load({"DIGESTS_FILE": "good.yaml"})).plans
+    assert schedules.current(settings.load({"DIGESTS_FILE": "good.yaml"})).plans
     with pytest.raises(SettingsError, match="has mistakes"):
-        schedules.in_force(settings.load({"DIGESTS_FILE": "bad.yaml"}))
+        schedules.current(settings.load({"DIGESTS_FILE": "bad.yaml"}))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import yaml
 from flask import Flask
 from flask.testing import FlaskClient
 
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Delivery, Ticket
 from receiver.intake import sources
 from receiver.lib import secret_files
@@ -49,7 +49,7 @@ def _error(config: Settings) -> str:
 
 
 @pytest.fixture
-def client(config: Settings, record: Record, application: Callable[[Settings], Flask]) -> FlaskClient:
+def client(config: Settings, db: Database, application: Callable[[Settings], Flask]) -> FlaskClient:
     """A sender to a receiver with one more source, `desk`."""
     return application(_with_file(config, yaml.safe_dump({"sources": {"desk": DESK}}))).test_client()
 
@@ -86,31 +86,29 @@ def test_each_live_secret_of_a_source_signs_for_it(client: FlaskClient, path: st
 
 
 @pytest.mark.parametrize(("name", "secret"), [("desk", OWN), ("standard", OLD)], ids=["desk", "standard"])
-def test_no_source_signs_for_another(client: FlaskClient, record: Record, name: str, secret: str) -> None:
+def test_no_source_signs_for_another(client: FlaskClient, db: Database, name: str, secret: str) -> None:
     assert client.post(f"/webhooks/{name}", **signed(secret, ticket_json())).status_code == 401
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Delivery).count() == 0
 
 
-def test_the_ids_of_one_source_say_nothing_about_another(client: FlaskClient, record: Record) -> None:
+def test_the_ids_of_one_source_say_nothing_about_another(client: FlaskClient, db: Database) -> None:
     for name, secret in (("standard", OWN), ("desk", NEW)):
         answer = client.post(f"/webhooks/{name}", **signed(secret, ticket_json(id=1), "msg_1"))
         assert (answer.status_code, answer.json["status"]) == (200, "accepted")  # type: ignore[index]
-    with record.read() as session:
+    with db.read() as session:
         assert {(ticket.source, ticket.external_id) for ticket in session.query(Ticket)} == {
             ("standard", "1"), ("desk", "1"),
         }  # fmt: skip
 
 
 @pytest.mark.parametrize("body", [b"", b'{"id": 1', b"[]", b'[{"id": 1}, {"id": 2}]'])
-def test_a_helpdesk_is_told_200_where_resending_would_not_help(
-    client: FlaskClient, record: Record, body: bytes
-) -> None:
+def test_a_helpdesk_is_told_200_where_resending_would_not_help(client: FlaskClient, db: Database, body: bytes) -> None:
     request = signed(NEW, body)
     first, again = (client.post("/webhooks/desk", **request) for _ in range(2))
     assert (first.status_code, first.json["status"]) == (200, "quarantined")  # type: ignore[index]
     assert (again.status_code, again.json["status"]) == (200, "duplicate")  # type: ignore[index]
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Ticket).count() == 0
         assert session.query(Delivery).filter_by(status="quarantined").one().body == body
 
@@ -234,7 +232,7 @@ def test_unsigned_is_refused_where_others_can_reach_us(config: Settings) -> None
         assert len(sources.configured(_with_file(reached, named))) == 2
 
 
-def test_an_unsigned_delivery_says_so(config: Settings, record: Record) -> None:
+def test_an_unsigned_delivery_says_so(config: Settings, db: Database) -> None:
     entry = {"profile": "token", "unsigned": True, "allow_from": ["127.0.0.0/8", "10.1.0.0/16"]}
     client = create_app(_with_file(config, yaml.safe_dump({"sources": {"desk": entry}}))).test_client()
     body = ticket_json()
@@ -242,11 +240,11 @@ def test_an_unsigned_delivery_says_so(config: Settings, record: Record) -> None:
     for peer, headers in (("10.2.0.1", {}), ("127.0.0.1", {"X-Forwarded-For": "127.0.0.1"})):
         refused = client.post("/webhooks/desk", json=body, headers=headers, environ_base={"REMOTE_ADDR": peer})
         assert refused.status_code == 401
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Delivery).one().headers["unsigned"] == "from 127.0.0.1"
 
 
-def test_an_operators_paths_and_events_go_before_the_profiles(config: Settings, record: Record) -> None:
+def test_an_operators_paths_and_events_go_before_the_profiles(config: Settings, db: Database) -> None:
     entry = {
         "profile": "token",
         "token": {"header": "X-Api-Key", "value": [{"secret": HMAC, "until": "2999-01-01"}, "another-key-0002"]},
@@ -276,7 +274,7 @@ def test_an_operators_paths_and_events_go_before_the_profiles(config: Settings, 
         body = {"kind": kind, "payload": {"cases": [case]}}
         answer = client.post("/webhooks/desk", json=body, headers={"X-Api-Key": key, "X-Call": kind})
         assert (answer.status_code, answer.json["accepted"]) == (200, accepted)  # type: ignore[index]
-    with record.read() as session:
+    with db.read() as session:
         ticket = session.query(Ticket).one()
         assert (ticket.external_id, ticket.requester_email, ticket.long_description) == ("1", "ada@example.com", "down")
         assert ticket.source_updated_at.isoformat() == "2026-07-01T10:00:00+00:00"  # type: ignore[union-attr]

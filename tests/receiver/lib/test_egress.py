@@ -14,7 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from receiver.lib import egress
-from receiver.lib.egress import AddressRefusedError, GuardError, Rule, Session
+from receiver.lib.egress import AddressRefusedError, GuardError, Policy, Session
 from tests.conftest import ROOT
 from tests.peers import http
 from tests.peers.http import Answer, Peer
@@ -48,8 +48,8 @@ def port_of(peer: Peer) -> int:
     return int(peer.url.rpartition(":")[2])
 
 
-def get(url: str, rule: Rule | None = None, seconds: float = 10, **options: Any) -> requests.Response:
-    with Session(rule or Rule(), seconds, **options) as session:
+def get(url: str, rule: Policy | None = None, seconds: float = 10, **options: Any) -> requests.Response:
+    with Session(rule or Policy(), seconds, **options) as session:
         return session.get(url)
 
 
@@ -72,51 +72,51 @@ def test_no_spelling_of_loopback_is_reached(peer: Peer, resolver: list[str], hos
 )  # fmt: skip
 def test_no_address_that_is_not_public_is_tried(host: str) -> None:
     with pytest.raises(AddressRefusedError):
-        Rule().addresses(host, 80)
+        Policy().addresses(host, 80)
 
 
 @pytest.mark.parametrize("host", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"])
 def test_a_public_address_may_be_reached(host: str) -> None:
-    assert Rule().addresses(host, 443) == [host]
+    assert Policy().addresses(host, 443) == [host]
 
 
 @pytest.mark.parametrize("allow", ["helpdesk.test", "HelpDesk.Test", "127.0.0.1", "127.0.0.0/8"])
 def test_what_is_allowed_by_name_address_or_network_is_reached(peer: Peer, resolver: list[str], allow: str) -> None:
-    answer = get(f"http://helpdesk.test:{port_of(peer)}/", Rule((allow,)))
+    answer = get(f"http://helpdesk.test:{port_of(peer)}/", Policy((allow,)))
     assert answer.json() == {"reached": True}
     assert peer.requests[0].headers["Host"] == f"helpdesk.test:{port_of(peer)}"
 
 
 def test_a_literal_address_in_a_setting_is_allowed_with_its_port_alone(peer: Peer) -> None:
-    assert get(f"{peer.url}/x", Rule(own=peer.url)).ok
+    assert get(f"{peer.url}/x", Policy(own=peer.url)).ok
     with http.serve(Peer(lambda _: Answer())) as other, pytest.raises(AddressRefusedError):
-        get(other.url, Rule(own=peer.url))
+        get(other.url, Policy(own=peer.url))
 
 
 @pytest.mark.parametrize("host", ["2130706433", "127.1", "helpdesk.test", "[::ffff:7f00:1]"])
 def test_another_spelling_or_a_name_in_a_setting_is_not(peer: Peer, resolver: list[str], host: str) -> None:
     url = f"http://{host}:{port_of(peer)}/"
     with pytest.raises(AddressRefusedError):
-        get(url, Rule(own=url))
+        get(url, Policy(own=url))
     assert peer.requests == []
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "0.0.0.0"])
 def test_where_clouds_keep_credentials_a_setting_needs_the_allow_list(host: str) -> None:
     with pytest.raises(AddressRefusedError):
-        Rule(own=f"http://{host}/").addresses(host, 80)
-    assert Rule((host.strip("[]"),)).addresses(host, 80) == [host.strip("[]")]
+        Policy(own=f"http://{host}/").addresses(host, 80)
+    assert Policy((host.strip("[]"),)).addresses(host, 80) == [host.strip("[]")]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(peer: Peer, status: int) -> None:
     peer.respond = lambda _: Answer(status, b"", {"Location": f"{peer.url}/elsewhere"})
-    assert get(f"{peer.url}/here", Rule(own=peer.url)).status_code == status
+    assert get(f"{peer.url}/here", Policy(own=peer.url)).status_code == status
     assert [request.path for request in peer.requests] == ["/here"]
 
 
 def test_a_name_is_looked_up_once_for_check_and_connection(peer: Peer, resolver: list[str]) -> None:
-    get(f"http://helpdesk.test:{port_of(peer)}/", Rule(("127.0.0.0/8",)))
+    get(f"http://helpdesk.test:{port_of(peer)}/", Policy(("127.0.0.0/8",)))
     assert resolver == ["helpdesk.test"]
 
 
@@ -126,7 +126,7 @@ def test_neither_proxies_nor_netrc_of_the_environment_are_used(
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login ada password s3cret")
     environment.setenv("NETRC", str(tmp_path / "netrc"))
     environment.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    assert get(peer.url, Rule(own=peer.url)).ok
+    assert get(peer.url, Policy(own=peer.url)).ok
     assert "Authorization" not in peer.requests[0].headers
 
 
@@ -136,7 +136,7 @@ def test_tls_names_the_host_and_not_the_address(resolver: list[str]) -> None:
         thread = threading.Thread(target=lambda: heard.append(_first_bytes(listener)))
         thread.start()
         with pytest.raises(requests.RequestException):
-            get(f"https://helpdesk.test:{listener.getsockname()[1]}/", Rule(("helpdesk.test",)), seconds=5)
+            get(f"https://helpdesk.test:{listener.getsockname()[1]}/", Policy(("helpdesk.test",)), seconds=5)
         thread.join()
     assert b"helpdesk.test" in heard[0]
 
@@ -176,7 +176,7 @@ def test_a_peer_that_drips_is_cut_off_in_time(head: bytes, scheme: str) -> None:
         thread = threading.Thread(target=_drip_to_one, args=(listener, drip(head), cut))
         thread.start()
         with pytest.raises(requests.RequestException) as caught:
-            get(url, Rule(own=url), seconds=0.3)
+            get(url, Policy(own=url), seconds=0.3)
         thread.join()
     assert cut == [True]
     assert isinstance(caught.value, requests.Timeout) or scheme == "https"
@@ -196,19 +196,19 @@ def test_an_answer_without_end_is_not_read(peer: Peer, body: bytes) -> None:
     kind = {"Content-Encoding": "gzip"} if body[:2] == b"\x1f\x8b" else {}
     peer.respond = lambda _: Answer(200, body, kind)
     with pytest.raises(requests.RequestException, match="larger than 1000 bytes"):
-        get(peer.url, Rule(own=peer.url), max_answer=1000)
+        get(peer.url, Policy(own=peer.url), max_answer=1000)
 
 
 def test_a_failure_does_not_repeat_the_address(peer: Peer) -> None:
     closed = f"http://127.0.0.1:{http.free_port()}/?key=s3cret"
     with pytest.raises(requests.ConnectionError) as caught:
-        get(closed, Rule(own=closed))
+        get(closed, Policy(own=closed))
     assert "s3cret" not in repr(caught.value)
 
 
 def test_an_answer_is_whole_when_it_returns(peer: Peer) -> None:
     peer.respond = lambda request: Answer.of({"echo": request.json})
-    with Session(Rule(own=peer.url), 10) as session:
+    with Session(Policy(own=peer.url), 10) as session:
         assert session.post(peer.url, json={"a": 1}).json() == {"echo": {"a": 1}}
         for number in range(50):  # A peer may close its end of a connection at any time after an answer.
             assert session.put(peer.url, json={"a": number}).json() == {"echo": {"a": number}}
@@ -231,10 +231,10 @@ def test_where_the_library_has_changed_beneath_the_guard_nothing_is_sent(
         for kind in (egress._Http, egress._Https):
             monkeypatch.delattr(kind, "_new_conn")
     with pytest.raises(GuardError, match=r"requirements\.txt"):
-        get(f"{peer.url}/", Rule(own=peer.url))
+        get(f"{peer.url}/", Policy(own=peer.url))
     assert peer.requests == []
     monkeypatch.undo()
-    assert get(f"{peer.url}/", Rule(own=peer.url)).json() == {"reached": True}
+    assert get(f"{peer.url}/", Policy(own=peer.url)).json() == {"reached": True}
 
 
 def test_the_versions_that_the_guard_hangs_on_are_pinned_as_they_are_tried_here() -> None:

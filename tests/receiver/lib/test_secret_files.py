@@ -107,7 +107,7 @@ def test_a_kept_secret_that_cannot_sign_is_told_at_the_start_and_not_repeated(co
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.usefixtures("record")
+@pytest.mark.usefixtures("db")
 def test_a_secret_put_there_by_hand_is_used(config: Settings) -> None:
     by_hand = secret_files.new_webhook_secret()
     (config.data_dir / "webhook_secret").write_text(f"{by_hand}\n")

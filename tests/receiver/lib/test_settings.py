@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib import settings
 from receiver.lib.settings import Settings, SettingsError, embedded_socket
 
@@ -179,7 +179,7 @@ def test_the_data_folder_is_the_same_wherever_a_process_starts(monkeypatch: pyte
     found = settings.load({"DATA_DIR": "my data"})
     monkeypatch.chdir("/")
     assert found.data_dir == tmp_path / "my data"
-    assert Record(found.database_url).path == tmp_path / "my data" / "tickets.db"
+    assert Database(found.database_url).path == tmp_path / "my data" / "tickets.db"
 
 
 @pytest.mark.parametrize("letter", ["x", "ü"])

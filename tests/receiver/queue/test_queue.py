@@ -23,7 +23,7 @@ from jobs.classification import classify
 from jobs.digests import send
 from jobs.operations import embedded_redis
 from receiver import queue
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib import settings
 from receiver.lib.settings import Settings
 from receiver.queue import CLASSIFY, DIGEST, Waker
@@ -70,7 +70,7 @@ def _plain(value: bytes) -> str:
         return packed
 
 
-def test_only_plain_text_and_json_is_ever_in_redis(connection: "redis.Redis", record: Record) -> None:
+def test_only_plain_text_and_json_is_ever_in_redis(connection: "redis.Redis", db: Database) -> None:
     queue.wake(CLASSIFY, connection)
     queue.wake(DIGEST, connection)
     worker = rq.SimpleWorker([queue.queue(DIGEST, connection)], connection=connection, serializer=JSONSerializer)

@@ -12,7 +12,7 @@ import redis
 
 from receiver import queue
 from receiver.db import timetable
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import TimedJob
 from receiver.lib import settings
 from receiver.lib.clock import now
@@ -38,9 +38,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
-def test_a_user_who_may_not_ask_how_the_server_is_can_do_everything(plain: int, record: Record, tmp_path: Path) -> None:
+def test_a_user_who_may_not_ask_how_the_server_is_can_do_everything(plain: int, db: Database, tmp_path: Path) -> None:
     url = f"redis://limited:{SECRET}@127.0.0.1:{plain}/0"
-    environ = environment_of(tmp_path, REDIS_URL=url, DATABASE_URL=record.url)
+    environ = environment_of(tmp_path, REDIS_URL=url, DATABASE_URL=db.url)
     with queue.connect(url) as connection, (tmp_path / "log").open("w") as log:
         queue.check_suitable(connection)
         queue.probe(connection)
@@ -51,7 +51,7 @@ def test_a_user_who_may_not_ask_how_the_server_is_can_do_everything(plain: int, 
             for command in commands
         ]
         try:
-            wait_until(lambda: _has_run(record, "jobs.operations.maintenance.sweep"))
+            wait_until(lambda: _has_run(db, "jobs.operations.maintenance.sweep"))
             assert [worker.queues for worker in inspection.look(connection, now()).workers] == [queue.MAINTENANCE]
         finally:
             for process in processes:
@@ -65,8 +65,8 @@ def test_a_user_who_may_not_ask_how_the_server_is_can_do_everything(plain: int, 
     assert app.test_client().get("/readyz").get_json()["redis"] == "up"
 
 
-def _has_run(record: Record, name: str) -> bool:
-    with record.read() as session:
+def _has_run(db: Database, name: str) -> bool:
+    with db.read() as session:
         job: TimedJob | None = timetable.timed_job(session, name)
         return job is not None and job.ended_at is not None and job.error is None
 

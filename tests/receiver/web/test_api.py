@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event
 from jobs.digests import send as digest_job
 from receiver import queue
 from receiver.db import deliveries, leases, tickets
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.deliveries import Content
 from receiver.db.models import Delivery, Digest
 from receiver.lib import secret_files
@@ -60,9 +60,9 @@ def _is_error(answer: Any, code: int) -> bool:
 
 
 @pytest.fixture
-def one_of_each(record: Record, config: Settings) -> None:
-    settle(record, due_ticket(record))
-    digest = digest_job.send_now(record, config)
+def one_of_each(db: Database, config: Settings) -> None:
+    settle(db, due_ticket(db))
+    digest = digest_job.send_now(db, config)
     assert digest is not None
     assert digest.id == 1
 
@@ -82,17 +82,17 @@ def test_a_wrong_token_that_is_not_ascii_is_refused_like_any_other(client: Flask
     assert _is_error(client.get("/api/tickets", headers={"Authorization": "Bearer \xfc\xff"}), 401)
 
 
-def test_a_digest_cannot_be_ordered_without_the_token(client: FlaskClient, record: Record) -> None:
-    settle(record, due_ticket(record))
+def test_a_digest_cannot_be_ordered_without_the_token(client: FlaskClient, db: Database) -> None:
+    settle(db, due_ticket(db))
     assert _is_error(client.post("/api/digests"), 401)
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Digest).count() == 0
 
 
-def test_a_classified_ticket_reads_as_promised(api: FlaskClient, record: Record) -> None:
+def test_a_classified_ticket_reads_as_promised(api: FlaskClient, db: Database) -> None:
     received, due = now().replace(microsecond=0), now().replace(microsecond=0) + timedelta(hours=4)
-    ticket = due_ticket(record, external_id="INC-1", requester_email="ada@example.com", at=received)
-    settle(record, ticket, due, engine="llm", model="gpt-4o-mini", prompt_version="p1", sla_value=4.0)
+    ticket = due_ticket(db, external_id="INC-1", requester_email="ada@example.com", at=received)
+    settle(db, ticket, due, engine="llm", model="gpt-4o-mini", prompt_version="p1", sla_value=4.0)
     read = api.get(f"/api/tickets/{ticket}").json
     assert read is not None
     assert set(read) >= TICKET_KEYS
@@ -108,15 +108,15 @@ def test_a_classified_ticket_reads_as_promised(api: FlaskClient, record: Record)
     assert (found["engine"], found["model"], found["prompt_version"]) == ("llm", "gpt-4o-mini", "p1")
 
 
-def test_half_an_hour_reads_as_half_an_hour(api: FlaskClient, record: Record) -> None:
-    ticket = due_ticket(record)
-    settle(record, ticket, sla_value=0.5)
+def test_half_an_hour_reads_as_half_an_hour(api: FlaskClient, db: Database) -> None:
+    ticket = due_ticket(db)
+    settle(db, ticket, sla_value=0.5)
     assert api.get(f"/api/tickets/{ticket}").get_json()["classification"]["sla"]["value"] == 0.5
 
 
-def test_a_ticket_that_waits_and_one_that_failed_have_no_classification(api: FlaskClient, record: Record) -> None:
-    waiting, failed = due_ticket(record), due_ticket(record)
-    with record.write() as session:
+def test_a_ticket_that_waits_and_one_that_failed_have_no_classification(api: FlaskClient, db: Database) -> None:
+    waiting, failed = due_ticket(db), due_ticket(db)
+    with db.write() as session:
         leases.fail(session, failed, "gave up")
     items = api.get("/api/tickets").get_json()["items"]
     assert [(item["id"], item["status"], item["classification"], item["error"]) for item in items] == [
@@ -126,12 +126,12 @@ def test_a_ticket_that_waits_and_one_that_failed_have_no_classification(api: Fla
     assert all(set(item) >= TICKET_KEYS for item in items)
 
 
-def test_a_ticket_has_its_history_newest_first(api: FlaskClient, record: Record) -> None:
-    ticket = due_ticket(record)
+def test_a_ticket_has_its_history_newest_first(api: FlaskClient, db: Database) -> None:
+    ticket = due_ticket(db)
     for reasoning in ("first", "second"):
-        with record.write() as session:
+        with db.write() as session:
             tickets.make_due(session, ticket, now())
-        settle(record, ticket, reasoning=reasoning)
+        settle(db, ticket, reasoning=reasoning)
     read = api.get(f"/api/tickets/{ticket}").get_json()
     assert [entry["reasoning"] for entry in read["history"]] == ["second", "first"]
     assert read["classification"]["reasoning"] == "second"
@@ -157,33 +157,33 @@ def _all_pages(api: FlaskClient, url: str) -> list[int]:
 
 
 @pytest.mark.parametrize("count", [0, 1, 6, 7, 8, 21])
-def test_paging_goes_through_all_tickets_without_gap_or_repeat(api: FlaskClient, record: Record, count: int) -> None:
+def test_paging_goes_through_all_tickets_without_gap_or_repeat(api: FlaskClient, db: Database, count: int) -> None:
     if count:
-        deliver(record, *(incoming() for _ in range(count)))
+        deliver(db, *(incoming() for _ in range(count)))
     assert _all_pages(api, "/api/tickets?limit=7") == list(range(count, 0, -1))
     assert _all_pages(api, "/api/tickets?limit=7&q=vpn") == list(range(count, 0, -1))
     assert _all_pages(api, "/api/tickets?limit=7&status=received&source=standard") == list(range(count, 0, -1))
 
 
-def test_tickets_that_arrive_while_somebody_pages_do_not_disturb(api: FlaskClient, record: Record) -> None:
-    deliver(record, *(incoming() for _ in range(5)))
+def test_tickets_that_arrive_while_somebody_pages_do_not_disturb(api: FlaskClient, db: Database) -> None:
+    deliver(db, *(incoming() for _ in range(5)))
     first = api.get("/api/tickets?limit=3").get_json()
-    deliver(record, *(incoming() for _ in range(4)))
+    deliver(db, *(incoming() for _ in range(4)))
     second = api.get(f"/api/tickets?limit=3&cursor={first['next']}").get_json()
     assert [item["id"] for item in first["items"] + second["items"]] == [5, 4, 3, 2, 1]
     assert second["next"] is None
 
 
-def test_paging_goes_through_all_deliveries_and_digests(api: FlaskClient, record: Record) -> None:
+def test_paging_goes_through_all_deliveries_and_digests(api: FlaskClient, db: Database) -> None:
     for _ in range(5):
-        settle(record, due_ticket(record))
+        settle(db, due_ticket(db))
         assert api.post("/api/digests").status_code == 202
     assert _all_pages(api, "/api/deliveries?limit=2&status=accepted") == [5, 4, 3, 2, 1]
     assert _all_pages(api, "/api/digests?limit=2") == [5, 4, 3, 2, 1]
 
 
-def test_a_page_has_fifty_unless_told(api: FlaskClient, record: Record) -> None:
-    deliver(record, *(incoming() for _ in range(201)))
+def test_a_page_has_fifty_unless_told(api: FlaskClient, db: Database) -> None:
+    deliver(db, *(incoming() for _ in range(201)))
     assert len(api.get("/api/tickets").get_json()["items"]) == 50
     assert len(api.get("/api/tickets?limit=200").get_json()["items"]) == 200
 
@@ -199,12 +199,12 @@ def test_a_page_has_fifty_unless_told(api: FlaskClient, record: Record) -> None:
         ("q=%25", set()), ("q=_", set()), ("source=theirs&q=' OR 1=1", set()),
     ],
 )  # fmt: skip
-def test_a_filter_keeps_what_it_names(api: FlaskClient, record: Record, query: str, expected: set[str]) -> None:
-    settle(record, due_ticket(record, external_id="A"), category="Hardware", request_type="Laptop")
-    settle(record, due_ticket(record, external_id="B"))
-    due_ticket(record, external_id="C", source="theirs")
-    failed = due_ticket(record, external_id="D", short_description="train to Zürich")
-    with record.write() as session:
+def test_a_filter_keeps_what_it_names(api: FlaskClient, db: Database, query: str, expected: set[str]) -> None:
+    settle(db, due_ticket(db, external_id="A"), category="Hardware", request_type="Laptop")
+    settle(db, due_ticket(db, external_id="B"))
+    due_ticket(db, external_id="C", source="theirs")
+    failed = due_ticket(db, external_id="D", short_description="train to Zürich")
+    with db.write() as session:
         leases.fail(session, failed, "gave up")
     answer = api.get(f"/api/tickets?{query}")
     assert {item["external_id"] for item in answer.get_json()["items"]} == expected
@@ -245,16 +245,16 @@ def test_an_unknown_path_is_answered_in_json(api: FlaskClient) -> None:
 
 def test_a_bug_is_answered_in_json_and_tells_nothing_of_itself(app: Flask, api: FlaskClient) -> None:
     app.testing = False
-    app.extensions["record"] = None
+    app.extensions["db"] = None
     answer = api.get("/api/tickets")
     assert _is_error(answer, 500)
     assert "NoneType" not in answer.text
 
 
-def test_a_delivery_is_shown_with_what_was_rejected_and_without_its_body(api: FlaskClient, record: Record) -> None:
+def test_a_delivery_is_shown_with_what_was_rejected_and_without_its_body(api: FlaskClient, db: Database) -> None:
     rejected = [{"index": 1, "id": "T-2", "errors": {"short_description": ["Missing"]}}]
-    with record.write() as session:
-        made = deliveries.record(session, arrival(key="msg", body=b"secret words"), Content([incoming()], rejected))
+    with db.write() as session:
+        made = deliveries.db(session, arrival(key="msg", body=b"secret words"), Content([incoming()], rejected))
     answer = api.get(f"/api/deliveries/{made.id}")
     assert answer.json == api.get("/api/deliveries?status=partial").get_json()["items"][0]
     shown = answer.get_json()
@@ -262,8 +262,8 @@ def test_a_delivery_is_shown_with_what_was_rejected_and_without_its_body(api: Fl
     assert "secret words" not in answer.text
 
 
-def test_a_list_of_deliveries_does_not_load_their_bodies(api: FlaskClient, record: Record) -> None:
-    with record.write() as session:
+def test_a_list_of_deliveries_does_not_load_their_bodies(api: FlaskClient, db: Database) -> None:
+    with db.write() as session:
         session.add_all(Delivery(**_quarantined(n)) for n in range(3))
     read: list[str] = []
 
@@ -287,9 +287,9 @@ def _quarantined(number: int) -> dict[str, Any]:
 
 
 def test_a_digest_is_ordered_sent_and_its_workbook_fetched(
-    api: FlaskClient, record: Record, config: Settings, app: Flask
+    api: FlaskClient, db: Database, config: Settings, app: Flask
 ) -> None:
-    settle(record, due_ticket(record))
+    settle(db, due_ticket(db))
     ordered = api.post("/api/digests")
     assert ordered.status_code == 202
     digest = ordered.get_json()
@@ -306,25 +306,25 @@ def test_a_digest_is_ordered_sent_and_its_workbook_fetched(
     assert book.data == (config.data_dir / "digests" / f"digest-{digest['id']}.xlsx").read_bytes()
 
 
-def test_an_order_with_nothing_to_send_is_refused(api: FlaskClient, record: Record) -> None:
-    due_ticket(record)
+def test_an_order_with_nothing_to_send_is_refused(api: FlaskClient, db: Database) -> None:
+    due_ticket(db)
     assert _is_error(api.post("/api/digests"), 409)
-    settle(record, due_ticket(record))
+    settle(db, due_ticket(db))
     assert api.post("/api/digests").status_code == 202
     assert _is_error(api.post("/api/digests"), 409)
 
 
-def test_a_digest_is_ordered_even_while_redis_is_away(tmp_path: Path, record: Record, config: Settings) -> None:
-    settle(record, due_ticket(record))
+def test_a_digest_is_ordered_even_while_redis_is_away(tmp_path: Path, db: Database, config: Settings) -> None:
+    settle(db, due_ticket(db))
     away = create_app(replace(config, redis_url=f"unix://{tmp_path}/nobody.sock")).test_client()
     answer = away.post("/api/digests", headers={"Authorization": f"Bearer {secret_files.api_token(config)}"})
     assert answer.status_code == 202
 
 
-def test_the_counts_are_those_of_the_record(api: FlaskClient, record: Record) -> None:
-    settle(record, due_ticket(record), prompt_tokens=900, completion_tokens=40)
-    settle(record, due_ticket(record), review_reason="low")
-    due_ticket(record)
+def test_the_counts_are_those_of_the_record(api: FlaskClient, db: Database) -> None:
+    settle(db, due_ticket(db), prompt_tokens=900, completion_tokens=40)
+    settle(db, due_ticket(db), review_reason="low")
+    due_ticket(db)
     stats = api.get("/api/stats").get_json()
     assert stats["tickets"] == {"received": 1, "classified": 1, "needs_review": 1, "failed": 0, "reviewed": 0}
     assert stats["deliveries"]["accepted"] == 3
@@ -345,7 +345,7 @@ def file(tmp_path: Path, config: Settings) -> Path:
 
 
 @pytest.fixture
-def by_file(record: Record, config: Settings, file: Path, token: dict[str, str]) -> FlaskClient:
+def by_file(db: Database, config: Settings, file: Path, token: dict[str, str]) -> FlaskClient:
     made = create_app(replace(config, service_catalog_url=str(file))).test_client()
     made.environ_base["HTTP_AUTHORIZATION"] = token["Authorization"]
     return made
@@ -405,7 +405,7 @@ def test_a_catalog_that_was_never_good_is_not_found(by_file: FlaskClient, file: 
     assert "line 1" in answer.get_json()["message"]
 
 
-def test_showing_the_catalog_asks_no_address(record: Record, config: Settings, token: dict[str, str]) -> None:
+def test_showing_the_catalog_asks_no_address(db: Database, config: Settings, token: dict[str, str]) -> None:
     away = create_app(replace(config, service_catalog_url="http://127.0.0.1:1/")).test_client()
     assert "reload" in away.get("/api/catalog", headers=token).get_json()["message"]
     assert _is_error(away.post("/api/catalog/reload", headers=token), 422)

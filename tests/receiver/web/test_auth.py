@@ -13,7 +13,7 @@ from werkzeug.http import parse_cookie
 from werkzeug.test import TestResponse
 
 from receiver.db import sign_in
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Digest, SignInLink
 from receiver.lib import secret_files
 from receiver.lib.clock import now
@@ -23,14 +23,14 @@ from tests.conftest import ADMIN
 from tests.factories import csrf, due_ticket, settle, use_link
 
 
-def _link(record: Record) -> str:
-    with record.write() as session:
+def _link(db: Database) -> str:
+    with db.write() as session:
         return f"/sign-in/{sign_in.issue(session, now())}"
 
 
 @pytest.fixture
-def link(record: Record) -> str:
-    return _link(record)
+def link(db: Database) -> str:
+    return _link(db)
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def _csrf(person: FlaskClient) -> str:
     return found[1]
 
 
-def _digests(record: Record) -> int:
-    with record.read() as session:
+def _digests(db: Database) -> int:
+    with db.read() as session:
         return session.query(Digest).count()
 
 
@@ -95,7 +95,7 @@ def test_a_link_says_whom_it_signs_in_and_needs_no_script(client: FlaskClient, l
 
 
 @pytest.mark.parametrize("token", ["x", "..", "%00", "%ff%fe", "a" * 3000, "<script>alert(1)</script>"])
-def test_an_unknown_link_lets_nobody_in_and_is_not_repeated(client: FlaskClient, record: Record, token: str) -> None:
+def test_an_unknown_link_lets_nobody_in_and_is_not_repeated(client: FlaskClient, db: Database, token: str) -> None:
     answer = client.get(f"/sign-in/{token}")
     assert answer.status_code in (403, 404)
     assert "alert(1)" not in answer.text
@@ -115,7 +115,7 @@ def test_the_cookie_is_for_this_site_alone_and_no_script_reads_it(client: FlaskC
     assert "Secure" not in flags
 
 
-def test_the_cookie_keeps_to_https_where_the_pages_do(config: Settings, record: Record, link: str) -> None:
+def test_the_cookie_keeps_to_https_where_the_pages_do(config: Settings, db: Database, link: str) -> None:
     secure = create_app(replace(config, public_url="https://tickets.example.com")).test_client()
     assert "Secure" in _session_cookie(secure.get(link))
 
@@ -141,7 +141,7 @@ def test_a_session_survives_another_address_and_another_browser_version(person: 
 
 
 def test_two_stacks_on_one_host_sign_nobody_out_of_the_other(
-    application: Callable[[Settings], Flask], config: Settings, record: Record
+    application: Callable[[Settings], Flask], config: Settings, db: Database
 ) -> None:
     """A browser sends its cookies to every port of a host: those of production, staging and one restored from it."""
     other = replace(config, data_dir=config.data_dir.parent / "other")
@@ -149,7 +149,7 @@ def test_two_stacks_on_one_host_sign_nobody_out_of_the_other(
     for stack in stacks:
         stack._cookies = stacks[0]._cookies
     for stack in stacks:
-        assert use_link(stack, _link(record)).status_code == 302
+        assert use_link(stack, _link(db)).status_code == 302
     assert [stack.get("/").status_code for stack in stacks] == [200, 200, 200]
     assert stacks[1].post("/sign-out", data={"csrf_token": csrf(stacks[1])}).status_code == 302
     assert [stack.get("/").status_code for stack in stacks] == [200, 302, 200]
@@ -172,7 +172,7 @@ def test_signing_out_leaves_the_cookies_of_other_programs_alone(person: FlaskCli
     ],
 )
 def test_only_the_host_itself_sets_the_cookies_where_the_pages_keep_to_https(
-    config: Settings, record: Record, link: str, url: str, prefix: str
+    config: Settings, db: Database, link: str, url: str, prefix: str
 ) -> None:
     secure = create_app(replace(config, public_url=url)).test_client()
     answer = secure.post(link, base_url="https://x", data={"csrf_token": csrf(secure, link, base_url="https://x")},
@@ -204,18 +204,18 @@ def test_a_signed_in_person_reads_the_api_without_a_token(person: FlaskClient) -
 
 
 @pytest.mark.parametrize("url", ["/digests", "/api/digests"])
-def test_a_change_by_a_session_needs_the_token_of_the_page(person: FlaskClient, record: Record, url: str) -> None:
-    settle(record, due_ticket(record))
+def test_a_change_by_a_session_needs_the_token_of_the_page(person: FlaskClient, db: Database, url: str) -> None:
+    settle(db, due_ticket(db))
     for forged in ({}, {"X-CSRFToken": "x"}, {"Content-Type": "application/json"}, {"Authorization": "Basic eDp4"}):
         assert person.post(url, headers=forged).status_code == 400
-    assert _digests(record) == 0
+    assert _digests(db) == 0
     assert person.post(url, headers={"X-CSRFToken": _csrf(person)}).status_code in (202, 302)
-    assert _digests(record) == 1
+    assert _digests(db) == 1
 
 
-def test_a_token_of_another_persons_page_does_not_count(app: Flask, person: FlaskClient, record: Record) -> None:
+def test_a_token_of_another_persons_page_does_not_count(app: Flask, person: FlaskClient, db: Database) -> None:
     other = app.test_client()
-    assert use_link(other, _link(record)).status_code == 302
+    assert use_link(other, _link(db)).status_code == 302
     assert person.post("/digests", data={"csrf_token": _csrf(other)}).status_code == 400
 
 
@@ -223,22 +223,22 @@ def test_a_wrong_bearer_token_is_refused_even_with_a_session(person: FlaskClient
     assert person.get("/api/tickets", headers={"Authorization": "Bearer wrong"}).status_code == 401
 
 
-def test_a_bearer_token_needs_no_token_of_a_page(client: FlaskClient, record: Record, config: Settings) -> None:
-    settle(record, due_ticket(record))
+def test_a_bearer_token_needs_no_token_of_a_page(client: FlaskClient, db: Database, config: Settings) -> None:
+    settle(db, due_ticket(db))
     bearer = {"Authorization": f"Bearer {secret_files.api_token(config)}"}
     assert client.post("/api/digests", headers=bearer).status_code == 202
 
 
-def test_the_pages_do_not_take_the_programs_token(client: FlaskClient, record: Record, config: Settings) -> None:
-    settle(record, due_ticket(record))
+def test_the_pages_do_not_take_the_programs_token(client: FlaskClient, db: Database, config: Settings) -> None:
+    settle(db, due_ticket(db))
     bearer = {"Authorization": f"Bearer {secret_files.api_token(config)}"}
     assert client.get("/", headers=bearer).headers["Location"] == "/sign-in"
     assert client.post("/digests", headers=bearer).headers["Location"] == "/sign-in"
-    assert _digests(record) == 0
+    assert _digests(db) == 0
 
 
 @pytest.mark.parametrize("token", ["0123456789abcdef", "with=signs=inside==", "a.b-c_d~e+f/0123"])
-def test_the_token_of_the_settings_lets_in(config: Settings, record: Record, token: str) -> None:
+def test_the_token_of_the_settings_lets_in(config: Settings, db: Database, token: str) -> None:
     client = create_app(replace(config, api_token=token)).test_client()
     assert client.get("/api/tickets", headers={"Authorization": f"Bearer {token}"}).status_code == 200
     assert client.get("/api/tickets", headers={"Authorization": f"bearer {token}"}).status_code == 200
@@ -272,7 +272,7 @@ def test_every_answer_tells_the_browser_what_it_may_do(app: Flask, person: Flask
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-def test_a_sign_in_link_is_not_kept_in_a_form_that_lets_in(client: FlaskClient, record: Record, link: str) -> None:
-    with record.read() as session:
+def test_a_sign_in_link_is_not_kept_in_a_form_that_lets_in(client: FlaskClient, db: Database, link: str) -> None:
+    with db.read() as session:
         kept = session.query(SignInLink).one().token_sha256
     assert client.get(f"/sign-in/{kept}").status_code == 403

@@ -17,7 +17,7 @@ from receiver import catalog
 from receiver.catalog import Catalog, RequestType, Sla
 from receiver.catalog.changes import Changes, compare
 from receiver.db import audit, catalog_usage, catalogs
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Ticket
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -43,7 +43,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def app(config: Settings, record: Record, file: Path, application: Callable[[Settings], Flask]) -> Flask:
+def app(config: Settings, db: Database, file: Path, application: Callable[[Settings], Flask]) -> Flask:
     """The application over a small catalog in a file."""
     made = application(replace(config, service_catalog_url=str(file)))
     made.testing = True
@@ -51,8 +51,8 @@ def app(config: Settings, record: Record, file: Path, application: Callable[[Set
 
 
 @pytest.fixture
-def operator(client: FlaskClient, record: Record) -> FlaskClient:
-    sign_in_as(client, record, auth.OPERATOR, email="olga@example.com")
+def operator(client: FlaskClient, db: Database) -> FlaskClient:
+    sign_in_as(client, db, auth.OPERATOR, email="olga@example.com")
     return client
 
 
@@ -81,23 +81,23 @@ def test_the_tree_shows_promises_and_what_is_left_unsaid(operator: FlaskClient) 
     assert "Wi-Fi: no description, no examples, no keywords" in page.text_content()
 
 
-def test_tickets_and_examples_are_counted_where_they_are_now(operator: FlaskClient, record: Record) -> None:
+def test_tickets_and_examples_are_counted_where_they_are_now(operator: FlaskClient, db: Database) -> None:
     small = catalog.parse(SMALL)
-    tickets = [due_ticket(record) for _ in range(3)]
+    tickets = [due_ticket(db) for _ in range(3)]
     for ticket in tickets:
-        settle(record, ticket, category="Network", request_type="VPN")
-    review(record, tickets[0], small, "Network", "Wi-Fi")
+        settle(db, ticket, category="Network", request_type="VPN")
+    review(db, tickets[0], small, "Network", "Wi-Fi")
     vpn, wifi, _ = _entries(_page(operator))
     assert "2 tickets 0 learned" in vpn
     assert "1 tickets 1 learned" in wifi
-    with record.write() as session:
+    with db.write() as session:
         session.query(Ticket).filter_by(id=tickets[1]).update({"category": None, "request_type": None})
-    with record.read() as session:
+    with db.read() as session:
         assert catalog_usage.tickets(session) == {("Network", "VPN"): 1, ("Network", "Wi-Fi"): 1}
 
 
-def test_entries_that_left_the_catalog_are_named_with_their_tickets(operator: FlaskClient, record: Record) -> None:
-    settle(record, due_ticket(record), category="Network", request_type="Token Ring")
+def test_entries_that_left_the_catalog_are_named_with_their_tickets(operator: FlaskClient, db: Database) -> None:
+    settle(db, due_ticket(db), category="Network", request_type="Token Ring")
     assert "Network / Token Ring 1 tickets" in " ".join(_page(operator).text_content().split())
 
 
@@ -108,7 +108,7 @@ def test_the_search_takes_any_word_of_an_entry(operator: FlaskClient) -> None:
     assert "No entry holds this word" in page.text_content()
 
 
-def test_a_reload_brings_what_is_new_and_says_who_asked(operator: FlaskClient, record: Record, file: Path) -> None:
+def test_a_reload_brings_what_is_new_and_says_who_asked(operator: FlaskClient, db: Database, file: Path) -> None:
     token = csrf(operator, "/catalog")
     old = catalog.parse(SMALL)
     file.write_text(SMALL.replace("value: 4", "value: 2").replace("Wi-Fi", "WLAN"))
@@ -120,7 +120,7 @@ def test_a_reload_brings_what_is_new_and_says_who_asked(operator: FlaskClient, r
     assert [(row[0], row[4]) for row in rows] == [
         (f"{new.version} in force", "olga@example.com"), (old.version, "the timetable"),
     ]  # fmt: skip
-    with record.read() as session:
+    with db.read() as session:
         assert audit.first_about(session, [f"catalog {new.version}"]) == {f"catalog {new.version}": "olga@example.com"}
     [link] = _page(operator).xpath("//a[starts-with(., 'What changed')]/@href")
     text = " ".join(_page(operator, link).text_content().split())
@@ -147,25 +147,25 @@ def test_without_any_good_catalog_the_page_says_what_is_wrong(operator: FlaskCli
 
 
 @pytest.mark.parametrize("role", [auth.VIEWER, auth.REVIEWER])
-def test_who_is_no_operator_looks_and_does_not_reload(client: FlaskClient, record: Record, role: str) -> None:
-    sign_in_as(client, record, role)
+def test_who_is_no_operator_looks_and_does_not_reload(client: FlaskClient, db: Database, role: str) -> None:
+    sign_in_as(client, db, role)
     assert [form.action for form in _page(client).forms if "reload" in str(form.action)] == []
     assert _reload(client).status_code == 403
 
 
-def test_hostile_names_stay_text(operator: FlaskClient, record: Record, file: Path) -> None:
+def test_hostile_names_stay_text(operator: FlaskClient, db: Database, file: Path) -> None:
     requests = [
         {"name": HOSTILE, "description": HOSTILE, "examples": [HOSTILE], "keywords": [HOSTILE]},
         {"name": f"{HOSTILE} 2"},
     ]
     text = yaml.safe_dump({"rules": [HOSTILE], "categories": [{"name": HOSTILE, "requests": requests}]})
     file.write_text(text)
-    settle(record, due_ticket(record), category=HOSTILE, request_type=f"{HOSTILE} gone")
+    settle(db, due_ticket(db), category=HOSTILE, request_type=f"{HOSTILE} gone")
     page = _page(operator)
     no_way_in(page)
     assert page.text_content().count(HOSTILE) > 8
     hostile = catalog.parse(text)
-    with record.write() as session:
+    with db.write() as session:
         catalogs.remember(session, "other", SMALL, now(), HOSTILE)
     for path in (f"/catalog/changes/other/{hostile.version}", "/catalog"):
         no_way_in(_page(operator, path))

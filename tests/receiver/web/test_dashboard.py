@@ -15,7 +15,7 @@ from lxml import html as markup  # type: ignore[import-untyped]
 
 from receiver import queue
 from receiver.db import alarms, digests, latencies, leases, overview, sign_in, tickets
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Digest
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
@@ -29,9 +29,9 @@ LATEST = "//section[@id='latest']//tbody/tr"
 
 
 @pytest.fixture
-def person(app: Flask, client: FlaskClient, record: Record) -> FlaskClient:
+def person(app: Flask, client: FlaskClient, db: Database) -> FlaskClient:
     serve_every_queue(app.extensions["jobs_redis"])
-    with record.write() as session:
+    with db.write() as session:
         token = sign_in.issue(session, now())
     use_link(client, f"/sign-in/{token}")
     return client
@@ -52,14 +52,14 @@ def _words(page: Any, css_class: str) -> list[str]:
     return [" ".join(element.text_content().split()) for element in page.find_class(css_class)]
 
 
-def test_the_counts_are_those_of_the_record(person: FlaskClient, record: Record) -> None:
-    deliver(record, incoming(), at=now() - timedelta(days=2))
-    settle(record, due_ticket(record))
-    settle(record, due_ticket(record), review_reason="low")
-    failed = due_ticket(record)
-    with record.write() as session:
+def test_the_counts_are_those_of_the_record(person: FlaskClient, db: Database) -> None:
+    deliver(db, incoming(), at=now() - timedelta(days=2))
+    settle(db, due_ticket(db))
+    settle(db, due_ticket(db), review_reason="low")
+    failed = due_ticket(db)
+    with db.write() as session:
         leases.fail(session, failed, "gave up")
-    deliver(record, *(incoming() for _ in range(1200)))
+    deliver(db, *(incoming() for _ in range(1200)))
     page = _page(person)
     assert _tiles(page) == {
         "today": "1,203", "waiting": "1,200", "classified": "1", "needs review": "1", "failed": "1", "reviewed": "0",
@@ -87,11 +87,11 @@ def no_way_in(page: Any) -> None:
     ] == []
 
 
-def test_hostile_text_stays_text_wherever_it_comes_from(person: FlaskClient, record: Record) -> None:
-    ticket = due_ticket(record, external_id=HOSTILE, short_description=HOSTILE, requester_email=HOSTILE)
-    settle(record, ticket, category=HOSTILE, request_type=HOSTILE, reasoning=HOSTILE)
-    with record.write() as session:
-        alarms.sound(session, "engine", HOSTILE, now())
+def test_hostile_text_stays_text_wherever_it_comes_from(person: FlaskClient, db: Database) -> None:
+    ticket = due_ticket(db, external_id=HOSTILE, short_description=HOSTILE, requester_email=HOSTILE)
+    settle(db, ticket, category=HOSTILE, request_type=HOSTILE, reasoning=HOSTILE)
+    with db.write() as session:
+        alarms.raise_(session, "engine", HOSTILE, now())
         digest = digests.claim(session, "today", Envelope((HOSTILE,), "localhost"), now())
         assert digest
         digests.mark(session, digest.id, "failed", now(), error=HOSTILE)
@@ -105,8 +105,8 @@ def test_hostile_text_stays_text_wherever_it_comes_from(person: FlaskClient, rec
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1))
-def test_any_subject_is_shown_as_it_is(person: FlaskClient, record: Record, text: str) -> None:
-    due_ticket(record, short_description=text)
+def test_any_subject_is_shown_as_it_is(person: FlaskClient, db: Database, text: str) -> None:
+    due_ticket(db, short_description=text)
     answer = person.get("/")
     assert answer.status_code == 200
     latest = answer.text[answer.text.index('id="latest"') :]
@@ -115,26 +115,26 @@ def test_any_subject_is_shown_as_it_is(person: FlaskClient, record: Record, text
     assert [html.unescape(part) for part in cells[0]] == [text, text]
 
 
-def test_the_latest_tickets_come_first_with_what_was_decided(person: FlaskClient, record: Record) -> None:
-    settle(record, due_ticket(record, external_id="INC-1"), confidence=0.876)
-    due_ticket(record, external_id="INC-2")
+def test_the_latest_tickets_come_first_with_what_was_decided(person: FlaskClient, db: Database) -> None:
+    settle(db, due_ticket(db, external_id="INC-1"), confidence=0.876)
+    due_ticket(db, external_id="INC-2")
     rows = [[" ".join(cell.text_content().split()) for cell in row] for row in _page(person).xpath(LATEST)]
     assert [row[0] for row in rows] == ["INC-2", "INC-1"]
     assert rows[0][2:5] == ["", "", "received"]
     assert rows[1][2:5] == ["Network & Connectivity › VPN Connection Issue", "87.6 %", "classified"]
 
 
-def test_the_page_shows_the_newest_eight(person: FlaskClient, record: Record) -> None:
-    deliver(record, *(incoming() for _ in range(30)))
+def test_the_page_shows_the_newest_eight(person: FlaskClient, db: Database) -> None:
+    deliver(db, *(incoming() for _ in range(30)))
     assert len(_page(person).xpath(LATEST)) == 8
 
 
-def test_nothing_is_changed_by_following_links(person: FlaskClient, record: Record) -> None:
-    settle(record, due_ticket(record))
+def test_nothing_is_changed_by_following_links(person: FlaskClient, db: Database) -> None:
+    settle(db, due_ticket(db))
     for href in _page(person).xpath("//a/@href"):
         person.get(str(href))
     assert person.get("/sign-out").status_code == 405
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Digest).count() == 0
 
 
@@ -144,13 +144,13 @@ def test_every_file_a_page_names_is_there(person: FlaskClient) -> None:
     assert {person.get(path).status_code for path in named} == {200}
 
 
-def test_an_alarm_is_seen_until_it_is_cleared(person: FlaskClient, record: Record) -> None:
-    with record.write() as session:
-        alarms.sound(session, "engine", "the key is wrong", now())
+def test_an_alarm_is_seen_until_it_is_cleared(person: FlaskClient, db: Database) -> None:
+    with db.write() as session:
+        alarms.raise_(session, "engine", "the key is wrong", now())
     (told,) = _words(_page(person), "problem")
     assert told.startswith("The engine is out The key is wrong. Check its key")
     assert "One thing needs you" in _words(_page(person), "verdict")[0]
-    with record.write() as session:
+    with db.write() as session:
         alarms.clear(session, "engine")
     assert _words(_page(person), "problem") == []
 
@@ -161,8 +161,8 @@ def test_without_redis_the_overview_is_calm(person: FlaskClient, app: Flask) -> 
     assert "Redis is away Tickets wait safely in the record" in _words(page, "problem")[0]
 
 
-def test_the_stages_are_told_in_quantiles_and_the_tickets_by_the_minute(person: FlaskClient, record: Record) -> None:
-    with record.write() as session:
+def test_the_stages_are_told_in_quantiles_and_the_tickets_by_the_minute(person: FlaskClient, db: Database) -> None:
+    with db.write() as session:
         for minutes in range(1, 5):
             at = now() - timedelta(minutes=minutes, seconds=5)
             latencies.note(session, latencies.ACCEPT, [5] * minutes, at)
@@ -183,12 +183,12 @@ def test_every_digest_says_when_it_goes_out_next(person: FlaskClient) -> None:
     assert re.search(r"Goes out\s*in \d+ (h|d|min|s)\s+into the outbox", " ".join(text.split()))
 
 
-def test_today_begins_at_midnight_where_the_people_are(record: Record) -> None:
+def test_today_begins_at_midnight_where_the_people_are(db: Database) -> None:
     zone = ZoneInfo("Pacific/Kiritimati")
     midnight = now().astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     for seconds in (-1, 0):
-        deliver(record, incoming(), at=midnight + timedelta(seconds=seconds))
-    with record.read() as session:
+        deliver(db, incoming(), at=midnight + timedelta(seconds=seconds))
+    with db.read() as session:
         assert sum(overview.received_since(session, tickets.first_since(session, midnight)).values()) == 1
         assert sum(overview.received_since(session, tickets.first_since(session, now())).values()) == 0
 

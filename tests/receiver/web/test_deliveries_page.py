@@ -12,7 +12,7 @@ from lxml import html as markup  # type: ignore[import-untyped]
 from sqlalchemy import update
 
 from receiver.db import audit, deliveries
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.deliveries import Content
 from receiver.db.models import Delivery, Ticket
 from receiver.lib import secret_files
@@ -52,7 +52,7 @@ def _text(element: Any) -> str:
     return " ".join(" ".join(element.itertext()).split())
 
 
-def test_the_list_is_filtered_by_its_address_and_paged_by_id(person: FlaskClient, record: Record, push: Push) -> None:
+def test_the_list_is_filtered_by_its_address_and_paged_by_id(person: FlaskClient, db: Database, push: Push) -> None:
     good = push(ticket_json(), "msg_a")
     broken = push(b"{broken")
     push(ticket_json(id="T-other"), "msg_a")  # Another body under a known id.
@@ -63,9 +63,9 @@ def test_the_list_is_filtered_by_its_address_and_paged_by_id(person: FlaskClient
     assert _ids(person, "?source=nobody") == []
     assert "conflict" in _text(_page(person, "/deliveries?conflict=1").xpath("//tbody/tr")[0])
     assert person.get("/deliveries?status=lost").status_code == 400
-    with record.write() as session:
+    with db.write() as session:
         for _ in range(100):
-            deliveries.record(session, arrival(), Content(error="nothing"))
+            deliveries.db(session, arrival(), Content(error="nothing"))
     seen, address = [], "/deliveries?status=quarantined"
     while address:
         page = _page(person, address)
@@ -74,7 +74,7 @@ def test_the_list_is_filtered_by_its_address_and_paged_by_id(person: FlaskClient
     assert seen == [*range(103, 3, -1), broken]
 
 
-def test_a_delivery_shows_what_it_said_and_what_came_of_it(person: FlaskClient, record: Record, push: Push) -> None:
+def test_a_delivery_shows_what_it_said_and_what_came_of_it(person: FlaskClient, db: Database, push: Push) -> None:
     batch = [ticket_json(id="T-good"), ticket_json(id="T-bad", requester_email="nobody")]
     kept = push(json.dumps(batch).encode() + b"\n", "msg_batch")
     push(batch, "msg_batch")
@@ -84,7 +84,7 @@ def test_a_delivery_shows_what_it_said_and_what_came_of_it(person: FlaskClient, 
     assert "It came again" in text
     assert "VPN does not connect T-good" in text
     assert '"short_description": "VPN does not connect"' in text
-    with record.read() as session:
+    with db.read() as session:
         ticket = session.query(Ticket).one()
     assert _page(person, f"/deliveries/{kept}").xpath(f"//a[@href='/tickets/{ticket.id}']")
 
@@ -106,20 +106,18 @@ def test_no_secret_is_shown(person: FlaskClient, push: Push, config: Settings) -
 
 
 @pytest.mark.parametrize(("role", "may"), [(auth.VIEWER, False), (auth.REVIEWER, False), (auth.OPERATOR, True)])
-def test_only_operators_read_what_arrived(
-    client: FlaskClient, record: Record, push: Push, role: str, may: bool
-) -> None:
+def test_only_operators_read_what_arrived(client: FlaskClient, db: Database, push: Push, role: str, may: bool) -> None:
     kept = push(b'{"id": 1,\n "short_description": "a "quoted" word"}')
-    sign_in_as(client, record, role)
+    sign_in_as(client, db, role)
     page = client.get(f"/deliveries/{kept}")
     assert ("quoted" in page.text) is may
     assert ("for operators to read" in page.text) is not may
     assert client.get(f"/api/deliveries/{kept}/raw").status_code == (200 if may else 403)
 
 
-def test_what_is_kept_no_longer_says_so_and_cannot_be_replayed(person: FlaskClient, record: Record, push: Push) -> None:
+def test_what_is_kept_no_longer_says_so_and_cannot_be_replayed(person: FlaskClient, db: Database, push: Push) -> None:
     kept = push(ticket_json())
-    with record.write() as session:
+    with db.write() as session:
         session.execute(update(Delivery).values(body=None))
     page = _page(person, f"/deliveries/{kept}")
     assert "RAW_RETENTION_DAYS" in _text(page)
@@ -141,7 +139,7 @@ def _mend(app: Flask) -> None:
 
 
 def test_a_selection_is_replayed_with_old_and_new_result(
-    person: FlaskClient, record: Record, push: Push, app: Flask
+    person: FlaskClient, db: Database, push: Push, app: Flask
 ) -> None:
     broken = push(b'{"id": "R-1", "short_description": "two\nlines"}')
     fine = push(ticket_json())
@@ -152,7 +150,7 @@ def test_a_selection_is_replayed_with_old_and_new_result(
     assert rows[0] == f"{broken} quarantined no ticket replayed 1 new"
     assert rows[1].startswith(f"{fine} accepted 1 new replayed 1 known")
     assert rows[2] == "999 not replayed There is no delivery with this id."
-    with record.read() as session:
+    with db.read() as session:
         entries = {entry.subject: entry for entry in audit.page(session, 9) if entry.action == "replay"}
     assert entries[f"delivery {broken}"].details["after"] == {
         "status": "replayed", "accepted": 1, "updated": 0, "duplicates": 0, "rejected": 0,
@@ -162,7 +160,7 @@ def test_a_selection_is_replayed_with_old_and_new_result(
 
 
 def test_all_since_a_time_are_replayed_and_the_page_asks_for_the_rest(
-    person: FlaskClient, record: Record, push: Push, app: Flask
+    person: FlaskClient, db: Database, push: Push, app: Flask
 ) -> None:
     push(ticket_json())
     for number in range(60):
@@ -179,7 +177,7 @@ def test_all_since_a_time_are_replayed_and_the_page_asks_for_the_rest(
         data = dict(following[0].form_values()) if following else {}
     assert len(seen) == 60
     assert all(row.endswith("quarantined no ticket replayed 1 new") for row in seen)
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Ticket).count() == 61
 
 
@@ -194,25 +192,25 @@ def test_an_unclear_since_is_refused(person: FlaskClient, push: Push, wrong: dic
     assert person.post(form.action, data=data).status_code == 400
 
 
-def test_who_is_no_operator_looks_and_replays_nothing(client: FlaskClient, record: Record, push: Push) -> None:
+def test_who_is_no_operator_looks_and_replays_nothing(client: FlaskClient, db: Database, push: Push) -> None:
     kept = push(ticket_json())
-    sign_in_as(client, record, auth.REVIEWER)
+    sign_in_as(client, db, auth.REVIEWER)
     for path in ("/deliveries", f"/deliveries/{kept}"):
         assert [form.action for form in _page(client, path).forms if "replay" in (form.action or "")] == []
     token = csrf(client, "/deliveries")
     for action in ("replay", "replay-since"):
         answer = client.post(f"/deliveries/{action}", data={"csrf_token": token, "delivery": kept})
         assert answer.status_code == 403
-    sign_in_as(client, record, auth.OPERATOR)
+    sign_in_as(client, db, auth.OPERATOR)
     assert client.post("/deliveries/replay", data={"delivery": kept}).status_code == 400  # Without the token.
     token = csrf(client, "/deliveries")
     assert client.post("/deliveries/replay", data={"csrf_token": token, "delivery": kept}).status_code == 200
 
 
-def test_hostile_text_is_text(person: FlaskClient, record: Record, push: Push) -> None:
+def test_hostile_text_is_text(person: FlaskClient, db: Database, push: Push) -> None:
     fields = {"id": HOSTILE, "short_description": HOSTILE, HOSTILE: HOSTILE}
     kept = push([ticket_json(**fields), {"id": HOSTILE, "short_description": 5}], f"msg {HOSTILE[:9]}")
-    with record.write() as session:
+    with db.write() as session:
         session.execute(update(Delivery).values(error=HOSTILE, headers={"user-agent": HOSTILE, "unsigned": HOSTILE}))
     for path in ("/deliveries", f"/deliveries/{kept}"):
         page = _page(person, path)

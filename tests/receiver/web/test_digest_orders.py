@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from jobs.digests import send as digest_job
 from receiver.db import alarms, audit, digests
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib import secret_files
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
@@ -34,31 +34,31 @@ def api(client: FlaskClient, config: Settings) -> FlaskClient:
     return client
 
 
-def audited(record: Record) -> list[tuple[str, str, str, dict[str, Any]]]:
-    with record.read() as session:
+def audited(db: Database) -> list[tuple[str, str, str, dict[str, Any]]]:
+    with db.read() as session:
         found = [(entry.who, entry.action, entry.subject, entry.details) for entry in audit.page(session, 9)]
     return [entry for entry in found if entry[1] not in ("sign in", "export")]
 
 
-def marked(record: Record, status: str) -> int:
+def marked(db: Database, status: str) -> int:
     """A digest that ended like this, with its alarm."""
-    settle(record, due_ticket(record))
-    with record.write() as session:
+    settle(db, due_ticket(db))
+    with db.write() as session:
         claimed = digests.claim(session, "p", Envelope(("boss@example.com",), "x"), now(), name="daily")
         assert claimed
         digests.mark(session, claimed.id, status, now(), error="the mail server answered 554", attempts=31)
-        alarms.sound(session, "digest:daily", "digest 1 is not sent", now())
+        alarms.raise_(session, "digest:daily", "digest 1 is not sent", now())
     return claimed.id
 
 
-def alarmed(record: Record) -> list[str]:
-    with record.read() as session:
+def alarmed(db: Database) -> list[str]:
+    with db.read() as session:
         return [alarm.name for alarm in alarms.current(session)]
 
 
-def test_a_digest_is_ordered_by_its_name(api: FlaskClient, record: Record) -> None:
-    settle(record, due_ticket(record), category="Hardware")
-    settle(record, due_ticket(record), review_reason="unsure")
+def test_a_digest_is_ordered_by_its_name(api: FlaskClient, db: Database) -> None:
+    settle(db, due_ticket(db), category="Hardware")
+    settle(db, due_ticket(db), review_reason="unsure")
     seen = api.post("/api/digests/preview", json={"name": "network"}).get_json()
     assert (seen["tickets"], seen["needs_review"], seen["recipients"]) == (1, 1, ["noc@example.com"])
     assert seen["categories"] == [{"category": "Network & Connectivity", "tickets": 1, "needs_review": 1}]
@@ -69,15 +69,15 @@ def test_a_digest_is_ordered_by_its_name(api: FlaskClient, record: Record) -> No
     assert (made["name"], made["tickets"], made["recipients"]) == ("network", 1, ["noc@example.com"])
     assert api.post("/api/digests/preview", json={"name": "network"}).get_json()["tickets"] == 0
     assert api.post("/api/digests", json={"name": "network"}).status_code == 409
-    assert audited(record) == [("API token", "send", "digest 1", {"name": "network"})]
+    assert audited(db) == [("API token", "send", "digest 1", {"name": "network"})]
     for url in ("/api/digests", "/api/digests/preview"):
         unknown = api.post(url, json={"name": "weekly"})
         assert unknown.status_code == 404
         assert "daily, network" in unknown.get_json()["message"]
 
 
-def test_a_copy_is_sent_and_marked_as_one(api: FlaskClient, record: Record, config: Settings) -> None:
-    settle(record, due_ticket(record))
+def test_a_copy_is_sent_and_marked_as_one(api: FlaskClient, db: Database, config: Settings) -> None:
+    settle(db, due_ticket(db))
     first = api.post("/api/digests").get_json()["id"]
     assert api.post(f"/api/digests/{first}/resend").status_code == 409  # On its way itself.
     assert api.get(f"/api/digests/{first}/mail").status_code == 404
@@ -89,36 +89,36 @@ def test_a_copy_is_sent_and_marked_as_one(api: FlaskClient, record: Record, conf
     assert mail.content_type == "message/rfc822"
     assert b"Subject: Copy: IT Service Desk (daily): 1 ticket" in mail.data
     assert b"spreadsheet" not in mail.data
-    assert audited(record)[0] == ("API token", "resend", "digest 1", {"copy": 2})
+    assert audited(db)[0] == ("API token", "resend", "digest 1", {"copy": 2})
     assert api.post("/api/digests/99/resend").status_code == 404
 
 
 @pytest.mark.parametrize("status", ["failed", "held"])
-def test_what_was_not_sent_is_tried_again_under_its_own_name(api: FlaskClient, record: Record, status: str) -> None:
-    digest_id = marked(record, status)
+def test_what_was_not_sent_is_tried_again_under_its_own_name(api: FlaskClient, db: Database, status: str) -> None:
+    digest_id = marked(db, status)
     before = api.get(f"/api/digests/{digest_id}").get_json()
     again = api.post(f"/api/digests/{digest_id}/redrive").get_json()
     assert (again["status"], again["attempts"], again["error"]) == ("claimed", 0, None)
     digest_job.send_due()
     sent = api.get(f"/api/digests/{digest_id}").get_json()
     assert (sent["status"], sent["message_id"]) == ("sent", before["message_id"])
-    assert alarmed(record) == []
+    assert alarmed(db) == []
     assert api.post(f"/api/digests/{digest_id}/redrive").status_code == 409
-    assert audited(record) == [("API token", "redrive", "digest 1", {})]
+    assert audited(db) == [("API token", "redrive", "digest 1", {})]
 
 
-def test_a_held_digest_that_did_arrive_counts_as_sent(api: FlaskClient, record: Record) -> None:
-    digest_id = marked(record, "held")
+def test_a_held_digest_that_did_arrive_counts_as_sent(api: FlaskClient, db: Database) -> None:
+    digest_id = marked(db, "held")
     done = api.post(f"/api/digests/{digest_id}/mark-sent").get_json()
     assert (done["status"], done["error"]) == ("sent", None)
-    assert alarmed(record) == []
-    assert audited(record) == [("API token", "mark as sent", "digest 1", {})]
+    assert alarmed(db) == []
+    assert audited(db) == [("API token", "mark as sent", "digest 1", {})]
     assert api.post(f"/api/digests/{digest_id}/mark-sent").status_code == 409
     assert api.post("/api/digests/99/mark-sent").status_code == 404
 
 
-def test_the_api_tells_what_became_of_each_recipient(api: FlaskClient, record: Record, config: Settings) -> None:
-    digest_id = marked(record, "held")
+def test_the_api_tells_what_became_of_each_recipient(api: FlaskClient, db: Database, config: Settings) -> None:
+    digest_id = marked(db, "held")
     [state] = api.get(f"/api/digests/{digest_id}").get_json()["recipient_states"]
     assert (state["address"], state["state"], state["sent_at"]) == ("boss@example.com", "held", None)
     [listed] = api.get("/api/digests").get_json()["items"]

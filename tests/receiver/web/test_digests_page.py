@@ -14,7 +14,7 @@ from jobs.digests import send as digest_job
 from jobs.operations.worker import OwnJob
 from receiver import queue
 from receiver.db import digests, recipients
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import DigestRecipient
 from receiver.db.recipients import Outcome
 from receiver.lib import roles
@@ -29,12 +29,12 @@ PAGES = ("/digests", "/digests/1", "/digests/preview/digest")
 
 
 @pytest.fixture
-def hostile(record: Record, config: Settings) -> None:
+def hostile(db: Database, config: Settings) -> None:
     """A digest that was sent, of a ticket and with a fate that attack whoever looks at them."""
-    settle(record, due_ticket(record, short_description=HOSTILE), category=HOSTILE, request_type=HOSTILE)
-    sent = digest_job.send_now(record, config)
+    settle(db, due_ticket(db, short_description=HOSTILE), category=HOSTILE, request_type=HOSTILE)
+    sent = digest_job.send_now(db, config)
     assert sent
-    with record.write() as session:
+    with db.write() as session:
         digests.mark(session, sent.id, "held", now(), error=HOSTILE, recipients=[HOSTILE], period=HOSTILE)
         told = {"digest_id": sent.id, "address": HOSTILE, "state": "sent", "error": HOSTILE, "run_at": now()}
         session.add(DigestRecipient(**told))
@@ -47,9 +47,9 @@ def pages(client: FlaskClient) -> list[Any]:
 
 
 @pytest.mark.usefixtures("hostile")
-def test_hostile_text_stays_text(client: FlaskClient, record: Record, config: Settings) -> None:
-    sign_in_as(client, record)
-    digest_job.preview(record, config)
+def test_hostile_text_stays_text(client: FlaskClient, db: Database, config: Settings) -> None:
+    sign_in_as(client, db)
+    digest_job.preview(db, config)
     for page in pages(client):
         for frame in page.xpath("//iframe"):
             assert (frame.get("sandbox"), frame.get("src").startswith("/digests/")) == ("", True)
@@ -58,9 +58,9 @@ def test_hostile_text_stays_text(client: FlaskClient, record: Record, config: Se
 
 
 @pytest.mark.usefixtures("hostile")
-def test_a_mail_is_framed_where_nothing_can_run(client: FlaskClient, record: Record, config: Settings) -> None:
-    sign_in_as(client, record)
-    digest_job.preview(record, config)
+def test_a_mail_is_framed_where_nothing_can_run(client: FlaskClient, db: Database, config: Settings) -> None:
+    sign_in_as(client, db)
+    digest_job.preview(db, config)
     for path in ("/digests/1/mail", "/digests/preview/digest/mail"):
         answer = client.get(path)
         policy = answer.headers["Content-Security-Policy"].split("; ")
@@ -73,8 +73,8 @@ def test_a_mail_is_framed_where_nothing_can_run(client: FlaskClient, record: Rec
 
 @pytest.mark.usefixtures("hostile")
 @pytest.mark.parametrize(("role", "may"), [(roles.VIEWER, False), (roles.REVIEWER, False), (roles.OPERATOR, True)])
-def test_operators_change_and_others_look(client: FlaskClient, record: Record, role: str, may: bool) -> None:
-    sign_in_as(client, record, role)
+def test_operators_change_and_others_look(client: FlaskClient, db: Database, role: str, may: bool) -> None:
+    sign_in_as(client, db, role)
     offered = {form.action for page in pages(client) for form in page.forms}
     changes = {"/digests", "/digests/1/resend", "/digests/1/redrive", "/digests/1/mark-sent"}
     assert (offered & changes == changes) if may else not offered & changes
@@ -82,7 +82,7 @@ def test_operators_change_and_others_look(client: FlaskClient, record: Record, r
     for path in sorted(changes):
         answer = client.post(path, data={"csrf_token": csrf(client), "name": "digest"})
         assert (answer.status_code == 403) is not may
-    with record.read() as session:
+    with db.read() as session:
         assert len(digests.page(session, 9)) == (2 if may else 1)
 
 
@@ -93,9 +93,9 @@ def build_preview(connection: "redis.Redis") -> None:
     OwnJob.fetch(found, connection=connection, serializer=JSONSerializer).perform()
 
 
-def test_a_preview_is_asked_for_by_name(client: FlaskClient, record: Record, app: Flask, config: Settings) -> None:
-    sign_in_as(client, record, roles.VIEWER)
-    settle(record, due_ticket(record))
+def test_a_preview_is_asked_for_by_name(client: FlaskClient, db: Database, app: Flask, config: Settings) -> None:
+    sign_in_as(client, db, roles.VIEWER)
+    settle(db, due_ticket(db))
     form = {"csrf_token": csrf(client), "name": "digest"}
     assert client.post("/digests/preview", data=form | {"name": "weekly"}).status_code == 404
     waits = client.post("/digests/preview", data=form, follow_redirects=True)
@@ -107,14 +107,14 @@ def test_a_preview_is_asked_for_by_name(client: FlaskClient, record: Record, app
     assert "As it would be sent" in built.text
     workbook = client.get("/digests/preview/digest/workbook")
     assert (workbook.data[:2], workbook.headers["Cache-Control"]) == (b"PK", "no-store")
-    with record.read() as session:
+    with db.read() as session:
         assert digests.page(session, 9) == []
 
 
 def test_however_often_a_preview_is_asked_for_one_waits_and_no_digest_waits_for_it(
-    client: FlaskClient, record: Record, app: Flask
+    client: FlaskClient, db: Database, app: Flask
 ) -> None:
-    sign_in_as(client, record, roles.VIEWER)
+    sign_in_as(client, db, roles.VIEWER)
     form = {"csrf_token": csrf(client), "name": "digest"}
     for _ in range(20):
         assert client.post("/digests/preview", data=form).status_code == 302
@@ -126,12 +126,12 @@ def test_however_often_a_preview_is_asked_for_one_waits_and_no_digest_waits_for_
 
 
 def test_old_history_is_a_page_away(
-    client: FlaskClient, record: Record, monkeypatch: pytest.MonkeyPatch, config: Settings
+    client: FlaskClient, db: Database, monkeypatch: pytest.MonkeyPatch, config: Settings
 ) -> None:
-    sign_in_as(client, record)
+    sign_in_as(client, db)
     monkeypatch.setattr(page_module, "_AT_ONCE", 2)
-    settle(record, due_ticket(record))
-    with record.write() as session:
+    settle(db, due_ticket(db))
+    with db.write() as session:
         for number in range(5):
             period = f"2026-03-0{number + 1}T08:00:00+00:00"
             assert digests.claim(session, period, Envelope((), "x"), now(), even_empty=True)
@@ -145,10 +145,10 @@ def test_old_history_is_a_page_away(
 
 
 def test_the_page_says_who_was_mailed_who_was_not_and_in_whose_words(
-    client: FlaskClient, record: Record, config: Settings
+    client: FlaskClient, db: Database, config: Settings
 ) -> None:
-    settle(record, due_ticket(record))
-    with record.write() as session:
+    settle(db, due_ticket(db))
+    with db.write() as session:
         envelope = Envelope(("boss@example.com", "carol@example.com", "dan@example.com"), "example.com")
         claimed = digests.claim(session, "p", envelope, now())
         assert claimed
@@ -160,7 +160,7 @@ def test_the_page_says_who_was_mailed_who_was_not_and_in_whose_words(
         again = now() + timedelta(minutes=5)
         recipients.settle(session, claimed.id, outcomes, now(), retry_at=again, resends=False)
         digests.conclude(session, claimed.id, now())
-    sign_in_as(client, record)
+    sign_in_as(client, db)
     page = markup.fromstring(client.get("/digests/1").text)
     [table] = page.xpath("//section[@aria-labelledby='recipients-title']//tbody")
     rows = [[" ".join(cell.text_content().split()) for cell in row.xpath("td")] for row in table.xpath("tr")]
@@ -170,7 +170,7 @@ def test_the_page_says_who_was_mailed_who_was_not_and_in_whose_words(
         ["dan@example.com", "due"],
     ]
     assert [row[3] for row in rows] == ["", "550 5.1.1 no such user", "450 4.2.0 greylisted"]
-    with record.write() as session:
+    with db.write() as session:
         recipients.settle(session, 1, {"dan@example.com": Outcome("sent")}, now(), retry_at=None, resends=False)
         digests.conclude(session, 1, now())
     page = markup.fromstring(client.get("/digests/1").text)

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from receiver.catalog import current
 from receiver.db import api_tokens
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.clock import now
 from receiver.web import auth
 from tests.factories import csrf, due_ticket, person, settle, sign_in_as
@@ -60,17 +60,17 @@ def _role(app: Flask, endpoint: str, method: str) -> str:
 
 
 @pytest.fixture
-def guarded(app: Flask, record: Record) -> list[Route]:
+def guarded(app: Flask, db: Database) -> list[Route]:
     """Every route that is not open, over a record that has something to show."""
-    settle(record, due_ticket(record))
-    current.in_force(record, app.extensions["settings"])  # Whoever asks first for the catalog has it remembered.
+    settle(db, due_ticket(db))
+    current.current_catalog(db, app.extensions["settings"])  # Whoever asks first for the catalog has it remembered.
     return [route for route in _routes(app) if route.endpoint not in OPEN]
 
 
 @pytest.fixture
-def signed_in(app: Flask, record: Record) -> FlaskClient:
+def signed_in(app: Flask, db: Database) -> FlaskClient:
     client = app.test_client()
-    sign_in_as(client, record)
+    sign_in_as(client, db)
     return client
 
 
@@ -112,9 +112,9 @@ def _is_kept_out(answer: TestResponse, route: Route) -> bool:
 
 
 @pytest.mark.parametrize("role", auth.ROLES)
-def test_nobody_goes_beyond_their_role(app: Flask, record: Record, guarded: list[Route], role: str) -> None:
+def test_nobody_goes_beyond_their_role(app: Flask, db: Database, guarded: list[Route], role: str) -> None:
     client = app.test_client()
-    sign_in_as(client, record, role)
+    sign_in_as(client, db, role)
     token = csrf(client)
     for route in guarded:
         if auth.ROLES.index(route.role) > auth.ROLES.index(role):
@@ -123,26 +123,26 @@ def test_nobody_goes_beyond_their_role(app: Flask, record: Record, guarded: list
             assert _call(client, route).status_code in (200, 302, 400, 404, 409, 410, 422), route
 
 
-def test_no_change_without_the_csrf_token_of_the_page(app: Flask, record: Record, guarded: list[Route]) -> None:
+def test_no_change_without_the_csrf_token_of_the_page(app: Flask, db: Database, guarded: list[Route]) -> None:
     client, other = app.test_client(), app.test_client()
-    sign_in_as(client, record)
-    sign_in_as(other, record)
+    sign_in_as(client, db)
+    sign_in_as(other, db)
     stolen = csrf(other)
-    with _unchanged(record):
+    with _unchanged(db):
         for route in guarded:
             for headers in ({}, {"X-CSRFToken": "x"}, {"X-CSRFToken": stolen}, {"Authorization": "Basic eDp4"}):
                 if route.changes:
                     assert _call(client, route, **headers).status_code == 400, (route, headers)
 
 
-def test_no_token_goes_beyond_its_role(app: Flask, record: Record, guarded: list[Route]) -> None:
-    admin = person(record, auth.ADMIN)
-    with record.write() as session:
+def test_no_token_goes_beyond_its_role(app: Flask, db: Database, guarded: list[Route]) -> None:
+    admin = person(db, auth.ADMIN)
+    with db.write() as session:
         _, viewer = api_tokens.issue(session, admin.id, "v", auth.VIEWER, read_only=False, days=1, moment=now())
         _, reads = api_tokens.issue(session, admin.id, "r", auth.ADMIN, read_only=True, days=1, moment=now())
     for text, may_change in ((viewer, [auth.VIEWER]), (reads, [])):
         assert app.test_client().get("/api/stats", headers={"Authorization": f"Bearer {text}"}).status_code == 200
-        with _unchanged(record):
+        with _unchanged(db):
             for route in guarded:
                 code = _call(app.test_client(), route, Authorization=f"Bearer {text}").status_code
                 refused = route.changes and route.role not in may_change
@@ -150,28 +150,28 @@ def test_no_token_goes_beyond_its_role(app: Flask, record: Record, guarded: list
                 assert (code, code < 500) == (expected, True), route
 
 
-def test_a_look_changes_nothing(app: Flask, record: Record, guarded: list[Route]) -> None:
+def test_a_look_changes_nothing(app: Flask, db: Database, guarded: list[Route]) -> None:
     client = app.test_client()
-    sign_in_as(client, record)
+    sign_in_as(client, db)
     for route in guarded:
         if not route.changes and not route.endpoint.startswith("tickets_pages.export_"):  # Those are in the audit.
-            with _unchanged(record, route):
+            with _unchanged(db, route):
                 _call(client, route)
 
 
 @contextmanager
-def _unchanged(record: Record, route: Route | None = None) -> Iterator[None]:
+def _unchanged(db: Database, route: Route | None = None) -> Iterator[None]:
     """Nobody writes anything into the database meanwhile."""
-    assert record.path
-    with closing(sqlite3.connect(record.path)) as watching:
+    assert db.path
+    with closing(sqlite3.connect(db.path)) as watching:
         before = watching.execute("PRAGMA data_version").fetchone()
         yield
         assert watching.execute("PRAGMA data_version").fetchone() == before, route
 
 
-def test_no_answer_believes_the_host_header(app: Flask, record: Record, guarded: list[Route]) -> None:
+def test_no_answer_believes_the_host_header(app: Flask, db: Database, guarded: list[Route]) -> None:
     signed_in = app.test_client()
-    sign_in_as(signed_in, record)
+    sign_in_as(signed_in, db)
     for client in (app.test_client(), signed_in):
         for route in _routes(app):
             if not route.changes:
@@ -193,9 +193,9 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("value", ["1" * 31, "-1", "\0", "x\n"])
-def test_nothing_in_a_url_is_an_error_of_ours(app: Flask, record: Record, guarded: list[Route], value: str) -> None:
+def test_nothing_in_a_url_is_an_error_of_ours(app: Flask, db: Database, guarded: list[Route], value: str) -> None:
     client = app.test_client()
-    sign_in_as(client, record)
+    sign_in_as(client, db)
     query = urlencode(dict.fromkeys(PARAMETERS, value), errors="surrogatepass")
     for route in guarded:
         if route.method == "GET" and "/live/" not in route.path:
@@ -205,7 +205,7 @@ def test_nothing_in_a_url_is_an_error_of_ours(app: Flask, record: Record, guarde
 @given(st.data())
 @hypothesis_settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_parameter_of_any_view_is_an_error_of_ours(
-    app: Flask, record: Record, guarded: list[Route], signed_in: FlaskClient, data: st.DataObject
+    app: Flask, db: Database, guarded: list[Route], signed_in: FlaskClient, data: st.DataObject
 ) -> None:
     route = data.draw(st.sampled_from([route for route in guarded if route.method == "GET"]))
     values = st.sampled_from(HOSTILE) | st.text(max_size=20) | st.integers().map(str)
@@ -216,9 +216,9 @@ def test_no_parameter_of_any_view_is_an_error_of_ours(
     assert answer.status_code < 500
 
 
-def test_what_a_form_says_of_its_list_breaks_no_header(app: Flask, record: Record, guarded: list[Route]) -> None:
+def test_what_a_form_says_of_its_list_breaks_no_header(app: Flask, db: Database, guarded: list[Route]) -> None:
     client = app.test_client()
-    sign_in_as(client, record)
+    sign_in_as(client, db)
     for said, there in {
         "?x=\n": "/tickets?x=%0A", "?q=a+b&status=failed": "/tickets?q=a+b&status=failed", "//evil.example": "/tickets",
         "?" + "&" * 9_000: "/tickets", "?\r\nSet-Cookie: a=b": "/tickets?%0D%0ASet-Cookie%3A+a=b",

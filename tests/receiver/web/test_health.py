@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from receiver.actions import watch
 from receiver.db import alarms, latencies, leases, overview, refusals
-from receiver.db.database import Record, migrate, opened
+from receiver.db.database import Database, migrate, opened
 from receiver.db.heartbeat import SCHEDULER
 from receiver.lib import secret_files
 from receiver.lib.clock import now
@@ -69,9 +69,9 @@ def test_a_redis_that_may_throw_jobs_away_is_told(client: FlaskClient, redis_url
     assert client.get("/readyz").get_json()["redis"] == "up"
 
 
-def test_an_old_schema_is_not_ready_until_it_is_migrated(client: FlaskClient, record: Record) -> None:
+def test_an_old_schema_is_not_ready_until_it_is_migrated(client: FlaskClient, db: Database) -> None:
     def set_back(version: str) -> str:
-        with record.write() as session:
+        with db.write() as session:
             before: str = session.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
             session.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
         return before
@@ -92,8 +92,8 @@ def test_an_empty_database_is_not_ready_until_it_is_migrated(config: Settings, t
     url = f"sqlite:///{tmp_path}/empty.db"
     client = create_app(replace(config, database_url=url)).test_client()
     assert client.get("/readyz").status_code == 503
-    with opened(url) as record:
-        migrate(record)
+    with opened(url) as db:
+        migrate(db)
     assert client.get("/readyz").status_code == 200
 
 
@@ -121,7 +121,7 @@ def _silent_server(path: Path) -> Iterator[str]:
 
 
 def test_a_redis_that_is_away_or_silent_is_told_and_does_no_harm(
-    config: Settings, record: Record, tmp_path: Path
+    config: Settings, db: Database, tmp_path: Path
 ) -> None:
     with _silent_server(tmp_path / "silent.sock") as silent:
         for url in (f"unix://{tmp_path}/no.sock", "redis://127.0.0.1:1", silent):
@@ -131,17 +131,17 @@ def test_a_redis_that_is_away_or_silent_is_told_and_does_no_harm(
             assert answer.get_json()["redis"].startswith("away")
 
 
-def test_the_numbers_are_those_of_the_record(monitor: FlaskClient, record: Record) -> None:
-    settle(record, due_ticket(record))
-    settle(record, due_ticket(record), review_reason="low")
-    failed = due_ticket(record)
-    with record.write() as session:
+def test_the_numbers_are_those_of_the_record(monitor: FlaskClient, db: Database) -> None:
+    settle(db, due_ticket(db))
+    settle(db, due_ticket(db), review_reason="low")
+    failed = due_ticket(db)
+    with db.write() as session:
         leases.fail(session, failed, "gave up")
-        alarms.sound(session, "engine", "the key is wrong", now())
-    deliver(record, *(incoming() for _ in range(5)))
-    deliver(record, *(incoming(external_id="A") for _ in range(2)))
+        alarms.raise_(session, "engine", "the key is wrong", now())
+    deliver(db, *(incoming() for _ in range(5)))
+    deliver(db, *(incoming(external_id="A") for _ in range(2)))
     numbers = _metrics(monitor)
-    with record.read() as session:
+    with db.read() as session:
         counts = overview.counts(session, now())
         rows = session.execute(text("SELECT status, count(*) FROM tickets GROUP BY status"))
         assert {status: count for status, count in counts["tickets"].items() if count} == {
@@ -164,8 +164,8 @@ def test_every_state_has_a_number_even_in_an_empty_record(monitor: FlaskClient) 
     assert set(numbers.values()) == {0}
 
 
-def test_no_number_carries_text_of_a_ticket(monitor: FlaskClient, record: Record) -> None:
-    settle(record, due_ticket(record, external_id="PRIVATE", short_description="PRIVATE"), category="PRIVATE")
+def test_no_number_carries_text_of_a_ticket(monitor: FlaskClient, db: Database) -> None:
+    settle(db, due_ticket(db, external_id="PRIVATE", short_description="PRIVATE"), category="PRIVATE")
     assert "PRIVATE" not in monitor.get("/metrics").text
 
 
@@ -178,8 +178,8 @@ def test_numbers_that_cannot_be_read_are_refused_in_the_one_shape_of_errors(conf
         assert str(tmp_path) not in answer.text
 
 
-def test_the_stages_are_histograms_whose_buckets_hold_what_was_noted(monitor: FlaskClient, record: Record) -> None:
-    with record.write() as session:
+def test_the_stages_are_histograms_whose_buckets_hold_what_was_noted(monitor: FlaskClient, db: Database) -> None:
+    with db.write() as session:
         latencies.note(session, "wait", [5, 5, 2000], now())
     bucket = re.compile(r"ticket_attribution_stage_seconds_bucket(.+)wait")
     found = {

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Delivery, Ticket
 from receiver.lib import secret_files
 from receiver.lib.settings import Settings
@@ -30,7 +30,7 @@ class Sender:
     """Signs whatever it is given, and looks at what came of it."""
 
     client: FlaskClient
-    record: Record
+    db: Database
     secret: str
 
     def send(self, body: Any) -> tuple[int, Any]:
@@ -40,15 +40,15 @@ class Sender:
         return answer.status_code, answer.json
 
     def tickets(self) -> list[Ticket]:
-        with self.record.read() as session:
+        with self.db.read() as session:
             return session.query(Ticket).order_by(Ticket.id).all()
 
     def count(self) -> int:
-        with self.record.read() as session:
+        with self.db.read() as session:
             return session.query(Ticket).count()
 
     def quarantined(self, delivery_id: int) -> bytes | None:
-        with self.record.read() as session:
+        with self.db.read() as session:
             delivery = session.get_one(Delivery, delivery_id)
         assert delivery.status == "quarantined"
         return delivery.body
@@ -72,8 +72,8 @@ class Sender:
 
 
 @pytest.fixture
-def sender(client: FlaskClient, record: Record, config: Settings) -> Sender:
-    return Sender(client, record, secret_files.webhook_secrets(config)[0])
+def sender(client: FlaskClient, db: Database, config: Settings) -> Sender:
+    return Sender(client, db, secret_files.webhook_secrets(config)[0])
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_huge_text_is_cut_with_a_mark_and_whole_in_its_delivery(sender: Sender
     assert ticket.short_description == "Δ" * 499 + "…"
     assert len(ticket.long_description) == 200_000
     assert ticket.long_description.endswith("ΔΔ\n[cut off: the text is longer]")
-    with sender.record.read() as session:
+    with sender.db.read() as session:
         assert json.loads(session.get_one(Delivery, ticket.delivery_id).body or b"")["long_description"] == text
 
 

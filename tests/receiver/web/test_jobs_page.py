@@ -15,7 +15,7 @@ from rq.results import Result
 from jobs.operations import scheduler
 from receiver import queue
 from receiver.db import audit, pauses, sign_in, timetable
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.clock import now
 from receiver.web import auth
 from tests.factories import csrf, due_ticket, sign_in_as, use_link
@@ -26,8 +26,8 @@ __all__ = ["connection"]
 
 
 @pytest.fixture
-def person(client: FlaskClient, record: Record) -> FlaskClient:
-    with record.write() as session:
+def person(client: FlaskClient, db: Database) -> FlaskClient:
+    with db.write() as session:
         token = sign_in.issue(session, now())
     use_link(client, f"/sign-in/{token}")
     return client
@@ -51,8 +51,8 @@ def _press(person: FlaskClient, action: str, **chosen: str) -> str:
     return " ".join(markup.fromstring(answer.text).find_class("toasts")[0].text_content().split())
 
 
-def _audited(record: Record) -> list[tuple[str, str, dict[str, Any]]]:
-    with record.read() as session:
+def _audited(db: Database) -> list[tuple[str, str, dict[str, Any]]]:
+    with db.read() as session:
         return [
             (entry.action, entry.subject, entry.details)
             for entry in audit.page(session, 10)
@@ -69,19 +69,19 @@ def test_everything_is_there_when_nothing_has_happened(person: FlaskClient) -> N
 
 
 def test_a_failed_job_is_shown_with_its_traceback_and_retried(
-    person: FlaskClient, connection: Any, record: Record
+    person: FlaskClient, connection: Any, db: Database
 ) -> None:
     job = failed(connection)
     page = _page(person)
     assert "nothing_of_this_name" in page.xpath("//details/pre")[-1].text_content()
     assert "waits in its queue again" in _press(person, "/jobs/retry", job=job.id)
     assert queue.depths(connection)[queue.TRAINING] == 1
-    assert _audited(record) == [("retry job", "queue training", {"job": job.id})]
+    assert _audited(db) == [("retry job", "queue training", {"job": job.id})]
     assert "is cancelled" in _press(person, "/jobs/cancel", job=job.id)
     assert queue.depths(connection)[queue.TRAINING] == 0
 
 
-def test_danger_asks_and_names_how_many(person: FlaskClient, connection: Any, record: Record) -> None:
+def test_danger_asks_and_names_how_many(person: FlaskClient, connection: Any, db: Database) -> None:
     for _ in range(3):
         enqueued(connection)
     failed_registry = FailedJobRegistry(queue=queue.queue(queue.TRAINING, connection))
@@ -91,26 +91,26 @@ def test_danger_asks_and_names_how_many(person: FlaskClient, connection: Any, re
     assert "all 1,200 failed jobs of training" in asked
     assert "3 jobs are thrown away" in _press(person, "/jobs/queues/training/empty")
     assert "1,200 failed jobs" in _press(person, "/jobs/queues/training/forget-failed")
-    assert _audited(record)[0] == ("forget failed", "queue training", {"jobs": 1200})
+    assert _audited(db)[0] == ("forget failed", "queue training", {"jobs": 1200})
 
 
-def test_classification_is_paused_and_resumed_and_everybody_sees_by_whom(person: FlaskClient, record: Record) -> None:
+def test_classification_is_paused_and_resumed_and_everybody_sees_by_whom(person: FlaskClient, db: Database) -> None:
     _press(person, "/jobs/pause")
-    with record.read() as session:
+    with db.read() as session:
         assert pauses.current(session)
     assert "Classification is paused by" in _page(person).text_content()
     _press(person, "/jobs/resume")
-    with record.read() as session:
+    with db.read() as session:
         assert not pauses.current(session)
-    assert [action for action, _, _ in _audited(record)] == ["resume", "pause"]
+    assert [action for action, _, _ in _audited(db)] == ["resume", "pause"]
 
 
 def test_the_timetable_tells_of_the_last_run_and_runs_a_job_now(
-    person: FlaskClient, record: Record, connection: Any
+    person: FlaskClient, db: Database, connection: Any
 ) -> None:
-    scheduler.announce(record)
+    scheduler.announce(db)
     started = now() - timedelta(seconds=2)
-    with record.write() as session:
+    with db.write() as session:
         timetable.ran(session, "jobs.digests.send.send_due", started, started + timedelta(milliseconds=340), None)
         timetable.ran(session, "jobs.operations.maintenance.sweep", started, now(), "OperationalError")
     rows = {
@@ -128,10 +128,10 @@ def test_the_timetable_tells_of_the_last_run_and_runs_a_job_now(
 
 
 def test_without_redis_the_page_is_calm_and_shows_what_the_record_knows(
-    person: FlaskClient, app: Flask, record: Record
+    person: FlaskClient, app: Flask, db: Database
 ) -> None:
-    due_ticket(record)
-    scheduler.announce(record)
+    due_ticket(db)
+    scheduler.announce(db)
     app.extensions["jobs_redis"] = queue.connect("redis://127.0.0.1:1", timeout=0.25)
     text = " ".join(_page(person).text_content().split())
     assert "Redis is away. Tickets wait safely in the record: 1 of them" in text
@@ -140,7 +140,7 @@ def test_without_redis_the_page_is_calm_and_shows_what_the_record_knows(
     answer = person.post("/jobs/retry", data={"csrf_token": form.fields["csrf_token"], "job": "x"})
     assert answer.status_code == 302
     assert "nothing was changed" in person.get("/jobs").text
-    assert _audited(record) == []
+    assert _audited(db) == []
 
 
 def test_what_redis_holds_is_shown_as_text(person: FlaskClient, connection: Any) -> None:
@@ -159,9 +159,9 @@ def test_what_redis_holds_is_shown_as_text(person: FlaskClient, connection: Any)
     assert "left alone" in _press(person, "/jobs/cancel", job=HOSTILE)
 
 
-def test_a_viewer_looks_and_changes_nothing(client: FlaskClient, record: Record, connection: Any) -> None:
+def test_a_viewer_looks_and_changes_nothing(client: FlaskClient, db: Database, connection: Any) -> None:
     failed(connection)
-    sign_in_as(client, record, auth.VIEWER)
+    sign_in_as(client, db, auth.VIEWER)
     token = csrf(client)
     page = _page(client)
     assert [form.action for form in page.forms if str(form.action).startswith("/jobs")] == []

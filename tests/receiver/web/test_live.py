@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from receiver.db import sign_in
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import BrowserSession
 from receiver.lib.clock import now
 from receiver.web import auth
@@ -40,9 +40,9 @@ class Browser(requests.Session):
 
 
 @pytest.fixture
-def browser(site: str, record: Record) -> Iterator[Browser]:
-    who = person(record, auth.VIEWER)
-    with record.write() as session:
+def browser(site: str, db: Database) -> Iterator[Browser]:
+    who = person(db, auth.VIEWER)
+    with db.write() as session:
         token = sign_in.issue(session, now(), who)
     with Browser(site) as made:
         link = f"{site}/sign-in/{token}"
@@ -59,13 +59,13 @@ def _events(answer: requests.Response) -> Iterator[str]:
 
 
 def test_a_stream_brings_what_changes_when_it_changes(
-    browser: Browser, record: Record, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "_EVERY_SECONDS", 0.02)
     answer = browser.listen()
     events = _events(answer)
     assert "No ticket waits" in next(events)
-    due_ticket(record, short_description="the printer burns")
+    due_ticket(db, short_description="the printer burns")
     changed = ""
     while "1 ticket is on the way" not in changed:
         changed = next(events)
@@ -74,13 +74,13 @@ def test_a_stream_brings_what_changes_when_it_changes(
 
 
 def test_a_stream_ends_where_its_person_is_signed_out(
-    browser: Browser, record: Record, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "_EVERY_SECONDS", 0.02)
     monkeypatch.setattr(live, "_LET_IN_AGAIN_SECONDS", 0.05)
     events = _events(browser.listen())
     assert "No ticket waits" in next(events)
-    with record.write() as session:
+    with db.write() as session:
         session.query(BrowserSession).delete()
     assert len(list(events)) < 5
 
@@ -138,12 +138,12 @@ def test_there_is_no_stream_of_another_name(browser: Browser) -> None:
     assert browser.ask("passwords").status_code == 404
 
 
-def test_a_page_that_is_merely_open_keeps_nobody_signed_in(browser: Browser, record: Record) -> None:
+def test_a_page_that_is_merely_open_keeps_nobody_signed_in(browser: Browser, db: Database) -> None:
     def seen_at() -> datetime:
-        with record.read() as session:
+        with db.read() as session:
             return session.query(BrowserSession).one().seen_at
 
-    with record.write() as session:
+    with db.write() as session:
         session.query(BrowserSession).one().seen_at = long_ago = now() - timedelta(hours=11)
     assert browser.ask("frame?once").status_code == 200
     assert seen_at() == long_ago

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from receiver.db import audit, people
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Person
 from receiver.lib import roles, settings
 from receiver.lib.settings import Settings
@@ -40,7 +40,7 @@ def _app(config: Settings, provider: Provider, **changed: Any) -> Flask:
 
 
 @pytest.fixture
-def browser(config: Settings, record: Record, provider: Provider) -> FlaskClient:
+def browser(config: Settings, db: Database, provider: Provider) -> FlaskClient:
     return _app(config, provider).test_client()
 
 
@@ -65,35 +65,35 @@ def test_whom_the_provider_vouches_for_comes_in_to_the_page_they_wanted(browser:
 
 
 def test_the_provider_asks_for_its_own_second_factor_and_nobody_here(
-    config: Settings, provider: Provider, record: Record
+    config: Settings, provider: Provider, db: Database
 ) -> None:
     browser = _app(config, provider, require_second_factor="viewer").test_client()
     assert _come_in(browser).headers["Location"] == "/"
     assert [browser.get(path).status_code for path in ("/", "/people", "/api/tickets")] == [200, 200, 200]
 
 
-def test_a_stranger_needs_an_invitation(browser: FlaskClient, provider: Provider, record: Record) -> None:
+def test_a_stranger_needs_an_invitation(browser: FlaskClient, provider: Provider, db: Database) -> None:
     provider.claims |= {"email": "lin@example.com", "name": "Lin"}
     refused = _come_in(browser)
     assert (refused.status_code, "ask an admin to invite" in refused.text) == (403, True)
-    person(record, "reviewer", email="lin@example.com")
+    person(db, "reviewer", email="lin@example.com")
     assert _come_in(browser).status_code == 302
     assert "lin@example.com · reviewer" in browser.get("/").text
 
 
-def test_a_default_role_makes_accounts(config: Settings, record: Record, provider: Provider) -> None:
+def test_a_default_role_makes_accounts(config: Settings, db: Database, provider: Provider) -> None:
     browser = _app(config, provider, oidc_default_role="viewer").test_client()
     provider.claims |= {"email": "lin@example.com", "name": "Lin"}
     assert _come_in(browser).status_code == 302
     assert browser.get("/people").status_code == 403
-    with record.read() as session:
+    with db.read() as session:
         [_, entry] = audit.page(session, 5)
     assert (entry.who, entry.action, entry.details["role"]) == ("lin@example.com", "create account", "viewer")
 
 
-def test_who_is_disabled_stays_out(browser: FlaskClient, record: Record) -> None:
-    person(record, roles.ADMIN, password_hash="x")
-    with record.write() as session:
+def test_who_is_disabled_stays_out(browser: FlaskClient, db: Database) -> None:
+    person(db, roles.ADMIN, password_hash="x")
+    with db.write() as session:
         people.disable(session, session.query(Person).filter_by(email=ADMIN).one())
     assert "is disabled" in _come_in(browser).text
     assert browser.get("/").status_code == 302
@@ -146,7 +146,7 @@ def test_an_answer_is_good_once_and_in_the_browser_that_asked(config: Settings, 
     assert browser.application.test_client().get("/sign-in/oidc/callback").status_code == 403
 
 
-def test_what_goes_wrong_there_is_explained(config: Settings, record: Record, provider: Provider) -> None:
+def test_what_goes_wrong_there_is_explained(config: Settings, db: Database, provider: Provider) -> None:
     refused = _app(config, provider).test_client().get("/sign-in/oidc/callback?error=access_denied&state=x")
     assert "Try it again" in refused.text
     away = _app(config, provider, oidc_issuer="http://127.0.0.1:9").test_client()
@@ -174,7 +174,7 @@ def test_verified_is_said_in_several_ways(browser: FlaskClient, provider: Provid
 
 @pytest.mark.parametrize("claim", ["email", "preferred_username", "upn"])
 def test_the_own_tenants_addresses_are_trusted_where_a_setting_says_so(
-    config: Settings, record: Record, provider: Provider, claim: str
+    config: Settings, db: Database, provider: Provider, claim: str
 ) -> None:
     provider.claims = {claim: ADMIN}
     assert _come_in(_app(config, provider).test_client()).status_code == 403
@@ -186,7 +186,7 @@ def test_the_own_tenants_addresses_are_trusted_where_a_setting_says_so(
     assert _come_in(trusting).status_code == 403
 
 
-def test_who_inherits_a_mailbox_inherits_no_account(browser: FlaskClient, provider: Provider, record: Record) -> None:
+def test_who_inherits_a_mailbox_inherits_no_account(browser: FlaskClient, provider: Provider, db: Database) -> None:
     assert _come_in(browser).status_code == 302
     provider.claims |= {"sub": "another person"}
     heir = browser.application.test_client()
@@ -195,7 +195,7 @@ def test_who_inherits_a_mailbox_inherits_no_account(browser: FlaskClient, provid
     provider.claims |= {"sub": "1", "email": "married@example.com", "email_verified": False}
     assert _come_in(heir).status_code == 302
     assert ADMIN in heir.get("/").text
-    with record.read() as session:
+    with db.read() as session:
         found = session.query(Person).filter_by(email=ADMIN).one()
     path = f"/people/{found.id}/forget-identity"
     assert heir.post(path, data={"csrf_token": csrf(heir)}).status_code == 302
@@ -213,13 +213,13 @@ def test_who_inherits_a_mailbox_inherits_no_account(browser: FlaskClient, provid
     ],
 )  # fmt: skip
 def test_groups_are_roles_at_each_sign_in(
-    config: Settings, record: Record, provider: Provider, claims: dict[str, Any], role: str | None
+    config: Settings, db: Database, provider: Provider, claims: dict[str, Any], role: str | None
 ) -> None:
-    lin = person(record, "reviewer", email="lin@example.com")
+    lin = person(db, "reviewer", email="lin@example.com")
     app = _app(config, provider, oidc_group_roles={"staff": "viewer", "desk": "operator"})
     provider.claims |= {"email": "lin@example.com"} | claims
     answer = _come_in(app.test_client())
-    with record.read() as session:
+    with db.read() as session:
         now_is = session.get_one(Person, lin.id).role
     if role in roles.ROLES:
         assert (answer.status_code, now_is) == (302, role)
@@ -228,9 +228,7 @@ def test_groups_are_roles_at_each_sign_in(
         assert (role or "None of your groups") in answer.text
 
 
-def test_the_last_admin_stays_one_whatever_their_groups_say(
-    config: Settings, record: Record, provider: Provider
-) -> None:
+def test_the_last_admin_stays_one_whatever_their_groups_say(config: Settings, db: Database, provider: Provider) -> None:
     provider.claims |= {"groups": ["staff"]}
     browser = _app(config, provider, oidc_group_roles={"staff": "viewer"}).test_client()
     assert _come_in(browser).status_code == 302
@@ -258,7 +256,7 @@ def test_what_can_never_be_right_is_told_at_the_start(name: str, value: str, tol
         settings.load({name: value})
 
 
-def test_the_issuer_is_compared_exactly(config: Settings, record: Record, provider: Provider) -> None:
+def test_the_issuer_is_compared_exactly(config: Settings, db: Database, provider: Provider) -> None:
     provider.claims |= {"iss": f"{provider.url}/"}
     assert _come_in(_app(config, provider).test_client()).status_code == 403
     provider.metadata = {"issuer": f"{provider.url}/"}

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from receiver.catalog import Catalog
 from receiver.db import sign_in
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Delivery
 from receiver.lib import secret_files
 from receiver.lib.clock import now
@@ -63,10 +63,10 @@ def _name_what_there_is(case: schemathesis.Case[Any], shipped: Catalog) -> None:
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_every_answer_is_as_described(
-    mode: GenerationMode, app: Flask, record: Record, config: Settings, shipped: Catalog
+    mode: GenerationMode, app: Flask, db: Database, config: Settings, shipped: Catalog
 ) -> None:
     for _ in range(3):
-        settle(record, due_ticket(record))
+        settle(db, due_ticket(db))
     described: Any = schemathesis.openapi.from_wsgi("/openapi.json", app)
     bearer = {"Authorization": f"Bearer {secret_files.api_token(config)}"}
     operations = [result.ok() for result in described.get_all_operations()]
@@ -75,8 +75,8 @@ def test_every_answer_is_as_described(
 
 
 @pytest.fixture
-def sent(client: FlaskClient, config: Settings, record: Record) -> Callable[..., TestResponse]:
-    deliver(record, incoming())
+def sent(client: FlaskClient, config: Settings, db: Database) -> Callable[..., TestResponse]:
+    deliver(db, incoming())
     bearer = {"Authorization": f"Bearer {secret_files.api_token(config)}"}
     return lambda *request, **options: client.open(request[1], method=request[0], headers=bearer, **options)
 
@@ -113,8 +113,8 @@ def test_every_refusal_has_one_shape_and_says_what_is_wrong(
     assert "semantic" not in answer.get_json()["message"]
 
 
-def test_bytes_that_are_no_longer_kept_are_gone(sent: Callable[..., TestResponse], record: Record) -> None:
-    with record.write() as session:
+def test_bytes_that_are_no_longer_kept_are_gone(sent: Callable[..., TestResponse], db: Database) -> None:
+    with db.write() as session:
         session.query(Delivery).update({"body": None})
     assert [sent("GET", "/api/deliveries/1/raw").status_code, sent("POST", "/api/deliveries/1/replay").status_code] == [
         410, 410,
@@ -122,9 +122,9 @@ def test_bytes_that_are_no_longer_kept_are_gone(sent: Callable[..., TestResponse
 
 
 def test_a_record_that_cannot_be_used_is_told_in_the_same_shape(
-    sent: Callable[..., TestResponse], record: Record
+    sent: Callable[..., TestResponse], db: Database
 ) -> None:
-    with record.write() as session:
+    with db.write() as session:
         session.execute(text("DROP TABLE digests"))
     answer = sent("GET", "/api/digests")
     assert (answer.status_code, answer.get_json()["code"], answer.headers["Retry-After"]) == (503, 503, "10")
@@ -168,10 +168,10 @@ def test_every_list_is_paged_alike(client: FlaskClient) -> None:
     assert all(set(page["properties"]) == set(page["required"]) == {"items", "next"} for page in pages)
 
 
-def test_the_page_that_shows_it_is_for_people_and_needs_no_other_host(app: Flask, record: Record) -> None:
+def test_the_page_that_shows_it_is_for_people_and_needs_no_other_host(app: Flask, db: Database) -> None:
     person, stranger = app.test_client(), app.test_client()
     assert stranger.get("/docs").headers["Location"] == "/sign-in"
-    with record.write() as session:
+    with db.write() as session:
         link = sign_in.issue(session, now())
     use_link(person, f"/sign-in/{link}")
     page = person.get("/docs")

@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 
 from receiver import queue
 from receiver.db import alarms, deliveries, digests, leases
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.deliveries import Arrival, Content
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
@@ -26,8 +26,8 @@ from tests.factories import csrf, deliver, due_ticket, incoming, serve_every_que
 
 
 @pytest.fixture
-def person(client: FlaskClient, record: Record) -> FlaskClient:
-    sign_in_as(client, record, auth.OPERATOR)
+def person(client: FlaskClient, db: Database) -> FlaskClient:
+    sign_in_as(client, db, auth.OPERATOR)
     return client
 
 
@@ -53,15 +53,15 @@ def verdict(person: FlaskClient) -> str:
     return " ".join(page(person).get_element_by_id("verdict").text_content().split())
 
 
-def quarantined(record: Record, key: str, *good: Any) -> int:
+def quarantined(db: Database, key: str, *good: Any) -> int:
     """A delivery of which something was rejected, all but what is good."""
     content = Content(list(good), [{"index": 0, "id": None, "errors": {"id": ["Missing."]}}])
-    with record.write() as session:
-        return deliveries.record(session, Arrival("standard", key, {}, b"{}", key, now()), content).id
+    with db.write() as session:
+        return deliveries.db(session, Arrival("standard", key, {}, b"{}", key, now()), content).id
 
 
-def digest_that(record: Record, status: str) -> None:
-    with record.write() as session:
+def digest_that(db: Database, status: str) -> None:
+    with db.write() as session:
         made = digests.claim(session, f"period {status}", Envelope((), "localhost"), now(), even_empty=True)
         assert made
         digests.mark(session, made.id, status, now(), error="why")
@@ -73,37 +73,37 @@ def failed_job(connection: "redis.Redis") -> None:
     SimpleWorker([target], connection=connection, serializer=JSONSerializer).work(burst=True, logging_level="CRITICAL")
 
 
-def failed_ticket(record: Record) -> None:
-    ticket_id = due_ticket(record)
-    with record.write() as session:
+def failed_ticket(db: Database) -> None:
+    ticket_id = due_ticket(db)
+    with db.write() as session:
         leases.fail(session, ticket_id, "gave up")
 
 
-def sound(record: Record) -> None:
-    with record.write() as session:
-        alarms.sound(session, "disk", "3 MB are left", now())
+def sound(db: Database) -> None:
+    with db.write() as session:
+        alarms.raise_(session, "disk", "3 MB are left", now())
 
 
-FAULTS: dict[str, Callable[[Record, Any], Any]] = {
-    "1 ticket failed": lambda record, _: failed_ticket(record),
-    "1 ticket has the answer of a stand-in": lambda record, _: settle(record, due_ticket(record), stood_in=True),
-    "1 delivery is in quarantine": lambda record, _: quarantined(record, "a"),
-    "1 delivery was taken in part": lambda record, _: quarantined(record, "a", incoming()),
-    "1 digest failed": lambda record, _: digest_that(record, "failed"),
-    "1 digest is held": lambda record, _: digest_that(record, "held"),
-    "1 digest did not reach everybody": lambda record, _: digest_that(record, "partly_sent"),
+FAULTS: dict[str, Callable[[Database, Any], Any]] = {
+    "1 ticket failed": lambda db, _: failed_ticket(db),
+    "1 ticket has the answer of a stand-in": lambda db, _: settle(db, due_ticket(db), from_fallback_engine=True),
+    "1 delivery is in quarantine": lambda db, _: quarantined(db, "a"),
+    "1 delivery was taken in part": lambda db, _: quarantined(db, "a", incoming()),
+    "1 digest failed": lambda db, _: digest_that(db, "failed"),
+    "1 digest is held": lambda db, _: digest_that(db, "held"),
+    "1 digest did not reach everybody": lambda db, _: digest_that(db, "partly_sent"),
     "1 job failed": lambda _, connection: failed_job(connection),
-    "The disk is nearly full": lambda record, _: sound(record),
+    "The disk is nearly full": lambda db, _: sound(db),
     "No worker serves": lambda _, connection: connection.delete("rq:worker:one"),
 }
 
 
 @pytest.mark.parametrize("told", FAULTS)
 def test_all_is_well_only_where_nothing_is_left_over(
-    person: FlaskClient, record: Record, served: None, redis_of_jobs: "redis.Redis", told: str
+    person: FlaskClient, db: Database, served: None, redis_of_jobs: "redis.Redis", told: str
 ) -> None:
     assert verdict(person).startswith("All is well")
-    FAULTS[told](record, redis_of_jobs)
+    FAULTS[told](db, redis_of_jobs)
     assert verdict(person).startswith("One thing needs you")
     assert told in verdict(person)
 
@@ -131,40 +131,40 @@ def counts(found: Any, within: str) -> list[tuple[str, int]]:
     return [(href, int(number[0].replace(",", ""))) for href, text in links if (number := re.findall(r"^[\d,]+", text))]
 
 
-def week(record: Record, config: Settings, connection: "redis.Redis") -> None:
+def week(db: Database, config: Settings, connection: "redis.Redis") -> None:
     """Of everything some, today and before."""
     began = midnight(now(), config.digest_timezone)
     for many, at in ((3, began - timedelta(seconds=1)), (2, began), (4, now())):
-        deliver(record, *(incoming() for _ in range(many)), at=at)
+        deliver(db, *(incoming() for _ in range(many)), at=at)
     for _ in range(2):
-        settle(record, due_ticket(record))
-        settle(record, due_ticket(record), review_reason="low", stood_in=True)
-        failed_ticket(record)
+        settle(db, due_ticket(db))
+        settle(db, due_ticket(db), review_reason="low", from_fallback_engine=True)
+        failed_ticket(db)
     for key in "abc":
-        quarantined(record, key)
-    quarantined(record, "d", incoming())
+        quarantined(db, key)
+    quarantined(db, "d", incoming())
     for status in ("failed", "held", "partly_sent", "sent"):
-        digest_that(record, status)
+        digest_that(db, status)
     failed_job(connection)
 
 
 def test_every_number_of_the_overview_opens_what_it_counts(
-    person: FlaskClient, record: Record, config: Settings, served: None, redis_of_jobs: "redis.Redis"
+    person: FlaskClient, db: Database, config: Settings, served: None, redis_of_jobs: "redis.Redis"
 ) -> None:
-    week(record, config, redis_of_jobs)
+    week(db, config, redis_of_jobs)
     found = counts(page(person), "//section[@id='verdict' or @id='today' or @id='engine']")
     assert len(found) > 20
     assert [(href, told, opened(person, href)) for href, told in found if opened(person, href) != told] == []
 
 
 def test_today_is_today_where_the_digests_are(
-    person: FlaskClient, record: Record, app: Flask, config: Settings, served: None, redis_of_jobs: "redis.Redis"
+    person: FlaskClient, db: Database, app: Flask, config: Settings, served: None, redis_of_jobs: "redis.Redis"
 ) -> None:
     zone = "Pacific/Kiritimati"
     object.__setattr__(app.extensions["settings"], "digest_timezone", zone)
     began = midnight(now(), zone)
-    deliver(record, incoming(), at=began - timedelta(seconds=1))
-    deliver(record, incoming(), incoming(), at=began)
+    deliver(db, incoming(), at=began - timedelta(seconds=1))
+    deliver(db, incoming(), incoming(), at=began)
     found = dict(counts(page(person), "//section[@id='today']"))
     assert (found["/tickets?since=today"], found["/tickets"]) == (2, 3)
     assert opened(person, "/tickets?since=today") == 2
@@ -172,9 +172,9 @@ def test_today_is_today_where_the_digests_are(
 
 
 def test_every_number_of_the_other_pages_opens_what_it_counts(
-    person: FlaskClient, record: Record, config: Settings, served: None, redis_of_jobs: "redis.Redis"
+    person: FlaskClient, db: Database, config: Settings, served: None, redis_of_jobs: "redis.Redis"
 ) -> None:
-    week(record, config, redis_of_jobs)
+    week(db, config, redis_of_jobs)
     for path in ("/sources", "/catalog", "/jobs", "/digests", "/deliveries", "/quality", "/tickets", "/review"):
         found = counts(page(person, path), "//main")
         lists = [(href, told) for href, told in found if re.match(r"/(tickets|deliveries|digests|review)(\?|$)", href)]
@@ -189,8 +189,8 @@ def test_every_number_of_the_other_pages_opens_what_it_counts(
     assert (href, told) == ("/deliveries?source=standard&status=quarantined", 3)
 
 
-def test_what_is_dismissed_needs_nobody_any_more(person: FlaskClient, record: Record, served: None) -> None:
-    fine, *ids = deliver(record, incoming()).id, quarantined(record, "a"), quarantined(record, "b", incoming())
+def test_what_is_dismissed_needs_nobody_any_more(person: FlaskClient, db: Database, served: None) -> None:
+    fine, *ids = deliver(db, incoming()).id, quarantined(db, "a"), quarantined(db, "b", incoming())
     data = {"csrf_token": csrf(person), "delivery": [*ids, fine]}
     answer = person.post("/deliveries/dismiss", data=data, follow_redirects=True)
     assert "2 deliveries are dismissed; nothing was open in the others." in answer.text

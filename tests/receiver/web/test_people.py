@@ -12,7 +12,7 @@ from lxml import html as markup  # type: ignore[import-untyped]
 from werkzeug.test import TestResponse
 
 from receiver.db import api_tokens, audit, people
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import ApiToken, Person
 from receiver.lib import roles
 from receiver.lib.clock import now
@@ -22,8 +22,8 @@ from tests.receiver.web.test_dashboard import HOSTILE, no_way_in
 
 
 @pytest.fixture
-def admin(client: FlaskClient, record: Record) -> FlaskClient:
-    sign_in_as(client, record, roles.ADMIN, email="ada@example.com", name="Ada", password_hash="x")
+def admin(client: FlaskClient, db: Database) -> FlaskClient:
+    sign_in_as(client, db, roles.ADMIN, email="ada@example.com", name="Ada", password_hash="x")
     return client
 
 
@@ -40,19 +40,19 @@ def _once(answer: TestResponse) -> str:
     return str(markup.fromstring(answer.text).find_class("once")[0].text_content())
 
 
-def _now(record: Record, found: Person) -> Person:
-    with record.read() as session:
+def _now(db: Database, found: Person) -> Person:
+    with db.read() as session:
         return session.get_one(Person, found.id)
 
 
-def _actions(record: Record) -> list[tuple[str, str, str]]:
-    with record.read() as session:
+def _actions(db: Database) -> list[tuple[str, str, str]]:
+    with db.read() as session:
         found = [(entry.who, entry.action, entry.subject) for entry in reversed(audit.page(session, 50))]
     return [entry for entry in found if entry[1] not in ("sign in", "sign out")]
 
 
 def test_who_is_invited_comes_in_by_the_link_and_is_what_they_were_invited_as(
-    app: Flask, admin: FlaskClient, record: Record
+    app: Flask, admin: FlaskClient, db: Database
 ) -> None:
     shown = _once(_send(admin, "/people", name="Lin", email=" Lin@Example.com", role="reviewer"))
     link = re.sub(r"^http://[^/]+", "", shown)
@@ -63,7 +63,7 @@ def test_who_is_invited_comes_in_by_the_link_and_is_what_they_were_invited_as(
     assert other.post(link, data=form).status_code == 302
     assert "lin@example.com · reviewer" in other.get("/").text
     assert [other.get(path).status_code for path in ("/people", "/account")] == [403, 200]
-    assert [action for _, action, _ in _actions(record)] == ["invite", "set password"]
+    assert [action for _, action, _ in _actions(db)] == ["invite", "set password"]
 
 
 @pytest.mark.parametrize(
@@ -82,17 +82,17 @@ def test_a_wrong_invitation_is_explained(admin: FlaskClient, wrong: dict[str, st
     assert told in answer.text
 
 
-def test_a_role_holds_from_the_next_click_on(app: Flask, admin: FlaskClient, record: Record) -> None:
+def test_a_role_holds_from_the_next_click_on(app: Flask, admin: FlaskClient, db: Database) -> None:
     other = app.test_client()
-    lin = sign_in_as(other, record, roles.OPERATOR, name="Lin")
+    lin = sign_in_as(other, db, roles.OPERATOR, name="Lin")
     assert "Lin is viewer now" in _said(_send(admin, f"/people/{lin.id}/role", role="viewer"))
     assert other.post("/digests", data={"csrf_token": csrf(other)}).status_code == 403
-    assert _actions(record) == [("ada@example.com", "change role", f"person {lin.id}")]
+    assert _actions(db) == [("ada@example.com", "change role", f"person {lin.id}")]
 
 
-def test_who_is_disabled_is_out_at_once_with_every_token(app: Flask, admin: FlaskClient, record: Record) -> None:
+def test_who_is_disabled_is_out_at_once_with_every_token(app: Flask, admin: FlaskClient, db: Database) -> None:
     other = app.test_client()
-    lin = sign_in_as(other, record, roles.OPERATOR, name="Lin")
+    lin = sign_in_as(other, db, roles.OPERATOR, name="Lin")
     bearer = _bearer(_token(other))
     assert app.test_client().get("/api/stats", headers=bearer).status_code == 200
     assert "signed out everywhere" in _said(_send(admin, f"/people/{lin.id}/disable"))
@@ -105,9 +105,9 @@ def test_who_is_disabled_is_out_at_once_with_every_token(app: Flask, admin: Flas
     assert "/sign-in/" in _once(_send(admin, f"/people/{lin.id}/link"))
 
 
-def test_an_admin_ends_every_way_in_of_somebody(app: Flask, admin: FlaskClient, record: Record) -> None:
+def test_an_admin_ends_every_way_in_of_somebody(app: Flask, admin: FlaskClient, db: Database) -> None:
     other = app.test_client()
-    lin = sign_in_as(other, record, roles.OPERATOR, name="Lin")
+    lin = sign_in_as(other, db, roles.OPERATOR, name="Lin")
     bearer = _bearer(_token(other))
     link = f"/sign-in/{_once(_send(admin, f'/people/{lin.id}/link')).rpartition('/')[2]}"
     assert "signed out everywhere" in _said(_send(admin, f"/people/{lin.id}/sign-out"))
@@ -116,9 +116,9 @@ def test_an_admin_ends_every_way_in_of_somebody(app: Flask, admin: FlaskClient, 
     assert app.test_client().get(link).status_code == 403
 
 
-def test_a_password_that_was_reset_ends_every_api_token(app: Flask, admin: FlaskClient, record: Record) -> None:
+def test_a_password_that_was_reset_ends_every_api_token(app: Flask, admin: FlaskClient, db: Database) -> None:
     other = app.test_client()
-    lin = sign_in_as(other, record, roles.OPERATOR, name="Lin")
+    lin = sign_in_as(other, db, roles.OPERATOR, name="Lin")
     bearer = _bearer(_token(other))
     link = f"/sign-in/{_once(_send(admin, f'/people/{lin.id}/link')).rpartition('/')[2]}"
     assert app.test_client().get("/api/stats", headers=bearer).status_code == 200
@@ -129,31 +129,31 @@ def test_a_password_that_was_reset_ends_every_api_token(app: Flask, admin: Flask
 
 @pytest.mark.parametrize(("action", "form"), [("disable", {}), ("role", {"role": "operator"})])
 def test_the_last_admin_who_can_come_in_stays(
-    admin: FlaskClient, record: Record, action: str, form: dict[str, str]
+    admin: FlaskClient, db: Database, action: str, form: dict[str, str]
 ) -> None:
-    with record.write() as session:
+    with db.write() as session:
         grace = people.by_email(session, ADMIN)
         assert grace
         people.disable(session, grace)
-    ada = next(found for found in _everybody(record) if found.name == "Ada")
-    person(record, roles.ADMIN, name="Invited, and has never answered")
+    ada = next(found for found in _everybody(db) if found.name == "Ada")
+    person(db, roles.ADMIN, name="Invited, and has never answered")
     assert "last active admin" in _said(_send(admin, f"/people/{ada.id}/{action}", **form))
-    assert (_now(record, ada).active, _now(record, ada).role) == (True, "admin")
+    assert (_now(db, ada).active, _now(db, ada).role) == (True, "admin")
 
 
-def _everybody(record: Record) -> list[Person]:
-    with record.read() as session:
+def _everybody(db: Database) -> list[Person]:
+    with db.read() as session:
         return list(people.everybody(session, 50))
 
 
-def test_a_new_link_voids_the_one_before(app: Flask, admin: FlaskClient, record: Record) -> None:
-    lin = person(record, name="Lin")
+def test_a_new_link_voids_the_one_before(app: Flask, admin: FlaskClient, db: Database) -> None:
+    lin = person(db, name="Lin")
     first, second = (_once(_send(admin, f"/people/{lin.id}/link")).rpartition("/")[2] for _ in "12")
     assert [app.test_client().get(f"/sign-in/{token}").status_code for token in (first, second)] == [403, 200]
 
 
-def test_hostile_names_stay_text(admin: FlaskClient, record: Record) -> None:
-    lin = person(record, name=HOSTILE, email=HOSTILE)
+def test_hostile_names_stay_text(admin: FlaskClient, db: Database) -> None:
+    lin = person(db, name=HOSTILE, email=HOSTILE)
     _send(admin, f"/people/{lin.id}/role", role="reviewer")
     for path in ("/people", f"/people/{lin.id}"):
         page = markup.fromstring(admin.get(path).text)
@@ -171,23 +171,21 @@ def _bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def test_a_token_is_shown_once_and_names_its_person(app: Flask, client: FlaskClient, record: Record) -> None:
-    lin = sign_in_as(client, record, roles.REVIEWER)
+def test_a_token_is_shown_once_and_names_its_person(app: Flask, client: FlaskClient, db: Database) -> None:
+    lin = sign_in_as(client, db, roles.REVIEWER)
     token = _token(client, role="reviewer")
     assert token.startswith(api_tokens.PREFIX)
     assert token not in client.get("/account").text
-    with record.read() as session:
+    with db.read() as session:
         assert token not in str(vars(session.query(ApiToken).one()))
-    ticket = due_ticket(record)
-    settle(record, ticket)
+    ticket = due_ticket(db)
+    settle(db, ticket)
     answer = app.test_client().post(f"/api/tickets/{ticket}/review", json={}, headers=_bearer(token))
     assert answer.get_json()["classification"]["reviewer"] == lin.email
 
 
-def test_a_token_may_what_its_role_may_and_its_person_still_may(
-    app: Flask, client: FlaskClient, record: Record
-) -> None:
-    lin = sign_in_as(client, record, roles.OPERATOR)
+def test_a_token_may_what_its_role_may_and_its_person_still_may(app: Flask, client: FlaskClient, db: Database) -> None:
+    lin = sign_in_as(client, db, roles.OPERATOR)
     looks, acts, reads = _token(client), _token(client, role="operator"), _token(client, role="operator", read_only="1")
 
     def code(token: str, method: str = "POST") -> int:
@@ -195,7 +193,7 @@ def test_a_token_may_what_its_role_may_and_its_person_still_may(
 
     assert [code(token, "GET") for token in (looks, acts, reads)] == [200, 200, 200]
     assert [code(token) for token in (looks, acts, reads)] == [403, 409, 403]
-    with record.write() as session:
+    with db.write() as session:
         session.get_one(Person, lin.id).role = roles.VIEWER
     assert code(acts) == 403
     assert code(acts + "x", "GET") == 401
@@ -206,23 +204,23 @@ def test_a_token_may_what_its_role_may_and_its_person_still_may(
     "wrong", [{"role": "operator"}, {"role": "admin"}, {"days": "367"}, {"days": "x"}, {"name": ""}]
 )
 def test_nobody_makes_a_token_above_themselves_or_without_an_end(
-    client: FlaskClient, record: Record, wrong: dict[str, str]
+    client: FlaskClient, db: Database, wrong: dict[str, str]
 ) -> None:
-    sign_in_as(client, record, roles.REVIEWER)
+    sign_in_as(client, db, roles.REVIEWER)
     form = {"name": "mine", "role": "viewer", "days": "30"} | wrong
     assert _send(client, "/account/tokens", **form).status_code == 422
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(ApiToken).count() == 0
 
 
 def test_a_token_expires_and_its_use_is_written_down_once_a_minute(
-    app: Flask, client: FlaskClient, record: Record
+    app: Flask, client: FlaskClient, db: Database
 ) -> None:
-    sign_in_as(client, record)
+    sign_in_as(client, db)
 
     def used() -> Any:
         assert app.test_client().get("/api/stats", headers=_bearer(token)).status_code == 200
-        with record.read() as session:
+        with db.read() as session:
             return session.query(ApiToken).one().last_used_at
 
     with time_machine.travel(now(), tick=False) as clock:
@@ -239,11 +237,11 @@ def test_a_token_expires_and_its_use_is_written_down_once_a_minute(
 
 
 def test_a_token_is_revoked_by_its_person_or_an_admin_and_by_nobody_else(
-    app: Flask, admin: FlaskClient, record: Record
+    app: Flask, admin: FlaskClient, db: Database
 ) -> None:
     lin, eve = app.test_client(), app.test_client()
-    who = sign_in_as(lin, record, roles.REVIEWER)
-    sign_in_as(eve, record, roles.OPERATOR)
+    who = sign_in_as(lin, db, roles.REVIEWER)
+    sign_in_as(eve, db, roles.OPERATOR)
     tokens = [_token(lin), _token(lin)]
     assert _send(eve, "/account/tokens/1/revoke").status_code == 404
     assert _send(eve, f"/people/{who.id}/tokens/1/revoke").status_code == 403
@@ -259,7 +257,7 @@ def _signed_in(app: Flask) -> FlaskClient:
     return client
 
 
-def test_a_new_password_needs_the_old_one_and_ends_every_other_session(app: Flask, record: Record) -> None:
+def test_a_new_password_needs_the_old_one_and_ends_every_other_session(app: Flask, db: Database) -> None:
     here, there = _signed_in(app), _signed_in(app)
     path, good = "/account/password", {"current": PASSWORD, "password": "another long password"}
     assert _send(here, path, **good | {"current": "a guess"}).status_code == 422
@@ -295,20 +293,20 @@ def test_who_suspects_a_thief_may_end_their_api_tokens_too(app: Flask, path: str
     assert codes() == [401, 401]
 
 
-def test_a_token_is_made_by_whoever_knows_the_password(app: Flask, record: Record) -> None:
+def test_a_token_is_made_by_whoever_knows_the_password(app: Flask, db: Database) -> None:
     here = _signed_in(app)
     form = {"name": "nightly", "role": "viewer", "days": "90"}
     assert "This is not your password" in _send(here, "/account/tokens", **form).text
     with time_machine.travel(now(), tick=False):
         assert {_send(here, "/account/tokens", current="a guess", **form).status_code for _ in range(12)} == {422}
         assert "too many tries" in _send(here, "/account/tokens", current=PASSWORD, **form).text
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(ApiToken).count() == 0
 
 
-def test_without_a_password_a_token_is_made_soon_after_the_sign_in(client: FlaskClient, record: Record) -> None:
+def test_without_a_password_a_token_is_made_soon_after_the_sign_in(client: FlaskClient, db: Database) -> None:
     with time_machine.travel(now(), tick=False) as clock:
-        sign_in_as(client, record)
+        sign_in_as(client, db)
         assert _token(client)
         clock.shift(timedelta(minutes=15))
         refused = _send(client, "/account/tokens", name="late", role="viewer", days="90")
@@ -329,12 +327,12 @@ def test_no_name_holds_what_a_terminal_obeys_or_nobody_sees(admin: FlaskClient, 
 
 
 @pytest.mark.parametrize("name", ["علی\u200cرضا", "Zoë O’Neill-Ångström", "山田 太郎", "José\xa0Núñez"])
-def test_names_of_the_world_are_taken(client: FlaskClient, record: Record, name: str) -> None:
-    sign_in_as(client, record)
+def test_names_of_the_world_are_taken(client: FlaskClient, db: Database, name: str) -> None:
+    sign_in_as(client, db)
     assert name in _send(client, "/account/name", name=name).text
 
 
-def test_signing_out_everywhere_leaves_this_browser(app: Flask, record: Record) -> None:
+def test_signing_out_everywhere_leaves_this_browser(app: Flask, db: Database) -> None:
     here, there = _signed_in(app), _signed_in(app)
     assert "in 2 browsers" in here.get("/account").text
     _send(here, "/account/sign-out-everywhere")
@@ -342,14 +340,14 @@ def test_signing_out_everywhere_leaves_this_browser(app: Flask, record: Record) 
     assert "in this browser only" in here.get("/account").text
 
 
-def test_a_changed_name_is_shown(client: FlaskClient, record: Record) -> None:
-    sign_in_as(client, record)
+def test_a_changed_name_is_shown(client: FlaskClient, db: Database) -> None:
+    sign_in_as(client, db)
     assert "Lin Q" in _send(client, "/account/name", name=" Lin Q ").text
     assert _send(client, "/account/name", name="").status_code == 422
 
 
-def test_the_rail_shows_what_a_role_may_open(app: Flask, record: Record) -> None:
+def test_the_rail_shows_what_a_role_may_open(app: Flask, db: Database) -> None:
     for role, shown in ((roles.VIEWER, False), (roles.ADMIN, True)):
         client = app.test_client()
-        sign_in_as(client, record, role)
+        sign_in_as(client, db, role)
         assert ('href="/people"' in client.get("/").text) == shown

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib.settings import Settings, SettingsError, load, networks
 from receiver.web.proxy import BehindProxy
 
@@ -71,7 +71,7 @@ def test_a_path_of_the_proxys_is_taken_off(path: str, inner: str) -> None:
     assert (seen["SCRIPT_NAME"], seen["PATH_INFO"]) == ("/desk", inner)
 
 
-def test_on_a_sub_path_every_link_has_it(config: Settings, record: Record, application: Make) -> None:
+def test_on_a_sub_path_every_link_has_it(config: Settings, db: Database, application: Make) -> None:
     client = application(replace(config, public_url="https://example.com/desk")).test_client()
     answer = client.get("/desk/tickets")
     assert answer.headers["Location"] == "/desk/sign-in"
@@ -85,7 +85,7 @@ def _form_token(page: str) -> str:
     return page.partition('name="csrf_token" value="')[2].partition('"')[0]
 
 
-def test_a_form_works_though_the_proxy_passes_no_host_on(config: Settings, record: Record, application: Make) -> None:
+def test_a_form_works_though_the_proxy_passes_no_host_on(config: Settings, db: Database, application: Make) -> None:
     client = application(replace(config, public_url="https://tickets.example.com")).test_client(use_cookies=False)
     page = client.get("/sign-in", headers={"Host": "127.0.0.1:8000"})
     answer = client.post(
@@ -101,7 +101,7 @@ def test_a_form_works_though_the_proxy_passes_no_host_on(config: Settings, recor
     assert "password is wrong" in answer.text
 
 
-def test_who_opens_another_address_is_told_which_to_open(config: Settings, record: Record, application: Make) -> None:
+def test_who_opens_another_address_is_told_which_to_open(config: Settings, db: Database, application: Make) -> None:
     client = application(replace(config, public_url="https://tickets.example.com")).test_client()
     answer = client.post("/sign-in", data={"csrf_token": "x"}, headers={"Host": "machine:8000", "Accept": "text/html"})
     assert answer.status_code == 400
@@ -120,7 +120,7 @@ def test_without_public_url_a_lost_host_is_named(client: FlaskClient) -> None:
     assert "set PUBLIC_URL to that address" in answer.text
 
 
-def test_browsers_stay_with_https(config: Settings, record: Record, application: Make) -> None:
+def test_browsers_stay_with_https(config: Settings, db: Database, application: Make) -> None:
     secure = application(replace(config, public_url="https://tickets.example.com")).test_client()
     assert secure.get("/sign-in").headers["Strict-Transport-Security"] == "max-age=31536000"
     plain = application(replace(config, public_url="http://tickets.example.com")).test_client()

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from lxml import html as markup  # type: ignore[import-untyped]
 
 from receiver.catalog import Catalog
-from receiver.db.database import Record
-from receiver.db.models import Verdict
+from receiver.db.database import Database
+from receiver.db.models import ReviewOutcome
 from receiver.db.review_outcomes import Day
 from receiver.lib.clock import now
 from receiver.web import auth
@@ -23,8 +23,8 @@ NETWORK, VPN, WIFI = "Network & Connectivity", "VPN Connection Issue", "Wi-Fi/LA
 
 
 @pytest.fixture
-def person(client: FlaskClient, record: Record) -> FlaskClient:
-    sign_in_as(client, record, auth.VIEWER)
+def person(client: FlaskClient, db: Database) -> FlaskClient:
+    sign_in_as(client, db, auth.VIEWER)
     return client
 
 
@@ -38,11 +38,11 @@ def _tiles(page: Any) -> dict[str, str]:
     return {tile.findtext("span") or "": tile.findtext("b") or "" for tile in page.find_class("tile")}
 
 
-def _reviewed(record: Record, shipped: Catalog, *choice: str, at: datetime | None = None, **fields: Any) -> None:
+def _reviewed(db: Database, shipped: Catalog, *choice: str, at: datetime | None = None, **fields: Any) -> None:
     source = fields.pop("source", "standard")
-    ticket = due_ticket(record, source=source)
-    settle(record, ticket, **fields)
-    review(record, ticket, shipped, *choice, at=at)
+    ticket = due_ticket(db, source=source)
+    settle(db, ticket, **fields)
+    review(db, ticket, shipped, *choice, at=at)
 
 
 def _rows(page: Any, heading: str) -> list[list[str]]:
@@ -56,11 +56,11 @@ def test_without_reviews_the_page_says_how_there_will_be_some(person: FlaskClien
     assert "python -m jobs evaluate" in empty.text_content()
 
 
-def test_the_figures_are_those_of_the_reviews(person: FlaskClient, record: Record, shipped: Catalog) -> None:
+def test_the_figures_are_those_of_the_reviews(person: FlaskClient, db: Database, shipped: Catalog) -> None:
     for _ in range(3):
-        _reviewed(record, shipped, confidence=0.9)
-    _reviewed(record, shipped, NETWORK, WIFI, confidence=0.5, review_reason="low")
-    _reviewed(record, shipped, "Security", "Report Phishing/Suspicious Email", confidence=0.5, review_reason="low")
+        _reviewed(db, shipped, confidence=0.9)
+    _reviewed(db, shipped, NETWORK, WIFI, confidence=0.5, review_reason="low")
+    _reviewed(db, shipped, "Security", "Report Phishing/Suspicious Email", confidence=0.5, review_reason="low")
     page = _page(person)
     tiles = _tiles(page)
     assert tiles["right request type"] == "60.0 %"
@@ -76,10 +76,10 @@ def test_the_figures_are_those_of_the_reviews(person: FlaskClient, record: Recor
     assert types[WIFI] == ("1", "0.0 %", "–")
 
 
-def test_a_category_opens_its_request_types(person: FlaskClient, record: Record, shipped: Catalog) -> None:
-    _reviewed(record, shipped)
-    _reviewed(record, shipped, NETWORK, WIFI)
-    _reviewed(record, shipped, "Security", "Report Phishing/Suspicious Email")
+def test_a_category_opens_its_request_types(person: FlaskClient, db: Database, shipped: Catalog) -> None:
+    _reviewed(db, shipped)
+    _reviewed(db, shipped, NETWORK, WIFI)
+    _reviewed(db, shipped, "Security", "Report Phishing/Suspicious Email")
     [link] = [a for a in _page(person).xpath("//table//a/@href") if "category=Network" in a]
     page = markup.fromstring(person.get(link).text)
     assert _rows(page, "All categories / Network") == [
@@ -87,10 +87,10 @@ def test_a_category_opens_its_request_types(person: FlaskClient, record: Record,
     ]  # fmt: skip
 
 
-def test_window_source_and_version_are_in_the_url(person: FlaskClient, record: Record, shipped: Catalog) -> None:
-    _reviewed(record, shipped, source="desk", model="m-1", engine="llm", prompt_version="p-1")
-    _reviewed(record, shipped, at=now() - timedelta(days=20))
-    _reviewed(record, shipped, at=now() - timedelta(days=80))
+def test_window_source_and_version_are_in_the_url(person: FlaskClient, db: Database, shipped: Catalog) -> None:
+    _reviewed(db, shipped, source="desk", model="m-1", engine="llm", prompt_version="p-1")
+    _reviewed(db, shipped, at=now() - timedelta(days=20))
+    _reviewed(db, shipped, at=now() - timedelta(days=80))
     reviewed = {
         "": 2, "days=7": 1, "days=90": 3, "days=8": 2, "source=desk": 1, "model=m-1": 1, "catalog_version=no": 0,
         "prompt_version=p-1&days=90": 1, "endpoint=x&_external=1&_scheme=javascript&category=none": 2,
@@ -101,16 +101,16 @@ def test_window_source_and_version_are_in_the_url(person: FlaskClient, record: R
     assert "remove" in _page(person, "source=desk").find_class("chips")[0].text_content()
 
 
-def test_hostile_names_stay_text(person: FlaskClient, record: Record) -> None:
-    ticket = due_ticket(record)
-    settle(record, ticket)
+def test_hostile_names_stay_text(person: FlaskClient, db: Database) -> None:
+    ticket = due_ticket(db)
+    settle(db, ticket)
     names = dict.fromkeys(
         ("source", "engine", "model", "prompt_version", "catalog_version", "found_category", "found_type"), HOSTILE
     )
-    with record.write() as session:
+    with db.write() as session:
         day = now().date().isoformat()
         rest = {"confidence": 1.0, "flagged": False, "chosen_category": HOSTILE, "chosen_type": f"{HOSTILE} "}
-        session.add(Verdict(judged_id=1, ticket_id=ticket, day=day, **names, **rest))
+        session.add(ReviewOutcome(judged_id=1, ticket_id=ticket, day=day, **names, **rest))
     for query in ({}, {"category": HOSTILE}, {"source": HOSTILE, "model": HOSTILE}):
         answer = person.get("/quality", query_string=query)
         no_way_in(markup.fromstring(answer.text))

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from receiver.actions.watch import Watch
 from receiver.db import alarms, refusals
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib import secret_files
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -47,30 +47,30 @@ def test_each_kind_is_counted_in_the_metrics_and_told_in_the_log(
     assert not any("guess" in line for line in lines)
 
 
-def test_an_attack_raises_an_alarm_that_ends_with_it(app: Flask, record: Record, config: Settings) -> None:
-    refused, watch = app.extensions["refused"], Watch(record, replace(config, backlog_alarm_minutes=10_000))
+def test_an_attack_raises_an_alarm_that_ends_with_it(app: Flask, db: Database, config: Settings) -> None:
+    refused, watch = app.extensions["refused"], Watch(db, replace(config, backlog_alarm_minutes=10_000))
     for _ in range(refusals.MANY - 1):
         refused.note(refusals.SIGNATURE, "zendesk", "203.0.113.9")
     refused.flush()
     watch.look()
-    with record.read() as session:
+    with db.read() as session:
         assert alarms.message(session, "refused") is None
     refused.note(refusals.SIGNATURE, "zendesk", "203.0.113.7")
     refused.flush()
     watch.look()
-    with record.read() as session:
+    with db.read() as session:
         assert alarms.message(session, "refused") == (
             f"{refusals.MANY} webhooks with a wrong proof for the source zendesk in 10 minutes, last from 203.0.113.7"
         )
         assert refusals.recent(session, now() + refusals.WINDOW + timedelta(minutes=1)) == []
 
 
-def test_old_minutes_are_forgotten_and_totals_stay(record: Record) -> None:
+def test_old_minutes_are_forgotten_and_totals_stay(db: Database) -> None:
     key = (refusals.PASSWORD, "")
-    with record.write() as session:
+    with db.write() as session:
         refusals.add(session, {key: 3}, {key: "203.0.113.9"}, now() - timedelta(days=2))
         refusals.add(session, {key: 4}, {key: "203.0.113.9"}, now())
-    with record.read() as session:
+    with db.read() as session:
         assert [found.count for found in refusals.recent(session, now())] == [4]
         assert refusals.recent(session, now() - timedelta(days=2)) == refusals.recent(session, now())
         assert refusals.totals(session) == {key: 7}

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from receiver import queue
 from receiver.catalog import Catalog
 from receiver.db import audit, catalogs, leases, sign_in
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import ExampleRow, Ticket
 from receiver.lib import secret_files
 from receiver.lib.clock import now
@@ -31,12 +31,12 @@ def api(client: FlaskClient, config: Settings) -> FlaskClient:
 
 
 @pytest.fixture
-def ticket(record: Record, shipped: Catalog) -> int:
+def ticket(db: Database, shipped: Catalog) -> int:
     """A classified ticket, and the shipped catalog in force."""
-    with record.write() as session:
+    with db.write() as session:
         catalogs.remember(session, shipped.version, shipped.text, now())
-    ticket_id = due_ticket(record)
-    settle(record, ticket_id)
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id)
     return ticket_id
 
 
@@ -60,20 +60,20 @@ def test_an_entry_corrects(api: FlaskClient, ticket: int, shipped: Catalog) -> N
     assert body["classification"].items() >= choice.items()
 
 
-def test_a_review_of_ones_own_is_undone(api: FlaskClient, record: Record, ticket: int) -> None:
+def test_a_review_of_ones_own_is_undone(api: FlaskClient, db: Database, ticket: int) -> None:
     before = _body(api.get(f"/api/tickets/{ticket}"))
     assert "no review" in _body(api.post(f"/api/tickets/{ticket}/undo"), 409)["message"]
     _body(api.post(f"/api/tickets/{ticket}/review", json={}))
     undone = _body(api.post(f"/api/tickets/{ticket}/undo"))
     assert undone == {name: value for name, value in before.items() if name != "history"}
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(ExampleRow).count() == 0
         assert [entry.action for entry in audit.page(session, 2)] == ["undo review", "confirm"]
     _body(api.post("/api/tickets/9/undo"), 404)
 
 
-def test_a_signed_in_person_is_named(client: FlaskClient, record: Record, ticket: int) -> None:
-    with record.write() as session:
+def test_a_signed_in_person_is_named(client: FlaskClient, db: Database, ticket: int) -> None:
+    with db.write() as session:
         link = sign_in.issue(session, now())
     use_link(client, f"/sign-in/{link}")
     found = re.search(r'name="csrf_token" value="([^"]+)"', client.get("/").text)
@@ -95,33 +95,33 @@ def test_a_signed_in_person_is_named(client: FlaskClient, record: Record, ticket
     ],
 )
 def test_what_is_wrong_is_named_and_changes_nothing(
-    api: FlaskClient, record: Record, ticket: int, body: dict[str, Any], said: str
+    api: FlaskClient, db: Database, ticket: int, body: dict[str, Any], said: str
 ) -> None:
     answer = api.post(f"/api/tickets/{ticket}/review", json=body)
     assert answer.status_code == 422
     assert said in answer.text
-    with record.read() as session:
+    with db.read() as session:
         assert session.get_one(Ticket, ticket).status == "classified"
 
 
-def test_a_form_does_not_pass_for_a_confirmation(api: FlaskClient, record: Record, ticket: int) -> None:
+def test_a_form_does_not_pass_for_a_confirmation(api: FlaskClient, db: Database, ticket: int) -> None:
     assert "application/json" in _body(api.post(f"/api/tickets/{ticket}/review", data=VPN), 415)["message"]
-    with record.read() as session:
+    with db.read() as session:
         assert session.get_one(Ticket, ticket).status == "classified"
 
 
 @pytest.mark.usefixtures("ticket")
-def test_a_ticket_without_an_answer_cannot_be_confirmed(api: FlaskClient, record: Record) -> None:
-    waiting = due_ticket(record)
+def test_a_ticket_without_an_answer_cannot_be_confirmed(api: FlaskClient, db: Database) -> None:
+    waiting = due_ticket(db)
     message = _body(api.post(f"/api/tickets/{waiting}/review", json={}), 409)["message"]
     assert "no answer to confirm" in message
     assert _body(api.post(f"/api/tickets/{waiting}/review", json=VPN))["status"] == "reviewed"
 
 
-def test_before_any_catalog_is_in_force_the_answer_says_so(record: Record, config: Settings) -> None:
+def test_before_any_catalog_is_in_force_the_answer_says_so(db: Database, config: Settings) -> None:
     nowhere = create_app(replace(config, service_catalog_url="https://catalog.example.invalid/it.yaml")).test_client()
     nowhere.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {secret_files.api_token(config)}"
-    answer = _body(nowhere.post(f"/api/tickets/{due_ticket(record)}/review", json=VPN), 409)
+    answer = _body(nowhere.post(f"/api/tickets/{due_ticket(db)}/review", json=VPN), 409)
     assert answer["message"].startswith("There is nothing to choose from")
 
 
@@ -135,18 +135,18 @@ def test_an_unknown_ticket_is_404_and_a_stranger_401(api: FlaskClient, act: str)
 
 @pytest.mark.parametrize("was", ["failed", "classified", "received", "being classified"])
 def test_a_redrive_makes_a_ticket_due_and_wakes_a_worker(
-    api: FlaskClient, record: Record, config: Settings, ticket: int, was: str
+    api: FlaskClient, db: Database, config: Settings, ticket: int, was: str
 ) -> None:
     if was != "classified":
-        ticket = due_ticket(record)
-    with record.write() as session:
+        ticket = due_ticket(db)
+    with db.write() as session:
         if was == "failed":
             leases.fail(session, ticket, "gave up")
         elif was == "being classified":
             leases.claim(session, "engine", 1, now())
     body = _body(api.post(f"/api/tickets/{ticket}/redrive"))
     assert (body["status"], body["error"], body["attempts"]) == ("received", None, 0)
-    with record.read() as session:
+    with db.read() as session:
         assert session.get_one(Ticket, ticket).lease is None
         assert leases.any_due(session, now())
     with queue.connect(config.redis_url) as connection:

@@ -20,7 +20,7 @@ from werkzeug.test import TestResponse
 from jobs.cli import main
 from jobs.operations import backup
 from receiver.db import audit, people, refusals, second_factors, sign_in
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import AuditEntry, Person, RecoveryCode, SecondFactor
 from receiver.lib import roles, secret_files
 from receiver.lib.clock import now
@@ -70,7 +70,7 @@ def _set_up(client: FlaskClient) -> tuple[pyotp.TOTP, list[str]]:
 
 
 @pytest.fixture
-def grace(app: Flask, record: Record) -> Grace:
+def grace(app: Flask, db: Database) -> Grace:
     """The admin's browser, with a factor that was set up in the half minute before this one."""
     browser = app.test_client()
     assert _password(browser).headers["Location"] == "/"
@@ -81,13 +81,13 @@ def _later(clock: time_machine.Traveller, steps: int = 1) -> None:
     clock.shift(steps * STEP)
 
 
-def _entries(record: Record) -> list[AuditEntry]:
-    with record.read() as session:
+def _entries(db: Database) -> list[AuditEntry]:
+    with db.read() as session:
         return list(audit.page(session, 100))
 
 
 def test_a_factor_counts_once_it_is_confirmed_and_its_secret_is_nowhere_in_the_clear(
-    app: Flask, record: Record, caplog: pytest.LogCaptureFixture
+    app: Flask, db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     browser = app.test_client()
     _password(browser)
@@ -104,18 +104,18 @@ def test_a_factor_counts_once_it_is_confirmed_and_its_secret_is_nowhere_in_the_c
     assert len(set(codes)) == 10
     assert not any(code in browser.get(PAGE).text for code in codes)
     assert secret not in browser.get(PAGE).text
-    with record.read() as session:
+    with db.read() as session:
         kept = session.scalars(select(SecondFactor)).one().secret
         digests = session.scalars(select(RecoveryCode.code_sha256)).all()
     assert secret not in kept
     assert not set(digests) & {*codes, *(code.replace("-", "").upper() for code in codes)}
-    told = caplog.text + "".join(str(entry.details) for entry in _entries(record))
+    told = caplog.text + "".join(str(entry.details) for entry in _entries(db))
     assert "signed in by password" in told
     assert not any(word in told for word in (secret, *codes))
     assert _password(app.test_client()).headers["Location"] == "/sign-in/code"
 
 
-def test_a_secret_that_nobody_confirms_is_forgotten(app: Flask, record: Record, clock: time_machine.Traveller) -> None:
+def test_a_secret_that_nobody_confirms_is_forgotten(app: Flask, db: Database, clock: time_machine.Traveller) -> None:
     browser = app.test_client()
     _password(browser)
     _send(browser, PAGE, current=PASSWORD)
@@ -138,7 +138,7 @@ def test_a_password_alone_lets_in_nowhere(app: Flask, grace: Grace) -> None:
 
 
 def test_a_code_lets_in_once_to_the_page_that_was_wanted(
-    app: Flask, grace: Grace, record: Record, clock: time_machine.Traveller
+    app: Flask, grace: Grace, db: Database, clock: time_machine.Traveller
 ) -> None:
     _, totp, _ = grace
     first, second = app.test_client(), app.test_client()
@@ -152,8 +152,8 @@ def test_a_code_lets_in_once_to_the_page_that_was_wanted(
     _password(second)
     assert "used before" in _code(second, code).text
     assert second.get("/").status_code == 302
-    assert _entries(record)[1].details | {"address": ""} == {"by": "password", "address": "", "second_factor": "code"}
-    assert _entries(record)[0].action == "wrong second factor"
+    assert _entries(db)[1].details | {"address": ""} == {"by": "password", "address": "", "second_factor": "code"}
+    assert _entries(db)[0].action == "wrong second factor"
 
 
 @pytest.mark.parametrize(("off", "is_in"), [(-2, False), (-1, True), (0, True), (1, True), (2, False)])
@@ -186,9 +186,9 @@ def test_what_is_no_code_is_refused(app: Flask, grace: Grace, code: str) -> None
     assert browser.post("/sign-in/code", data=urlencode(data), content_type=FORM).status_code == 403
 
 
-def test_the_longest_address_can_be_drawn(client: FlaskClient, record: Record) -> None:
+def test_the_longest_address_can_be_drawn(client: FlaskClient, db: Database) -> None:
     long = "\u4e2d" * 64 + "@" + ".".join(["\u4e2d" * 40] * 4) + ".example"
-    sign_in_as(client, record, email=long, password_hash=CHEAP.hash(PASSWORD))
+    sign_in_as(client, db, email=long, password_hash=CHEAP.hash(PASSWORD))
     assert _send(client, PAGE, current=PASSWORD).status_code == 302
     assert "<svg" in client.get(PAGE).text
 
@@ -204,7 +204,7 @@ def test_an_older_code_than_the_last_one_is_spent_too(app: Flask, grace: Grace, 
     assert _code(second, totp.at(now() + 1 * STEP)).status_code == 302
 
 
-def test_a_recovery_code_lets_in_once(app: Flask, grace: Grace, record: Record) -> None:
+def test_a_recovery_code_lets_in_once(app: Flask, grace: Grace, db: Database) -> None:
     browser, _, codes = grace
     first, second = app.test_client(), app.test_client()
     _password(first)
@@ -213,11 +213,11 @@ def test_a_recovery_code_lets_in_once(app: Flask, grace: Grace, record: Record) 
     assert _code(second, codes[3]).status_code == 403
     assert _code(second, codes[4]).status_code == 302
     assert "8 recovery codes are left" in browser.get(PAGE).text
-    assert _entries(record)[0].details["second_factor"] == "recovery code"
+    assert _entries(db)[0].details["second_factor"] == "recovery code"
 
 
 def test_who_guesses_codes_is_slowed_and_seen(
-    app: Flask, grace: Grace, record: Record, clock: time_machine.Traveller
+    app: Flask, grace: Grace, db: Database, clock: time_machine.Traveller
 ) -> None:
     known, totp, _ = grace
     attacker = app.test_client()
@@ -228,10 +228,10 @@ def test_who_guesses_codes_is_slowed_and_seen(
     assert refused < 10
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["Retry-After"]) >= 1
-    wrong = [entry for entry in _entries(record) if entry.action == "wrong second factor"]
+    wrong = [entry for entry in _entries(db) if entry.action == "wrong second factor"]
     assert len(wrong) == refused
     app.extensions["refused"].flush()
-    with record.read() as session:
+    with db.read() as session:
         assert refusals.totals(session)[refusals.SECOND_FACTOR, ""] == refused
     _send(known, "/sign-out", "/")  # Whoever was signed in there before is counted by that browser.
     _later(clock)
@@ -241,15 +241,15 @@ def test_who_guesses_codes_is_slowed_and_seen(
 
 @pytest.mark.parametrize("what", ["late", "disabled", "new password", "reset", "planted"])
 def test_half_a_sign_in_ends(
-    app: Flask, grace: Grace, record: Record, clock: time_machine.Traveller,
+    app: Flask, grace: Grace, db: Database, clock: time_machine.Traveller,
     what: str,
 ) -> None:  # fmt: skip
     _, totp, _ = grace
-    person(record, roles.ADMIN, password_hash="x")
+    person(db, roles.ADMIN, password_hash="x")
     half = app.test_client()
     _password(half)
     token = csrf(half, "/sign-in/code")
-    with record.write() as session:
+    with db.write() as session:
         known = people.by_email(session, ADMIN)
         assert known
         if what == "disabled":
@@ -270,12 +270,12 @@ def test_half_a_sign_in_ends(
 def test_a_link_asks_for_the_code_too(
     app: Flask,
     grace: Grace,
-    record: Record,
+    db: Database,
     clock: time_machine.Traveller,
     sets_password: bool,
 ) -> None:
     _, totp, _ = grace
-    with record.write() as session:
+    with db.write() as session:
         link = f"/sign-in/{sign_in.issue(session, now(), people.by_email(session, ADMIN), sets_password)}"
     browser = app.test_client()
     form = {"name": "Grace", "password": "quite another password"} if sets_password else {}
@@ -285,14 +285,14 @@ def test_a_link_asks_for_the_code_too(
     assert _code(browser, totp.at(now())).headers["Location"] == "/"
 
 
-def test_tokens_need_no_factor(app: Flask, client: FlaskClient, record: Record, grace: Grace) -> None:
+def test_tokens_need_no_factor(app: Flask, client: FlaskClient, db: Database, grace: Grace) -> None:
     browser, _, _ = grace
     bearer = _bearer(_token(browser, current=PASSWORD))
     assert app.test_client().get("/api/stats", headers=bearer).status_code == 200
 
 
 def test_new_codes_and_turning_off_need_the_password_and_a_code(
-    app: Flask, grace: Grace, record: Record, clock: time_machine.Traveller
+    app: Flask, grace: Grace, db: Database, clock: time_machine.Traveller
 ) -> None:
     browser, totp, codes = grace
     _later(clock)
@@ -304,7 +304,7 @@ def test_new_codes_and_turning_off_need_the_password_and_a_code(
     assert _send(browser, PAGE, current=PASSWORD).status_code == 409
     assert _send(browser, f"{PAGE}/turn-off", current=PASSWORD, code=fresh[0]).status_code == 302
     assert _password(app.test_client()).headers["Location"] == "/"
-    with record.read() as session:
+    with db.read() as session:
         assert session.scalars(select(RecoveryCode)).all() == []
     assert _send(browser, f"{PAGE}/turn-off", current=PASSWORD, code=totp.at(now())).status_code == 409
 
@@ -315,7 +315,7 @@ def _requiring(config: Settings, role: str) -> Flask:
     return made
 
 
-def test_whose_role_needs_a_factor_does_nothing_before_it_is_set_up(config: Settings, record: Record) -> None:
+def test_whose_role_needs_a_factor_does_nothing_before_it_is_set_up(config: Settings, db: Database) -> None:
     app = _requiring(config, "operator")
     browser = app.test_client()
     _password(browser)
@@ -329,13 +329,13 @@ def test_whose_role_needs_a_factor_does_nothing_before_it_is_set_up(config: Sett
     _set_up(browser)
     assert [browser.get(path).status_code for path in ("/", "/people", "/account")] == [200, 200, 200]
     free = app.test_client()
-    sign_in_as(free, record, roles.REVIEWER)
+    sign_in_as(free, db, roles.REVIEWER)
     assert free.get("/").status_code == 200
 
 
-def test_who_came_by_a_link_with_the_password_forgotten_can_set_it_up(config: Settings, record: Record) -> None:
+def test_who_came_by_a_link_with_the_password_forgotten_can_set_it_up(config: Settings, db: Database) -> None:
     browser = _requiring(config, "viewer").test_client()
-    with record.write() as session:
+    with db.write() as session:
         link = f"/sign-in/{sign_in.issue(session, now())}"
     assert use_link(browser, link).status_code == 302
     assert 'name="current"' not in browser.get(PAGE).text
@@ -343,31 +343,31 @@ def test_who_came_by_a_link_with_the_password_forgotten_can_set_it_up(config: Se
     assert "<svg" in browser.get(PAGE).text
 
 
-def test_a_role_that_needs_no_factor_asks_the_password_first(client: FlaskClient, record: Record) -> None:
-    sign_in_as(client, record, password_hash=CHEAP.hash(PASSWORD))
+def test_a_role_that_needs_no_factor_asks_the_password_first(client: FlaskClient, db: Database) -> None:
+    sign_in_as(client, db, password_hash=CHEAP.hash(PASSWORD))
     assert _send(client, PAGE).status_code == 422
 
 
-def test_an_admin_resets_a_factor_that_was_lost(app: Flask, grace: Grace, record: Record) -> None:
+def test_an_admin_resets_a_factor_that_was_lost(app: Flask, grace: Grace, db: Database) -> None:
     browser, _, _ = grace
     other = app.test_client()
-    sign_in_as(other, record, email="ada@example.com")
-    with record.read() as session:
+    sign_in_as(other, db, email="ada@example.com")
+    with db.read() as session:
         lost = session.scalars(select(Person).where(Person.email == ADMIN)).one()
     assert "Reset" in other.get(f"/people/{lost.id}").text
     assert _send(other, f"/people/{lost.id}/reset-factor", "/").status_code == 302
     assert _send(other, f"/people/{lost.id}/reset-factor", "/").status_code == 409
     assert browser.get("/").status_code == 302
     assert _password(app.test_client()).headers["Location"] == "/"
-    told = [(entry.who, entry.action, entry.subject) for entry in _entries(record)]
+    told = [(entry.who, entry.action, entry.subject) for entry in _entries(db)]
     assert ("ada@example.com", "reset second factor", f"person {lost.id}") in told
 
 
-def test_a_shell_resets_a_factor_that_was_lost(app: Flask, grace: Grace, record: Record) -> None:
+def test_a_shell_resets_a_factor_that_was_lost(app: Flask, grace: Grace, db: Database) -> None:
     done = CliRunner().invoke(main, ["reset-factor", ADMIN.upper()])
     assert (done.exit_code, "no second factor now" in done.output) == (0, True)
     assert _password(app.test_client()).headers["Location"] == "/"
-    assert _entries(record)[1].who.startswith("shell ")
+    assert _entries(db)[1].who.startswith("shell ")
     for email, told in ((ADMIN, "has no second factor"), ("eve@example.com", "nobody with the address")):
         again = CliRunner().invoke(main, ["reset-factor", email])
         assert (again.exit_code, told in again.output) == (1, True)
@@ -394,14 +394,14 @@ def test_without_the_session_key_a_recovery_code_lets_in_and_the_log_says_why(
 
 @pytest.mark.sqlite
 def test_a_restored_backup_brings_the_key_of_the_factors(
-    config: Settings, record: Record, grace: Grace, clock: time_machine.Traveller, tmp_path: Path
+    config: Settings, db: Database, grace: Grace, clock: time_machine.Traveller, tmp_path: Path
 ) -> None:
     _, totp, _ = grace
-    archive = backup.backup(record, config, tmp_path)
+    archive = backup.backup(db, config, tmp_path)
     (config.data_dir / "session_key").write_text("another")
-    _restore(record, config, archive)
+    _restore(db, config, archive)
     _later(clock)
-    with record.write() as session:
+    with db.write() as session:
         person_id = session.scalars(select(SecondFactor.person_id)).one()
         cipher = secret_files.factor_cipher(config)
         assert second_factors.accept(session, person_id, totp.at(now()), cipher, now()) == "code"

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from lxml import html as markup  # type: ignore[import-untyped]
 
 from receiver.db import alarms, audit
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Delivery
 from receiver.intake import sources
 from receiver.intake.sources import profiles
@@ -41,9 +41,9 @@ def config(config: Settings) -> Settings:
 
 
 @pytest.fixture
-def person(client: FlaskClient, record: Record) -> FlaskClient:
+def person(client: FlaskClient, db: Database) -> FlaskClient:
     """An admin's browser."""
-    sign_in_as(client, record)
+    sign_in_as(client, db)
     return client
 
 
@@ -62,15 +62,15 @@ def _send(app: Flask, config: Settings, secret: str, body: Any) -> int:
 
 
 def test_every_source_is_listed_with_what_it_sent(
-    person: FlaskClient, app: Flask, config: Settings, record: Record
+    person: FlaskClient, app: Flask, config: Settings, db: Database
 ) -> None:
     secret = secret_files.webhook_secrets(config)[0]
     for body in (ticket_json(), [ticket_json(), ticket_json()], b"{broken"):
         _send(app, config, secret, body)
     with time_machine.travel(now() - timedelta(days=9)):
         _send(app, config, secret, ticket_json())
-    with record.write() as session:
-        alarms.sound(session, "source:zammad", "the source zammad has sent nothing", now())
+    with db.write() as session:
+        alarms.raise_(session, "source:zammad", "the source zammad has sent nothing", now())
     page = _page(person, "/sources")
     rows = {row.xpath("string(td[1])").strip(): _text(row) for row in page.xpath("//tbody/tr")}
     assert set(rows) == set(sources.configured(config))
@@ -80,7 +80,7 @@ def test_every_source_is_listed_with_what_it_sent(
     assert [_text(problem) for problem in page.find_class("problem")] == ["the source zammad has sent nothing"]
 
 
-def test_the_page_of_a_source_says_how_its_helpdesk_is_set_up_and_tries_it(person: FlaskClient, record: Record) -> None:
+def test_the_page_of_a_source_says_how_its_helpdesk_is_set_up_and_tries_it(person: FlaskClient, db: Database) -> None:
     token = csrf(person, "/sources/standard")
     for name in desks.NAMES:
         page = _page(person, f"/sources/{name}")
@@ -93,7 +93,7 @@ def test_the_page_of_a_source_says_how_its_helpdesk_is_set_up_and_tries_it(perso
         assert "The sample would be a ticket" in _text(trial)
         if name != "standard":  # Its steps lead to another site.
             no_way_in(markup.fromstring(answer.text))
-    with record.read() as session:
+    with db.read() as session:
         assert session.query(Delivery).count() == 0
 
 
@@ -108,7 +108,7 @@ def test_a_body_of_ones_own_is_tried_and_its_fault_told(person: FlaskClient) -> 
 
 
 def test_a_new_secret_is_shown_once_and_the_old_one_counts_for_its_time_in_every_process(
-    person: FlaskClient, app: Flask, config: Settings, record: Record, caplog: pytest.LogCaptureFixture
+    person: FlaskClient, app: Flask, config: Settings, db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     [old] = secret_files.webhook_secrets(config)
     other = create_app(config)  # As another process has it.
@@ -124,7 +124,7 @@ def test_a_new_secret_is_shown_once_and_the_old_one_counts_for_its_time_in_every
         for receiver in (app, other, create_app(config)):
             assert [_send(receiver, config, secret, ticket_json()) for secret in (fresh, old)] == [200, 401]
         assert secret_files.webhook_secrets(config) == (fresh,)
-    with record.read() as session:
+    with db.read() as session:
         entry = audit.page(session, 1)[0]
     assert (entry.action, entry.subject) == ("rotate secret", "source standard")
     assert fresh not in str(entry.details) + caplog.text
@@ -157,9 +157,9 @@ def test_what_stands_elsewhere_is_said_exactly(person: FlaskClient, config: Sett
     assert _page(person, "/sources/open-desk").xpath("//section[@aria-labelledby='rotation-title']") == []
 
 
-def test_where_the_secret_is_in_the_environment_nothing_is_written(config: Settings, record: Record) -> None:
+def test_where_the_secret_is_in_the_environment_nothing_is_written(config: Settings, db: Database) -> None:
     client = create_app(replace(config, webhook_secret=(desks.WEBHOOK_SECRET,))).test_client()
-    sign_in_as(client, record)
+    sign_in_as(client, db)
     assert "WEBHOOK_SECRET=whsec_the_new_one,whsec_the_present_one" in client.get("/sources/standard").text
     token = csrf(client, "/sources/standard")
     assert client.post("/sources/standard/secret", data={"csrf_token": token, "hours": 24}).status_code == 409
@@ -167,9 +167,9 @@ def test_where_the_secret_is_in_the_environment_nothing_is_written(config: Setti
 
 @pytest.mark.parametrize(("role", "tries", "rotates"), [(auth.VIEWER, 403, 403), (auth.OPERATOR, 200, 403)])
 def test_who_may_try_and_who_may_change_a_secret(
-    client: FlaskClient, config: Settings, record: Record, role: str, tries: int, rotates: int
+    client: FlaskClient, config: Settings, db: Database, role: str, tries: int, rotates: int
 ) -> None:
-    sign_in_as(client, record, role)
+    sign_in_as(client, db, role)
     token = csrf(client, "/sources/standard")
     before = secret_files.webhook_secrets(config)
     for action, expected in (("test", tries), ("secret", rotates), ("end-old", rotates)):

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 
 from receiver.catalog import Catalog
 from receiver.db import audit, catalogs, leases, search_index
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Ticket
 from receiver.lib.clock import now
 from receiver.web import auth
@@ -22,18 +22,18 @@ LAPTOP = ("Hardware Support", "Laptop Repair/Replacement")
 
 
 @pytest.fixture
-def ticket(record: Record, shipped: Catalog) -> int:
+def ticket(db: Database, shipped: Catalog) -> int:
     """A ticket that waits for a person, and the shipped catalog in force."""
-    with record.write() as session:
+    with db.write() as session:
         catalogs.remember(session, shipped.version, shipped.text, now())
-    ticket_id = due_ticket(record, external_id="T-1", short_description="no tunnel")
-    settle(record, ticket_id, review_reason="confidence is below the threshold", confidence=0.4, model="gpt-x")
+    ticket_id = due_ticket(db, external_id="T-1", short_description="no tunnel")
+    settle(db, ticket_id, review_reason="confidence is below the threshold", confidence=0.4, model="gpt-x")
     return ticket_id
 
 
 @pytest.fixture
-def reviewer(client: FlaskClient, record: Record) -> FlaskClient:
-    sign_in_as(client, record, auth.REVIEWER)
+def reviewer(client: FlaskClient, db: Database) -> FlaskClient:
+    sign_in_as(client, db, auth.REVIEWER)
     return client
 
 
@@ -51,21 +51,21 @@ def _post(client: FlaskClient, path: str, **fields: Any) -> str:
     return " ".join(markup.fromstring(answer.text).get_element_by_id("toasts").text_content().split())
 
 
-def _status(record: Record, ticket_id: int = 1) -> tuple[str, str | None]:
-    with record.read() as session:
+def _status(db: Database, ticket_id: int = 1) -> tuple[str, str | None]:
+    with db.read() as session:
         found = session.get_one(Ticket, ticket_id)
         return found.status, found.request_type
 
 
-def test_text_stays_text_everywhere(reviewer: FlaskClient, record: Record, shipped: Catalog) -> None:
+def test_text_stays_text_everywhere(reviewer: FlaskClient, db: Database, shipped: Catalog) -> None:
     values = dict.fromkeys(("external_id", "short_description", "long_description", "requester_email"), HOSTILE)
-    ticket_id = due_ticket(record, **values, priority=HOSTILE, url="javascript:alert(1)", source=HOSTILE)
+    ticket_id = due_ticket(db, **values, priority=HOSTILE, url="javascript:alert(1)", source=HOSTILE)
     said: dict[str, Any] = dict.fromkeys(
         ("category", "request_type", "second_opinion", "review_reason", "model"), HOSTILE
     )
-    settle(record, ticket_id, reasoning=f"it says {HOSTILE}", alternatives=[HOSTILE], agreement=False, **said)
-    failed = due_ticket(record)
-    with record.write() as session:
+    settle(db, ticket_id, reasoning=f"it says {HOSTILE}", alternatives=[HOSTILE], agreement=False, **said)
+    failed = due_ticket(db)
+    with db.write() as session:
         audit.note(session, HOSTILE, HOSTILE, f"ticket {ticket_id}", now(), {"to": HOSTILE})
         leases.fail(session, failed, HOSTILE)
     for path in ("/tickets", f"/tickets/{ticket_id}", "/review", "/review/next", "/tickets?q=%3Cscript%3E"):
@@ -74,8 +74,8 @@ def test_text_stays_text_everywhere(reviewer: FlaskClient, record: Record, shipp
         assert page.xpath("//a[starts-with(@href, 'javascript:')]") == []
 
 
-def test_the_list_keeps_its_filters_in_the_url(reviewer: FlaskClient, record: Record, ticket: int) -> None:
-    deliver(record, incoming(short_description="printer jam"), source="zendesk")
+def test_the_list_keeps_its_filters_in_the_url(reviewer: FlaskClient, db: Database, ticket: int) -> None:
+    deliver(db, incoming(short_description="printer jam"), source="zendesk")
     for query, count in (
         ("", 2), ("?status=needs_review", 1), ("?q=tunnel", 1), ("?source=zendesk", 1), ("?category=Nowhere", 0),
         ("?order=due", 0), ("?sla=past_due", 1), ("?sla=breached", 1),
@@ -100,8 +100,8 @@ def test_only_a_search_is_put_in_the_order_of_the_best_match(
     assert "Ranked are the newest" in page.text_content()
 
 
-def test_an_export_is_the_list(reviewer: FlaskClient, record: Record, ticket: int) -> None:
-    deliver(record, incoming(short_description="=cmd|' /C calc'!A0"), source="zendesk")
+def test_an_export_is_the_list(reviewer: FlaskClient, db: Database, ticket: int) -> None:
+    deliver(db, incoming(short_description="=cmd|' /C calc'!A0"), source="zendesk")
     answer = reviewer.get("/tickets/export.csv?order=oldest")
     head, first, second = csv.reader(io.StringIO(answer.data.decode("utf-8-sig"), newline=""))
     assert (head[0], first[0], first[2], second[2]) == ("Ticket", "T-1", "no tunnel", "'=cmd|' /C calc'!A0")
@@ -109,47 +109,47 @@ def test_an_export_is_the_list(reviewer: FlaskClient, record: Record, ticket: in
     workbook = reviewer.get("/tickets/export.xlsx?source=zendesk")
     assert workbook.data.startswith(b"PK")
     assert {kept.headers["Cache-Control"] for kept in (answer, workbook)} == {"no-store"}
-    with record.read() as session:
+    with db.read() as session:
         exports = [(entry.subject, entry.details["as"]) for entry in audit.page(session, 2)]
     assert exports == [("tickets", "workbook"), ("tickets", "CSV")]
 
 
-def test_a_ticket_is_corrected_undone_and_redriven(reviewer: FlaskClient, record: Record, ticket: int) -> None:
+def test_a_ticket_is_corrected_undone_and_redriven(reviewer: FlaskClient, db: Database, ticket: int) -> None:
     fields = {"category": LAPTOP[0], "request_type": LAPTOP[1], "seen": "1"}
     assert "Laptop Repair/Replacement" in _post(reviewer, "/tickets/1/review", **fields)
-    assert _status(record) == ("reviewed", LAPTOP[1])
+    assert _status(db) == ("reviewed", LAPTOP[1])
     assert "has reviewed this ticket meanwhile" in _post(reviewer, "/tickets/1/review", seen="1")
     assert "no engine overrules a person" in _post(reviewer, "/tickets/1/redrive")
     assert "as it was before" in _post(reviewer, "/tickets/1/undo")
-    assert _status(record) == ("needs_review", "VPN Connection Issue")
+    assert _status(db) == ("needs_review", "VPN Connection Issue")
     assert "no review" in _post(reviewer, "/tickets/1/undo")
     assert "not in the catalog" in _post(reviewer, "/tickets/1/review", category="No", request_type="Such")
     assert "classified again" in _post(reviewer, "/tickets/1/redrive")
-    assert _status(record)[0] == "received"
+    assert _status(db)[0] == "received"
     page = _page(reviewer, "/tickets/1").text_content()
     for word in ("gpt-x", "undo review", "redrive", "correct"):
         assert word in page
 
 
 def test_several_are_confirmed_and_redriven_and_said_how_many(
-    reviewer: FlaskClient, record: Record, ticket: int, shipped: Catalog
+    reviewer: FlaskClient, db: Database, ticket: int, shipped: Catalog
 ) -> None:
-    waiting = due_ticket(record)
+    waiting = due_ticket(db)
     said = _post(reviewer, "/tickets/confirm", ticket=[ticket, waiting, 4711, "x"], list="?status=needs_review")
     assert said == "Confirmed 1 ticket. 2 tickets had no answer that could be confirmed."
     said = _post(reviewer, "/tickets/redrive", ticket=[ticket, waiting], list="//evil.example")
     assert said == "1 ticket will be classified again. 1 ticket stays as a person reviewed it."
-    with record.read() as session:
+    with db.read() as session:
         assert [entry.action for entry in audit.page(session, 10)][:2] == ["redrive", "confirm"]
 
 
 def test_the_examples_that_a_model_was_shown_are_named(
-    reviewer: FlaskClient, record: Record, ticket: int, shipped: Catalog
+    reviewer: FlaskClient, db: Database, ticket: int, shipped: Catalog
 ) -> None:
-    taught = due_ticket(record, short_description="seen before")
-    review(record, taught, shipped, *LAPTOP)
-    asked = due_ticket(record)
-    settle(record, asked, example_ids=[1, 99])
+    taught = due_ticket(db, short_description="seen before")
+    review(db, taught, shipped, *LAPTOP)
+    asked = due_ticket(db)
+    settle(db, asked, example_ids=[1, 99])
     page = _page(reviewer, f"/tickets/{asked}")
     [card] = [card for card in page.find_class("card") if "Examples" in card.text_content()]
     words = " ".join(card.text_content().split())
@@ -157,8 +157,8 @@ def test_the_examples_that_a_model_was_shown_are_named(
     assert "1 more that no longer count" in words
 
 
-def test_a_viewer_looks_and_changes_nothing(client: FlaskClient, record: Record, ticket: int) -> None:
-    sign_in_as(client, record, auth.VIEWER)
+def test_a_viewer_looks_and_changes_nothing(client: FlaskClient, db: Database, ticket: int) -> None:
+    sign_in_as(client, db, auth.VIEWER)
     for path in ("/tickets", "/tickets/1", "/review"):
         page = _page(client, path)
         assert page.xpath("//main//form[@method='post']//button") == [], path
@@ -169,23 +169,23 @@ def test_a_viewer_looks_and_changes_nothing(client: FlaskClient, record: Record,
     )  # fmt: skip
     for path in paths:
         assert client.post(path, data={"csrf_token": token, "ticket": "1"}).status_code == 403, path
-    assert _status(record)[0] == "needs_review"
+    assert _status(db)[0] == "needs_review"
 
 
-def test_review_works_without_scripts(reviewer: FlaskClient, record: Record, ticket: int) -> None:
+def test_review_works_without_scripts(reviewer: FlaskClient, db: Database, ticket: int) -> None:
     page = _page(reviewer, "/review")
     assert page.xpath("//article[not(@hidden)]/@data-card") == ["1"]
     _post(reviewer, "/review/1", seen="0")
-    assert _status(record)[0] == "needs_review"
+    assert _status(db)[0] == "needs_review"
     _post(reviewer, "/review/1", seen="1")
-    assert _status(record)[0] == "reviewed"
+    assert _status(db)[0] == "reviewed"
     assert "Done for today" in _page(reviewer, "/review").text_content()
 
 
-def test_texts_of_megabytes_from_before_there_was_a_limit_harm_no_page(client: FlaskClient, record: Record) -> None:
-    sign_in_as(client, record)
-    ticket_id = due_ticket(record)
-    with record.write() as session:
+def test_texts_of_megabytes_from_before_there_was_a_limit_harm_no_page(client: FlaskClient, db: Database) -> None:
+    sign_in_as(client, db)
+    ticket_id = due_ticket(db)
+    with db.write() as session:
         session.execute(update(Ticket).values(short_description="s" * 2_000_000, long_description="t" * 2_000_000))
         delivery_id = session.scalar(select(Ticket.delivery_id))
     for path in ("/", "/tickets", "/tickets/export.csv", f"/deliveries/{delivery_id}", "/live/overview?once"):

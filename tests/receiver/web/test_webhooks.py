@@ -32,7 +32,7 @@ from sqlalchemy import update
 from jobs.operations import embedded_redis
 from receiver import queue
 from receiver.db import tickets
-from receiver.db.database import Record, opened
+from receiver.db.database import Database, opened
 from receiver.db.models import REVIEWED, Delivery, Ticket
 from receiver.lib import secret_files, settings
 from receiver.lib.settings import Settings
@@ -53,18 +53,18 @@ def secret(config: Settings) -> str:
 
 
 @pytest.fixture
-def small(config: Settings, record: Record, application: Callable[[Settings], Flask]) -> FlaskClient:
+def small(config: Settings, db: Database, application: Callable[[Settings], Flask]) -> FlaskClient:
     """A sender to a receiver that takes one megabyte and ten tickets at once."""
     return application(replace(config, max_body_mb=1, max_batch=10)).test_client()
 
 
-def _all(record: Record, kind: type[Any] = Ticket) -> list[Any]:
-    with record.read() as session:
+def _all(db: Database, kind: type[Any] = Ticket) -> list[Any]:
+    with db.read() as session:
         return session.query(kind).order_by(kind.id).all()
 
 
-def _due(record: Record) -> int:
-    with record.read() as session:
+def _due(db: Database) -> int:
+    with db.read() as session:
         return tickets.due(session)[0]
 
 
@@ -73,14 +73,14 @@ def _counts(answer: Any) -> tuple[str, int, int, int]:
     return tuple(answer.json[name] for name in ("status", "accepted", "updated", "duplicates"))
 
 
-def test_a_signed_ticket_is_stored_before_it_is_acknowledged(client: FlaskClient, record: Record, secret: str) -> None:
+def test_a_signed_ticket_is_stored_before_it_is_acknowledged(client: FlaskClient, db: Database, secret: str) -> None:
     answer = client.post("/webhooks/standard", **signed(secret, ticket_json(id=4711)))
     assert answer.status_code == 200
     assert answer.json == {
         "delivery": 1, "status": "accepted", "accepted": 1, "duplicates": 0, "updated": 0, "rejected": [],
     }  # fmt: skip
     assert "Set-Cookie" not in answer.headers
-    with record.read() as session:
+    with db.read() as session:
         ticket = session.query(Ticket).one()
         assert (ticket.external_id, ticket.status) == ("4711", "received")
         assert session.query(Delivery).one().body is not None
@@ -106,13 +106,13 @@ def test_a_signed_ticket_is_stored_before_it_is_acknowledged(client: FlaskClient
 )
 @pytest.mark.parametrize("path", [STANDARD, f"{STANDARD}/"])
 def test_a_ticket_is_found_in_every_wrapper(
-    client: FlaskClient, record: Record, secret: str, path: str, wrap: Callable[[Any], Any]
+    client: FlaskClient, db: Database, secret: str, path: str, wrap: Callable[[Any], Any]
 ) -> None:
     assert _counts(client.post(path, **signed(secret, wrap(ticket_json(id="A-1"))))) == ("accepted", 1, 0, 0)
-    assert [ticket.external_id for ticket in _all(record)] == ["A-1"]
+    assert [ticket.external_id for ticket in _all(db)] == ["A-1"]
 
 
-def test_a_ticket_is_kept_as_it_was_sent(client: FlaskClient, record: Record, secret: str) -> None:
+def test_a_ticket_is_kept_as_it_was_sent(client: FlaskClient, db: Database, secret: str) -> None:
     sent = {
         "id": "INC-7", "short_description": "Drucker 🖨 „kaputt“", "long_description": "=SUM(A1)\n\t<b>zweite Zeile</b>",
         "requester_email": "zoë+it@bücher.example", "priority": 2, "url": "https://help.example.com/t/7?a=1#b",
@@ -120,7 +120,7 @@ def test_a_ticket_is_kept_as_it_was_sent(client: FlaskClient, record: Record, se
     }  # fmt: skip
     body = json.dumps(sent | {"custom": {"deep": [1, {"x": None}]}}, ensure_ascii=False, indent=3).encode()
     assert _counts(client.post(STANDARD, **signed(secret, body))) == ("accepted", 1, 0, 0)
-    ticket, delivery = _all(record)[0], _all(record, Delivery)[0]
+    ticket, delivery = _all(db)[0], _all(db, Delivery)[0]
     assert {name: getattr(ticket, name) for name in tickets.TEXT_FIELDS} == {
         name: str(sent[name]) for name in tickets.TEXT_FIELDS
     }
@@ -130,12 +130,12 @@ def test_a_ticket_is_kept_as_it_was_sent(client: FlaskClient, record: Record, se
     assert set(delivery.headers) == {"content-type", "user-agent", "webhook-id", "webhook-timestamp"}
 
 
-def test_what_is_optional_may_be_missing_empty_or_null(client: FlaskClient, record: Record, secret: str) -> None:
+def test_what_is_optional_may_be_missing_empty_or_null(client: FlaskClient, db: Database, secret: str) -> None:
     names = ("long_description", "requester_email", "priority", "url", "created_at", "updated_at")
     bare = [{"id": 1, "short_description": "x"}, {"id": 2, "short_description": "x"} | dict.fromkeys(names)]
     blank = {"id": 3, "short_description": "x", "long_description": "", "requester_email": "", "priority": ""}
     assert _counts(client.post(STANDARD, **signed(secret, [*bare, blank]))) == ("accepted", 3, 0, 0)
-    assert {(ticket.long_description, ticket.requester_email) for ticket in _all(record)} == {("", None)}
+    assert {(ticket.long_description, ticket.requester_email) for ticket in _all(db)} == {("", None)}
 
 
 # Batches
@@ -153,7 +153,7 @@ def _batch_with_faults(bad: tuple[int, ...]) -> list[Any]:
 
 
 def test_in_a_batch_the_bad_tickets_are_named_and_the_good_ones_are_due(
-    client: FlaskClient, record: Record, secret: str
+    client: FlaskClient, db: Database, secret: str
 ) -> None:
     bad = (0, 3, 99, 250, 251, 498, 499)
     request = signed(secret, _batch_with_faults(bad))
@@ -165,7 +165,7 @@ def test_in_a_batch_the_bad_tickets_are_named_and_the_good_ones_are_due(
     assert [set(fault["errors"]) for fault in rejected[2:]] == [
         {"id", "short_description"}, {"short_description"}, {"id"}, {"short_description"}, {"requester_email"},
     ]  # fmt: skip
-    assert _due(record) == len(_all(record)) == 493
+    assert _due(db) == len(_all(db)) == 493
 
     again = client.post(STANDARD, **request)
     assert _counts(again) == ("duplicate", 0, 0, 493)
@@ -173,14 +173,14 @@ def test_in_a_batch_the_bad_tickets_are_named_and_the_good_ones_are_due(
     later = client.post(STANDARD, **signed(secret, _batch_with_faults(bad)))
     assert _counts(later)[1:] == (0, 0, 493)
     assert later.json["rejected"] == rejected  # type: ignore[index]
-    assert len(_all(record)) == 493
+    assert len(_all(db)) == 493
 
 
-def test_a_mended_batch_brings_what_was_missing(client: FlaskClient, record: Record, secret: str) -> None:
+def test_a_mended_batch_brings_what_was_missing(client: FlaskClient, db: Database, secret: str) -> None:
     good = [ticket_json(id=name) for name in "abc"]
     assert _counts(client.post(STANDARD, **signed(secret, [*good[:2], good[2] | {"id": None}])))[:2] == ("partial", 2)
     assert _counts(client.post(STANDARD, **signed(secret, good))) == ("accepted", 1, 0, 2)
-    assert [ticket.external_id for ticket in _all(record)] == ["a", "b", "c"]
+    assert [ticket.external_id for ticket in _all(db)] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -192,50 +192,48 @@ def test_a_mended_batch_brings_what_was_missing(client: FlaskClient, record: Rec
     ],
 )
 def test_a_ticket_that_stands_twice_in_a_batch_is_one(
-    client: FlaskClient, record: Record, secret: str, versions: list[Any], expected: tuple[Any, ...]
+    client: FlaskClient, db: Database, secret: str, versions: list[Any], expected: tuple[Any, ...]
 ) -> None:
     batch = [ticket_json(id=1) | version for version in versions]
     assert _counts(client.post(STANDARD, **signed(secret, batch))) == expected
-    (ticket,) = _all(record)
+    (ticket,) = _all(db)
     assert ticket.short_description == batch[-1]["short_description"]
 
 
-def test_a_batch_may_be_as_large_as_the_limit_and_no_larger(small: FlaskClient, record: Record, secret: str) -> None:
+def test_a_batch_may_be_as_large_as_the_limit_and_no_larger(small: FlaskClient, db: Database, secret: str) -> None:
     answer = small.post(STANDARD, **signed(secret, [ticket_json() for _ in range(11)]))
     assert answer.status_code == 422
     assert "10" in answer.json["errors"]  # type: ignore[index]
-    assert _all(record) == []
+    assert _all(db) == []
     assert _counts(small.post(STANDARD, **signed(secret, [ticket_json() for _ in range(10)]))) == ("accepted", 10, 0, 0)
 
 
 # The same again
 
 
-def test_a_redelivery_changes_nothing(client: FlaskClient, record: Record, secret: str) -> None:
+def test_a_redelivery_changes_nothing(client: FlaskClient, db: Database, secret: str) -> None:
     request = signed(secret, [ticket_json(), ticket_json()])
     first = client.post(STANDARD, **request)
-    for ticket in _all(record):
-        settle(record, ticket.id)
+    for ticket in _all(db):
+        settle(db, ticket.id)
     again = client.post(STANDARD, **request)
     assert _counts(again) == ("duplicate", 0, 0, 2)
     assert again.json["delivery"] == first.json["delivery"]  # type: ignore[index]
-    assert {ticket.status for ticket in _all(record)} == {"classified"}
-    original, redelivery = _all(record, Delivery)
+    assert {ticket.status for ticket in _all(db)} == {"classified"}
+    original, redelivery = _all(db, Delivery)
     assert (redelivery.original_id, redelivery.conflict, redelivery.body) == (original.id, False, None)
 
 
-def test_the_same_tickets_under_another_id_are_duplicates(client: FlaskClient, record: Record, secret: str) -> None:
+def test_the_same_tickets_under_another_id_are_duplicates(client: FlaskClient, db: Database, secret: str) -> None:
     body = [ticket_json(), ticket_json()]
     client.post(STANDARD, **signed(secret, body))
-    for ticket in _all(record):
-        settle(record, ticket.id)
+    for ticket in _all(db):
+        settle(db, ticket.id)
     assert _counts(client.post(STANDARD, **signed(secret, body))) == ("duplicate", 0, 0, 2)
-    assert {ticket.status for ticket in _all(record)} == {"classified"}
+    assert {ticket.status for ticket in _all(db)} == {"classified"}
 
 
-def test_a_redelivery_is_known_however_late_it_was_signed_again(
-    client: FlaskClient, record: Record, secret: str
-) -> None:
+def test_a_redelivery_is_known_however_late_it_was_signed_again(client: FlaskClient, db: Database, secret: str) -> None:
     body = ticket_json()
     with time_machine.travel(AT, tick=False):
         client.post(STANDARD, **signed(secret, body, "msg_1", AT))
@@ -245,60 +243,58 @@ def test_a_redelivery_is_known_however_late_it_was_signed_again(
 
 
 def test_another_body_under_a_known_id_is_a_conflict_that_is_kept(
-    client: FlaskClient, record: Record, secret: str
+    client: FlaskClient, db: Database, secret: str
 ) -> None:
     client.post(STANDARD, **signed(secret, ticket_json(id=1), "msg_1"))
     forged = signed(secret, [ticket_json(id=1, short_description="changed"), ticket_json(id=2)], "msg_1")
     assert _counts(client.post(STANDARD, **forged)) == ("duplicate", 0, 0, 1)
-    (ticket,) = _all(record)
+    (ticket,) = _all(db)
     assert ticket.short_description == "VPN does not connect"
-    first, conflict = _all(record, Delivery)
+    first, conflict = _all(db, Delivery)
     assert (conflict.conflict, conflict.status, conflict.original_id) == (True, "duplicate", first.id)
     assert conflict.body == forged["data"]
 
 
-def test_a_quarantined_delivery_is_refused_the_same_way_again(client: FlaskClient, record: Record, secret: str) -> None:
+def test_a_quarantined_delivery_is_refused_the_same_way_again(client: FlaskClient, db: Database, secret: str) -> None:
     request = signed(secret, b'{"id": 1, "short_description": ')
     answers = [client.post(STANDARD, **request) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [422, 422]
     assert answers[0].json == answers[1].json
-    assert [delivery.status for delivery in _all(record, Delivery)] == ["quarantined", "duplicate"]
+    assert [delivery.status for delivery in _all(db, Delivery)] == ["quarantined", "duplicate"]
 
 
-def test_of_deliveries_that_arrive_at_once_each_counts_once(app: Flask, record: Record, secret: str) -> None:
+def test_of_deliveries_that_arrive_at_once_each_counts_once(app: Flask, db: Database, secret: str) -> None:
     requests = [signed(secret, [ticket_json(), ticket_json()]) for _ in range(5)] * 6
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(lambda request: app.test_client().post(STANDARD, **request), requests))
     assert Counter(map(_counts, answers)) == {("accepted", 2, 0, 0): 5, ("duplicate", 0, 0, 2): 25}
-    assert _due(record) == len(_all(record)) == 10
+    assert _due(db) == len(_all(db)) == 10
 
 
 # Changes
 
 
-def test_a_changed_ticket_is_classified_again(client: FlaskClient, record: Record, secret: str) -> None:
+def test_a_changed_ticket_is_classified_again(client: FlaskClient, db: Database, secret: str) -> None:
     client.post(STANDARD, **signed(secret, ticket_json(id=1)))
-    settle(record, 1)
+    settle(db, 1)
     changed = ticket_json(id=1, long_description="It was the cable.")
     assert _counts(client.post(STANDARD, **signed(secret, changed))) == ("accepted", 0, 1, 0)
-    (ticket,) = _all(record)
+    (ticket,) = _all(db)
     assert (ticket.status, ticket.long_description, ticket.delivery_id) == ("received", "It was the cable.", 2)
-    assert _due(record) == 1
+    assert _due(db) == 1
 
 
-def test_a_reviewed_ticket_is_updated_but_not_classified_again(
-    client: FlaskClient, record: Record, secret: str
-) -> None:
+def test_a_reviewed_ticket_is_updated_but_not_classified_again(client: FlaskClient, db: Database, secret: str) -> None:
     client.post(STANDARD, **signed(secret, ticket_json(id=1)))
-    settle(record, 1)
-    with record.write() as session:
+    settle(db, 1)
+    with db.write() as session:
         session.execute(update(Ticket).values(status=REVIEWED))
     answer = client.post(STANDARD, **signed(secret, ticket_json(id=1, short_description="Now the mouse too")))
     assert _counts(answer) == ("accepted", 0, 1, 0)
-    (ticket,) = _all(record)
+    (ticket,) = _all(db)
     assert (ticket.status, ticket.category) == ("reviewed", "Network & Connectivity")
     assert ticket.short_description == "Now the mouse too"
-    assert _due(record) == 0
+    assert _due(db) == 0
 
 
 def _version(hour: int) -> dict[str, Any]:
@@ -308,34 +304,34 @@ def _version(hour: int) -> dict[str, Any]:
 @pytest.mark.parametrize("order", list(itertools.permutations([1, 2, 3])))
 @pytest.mark.parametrize("together", [True, False])
 def test_the_newest_version_stays_in_whatever_order_they_arrive(
-    client: FlaskClient, record: Record, secret: str, order: tuple[int, ...], together: bool
+    client: FlaskClient, db: Database, secret: str, order: tuple[int, ...], together: bool
 ) -> None:
     versions = [_version(hour) for hour in order]
     for body in [versions] if together else versions:
         assert client.post(STANDARD, **signed(secret, body)).status_code == 200
-    (ticket,) = _all(record)
+    (ticket,) = _all(db)
     assert ticket.short_description == "as of 3"
 
 
 @pytest.mark.parametrize("together", [True, False])
 def test_a_confirmation_makes_what_lies_before_it_old(
-    client: FlaskClient, record: Record, secret: str, together: bool
+    client: FlaskClient, db: Database, secret: str, together: bool
 ) -> None:
     first = _version(1)
     confirmed = first | {"updated_at": "2026-01-01T05:00:00Z"}
     versions = [first, confirmed, _version(3)]
     for body in [versions] if together else versions:
         client.post(STANDARD, **signed(secret, body))
-    (ticket,) = _all(record)
+    (ticket,) = _all(db)
     assert (ticket.short_description, ticket.source_updated_at.hour) == ("as of 1", 5)
 
 
-def test_an_older_update_never_overwrites_a_newer_one(client: FlaskClient, record: Record, secret: str) -> None:
+def test_an_older_update_never_overwrites_a_newer_one(client: FlaskClient, db: Database, secret: str) -> None:
     client.post(STANDARD, **signed(secret, _version(5)))
-    settle(record, 1)
+    settle(db, 1)
     for hour in (3, 4):
         assert _counts(client.post(STANDARD, **signed(secret, _version(hour)))) == ("duplicate", 0, 0, 1)
-    (ticket,) = _all(record)
+    (ticket,) = _all(db)
     assert (ticket.short_description, ticket.source_updated_at.hour, ticket.status) == ("as of 5", 5, "classified")
 
 
@@ -359,7 +355,7 @@ def test_an_older_update_never_overwrites_a_newer_one(client: FlaskClient, recor
     ],
 )
 def test_what_is_not_signed_is_refused_with_the_reason_and_nothing_is_kept(
-    client: FlaskClient, record: Record, secret: str, changed: dict[str, str | None], named: str
+    client: FlaskClient, db: Database, secret: str, changed: dict[str, str | None], named: str
 ) -> None:
     request = signed(secret, ticket_json())
     right = request["headers"]["webhook-signature"]
@@ -368,15 +364,15 @@ def test_what_is_not_signed_is_refused_with_the_reason_and_nothing_is_kept(
     assert answer.status_code == 401
     assert named in answer.json["message"]  # type: ignore[index]
     assert right.removeprefix("v1,") not in answer.text
-    assert _all(record, Delivery) == _all(record) == []
+    assert _all(db, Delivery) == _all(db) == []
 
 
 @pytest.mark.parametrize("name", ["webhook-id", "webhook-timestamp"])
-def test_a_header_that_comes_twice_is_refused(client: FlaskClient, record: Record, secret: str, name: str) -> None:
+def test_a_header_that_comes_twice_is_refused(client: FlaskClient, db: Database, secret: str, name: str) -> None:
     request = signed(secret, ticket_json())
     request["headers"] = [*request["headers"].items(), (name, request["headers"][name])]
     assert client.post(STANDARD, **request).status_code == 401
-    assert _all(record, Delivery) == []
+    assert _all(db, Delivery) == []
 
 
 @pytest.mark.parametrize(("late", "expected"), [(-301, 401), (-300, 200), (300, 200), (301, 401)])
@@ -385,14 +381,14 @@ def test_a_signature_is_good_for_five_minutes(client: FlaskClient, secret: str, 
         assert client.post(STANDARD, **signed(secret, ticket_json(), at=AT)).status_code == expected
 
 
-def test_a_changed_body_is_refused_before_it_is_read(client: FlaskClient, record: Record, secret: str) -> None:
+def test_a_changed_body_is_refused_before_it_is_read(client: FlaskClient, db: Database, secret: str) -> None:
     request = signed(secret, ticket_json())
     for body in (b"", b"[" * 1000, request["data"].replace(b"VPN", b"WAN"), request["data"] + b"\n"):
         assert client.post(STANDARD, **(request | {"data": body})).status_code == 401
-    assert _all(record, Delivery) == []
+    assert _all(db, Delivery) == []
 
 
-def test_while_rotating_both_secrets_sign_and_afterwards_only_the_new_one(config: Settings, record: Record) -> None:
+def test_while_rotating_both_secrets_sign_and_afterwards_only_the_new_one(config: Settings, db: Database) -> None:
     old, new = secret_files.new_webhook_secret(), secret_files.new_webhook_secret()
     rotating = create_app(replace(config, webhook_secret=(new, old))).test_client()
     assert [rotating.post(STANDARD, **signed(key, ticket_json())).status_code for key in (old, new)] == [200, 200]
@@ -435,12 +431,12 @@ def test_no_delivery_is_redirected(client: FlaskClient, secret: str, path: str) 
 
 @pytest.mark.parametrize("name", ["nobody", "nobody/", "Standard", "standard%20", "..", "%00", "%FF", "ü"])
 def test_an_unknown_source_is_not_found_signed_or_not(
-    client: FlaskClient, record: Record, secret: str, name: str
+    client: FlaskClient, db: Database, secret: str, name: str
 ) -> None:
     answer = client.post(f"/webhooks/{name}", **signed(secret, ticket_json()))
     assert answer.status_code == 404
     assert answer.json is not None
-    assert _all(record, Delivery) == []
+    assert _all(db, Delivery) == []
 
 
 @pytest.mark.parametrize(
@@ -456,12 +452,12 @@ def test_an_unknown_source_is_not_found_signed_or_not(
     ],
 )
 def test_what_is_neither_json_nor_a_form_is_refused_unread(
-    client: FlaskClient, record: Record, secret: str, headers: dict[str, str]
+    client: FlaskClient, db: Database, secret: str, headers: dict[str, str]
 ) -> None:
     request = signed(secret, ticket_json())
     answer = client.post(STANDARD, headers=request["headers"] | headers, **_untouchable(len(request["data"])))
     assert answer.status_code == 415
-    assert _all(record, Delivery) == []
+    assert _all(db, Delivery) == []
 
 
 @pytest.mark.parametrize(
@@ -472,17 +468,17 @@ def test_json_may_be_called_by_any_of_its_names(client: FlaskClient, secret: str
     assert _counts(client.post(STANDARD, **request)) == ("accepted", 1, 0, 0)
 
 
-def test_a_form_is_read_as_it_was_signed(client: FlaskClient, record: Record, secret: str) -> None:
+def test_a_form_is_read_as_it_was_signed(client: FlaskClient, db: Database, secret: str) -> None:
     request = signed(secret, b"id=1&short_description=x") | {"content_type": "application/x-www-form-urlencoded"}
     assert _counts(client.post(STANDARD, **request)) == ("accepted", 1, 0, 0)
-    assert _all(record, Delivery)[0].body == b"id=1&short_description=x"
+    assert _all(db, Delivery)[0].body == b"id=1&short_description=x"
 
 
-def test_a_packed_body_is_signed_as_it_travels(client: FlaskClient, record: Record, secret: str) -> None:
+def test_a_packed_body_is_signed_as_it_travels(client: FlaskClient, db: Database, secret: str) -> None:
     request = signed(secret, gzip.compress(json.dumps(ticket_json(id="packed")).encode()))
     headers = request.pop("headers") | {"Content-Encoding": "gzip"}
     assert _counts(client.post(STANDARD, headers=headers, **request)) == ("accepted", 1, 0, 0)
-    assert [ticket.external_id for ticket in _all(record)] == ["packed"]
+    assert [ticket.external_id for ticket in _all(db)] == ["packed"]
     bomb = signed(secret, gzip.compress(b" " * (50 * MEGABYTE)))
     answer = client.post(STANDARD, headers=bomb.pop("headers") | {"Content-Encoding": "gzip"}, **bomb)
     assert answer.status_code == 422
@@ -493,12 +489,10 @@ def _padded(size: int) -> bytes:
     return json.dumps(ticket_json()).encode().ljust(size)
 
 
-def test_a_body_that_is_too_large_is_refused_by_its_length_alone(
-    small: FlaskClient, record: Record, secret: str
-) -> None:
+def test_a_body_that_is_too_large_is_refused_by_its_length_alone(small: FlaskClient, db: Database, secret: str) -> None:
     answer = small.post(STANDARD, content_type="application/json", **_untouchable(MEGABYTE + 1))
     assert answer.status_code == 413
-    assert _all(record, Delivery) == []
+    assert _all(db, Delivery) == []
 
 
 def test_a_body_of_exactly_the_limit_is_taken(small: FlaskClient, secret: str) -> None:
@@ -557,8 +551,8 @@ def test_a_body_without_a_length_is_measured_while_it_is_read(server: Settings, 
     headers = [*request["headers"].items(), ("Transfer-Encoding", "chunked")]
     status, answer = _send(server, headers, (request["data"][at : at + 50_000] for at in range(0, size, 50_000)), True)
     assert status == expected, answer
-    with opened(server.database_url) as record:
-        bodies = [delivery.body for delivery in _all(record, Delivery)]
+    with opened(server.database_url) as db:
+        bodies = [delivery.body for delivery in _all(db, Delivery)]
     assert (request["data"] in bodies) is (expected == 200)
 
 
@@ -637,20 +631,20 @@ def _full_disk(free: int) -> Iterator[None]:
 
 
 @pytest.mark.sqlite
-def test_a_full_disk_loses_nothing_and_is_recovered_from(client: FlaskClient, record: Record, secret: str) -> None:
+def test_a_full_disk_loses_nothing_and_is_recovered_from(client: FlaskClient, db: Database, secret: str) -> None:
     assert client.post(STANDARD, **signed(secret, ticket_json(id="before"))).status_code == 200
     request = signed(secret, ticket_json(id="during", long_description="x" * 2 * MEGABYTE))
     with _full_disk(MEGABYTE):
         answers = [client.post(STANDARD, **request) for _ in range(3)]
     assert [(answer.status_code, answer.headers.get("Retry-After")) for answer in answers] == [(503, "10")] * 3
-    assert [ticket.external_id for ticket in _all(record)] == ["before"]
+    assert [ticket.external_id for ticket in _all(db)] == ["before"]
     assert _counts(client.post(STANDARD, **request)) == ("accepted", 1, 0, 0)
-    assert [ticket.external_id for ticket in _all(record)] == ["before", "during"]
+    assert [ticket.external_id for ticket in _all(db)] == ["before", "during"]
 
 
 @pytest.mark.sqlite
 def test_a_delivery_that_fails_half_way_leaves_nothing(
-    client: FlaskClient, config: Settings, record: Record, secret: str
+    client: FlaskClient, config: Settings, db: Database, secret: str
 ) -> None:
     request = signed(secret, [ticket_json(id=name) for name in ("a", "b", "cursed", "d")])
     path = config.data_dir / "tickets.db"
@@ -659,7 +653,7 @@ def test_a_delivery_that_fails_half_way_leaves_nothing(
         connection.execute(f"CREATE TRIGGER curse BEFORE INSERT ON tickets {refusal}")
     answer = client.post(STANDARD, **request)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
-    assert _all(record) == _all(record, Delivery) == []
+    assert _all(db) == _all(db, Delivery) == []
     with sqlite3.connect(path) as connection:
         connection.execute("DROP TRIGGER curse")
     assert _counts(client.post(STANDARD, **request)) == ("accepted", 4, 0, 0)
@@ -699,14 +693,14 @@ def _deliver_many(client: FlaskClient, secret: str, count: int) -> float:
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "unix:///nowhere/redis.sock", "redis://redis.invalid:6379"])
-def test_without_redis_tickets_are_taken_as_ever(config: Settings, record: Record, secret: str, url: str) -> None:
+def test_without_redis_tickets_are_taken_as_ever(config: Settings, db: Database, secret: str, url: str) -> None:
     client = create_app(replace(config, redis_url=url)).test_client()
     _deliver_many(client, secret, 20)
-    assert _due(record) == 20
+    assert _due(db) == 20
 
 
 def test_a_redis_that_hangs_slows_no_request_and_is_woken_when_it_is_back(
-    config: Settings, record: Record, secret: str, tmp_path: Path
+    config: Settings, db: Database, secret: str, tmp_path: Path
 ) -> None:
     own = settings.load({"DATA_DIR": str(tmp_path / "own")})
     client = create_app(replace(config, redis_url=own.redis_url)).test_client()
@@ -718,7 +712,7 @@ def test_a_redis_that_hangs_slows_no_request_and_is_woken_when_it_is_back(
             assert _deliver_many(client, secret, count) < usual + timeout * count / 2
         finally:
             os.kill(process.pid, signal.SIGCONT)
-        assert _due(record) == 2 * count
+        assert _due(db) == 2 * count
         with queue.connect(own.redis_url) as connection:
             wait_until(lambda: _answers(own.redis_url))
             connection.flushall()
@@ -731,13 +725,13 @@ def _woken(client: FlaskClient, secret: str, connection: "redis.Redis") -> int:
 
 
 def test_a_mended_body_under_a_quarantined_id_is_a_conflict_and_kept(
-    client: FlaskClient, record: Record, secret: str
+    client: FlaskClient, db: Database, secret: str
 ) -> None:
     assert client.post("/webhooks/standard", **signed(secret, b"{broken", "msg_1")).status_code == 422
     again = client.post("/webhooks/standard", **signed(secret, ticket_json(), "msg_1"))
     assert again.json is not None
     assert (again.status_code, again.json["status"], again.json["delivery"]) == (200, "duplicate", 1)
-    with record.read() as session:
+    with db.read() as session:
         conflict = session.get_one(Delivery, 2)
         assert (conflict.conflict, conflict.body is None) == (True, False)
 

@@ -9,16 +9,16 @@ from typing import Any
 from jobs.classification import prompt_injection
 from jobs.classification.engines import local
 from jobs.classification.engines.base import SURE, BudgetError, EngineError, Example, Proposal, TicketText
-from jobs.classification.engines.llm.adaptive_limiter import Gate
+from jobs.classification.engines.llm.adaptive_limiter import AdaptiveLimiter
 from jobs.classification.engines.llm.answer import confidence, storable
-from jobs.classification.engines.llm.budget import Purse
+from jobs.classification.engines.llm.budget import Budget
 from jobs.classification.engines.llm.completion import Usage
 from jobs.classification.engines.llm.model import Asked, Model, connect
 from jobs.classification.engines.llm.prompt import SHOWN_EXAMPLES, Prompt
-from jobs.classification.engines.llm.second_opinions import Opinions
+from jobs.classification.engines.llm.second_opinions import SecondOpinions
 from receiver.catalog import Catalog
 from receiver.db import circuit_breaker, classifications
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Classification
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -38,22 +38,22 @@ class LlmEngine:
     name = "llm"
 
     def __init__(
-        self, settings: Settings, catalog: Catalog, record: Record | None = None, *, repeats: bool = True
+        self, settings: Settings, catalog: Catalog, db: Database | None = None, *, repeats: bool = True
     ) -> None:
         self.model = settings.llm_model
         self.parallel = settings.llm_concurrency
-        self._catalog, self._answers = catalog, record if repeats else None
+        self._catalog, self._answers = catalog, db if repeats else None
         self._prompt = Prompt(catalog, redacted=settings.redact)
         self._names = (*catalog.labels, *dict.fromkeys(kind.category for kind in catalog.request_types))
-        self._gate = Gate(self.parallel, proven=_answered_lately(record), patience=settings.llm_timeout)
-        self._purse = Purse(record, settings.llm_prices, settings.llm_daily_budget)
+        self._gate = AdaptiveLimiter(self.parallel, proven=_answered_lately(db), patience=settings.llm_timeout)
+        self._purse = Budget(db, settings.llm_prices, settings.llm_daily_budget)
         http, sdk = connect(settings, self._gate.saw)
-        self._first = Model(settings.llm_model, sdk, http, self._purse, settings, record)
+        self._first = Model(settings.llm_model, sdk, http, self._purse, settings, db)
         fallback = settings.llm_fallback_model
-        self._second = Model(fallback, sdk, http, self._purse, settings, record) if fallback else None
+        self._second = Model(fallback, sdk, http, self._purse, settings, db) if fallback else None
         self._has_examples = False
         self._harmless: dict[int, bool] = {}
-        self._opinions = Opinions(catalog)
+        self._opinions = SecondOpinions(catalog)
 
     def propose(self, ticket: TicketText) -> Proposal:
         """The model's answer, after LLM_TIMEOUT seconds at most, retries included, and as many for the second model.
@@ -61,7 +61,7 @@ class LlmEngine:
         Raises EngineError when there is none that can be read.
         """
         examples = self._nearest(ticket)
-        key = self._prompt.answer_key(ticket, examples, self.model)
+        key = self._prompt.cache_key(ticket, examples, self.model)
         known = self._known_answer(key)
         if known:
             proposal = self._again(known, key)
@@ -87,7 +87,7 @@ class LlmEngine:
         return self._harmless[example.id]
 
     def _steers(self, text: TicketText) -> bool:
-        return prompt_injection.steers(f"{text.short_description}\n{text.long_description}", self._names)
+        return prompt_injection.detect(f"{text.short_description}\n{text.long_description}", self._names)
 
     def _ask(self, messages: list[dict[str, str]]) -> tuple[Asked, EngineError | None]:
         """An answer that can be read, and where it is the second model's, why the first gave none."""
@@ -136,9 +136,9 @@ class LlmEngine:
             model=known.model,
             prompt_version=known.prompt_version,
             second_opinion=known.second_opinion,
-            answer_key=key,
-            repeated=True,
-            mended=known.mended,
+            cache_key=key,
+            from_cache=True,
+            fuzzy_matched=known.fuzzy_matched,
         )
 
     def _proposal(self, ticket: TicketText, asked: Asked, opinion: Future[Proposal] | None, key: str) -> Proposal:
@@ -163,7 +163,7 @@ class LlmEngine:
             cost_micros=asked.cost_micros,
             second_opinion=second.label if second else None,
             steers=ordered or self._steers(ticket),
-            answer_key=key,
+            cache_key=key,
         )
 
     def _written(self, answer: dict[str, Any]) -> str:
@@ -184,8 +184,8 @@ def _pause(error: EngineError) -> float:
     return max(wait, usual) if error.permanent or wait > usual else 0.0
 
 
-def _answered_lately(record: Record | None) -> bool:
-    if record is None:
+def _answered_lately(db: Database | None) -> bool:
+    if db is None:
         return False
-    with record.read() as session:
+    with db.read() as session:
         return circuit_breaker.answered_lately(session, now())

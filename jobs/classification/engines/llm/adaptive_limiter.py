@@ -13,7 +13,7 @@ _NEVER = float("inf")
 _SHUT_SECONDS = PROBE_EVERY.total_seconds()
 
 
-class Gate:
+class AdaptiveLimiter:
     """Lets calls through one by one.
 
     1. The limit begins at `most`. A 429 halves it, at most once a second; every answer raises it by its inverse, which

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from jobs.classification.engines.base import BudgetError
 from jobs.classification.engines.llm.completion import Usage
 from receiver.db import spending
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Spending
 from receiver.lib.clock import now
 from receiver.lib.settings import Price
@@ -23,14 +23,14 @@ _COUNTS = ("calls", "prompt_tokens", "completion_tokens", "cost_micros")
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Reservation:
     """What one call may cost at most, taken out of the budget of `day`."""
 
     day: str
     micros: int
 
 
-class Purse:
+class Budget:
     """Pays for the calls of one process.
 
     Before a call its highest cost is taken from a slice of the day's budget, and the slice from the record, where
@@ -39,9 +39,9 @@ class Purse:
     call is in flight.
     """
 
-    def __init__(self, record: Record | None, prices: Mapping[str, Price], budget: float | None) -> None:
-        self._record, self._prices = record, prices
-        self._budget = round(budget * 1_000_000) if budget is not None and record is not None else None
+    def __init__(self, db: Database | None, prices: Mapping[str, Price], budget: float | None) -> None:
+        self._db, self._prices = db, prices
+        self._budget = round(budget * 1_000_000) if budget is not None and db is not None else None
         self._day, self._slice, self._held = "", 0, 0
         self._spent: Counter[tuple[str, str, str]] = Counter()
         self._in_flight, self._written = 0, time.monotonic()
@@ -55,7 +55,7 @@ class Purse:
         fresh = usage.prompt - usage.cached
         return round(fresh * price.prompt + usage.cached * price.cached + usage.completion * price.completion)
 
-    def take(self, model: str, most: Usage) -> Hold:
+    def take(self, model: str, most: Usage) -> Reservation:
         """Before a call that may use so many tokens. Raises BudgetError where the day's budget has no room for it."""
         with self._changed:
             day, micros = spending.day_of(now()), self.cost(model, most)
@@ -68,13 +68,13 @@ class Purse:
                 self._slice -= micros
                 self._held += micros
             self._in_flight += 1
-            return Hold(day, micros)
+            return Reservation(day, micros)
 
     def _refill(self, micros: int) -> bool:
         """Take a slice of the budget from the record, or at least what one call needs."""
-        if self._record is None or self._budget is None:
+        if self._db is None or self._budget is None:
             return False
-        with self._record.write() as session:
+        with self._db.write() as session:
             for amount in (max(micros, min(_SLICE_CALLS * micros, self._budget // _SLICES)), micros - self._slice):
                 if spending.reserve(session, self._day, amount, self._budget):
                     self._slice += amount
@@ -85,7 +85,7 @@ class Purse:
         if day != self._day:
             self._slice, self._held, self._day = 0, 0, day  # What was left of yesterday's is worth nothing.
 
-    def put_back(self, hold: Hold, model: str, used: Usage | None) -> int:
+    def put_back(self, hold: Reservation, model: str, used: Usage | None) -> int:
         """After the call: what it cost. `used` is None where nobody knows; then all that was taken counts as spent."""
         cost = hold.micros if used is None else self.cost(model, used)
         used = used or Usage()
@@ -106,12 +106,12 @@ class Purse:
 
     def _write(self) -> None:
         """Bring the record up to date; what could not be written now is written with the next."""
-        if self._record is None:
+        if self._db is None:
             return
         self._written = time.monotonic()
         idle = self._slice if not self._in_flight else 0
         try:
-            with self._record.write() as session:
+            with self._db.write() as session:
                 for row in self._rows():
                     spending.add(session, row)
                 if idle:

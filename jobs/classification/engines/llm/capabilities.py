@@ -17,7 +17,7 @@ _INSTEAD = re.compile(r"use ['\"`]?(max_completion_tokens|max_tokens)['\"`]? ins
 
 
 @dataclass(frozen=True, slots=True)
-class Abilities:
+class Capabilities:
     """How to ask: the answer's `format`, whether a temperature is taken, how the answer's length is limited.
 
     `limit` is the parameter's name, "both" where an endpoint ignores the one it does not know, or "none". `room` is by
@@ -55,7 +55,7 @@ class Abilities:
         """As it is kept in the record."""
         return asdict(self)
 
-    def less_than(self, other: "Abilities") -> list[str]:
+    def less_than(self, other: "Capabilities") -> list[str]:
         """In words, what `other` was asked for and this is not."""
         words = {
             "format": f"answers as {self.format} instead of a strict schema",
@@ -69,15 +69,15 @@ class Abilities:
         return [text for name, text in words.items() if getattr(self, name) != getattr(other, name)]
 
 
-def assumed(address: Address) -> Abilities:
+def assumed(address: Address) -> Capabilities:
     """What to try first. OpenAI and Azure refuse both limits at once; elsewhere the unknown one is ignored."""
     limit = "max_completion_tokens" if address.is_official else "both"
-    return Abilities(limit=limit, beginning=address.beginnings[0], key="both" if address.is_azure else "bearer")
+    return Capabilities(limit=limit, beginning=address.beginnings[0], key="both" if address.is_azure else "bearer")
 
 
-def remembered(learned: dict[str, Any], otherwise: Abilities) -> Abilities:
+def remembered(learned: dict[str, Any], otherwise: Capabilities) -> Capabilities:
     """What `learned` says, as far as this version understands it."""
-    known = {field.name: learned[field.name] for field in fields(Abilities) if field.name in learned}
+    known = {field.name: learned[field.name] for field in fields(Capabilities) if field.name in learned}
     found = replace(otherwise, **known)
     sane = found.format in _FORMATS and type(found.room) is int and 1 <= found.room <= _MOST_ROOM
     sane = sane and type(found.brief) is bool and type(found.beginning) is str and found.key in _KEYS
@@ -90,7 +90,7 @@ def tried_in_vain(learned: dict[str, Any]) -> int:
     return found if type(found) is int else 0
 
 
-def step_down(present: Abilities, refusal: Refusal, address: Address) -> Abilities | None:
+def degrade(present: Capabilities, refusal: Refusal, address: Address) -> Capabilities | None:
     """How to ask after this refusal, or None where there is nothing left to leave out.
 
     OpenAI and Azure name the parameter (`param`, and in quotes in the message), vLLM and llama.cpp speak of schema or
@@ -124,12 +124,12 @@ def _other_limit(limit: str, said: str) -> str:
     return limit
 
 
-def _looser(present: Abilities) -> Abilities | None:
+def _looser(present: Capabilities) -> Capabilities | None:
     place = _FORMATS.index(present.format)
     return replace(present, format=_FORMATS[place + 1]) if place + 1 < len(_FORMATS) else None
 
 
-def after_cut(present: Abilities, *, begun: bool) -> Abilities | None:
+def after_cut(present: Capabilities, *, begun: bool) -> Capabilities | None:
     """How to ask where the answer was cut off by its limit, or None where there is nothing left to try.
 
     A model that had `begun` to answer may fill any room, so its answer is bounded by the schema first, and gets more

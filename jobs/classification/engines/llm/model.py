@@ -14,16 +14,16 @@ import openai
 from sqlalchemy.exc import SQLAlchemyError
 
 from jobs.classification.engines.base import Cause, EngineError
-from jobs.classification.engines.deadline_client import AnswerError, BoundedClient, DeadlineError
+from jobs.classification.engines.deadline_client import AnswerError, DeadlineClient, DeadlineError
 from jobs.classification.engines.llm import capabilities, completion, endpoint, error_causes
 from jobs.classification.engines.llm.answer import Answer, find
-from jobs.classification.engines.llm.budget import Purse
-from jobs.classification.engines.llm.capabilities import Abilities
+from jobs.classification.engines.llm.budget import Budget
+from jobs.classification.engines.llm.capabilities import Capabilities
 from jobs.classification.engines.llm.completion import Usage
 from jobs.classification.engines.llm.endpoint import Address
 from jobs.classification.engines.llm.error_causes import Refusal
 from receiver.db import model_capabilities
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.lib import egress
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -59,11 +59,11 @@ _WORDS = {
 log = logging.getLogger(__name__)
 
 
-def connect(config: Settings, on_status: Callable[[int | None], None]) -> tuple[BoundedClient, openai.OpenAI]:
+def connect(config: Settings, on_status: Callable[[int | None], None]) -> tuple[DeadlineClient, openai.OpenAI]:
     """The connections, and the SDK's client over them, which asks once: what to ask again is decided here."""
     where = endpoint.read(config.openai_base_url)  # The SDK would read the environment itself.
-    rule = egress.Rule(config.outgoing_allow, where.base)
-    http = BoundedClient(rule, on_status, limits=openai.DEFAULT_CONNECTION_LIMITS)
+    rule = egress.Policy(config.outgoing_allow, where.base)
+    http = DeadlineClient(rule, on_status, limits=openai.DEFAULT_CONNECTION_LIMITS)
     return http, openai.OpenAI(
         api_key=config.openai_api_key or "none",
         base_url=where.base,
@@ -99,7 +99,7 @@ class _Try:
     `is_sure` is False where what is left out was refused without a word of it, so that it may have been something else.
     """
 
-    manner: Abilities
+    manner: Capabilities
     retries: int = 0
     slipped: bool = False
     is_sure: bool = True
@@ -109,9 +109,9 @@ class Model:
     """Asks one model; what it refuses is left out, and remembered in the process and in the record."""
 
     def __init__(
-        self, name: str, sdk: openai.OpenAI, http: BoundedClient, purse: Purse, config: Settings, record: Record | None
+        self, name: str, sdk: openai.OpenAI, http: DeadlineClient, purse: Budget, config: Settings, db: Database | None
     ) -> None:
-        self.name, self._sdk, self._http, self._purse, self._record = name, sdk, http, purse, record
+        self.name, self._sdk, self._http, self._purse, self._db = name, sdk, http, purse, db
         self._temperature, self._max_tokens = config.llm_temperature, config.llm_max_tokens
         self._seconds, self._key = config.llm_timeout, config.openai_api_key
         self._address: Address = endpoint.read(config.openai_base_url)
@@ -122,9 +122,9 @@ class Model:
         self._abilities = capabilities.remembered(learned, capabilities.assumed(self._address))
 
     def _remembered(self) -> dict[str, Any]:
-        if self._record is None:
+        if self._db is None:
             return {}
-        with self._record.read() as session:
+        with self._db.read() as session:
             return model_capabilities.learned(session, self._endpoint, now())
 
     def ask(self, messages: list[dict[str, str]], schema: dict[str, Any]) -> Asked:
@@ -162,7 +162,7 @@ class Model:
             return
         if refusal.cause is Cause.TOO_LONG and trial.manner.room > 1:
             raise self._error(replace(refusal, cause=Cause.NO_ROOM))
-        other = capabilities.step_down(trial.manner, refusal, self._address)
+        other = capabilities.degrade(trial.manner, refusal, self._address)
         is_format = other is not None and other.format != trial.manner.format
         if other is None or (is_format and is_given_up):
             if refusal.cause in (Cause.SLIP, Cause.REQUEST, Cause.PARAMETER) and not is_given_up:
@@ -184,7 +184,7 @@ class Model:
         words = _WORDS.get(refusal.cause, "refuses the request ({status})").format(status=refusal.status)
         return EngineError(f"the model's endpoint {words}", refusal.cause, retry_after=refusal.retry_after)
 
-    def _learn(self, manner: Abilities, *, sure: bool, in_vain: int) -> None:
+    def _learn(self, manner: Capabilities, *, sure: bool, in_vain: int) -> None:
         """Ask in this manner from now on, after so many tickets that were refused in every manner."""
         with self._learning:
             if (manner, in_vain) == (self._abilities, self._in_vain):
@@ -193,10 +193,10 @@ class Model:
                 lasts = "a week" if sure else "an hour"
                 log.warning("The model %s %s; this is remembered for %s", self.name, words, lasts)
             self._abilities, self._in_vain = manner, in_vain
-            if self._record is None:
+            if self._db is None:
                 return
             try:
-                with self._record.write() as session:
+                with self._db.write() as session:
                     learned = manner.learned() | ({"in_vain": in_vain} if in_vain else {})
                     model_capabilities.remember(session, self._endpoint, learned, now(), sure=sure)
             except SQLAlchemyError as error:
@@ -229,7 +229,7 @@ class Model:
             cost = self._purse.put_back(hold, self.name, used)
         return answer, cost
 
-    def _in_a_200(self, said: completion.Completion, response: httpx2.Response, manner: Abilities) -> Refusal:
+    def _in_a_200(self, said: completion.Completion, response: httpx2.Response, manner: Capabilities) -> Refusal:
         """Why a good status brought no answer: an error that was passed on, or a page of the web."""
         if said.error:
             return error_causes.judge_error(said.error, response.headers)

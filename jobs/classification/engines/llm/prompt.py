@@ -47,7 +47,7 @@ class Prompt:
         text = sanitise(text, limit=20 * MAX_TEXT)
         return cut((redact(text) if self._redacted else text).translate(_HARMLESS), limit)
 
-    def answer_key(self, ticket: TicketText, examples: Sequence[Example], model: str) -> str:
+    def cache_key(self, ticket: TicketText, examples: Sequence[Example], model: str) -> str:
         """The same for tickets that the same model is told the same about, case and spacing aside."""
         text = sanitise(f"{ticket.short_description}\n\n{ticket.long_description}", limit=20 * MAX_TEXT)
         shown = ",".join(str(example.id) for example in examples)

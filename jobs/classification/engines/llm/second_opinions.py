@@ -11,7 +11,7 @@ from receiver.catalog import Catalog
 _SECONDS = 2.0
 
 
-class Opinions:
+class SecondOpinions:
     """Forms opinions one after the other, beside what waits for the model."""
 
     def __init__(self, catalog: Catalog) -> None:

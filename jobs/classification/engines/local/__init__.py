@@ -19,9 +19,9 @@ from jobs.classification.engines.local import evidence
 from jobs.classification.engines.local.confidence import fitted
 from jobs.classification.engines.local.encoder import MODEL, Vectors, encode
 from jobs.classification.engines.local.entry_texts import entries
-from jobs.classification.engines.local.nearest_examples import REPEAT, VERBATIM, Memory
+from jobs.classification.engines.local.nearest_examples import REPEAT, VERBATIM, NearestExamples
 from jobs.classification.engines.local.ngrams import Scores
-from jobs.classification.engines.local.similarity import Likeness
+from jobs.classification.engines.local.similarity import Similarity
 from receiver.catalog import Catalog
 
 # Of a text of hardly a word, a person should look at what became of it.
@@ -54,10 +54,10 @@ class LocalEngine:
         self._places = {(entry.kind.category, entry.kind.name): place for place, entry in enumerate(self._entries)}
         self._names = tuple(entry.kind.name for entry in self._entries)
         self._fallback = self._places[catalog.fallback.category, catalog.fallback.name]
-        self._likeness = Likeness(self._entries)
-        self._scale = fitted(*self._likeness.rehearse(), self._likeness.examples)
+        self._likeness = Similarity(self._entries)
+        self._scale = fitted(*self._likeness.dry_run(), self._likeness.examples)
         self._learning = threading.Lock()
-        self._memory = Memory()
+        self._memory = NearestExamples()
         self._linear: Linear | None = None
         self._trained_to = 0
 
@@ -71,7 +71,7 @@ class LocalEngine:
         rest = evidence.without_names(ticket, self._names)
         named = rest is not None and self._read(rest).label != proposal.label
         text = f"{ticket.short_description}\n{ticket.long_description}"
-        return replace(proposal, steers=named or prompt_injection.steers(text, self._names))
+        return replace(proposal, steers=named or prompt_injection.detect(text, self._names))
 
     def _read(self, ticket: TicketText) -> Proposal:
         memory = self._memory
@@ -111,7 +111,7 @@ class LocalEngine:
         """
         self._linear, self._trained_to = linear, trained_to
 
-    def _repeated(self, memory: Memory, vector: Vectors) -> tuple[int, float] | None:
+    def _repeated(self, memory: NearestExamples, vector: Vectors) -> tuple[int, float] | None:
         for likeness, example in memory.nearest(vector, 1):
             is_in_model = self._linear is not None and example.id <= self._trained_to
             if likeness >= (VERBATIM if is_in_model else REPEAT):

@@ -19,7 +19,7 @@ _ALIKE = 0.5
 
 
 @dataclass(frozen=True)
-class Memory:
+class NearestExamples:
     """Reviewed tickets, a row of `vectors` and of `subjects` for each.
 
     It is replaced, never changed, so that threads may read it.
@@ -29,7 +29,7 @@ class Memory:
     vectors: Vectors = field(default_factory=lambda: np.empty((0, WIDTH), dtype=np.float32))
     subjects: Vectors = field(default_factory=lambda: np.empty((0, WIDTH), dtype=np.float32))
 
-    def holding(self, examples: Sequence[Example]) -> "Memory":
+    def holding(self, examples: Sequence[Example]) -> "NearestExamples":
         """The memory of exactly these examples; only those that are new are encoded."""
         kept = {example.id: row for row, example in enumerate(self.examples)}
         if kept.keys() == {example.id for example in examples}:
@@ -39,7 +39,7 @@ class Memory:
         subjects = np.concatenate([self.subjects, encode([subject(example.text) for example in new])])
         places = kept | {example.id: len(self.examples) + row for row, example in enumerate(new)}
         rows = [places[example.id] for example in examples]
-        return Memory(tuple(examples), vectors[rows], subjects[rows])
+        return NearestExamples(tuple(examples), vectors[rows], subjects[rows])
 
     def nearest(self, vector: Vectors, count: int) -> list[tuple[float, Example]]:
         """The examples most like a ticket, best first, each with its cosine."""

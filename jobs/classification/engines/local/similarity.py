@@ -17,7 +17,7 @@ _REHEARSED = 300
 _ABSENT = -2.0  # Below any cosine.
 
 
-class Likeness:
+class Similarity:
     """The catalog's texts, placed where a ticket can be compared with them."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
@@ -51,7 +51,7 @@ class Likeness:
         """How many examples an entry has, on average."""
         return sum(len(entry.texts) - entry.descriptions for entry in self._entries) / len(self._entries)
 
-    def rehearse(self) -> tuple[Scores, list[int]]:
+    def dry_run(self) -> tuple[Scores, list[int]]:
         """The scores of the catalog's own examples, each as if it were not in the catalog, and whose they are."""
         chosen = self._rehearsed()
         truths = [int(self._places[index]) for index in chosen]

@@ -12,7 +12,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
-from receiver.db.database import Record
+from receiver.db.database import Database
 from receiver.db.models import Delivery, Ticket
 from receiver.intake.signatures import Message, SignatureError
 from receiver.intake.signatures.static import Credential
@@ -24,7 +24,7 @@ SIGNING = [name for name in NAMES if name not in desks._TOKENS]
 
 
 @pytest.fixture
-def receiver(config: Settings, record: Record, application: Callable[[Settings], Flask]) -> Iterator[Flask]:
+def receiver(config: Settings, db: Database, application: Callable[[Settings], Flask]) -> Iterator[Flask]:
     with time_machine.travel(AT, tick=False):
         yield application(desks.settings_for(config))
 
@@ -48,15 +48,15 @@ def _told(answer: Any) -> tuple[int, str, int, int, int]:
     return (answer.status_code, *counts)
 
 
-def _all(record: Record, kind: type[Any] = Ticket) -> list[Any]:
-    with record.read() as session:
+def _all(db: Database, kind: type[Any] = Ticket) -> list[Any]:
+    with db.read() as session:
         return session.query(kind).order_by(kind.id).all()
 
 
 @pytest.mark.shows("ticket")
-def test_a_delivery_becomes_its_ticket(client: FlaskClient, record: Record, any_desk: Desk) -> None:
+def test_a_delivery_becomes_its_ticket(client: FlaskClient, db: Database, any_desk: Desk) -> None:
     assert _told(_post(client, any_desk)) == (200, "accepted", 1, 0, 0)
-    (ticket,) = _all(record)
+    (ticket,) = _all(db)
     expected = any_desk.fixture["expected"]
     assert {name: getattr(ticket, name) for name in expected} == expected
     assert ticket.source_updated_at.replace(microsecond=0) == datetime(2026, 1, 1, 10, tzinfo=UTC)
@@ -66,7 +66,7 @@ def test_a_delivery_becomes_its_ticket(client: FlaskClient, record: Record, any_
 
 @pytest.mark.shows("forged")
 def test_without_its_proof_a_delivery_is_refused_and_nothing_is_kept(
-    client: FlaskClient, record: Record, any_desk: Desk
+    client: FlaskClient, db: Database, any_desk: Desk
 ) -> None:
     request = any_desk.request()
     proof = set(request["headers"]) - set(any_desk.fixture["headers"])
@@ -76,19 +76,19 @@ def test_without_its_proof_a_delivery_is_refused_and_nothing_is_kept(
     for name in proof - {"webhook-id", "webhook-timestamp"}:
         forged = request["headers"] | {name: request["headers"][name][:-8] + "AAAAAAA="}
         assert client.post(any_desk.url, base_url=desks.PUBLIC, **request | {"headers": forged}).status_code == 401
-    assert _all(record, Delivery) == []
+    assert _all(db, Delivery) == []
 
 
 @pytest.mark.shows("forged")
 @pytest.mark.parametrize("name", SIGNING)
-def test_a_body_that_was_changed_is_refused(client: FlaskClient, record: Record, config: Settings, name: str) -> None:
+def test_a_body_that_was_changed_is_refused(client: FlaskClient, db: Database, config: Settings, name: str) -> None:
     sender = desk(config, name)
     request = sender.request()
     for place in range(0, len(request["data"]), 17):
         body = bytearray(request["data"])
         body[place] ^= 1
         assert _post(client, sender, **request | {"data": bytes(body)}).status_code == 401
-    assert _all(record, Delivery) == []
+    assert _all(db, Delivery) == []
 
 
 @pytest.mark.shows("vector")
@@ -103,7 +103,7 @@ def test_a_credential_passes_its_vector_and_nothing_near_it_does(config: Setting
 
 
 @pytest.mark.shows("duplicate")
-def test_a_resent_delivery_is_a_duplicate(client: FlaskClient, record: Record, any_desk: Desk) -> None:
+def test_a_resent_delivery_is_a_duplicate(client: FlaskClient, db: Database, any_desk: Desk) -> None:
     assert _told(_post(client, any_desk))[1] == "accepted"
     assert _told(_post(client, any_desk)) == (200, "duplicate", 0, 0, 1)
     request = any_desk.request()
@@ -111,10 +111,10 @@ def test_a_resent_delivery_is_a_duplicate(client: FlaskClient, record: Record, a
     assert _told(_post(client, any_desk, headers=bare))[:3] == (200, "duplicate", 0)
     renamed = {name: value.replace("delivery-1", "delivery-9") for name, value in request["headers"].items()}
     assert _told(_post(client, any_desk, headers=renamed))[:3] == (200, "duplicate", 0)
-    assert len(_all(record)) == 1
+    assert len(_all(db)) == 1
 
 
-def test_a_stripped_id_does_not_bring_an_old_text_back(client: FlaskClient, record: Record, config: Settings) -> None:
+def test_a_stripped_id_does_not_bring_an_old_text_back(client: FlaskClient, db: Database, config: Settings) -> None:
     sender = desk(config, "zammad")
     first, second = sender.fixture["body"], sender.newer().fixture["body"]
     for version in (first, second):
@@ -124,34 +124,34 @@ def test_a_stripped_id_does_not_bring_an_old_text_back(client: FlaskClient, reco
         request["headers"]["X-Zammad-Delivery"] = name
         headers = {key: value for key, value in request["headers"].items() if value}
         assert _post(client, sender, **request | {"headers": headers}).status_code == 200
-    assert [ticket.short_description for ticket in _all(record)] == ["VPN still down"]
-    assert [row.status for row in _all(record, Delivery)] == ["accepted", "accepted", "duplicate", "duplicate"]
+    assert [ticket.short_description for ticket in _all(db)] == ["VPN still down"]
+    assert [row.status for row in _all(db, Delivery)] == ["accepted", "accepted", "duplicate", "duplicate"]
 
 
 @pytest.mark.shows("reorder")
-def test_the_newer_version_wins_in_any_order(client: FlaskClient, record: Record, any_desk: Desk) -> None:
+def test_the_newer_version_wins_in_any_order(client: FlaskClient, db: Database, any_desk: Desk) -> None:
     newer = any_desk.newer()
     assert _told(_post(client, newer))[1] == "accepted"
     assert _told(_post(client, any_desk)) == (200, "duplicate", 0, 0, 1)
-    (ticket,) = _all(record)
+    (ticket,) = _all(db)
     assert ticket.source_updated_at.replace(microsecond=0) == datetime(2026, 1, 1, 11, tzinfo=UTC)
     assert ticket.short_description == any_desk.newer().fixture["expected"]["short_description"]
 
 
-def test_an_update_is_taken_once(client: FlaskClient, record: Record, any_desk: Desk) -> None:
+def test_an_update_is_taken_once(client: FlaskClient, db: Database, any_desk: Desk) -> None:
     _post(client, any_desk)
     changes = any_desk.fixture["expected"]["short_description"] != ""
     assert _told(_post(client, any_desk.newer())) == (
         200, "accepted" if changes else "duplicate", 0, int(changes), int(not changes),
     )  # fmt: skip
-    assert len(_all(record)) == 1
+    assert len(_all(db)) == 1
 
 
 BROKEN = [b"", b'{"id": 1,', b"[]", b"null", b'"x"', b"[[[]]]", b"\xff\xfe", b"[null, 5]"]
 
 
 @pytest.mark.shows("broken")
-def test_a_broken_body_is_kept_and_not_asked_for_again(client: FlaskClient, record: Record, any_desk: Desk) -> None:
+def test_a_broken_body_is_kept_and_not_asked_for_again(client: FlaskClient, db: Database, any_desk: Desk) -> None:
     # What Linear signs and can be read must name its time, or it may be old.
     nameless = BROKEN[2:6] + BROKEN[7:] if any_desk.source.name == "linear" else []
     for second, body in enumerate(BROKEN):
@@ -161,16 +161,16 @@ def test_a_broken_body_is_kept_and_not_asked_for_again(client: FlaskClient, reco
         expected = 401 if body in nameless else 422 if any_desk.source.name == "standard" else 200
         assert answer.status_code == expected
         assert expected != 200 or answer.json["status"] == "quarantined"
-    kept = _all(record, Delivery)
+    kept = _all(db, Delivery)
     assert [delivery.body for delivery in kept] == [body for body in BROKEN if body not in nameless]
     assert {delivery.status for delivery in kept} == {"quarantined"}
     assert all(delivery.error or delivery.rejected for delivery in kept)
-    assert _all(record) == []
+    assert _all(db) == []
 
 
-def test_no_proof_is_kept_with_a_delivery(client: FlaskClient, record: Record, any_desk: Desk) -> None:
+def test_no_proof_is_kept_with_a_delivery(client: FlaskClient, db: Database, any_desk: Desk) -> None:
     _post(client, any_desk)
-    (delivery,) = _all(record, Delivery)
+    (delivery,) = _all(db, Delivery)
     request = any_desk.request()
     proof = set(request["headers"]) - set(any_desk.fixture["headers"]) - {"webhook-id"}
     kept = {name for name in proof if name.lower() in delivery.headers}
@@ -191,14 +191,14 @@ def test_no_proof_is_kept_with_a_delivery(client: FlaskClient, record: Record, a
     ],
 )
 def test_other_events_are_acknowledged_and_nothing_comes_of_them(
-    client: FlaskClient, record: Record, config: Settings, name: str, change: dict[str, Any]
+    client: FlaskClient, db: Database, config: Settings, name: str, change: dict[str, Any]
 ) -> None:
     sender = desk(config, name)
     request = sender.request(json.dumps(sender.fixture["body"] | change).encode())
     assert _told(_post(client, sender, **request)) == (200, "accepted", 0, 0, 0)
-    (delivery,) = _all(record, Delivery)
+    (delivery,) = _all(db, Delivery)
     assert delivery.error.startswith("nothing to do: ")
-    assert _all(record) == []
+    assert _all(db) == []
 
 
 @pytest.mark.parametrize(
@@ -210,16 +210,16 @@ def test_other_events_are_acknowledged_and_nothing_comes_of_them(
     ],
 )
 def test_an_event_may_stand_in_a_header(
-    client: FlaskClient, record: Record, config: Settings, name: str, header: str, event: str
+    client: FlaskClient, db: Database, config: Settings, name: str, header: str, event: str
 ) -> None:
     sender = desk(config, name)
     request = sender.request(b'{"zen": "Design for failure.", "hook_id": 1}' if event == "ping" else None)
     headers = request["headers"] | {header: event}
     assert _told(_post(client, sender, **request | {"headers": headers})) == (200, "accepted", 0, 0, 0)
-    assert _all(record) == []
+    assert _all(db) == []
 
 
-def test_hubspot_sends_batches_in_any_order(client: FlaskClient, record: Record, config: Settings) -> None:
+def test_hubspot_sends_batches_in_any_order(client: FlaskClient, db: Database, config: Settings) -> None:
     sender = desk(config, "hubspot")
     (event,) = sender.fixture["body"]
     batch = [
@@ -228,10 +228,10 @@ def test_hubspot_sends_batches_in_any_order(client: FlaskClient, record: Record,
     ]
     batch.append(event | {"eventId": 99, "subscriptionType": "ticket.deletion"})
     assert _told(_post(client, sender, **sender.request(json.dumps(batch).encode())))[:3] == (200, "accepted", 5)
-    assert len(_all(record)) == 5
+    assert len(_all(db)) == 5
     retried = [event | {"attemptNumber": 1} for event in batch]
     assert _told(_post(client, sender, **sender.request(json.dumps(retried).encode())))[:3] == (200, "duplicate", 0)
-    assert len(_all(record)) == 5
+    assert len(_all(db)) == 5
 
 
 def test_hubspot_signs_the_public_address_with_its_query(client: FlaskClient, config: Settings) -> None:
@@ -243,7 +243,7 @@ def test_hubspot_signs_the_public_address_with_its_query(client: FlaskClient, co
 
 
 def test_a_thousand_tickets_of_a_helpdesk_are_taken_at_once(
-    client: FlaskClient, record: Record, config: Settings
+    client: FlaskClient, db: Database, config: Settings
 ) -> None:
     sender = desk(config, "hubspot")
     (event,) = sender.fixture["body"]
@@ -251,7 +251,7 @@ def test_a_thousand_tickets_of_a_helpdesk_are_taken_at_once(
     assert _told(_post(client, sender, **sender.request(json.dumps(batch).encode())))[:3] == (200, "accepted", 1000)
 
 
-def test_ten_senders_at_once_leave_the_newest_version(receiver: Flask, record: Record, config: Settings) -> None:
+def test_ten_senders_at_once_leave_the_newest_version(receiver: Flask, db: Database, config: Settings) -> None:
     sender = desk(config, "zammad")
 
     def send(number: int) -> int:
@@ -263,22 +263,22 @@ def test_ten_senders_at_once_leave_the_newest_version(receiver: Flask, record: R
 
     with ThreadPoolExecutor(10) as pool:
         assert set(pool.map(send, [*range(0, 40, 2), *range(39, 0, -2)])) == {200}
-    assert [ticket.short_description for ticket in _all(record)] == ["version 39"]
+    assert [ticket.short_description for ticket in _all(db)] == ["version 39"]
 
 
 def test_a_helpdesks_odd_address_costs_the_address_and_not_the_ticket(
-    client: FlaskClient, record: Record, config: Settings
+    client: FlaskClient, db: Database, config: Settings
 ) -> None:
     sender = desk(config, "zammad")
     body = sender.fixture["body"]
     body["ticket"] |= {"title": "", "customer": {"email": "nobody"}, "priority": {"name": ["odd"]}}
     assert _told(_post(client, sender))[1] == "accepted"
-    (ticket,) = _all(record)
+    (ticket,) = _all(db)
     assert (ticket.requester_email, ticket.priority) == (None, None)
     assert ticket.short_description.startswith("Since")
 
 
-def test_a_time_that_is_none_is_quarantined_by_name(client: FlaskClient, record: Record, config: Settings) -> None:
+def test_a_time_that_is_none_is_quarantined_by_name(client: FlaskClient, db: Database, config: Settings) -> None:
     sender = desk(config, "zammad")
     sender.fixture["body"]["ticket"]["updated_at"] = "yesterday"
     answer = _post(client, sender)

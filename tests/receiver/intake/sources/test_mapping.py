@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from receiver.intake.sources import mapping, profiles
 from receiver.intake.sources.expressions import Expression
 from receiver.intake.sources.helpdesk_profile import Names
-from receiver.intake.sources.payload_mapping import Shape
+from receiver.intake.sources.payload_mapping import PayloadMapping
 
 JSON = {"content-type": "application/json"}
-SHAPES = {name: Shape.of(profile) for name, profile in profiles.shipped().items()}
+SHAPES = {name: PayloadMapping.of(profile) for name, profile in profiles.shipped().items()}
 _words = [
     "id", "key", "item", "issue", "fields", "ticket", "data", "detail", "request", "type", "action", "topic", "event",
     "webhookEvent", "subscriptionType", "objectId", "eventId", "occurredAt", "short_description", "subject", "title",
@@ -90,7 +90,7 @@ def test_times_are_read_in_every_form_that_helpdesks_write(written: Any, meant: 
     ],
 )  # fmt: skip
 def test_what_our_own_write_back_causes_is_ignored(profile: str, event: dict[str, Any], acted: str) -> None:
-    shape = Shape.of(profiles.shipped()[profile], {"own_actor": "Robot-1"})
+    shape = PayloadMapping.of(profiles.shipped()[profile], {"own_actor": "Robot-1"})
     outer, inner = acted.split(".")
     for actor, is_ours in (({inner: "robot-1"}, True), ({inner: "ada"}, False), ({}, False)):
         found = mapping.read(shape, json.dumps(event | {outer: actor}).encode(), JSON, 10, 10_000)
@@ -99,7 +99,7 @@ def test_what_our_own_write_back_causes_is_ignored(profile: str, event: dict[str
 
 def test_of_a_batch_only_what_others_did_is_taken() -> None:
     actor = Names(item=Expression("sourceId"))
-    shape = Shape.of(profiles.shipped()["hubspot"], {"actor": actor, "own_actor": "userId:7"})
+    shape = PayloadMapping.of(profiles.shipped()["hubspot"], {"actor": actor, "own_actor": "userId:7"})
     batch = [{"objectId": number, "sourceId": f"userId:{number}"} for number in (6, 7, 8)]
     found = mapping.read(shape, json.dumps(batch).encode(), JSON, 10, 10_000)
     assert [ticket.external_id for ticket in found.tickets] == ["6", "8"]
