@@ -8,10 +8,9 @@ import requests
 import yaml
 
 from demo import reference
-from receiver.intake.sources import pages, profiles
 from receiver.lib import secret_files
 from receiver.lib.settings import Settings
-from tests import links, shown
+from tests import links
 from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
@@ -50,17 +49,6 @@ def test_every_setting_is_explained_in_a_section() -> None:
     assert [setting.name for setting in explained if not setting.text or not setting.section] == []
     page = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
     assert [setting.name for setting in explained if f"| `{setting.name}` |" not in page] == []
-
-
-def test_the_pages_of_helpdesks_are_what_their_profiles_say() -> None:
-    folder = DOCS / "how-to" / "connect"
-    stale = [name for name, text in pages.all_pages(profiles.shipped()).items() if (folder / name).read_text() != text]
-    assert stale == [], "call python -m jobs sources docs"
-
-
-def test_the_table_of_what_is_tested_names_every_helpdesk() -> None:
-    page = shown.PAGE.read_text(encoding="utf-8")
-    assert [found.title for found in profiles.shipped().values() if f"| {found.title} |" not in page] == []
 
 
 def test_every_page_is_in_the_navigation() -> None:
