@@ -36,7 +36,8 @@ from tests.peers.http import Answer, Peer, Request
 
 CATALOG = "categories: [{name: Network, requests: [{name: VPN Issue}, {name: Wi-Fi Issue}, {name: Other misc}]}]"
 CONCURRENCY = 4
-PATIENCE = 4 * STOP_SECONDS  # A busy machine takes its time; the held model takes longer than this.
+PATIENCE = 4 * STOP_SECONDS  # A busy machine takes its time.
+HELD_SECONDS = 200  # For how long the model answers nothing, and is waited for: longer than any worker here lives.
 
 Process = subprocess.Popen[bytes]
 
@@ -46,7 +47,8 @@ def config(redis_url: str, environment: pytest.MonkeyPatch, model: Peer, tmp_pat
     (tmp_path / "catalog.yaml").write_text(CATALOG)
     for name, value in {
         "SERVICE_CATALOG_URL": str(tmp_path / "catalog.yaml"), "OPENAI_BASE_URL": f"{model.url}/v1",
-        "LLM_CONCURRENCY": str(CONCURRENCY), "LOG_LEVEL": "DEBUG", "PYTHONPATH": str(ROOT),
+        "LLM_CONCURRENCY": str(CONCURRENCY), "LLM_TIMEOUT": str(HELD_SECONDS),
+        "LOG_LEVEL": "DEBUG", "PYTHONPATH": str(ROOT),
     }.items():  # fmt: skip
         environment.setenv(name, value)
     return settings.load()
@@ -94,7 +96,7 @@ def held(model: Peer) -> Iterator[threading.Event]:
 
     def respond(request: Request) -> Answer:
         if "quick" not in request.json["messages"][1]["content"]:
-            go_on.wait(200)
+            go_on.wait(HELD_SECONDS)
         return llm.first_label(request)
 
     model.respond = respond
