@@ -12,6 +12,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import yaml
 from dotenv import dotenv_values
 from flask import Flask
 from packaging.utils import canonicalize_name
@@ -235,3 +236,14 @@ def test_everything_that_is_imported_is_pinned() -> None:
         imported = {name for _, name in _imports(package)} & set(owners)
         used = {name: {canonicalize_name(owner) for owner in owners[name]} for name in imported}
         assert {name for name, found in used.items() if not found & set(pinned)} == set(), package
+
+
+def test_the_hooks_before_a_commit_run_what_make_lint_runs() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("\nlint: ")[2].partition("\n\n")[0]
+    [repository] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    hooks = {hook["entry"].replace(" --force-exclude", "") for hook in repository["hooks"]}
+    commands = [line.strip().replace("$(BIN)", ".venv/bin") for line in recipe.splitlines()[1:]]
+    # A hook is given the files; make names the folder, and only looks where the hook mends.
+    assert {hook for hook in hooks if any(hook in line.replace("--check ", "") for line in commands)} == hooks
+    assert len(commands) == len(hooks)
+    assert {hook["language"] for hook in repository["hooks"]} == {"system"}  # Else it would be downloaded.
