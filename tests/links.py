@@ -1,4 +1,4 @@
-"""`python -m tests.links` names what leads nowhere in the documents: links, and files and tests that are not there."""
+"""`python -m tests.links` names what leads nowhere in the documents: links, files, tests and commands."""
 
 import re
 import sys
@@ -11,10 +11,13 @@ from urllib.parse import unquote
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from jobs.__main__ import main as commands
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+PACKAGES = ("receiver", "jobs", "tests", "benchmarks", "demo")
 # Code that is the path of a file or folder of ours; a NAME in capitals in it is the reader's to fill in.
-_PATH = re.compile(r"(?:receiver|jobs|tests|benchmarks|demo|deploy|docs)/[a-z0-9_.\-/]+")
+_PATH = re.compile(rf"(?:{'|'.join(PACKAGES)}|deploy|docs)/[a-z0-9_.\-/]+")
 _TEST = re.compile(r"test_[a-z0-9_]+")
 
 
@@ -24,7 +27,7 @@ def documents() -> list[Path]:
 
 
 def problems() -> list[str]:
-    """A line for each link that leads nowhere, and each file or test that is named and not there."""
+    """A line for each link that leads nowhere, and each file, test or command that is named and not there."""
     return [f"{path.relative_to(ROOT)}: {told}" for path in documents() for told in problems_of(path)]
 
 
@@ -38,6 +41,25 @@ def problems_of(path: Path) -> Iterator[str]:
             yield f"{token.content} is not there"
         elif token.type == "code_inline" and _TEST.fullmatch(token.content) and token.content not in _tests():
             yield f"there is no {token.content}"
+        if token.type == "code_inline":
+            yield from _wrong_commands(token.content)
+    for token in _tokens(path):
+        if token.type == "fence":
+            yield from _wrong_commands(token.content)
+
+
+def _wrong_commands(code: str) -> Iterator[str]:
+    """What code calls that is not there: modules of ours, commands of `python -m jobs`, targets of the Makefile."""
+    for module, command in re.findall(r"python -m ([\w.]+)(?: ([a-z][a-z-]*))?", code):
+        place = ROOT / module.replace(".", "/")
+        if module.partition(".")[0] in PACKAGES and not (place.is_dir() or place.with_suffix(".py").exists()):
+            yield f"there is no module {module}"
+        if module == "jobs" and command and command not in commands.commands:
+            yield f"there is no command {command}"
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for target in re.findall(r"(?:^|&& )make ([a-z]+)\b", code, re.MULTILINE):
+        if target not in targets:
+            yield f"there is no target {target} in the Makefile"
 
 
 def _dead(path: Path, target: str) -> str | None:

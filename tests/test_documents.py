@@ -29,6 +29,10 @@ def test_every_link_leads_somewhere_and_every_file_that_is_named_is_there() -> N
         ("[another page](other.md), [a site](https://example.com/x)", None),
         ("`receiver/web/gone.py`", "receiver/web/gone.py is not there"),
         ("`test_of_nothing`", "there is no test_of_nothing"),
+        ("`python -m demo.gone`", "there is no module demo.gone"),
+        ("```\nsystemctl stop x && python -m jobs gone FILE\n```", "there is no command gone"),
+        ("`make gone`", "there is no target gone in the Makefile"),
+        ("`python -m jobs backup`, `python -m pytest`, `make test`, make it so", None),
         ("[a heading](#here-is-one)\n\n# Here is `one`\n\n`receiver/web/app.py`, `receiver/web/NAME.py`", None),
     ],
 )
