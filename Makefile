@@ -64,7 +64,7 @@ bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks
 
 chaos: .venv/installed-dev
-	$(BIN)/python -m tests.chaos
+	$(BIN)/python -m chaos
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis site

@@ -15,7 +15,7 @@ from jobs.__main__ import main as commands
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PACKAGES = ("receiver", "jobs", "tests", "benchmarks", "demo")
+PACKAGES = ("receiver", "jobs", "tests", "benchmarks", "chaos", "demo")
 # Code that is the path of a file or folder of ours; a NAME in capitals in it is the reader's to fill in.
 _PATH = re.compile(rf"(?:{'|'.join(PACKAGES)}|deploy|docs)/[a-z0-9_.\-/]+")
 _TEST = re.compile(r"test_[a-z0-9_]+")

@@ -231,6 +231,7 @@ def test_everything_that_is_imported_is_pinned() -> None:
         ("jobs", runtime),
         ("demo", runtime | _pinned("requirements-dev.txt")),
         ("benchmarks", runtime | _pinned("requirements-dev.txt")),
+        ("chaos", runtime | _pinned("requirements-dev.txt")),
         ("tests", runtime | _pinned("requirements-dev.txt")),
     ):
         imported = {name for _, name in _imports(package)} & set(owners)

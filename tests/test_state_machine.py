@@ -20,6 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from chaos import checks
 from jobs.classification.classify import ClassificationRun
 from jobs.classification.engines.base import Example, Proposal, TicketText
 from jobs.operations import backup, restore
@@ -42,9 +43,8 @@ from receiver.db.tickets import IncomingTicket
 from receiver.lib import settings
 from receiver.lib.mail_addresses import Envelope
 from tests import factories
-from tests.chaos import checks
 
-# A thousand and more in the long version; see tests/chaos/intake.py.
+# A thousand and more in the long version; see chaos/intake.py.
 RUNS = int(os.environ.get("STATE_MACHINE_RUNS", "6"))
 # What is asked here does not hang on the disk, which thousands of commits would wait for.
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108

@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from chaos import checks, delivery, digests_once, model_faults
+from chaos.digests_once import Month
+from chaos.ledger import Ledger
+from chaos.world import World, running
 from receiver import queue
 from receiver.db.database import Database
 from receiver.db.models import Ticket, TimetableEntry
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
-from tests.chaos import checks, delivery, digests_once, model_faults
-from tests.chaos.digests_once import Month
-from tests.chaos.ledger import Ledger
-from tests.chaos.world import World, running
 from tests.conftest import wait_until
 
 SEED = 20261122

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos import forged, intake, malformed, timing
-from tests.chaos.forged import is_accepted
-from tests.chaos.ledger import ticket
-from tests.chaos.slow import Crowd, percentile
-from tests.chaos.world import World, running
+from chaos import forged, intake, malformed, timing
+from chaos.forged import is_accepted
+from chaos.ledger import ticket
+from chaos.slow import Crowd, percentile
+from chaos.world import World, running
 from tests.conftest import ROOT
 
 SEED = 20261122

@@ -8,13 +8,13 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+from chaos.disk import try_once
+from chaos.ledger import Ledger, deliver, ticket
+from chaos.processes import listens, t2_redis_loses_everything
+from chaos.traps import arm
+from chaos.world import World, running
 from jobs.operations.child_process import Child
 from receiver import queue
-from tests.chaos.disk import try_once
-from tests.chaos.ledger import Ledger, deliver, ticket
-from tests.chaos.processes import listens, t2_redis_loses_everything
-from tests.chaos.traps import arm
-from tests.chaos.world import World, running
 from tests.conftest import wait_until
 
 SEED = 20261122

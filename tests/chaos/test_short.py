@@ -5,10 +5,10 @@ import threading
 import time
 from pathlib import Path
 
+from chaos import checks
+from chaos.ledger import Ledger, send_all
+from chaos.world import World, running
 from receiver import queue
-from tests.chaos import checks
-from tests.chaos.ledger import Ledger, send_all
-from tests.chaos.world import World, running
 from tests.conftest import wait_until
 from tests.peers import llm
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from chaos.model_table import FAULTS, Fault, engine_for, outcome
 from receiver.catalog import Catalog
-from tests.chaos.model_table import FAULTS, Fault, engine_for, outcome
 from tests.conftest import ROOT
 from tests.peers import http, llm
 from tests.peers.http import Peer

@@ -13,12 +13,12 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
+from chaos import checks, digests_once, model_faults
+from chaos.ledger import Ledger, send_all
+from chaos.result import Result
+from chaos.world import running
 from receiver.db import database
 from receiver.db.database import Database, opened
-from tests.chaos import checks, digests_once, model_faults
-from tests.chaos.ledger import Ledger, send_all
-from tests.chaos.result import Result
-from tests.chaos.world import running
 from tests.factories import deliver, incoming
 
 COPIES = "copies"

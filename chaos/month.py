@@ -1,4 +1,4 @@
-"""A month of digests on a fast clock: `python -m tests.chaos.month` shows what was sent when.
+"""A month of digests on a fast clock: `python -m chaos.month` shows what was sent when.
 
 Two schedulers run the real claiming and sending at every step of a clock that jumps half an hour at a time. Both clock
 changes of the autumn are in it, weekends, a mail server that is away, breaks the line or refuses, a machine that is off
@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import select
 
+from chaos.result import Result
 from jobs.digests import send
 from receiver.db import classifications, database, digest_members, digests, leases
 from receiver.db.database import Database
@@ -31,7 +32,6 @@ from receiver.db.models import Digest, DigestTicket
 from receiver.lib import sla
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings, load
-from tests.chaos.result import Result
 from tests.factories import classification, deliver, incoming
 from tests.peers import smtp
 from tests.peers.smtp import MailServer

@@ -19,15 +19,15 @@ from typing import Any
 import psutil
 import redis
 
+from chaos import checks, forged, malformed
+from chaos.forged import Message, is_accepted
+from chaos.ledger import ticket
+from chaos.result import Result
+from chaos.slow import percentile, s3_slow_sockets
+from chaos.timing import s5_comparison
+from chaos.world import World, running
 from receiver.intake import signatures
 from receiver.lib import secret_files
-from tests.chaos import checks, forged, malformed
-from tests.chaos.forged import Message, is_accepted
-from tests.chaos.ledger import ticket
-from tests.chaos.result import Result
-from tests.chaos.slow import percentile, s3_slow_sockets
-from tests.chaos.timing import s5_comparison
-from tests.chaos.world import World, running
 from tests.conftest import ROOT, wait_until
 
 _WEB = ("web", "redis")

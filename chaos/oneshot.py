@@ -20,11 +20,11 @@ from pathlib import Path
 from openpyxl import load_workbook
 from sqlalchemy import func, select, update
 
+from chaos import checks
+from chaos.result import Result
 from receiver.db.database import Database, migrate, opened
 from receiver.db.models import Classification, Digest, Ticket
 from receiver.lib.clock import now
-from tests.chaos import checks
-from tests.chaos.result import Result
 from tests.conftest import EXAMPLE, ROOT
 from tests.factories import ticket_json
 from tests.peers import http, llm, smtp

@@ -13,10 +13,10 @@ import requests
 import yaml
 from sqlalchemy import select
 
+from chaos.result import Result
+from chaos.world import World, running
 from receiver.db.models import Delivery
 from receiver.intake import sources
-from tests.chaos.result import Result
-from tests.chaos.world import World, running
 from tests.receiver.intake.sources import desks
 from tests.receiver.intake.sources.desks import NAMES, Desk
 

@@ -1,4 +1,4 @@
-"""Runs the long scenarios: `python -m tests.chaos [--seed N] [NAME ...]`."""
+"""Runs the long scenarios: `python -m chaos [--seed N] [NAME ...]`."""
 
 import importlib
 import importlib.util
@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from tests.chaos.result import Result
+from chaos.result import Result
 
 MODULES = ("processes", "intake", "helpdesks", "delivery", "month", "oneshot")
 Scenario = Callable[[Path, random.Random], Result]
@@ -23,7 +23,7 @@ Scenario = Callable[[Path, random.Random], Result]
 def scenarios() -> dict[str, Scenario]:
     """Every scenario by name."""
     found: dict[str, Scenario] = {}
-    for module in (f"tests.chaos.{name}" for name in MODULES):
+    for module in (f"chaos.{name}" for name in MODULES):
         if importlib.util.find_spec(module):
             found |= importlib.import_module(module).SCENARIOS
     return found

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import requests
 
+from chaos import checks
+from chaos.ledger import Ledger, deliver, post, send_all, ticket
+from chaos.result import Result
+from chaos.waits import beside, finish_digests, milliseconds, outrun_digest_leases, send_digest, settled
+from chaos.world import World, running
 from receiver import queue
-from tests.chaos import checks
-from tests.chaos.ledger import Ledger, deliver, post, send_all, ticket
-from tests.chaos.result import Result
-from tests.chaos.waits import beside, finish_digests, milliseconds, outrun_digest_leases, send_digest, settled
-from tests.chaos.world import World, running
 from tests.conftest import wait_until
 from tests.peers import llm
 

@@ -1,4 +1,4 @@
-"""Every misbehaviour of a model's endpoint, and what comes of it: `python -m tests.chaos.model_table` prints the table.
+"""Every misbehaviour of a model's endpoint, and what comes of it: `python -m chaos.model_table` prints the table.
 
 Each fault meets a new engine with LLM_TIMEOUT at 1.5 seconds and the default retries; `calls` are the requests that one
 ticket makes, `outcome` is what happens to it.

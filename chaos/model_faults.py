@@ -16,14 +16,14 @@ from typing import Any
 
 import psutil
 
+from chaos import checks
+from chaos.ledger import Ledger, deliver, send_all, ticket
+from chaos.result import Result
+from chaos.world import World, running
 from jobs.classification.engines.base import EngineError, TicketText
 from jobs.classification.engines.llm import LlmEngine
 from receiver import catalog as catalogs
 from receiver.lib import settings
-from tests.chaos import checks
-from tests.chaos.ledger import Ledger, deliver, send_all, ticket
-from tests.chaos.result import Result
-from tests.chaos.world import World, running
 from tests.conftest import wait_until
 from tests.peers import http, llm
 from tests.peers.http import Answer, Request

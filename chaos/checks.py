@@ -5,11 +5,11 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+from chaos.ledger import SECRET_IN_TEXT, Ledger
+from chaos.world import World
 from receiver import catalog
 from receiver.lib import secret_files
 from receiver.lib.settings import Settings
-from tests.chaos.ledger import SECRET_IN_TEXT, Ledger
-from tests.chaos.world import World
 
 _SETTLED = {"classified", "needs_review", "failed", "reviewed"}
 

@@ -1,6 +1,6 @@
 """Starts a real process that ends itself by SIGKILL at a named point; the product has no hook for that.
 
-`python -m tests.chaos.points POINT NTH TALLY MODULE ARGUMENTS...`, where POINT is `before:` or `after:` and a commit's
+`python -m chaos.points POINT NTH TALLY MODULE ARGUMENTS...`, where POINT is `before:` or `after:` and a commit's
 place such as `jobs.classification.classify:_save`, or `smtp`, or `outbox`; or `ticket:` and a text, which kills
 whenever a ticket with that text is proposed. TALLY is a file that grows by one byte each time the point is passed, in
 whichever process.

@@ -8,7 +8,7 @@ from typing import Any
 
 import requests
 
-from tests.chaos.world import World
+from chaos.world import World
 from tests.conftest import wait_until
 
 SETTLE_SECONDS = 60.0

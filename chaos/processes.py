@@ -17,14 +17,12 @@ import psutil
 import redis
 import requests
 
-from jobs.operations.child_process import Child
-from receiver import queue
-from tests.chaos import checks, disk
-from tests.chaos.ledger import Ledger, deliver, send_all, ticket
-from tests.chaos.points import EVERY_TIME, Trap
-from tests.chaos.result import Result
-from tests.chaos.traps import arm, disarm
-from tests.chaos.waits import (
+from chaos import checks, disk
+from chaos.ledger import Ledger, deliver, send_all, ticket
+from chaos.points import EVERY_TIME, Trap
+from chaos.result import Result
+from chaos.traps import arm, disarm
+from chaos.waits import (
     beside,
     finish_digests,
     milliseconds,
@@ -33,7 +31,9 @@ from tests.chaos.waits import (
     send_digest,
     settled,
 )
-from tests.chaos.world import World, running
+from chaos.world import World, running
+from jobs.operations.child_process import Child
+from receiver import queue
 from tests.conftest import wait_until
 from tests.peers import llm
 

@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.ledger import Ledger, deliver, ticket
-from tests.chaos.result import Result
-from tests.chaos.world import World, running
+from chaos.ledger import Ledger, deliver, ticket
+from chaos.result import Result
+from chaos.world import World, running
 
 PAUSE_SECONDS = 10.0
 _HEAD = b"POST /webhooks/standard HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

@@ -19,6 +19,9 @@ from zoneinfo import ZoneInfo
 import time_machine
 from sqlalchemy import update
 
+from chaos import checks
+from chaos.result import Result
+from chaos.world import World, running
 from jobs.digests import send
 from jobs.operations import maintenance
 from jobs.operations.child_process import Child
@@ -28,9 +31,6 @@ from receiver.db.database import Database, opened
 from receiver.db.models import Digest, TimetableEntry
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
-from tests.chaos import checks
-from tests.chaos.result import Result
-from tests.chaos.world import World, running
 from tests.conftest import wait_until
 from tests.factories import due_ticket, settle
 

@@ -1,9 +1,9 @@
 """Puts a trap of points.py into a process of the world, or takes it out again."""
 
-from tests.chaos.points import Trap
-from tests.chaos.world import World
+from chaos.points import Trap
+from chaos.world import World
 
-_LAUNCHER = "tests.chaos.points"
+_LAUNCHER = "chaos.points"
 
 
 def arm(world: World, name: str, point: str, nth: int = 1) -> Trap:

@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from chaos import forged
+from chaos.result import Result
 from receiver.intake import signatures
 from receiver.intake.signatures import SignatureError
-from tests.chaos import forged
-from tests.chaos.result import Result
 from tests.conftest import ROOT
 
 # What is secret, or is compared with something secret, has one of these words in its name.
