@@ -24,7 +24,8 @@ from receiver.db.digests import ALERT, RUN, SCHEDULED
 from receiver.db.models import TICKET_STATES
 from receiver.lib import strict_yaml
 from receiver.lib.mail_addresses import Envelope
-from receiver.lib.settings import LANGUAGES, Settings, SettingsError, mail_address
+from receiver.lib.setting_kinds import mail_address
+from receiver.lib.settings import LANGUAGES, Settings, SettingsError
 
 ALARM = "digests_file"
 COLUMNS = (

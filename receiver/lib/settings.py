@@ -4,237 +4,26 @@ import difflib
 import hashlib
 import ipaddress
 import os
-import re
-import ssl
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
-from email.errors import MessageError
-from email.headerregistry import Address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 import marshmallow.fields as mf
-from croniter import croniter
 from marshmallow import EXCLUDE, Schema, ValidationError
 from marshmallow.validate import Email, Length, OneOf, Range, Regexp
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
-from receiver.lib import env_file, shared_secrets, sla
+from receiver.lib import env_file, sla
+from receiver.lib import setting_kinds as kinds
 from receiver.lib.mail_addresses import Envelope, on_the_wire
 from receiver.lib.roles import ROLES
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class SettingsError(ValueError):
     """One or more settings are wrong; the text has a line for each and says what to do."""
-
-
-def _zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        raise ValidationError("Not a known time zone; write one such as Europe/Berlin.") from None
-
-
-_RANDOM = re.compile(r"(?:^|[\s,])[rh](?:$|[\s,(/])", re.IGNORECASE)
-
-
-def _cron(expression: str) -> None:
-    if len(expression.split()) != 5 or not croniter.is_valid(expression):
-        raise ValidationError("Not a cron expression of five fields, such as 0 8 * * 1-5.")
-    try:
-        croniter(expression).get_prev()
-    except ValueError:
-        raise ValidationError("Names a time that never comes, such as 30 February.") from None
-    if _RANDOM.search(expression):
-        raise ValidationError("R and H pick a time at random; name one.")
-
-
-def _webhook_secrets(secrets: list[str]) -> None:
-    for secret in secrets:
-        shared_secrets.refuse_published(secret)
-        shared_secrets.standard_key(secret)
-
-
-def _folder(path: str) -> None:
-    try:
-        Path(path).expanduser()
-    except RuntimeError:
-        raise ValidationError("Names the home of a user who is not known here.") from None
-
-
-_SCHEMES = ("postgresql+psycopg://", "postgresql://", "postgres://")
-
-
-def _database(url: str) -> str:
-    """The URL with our driver. Raises ValueError."""
-    if not url.startswith(("sqlite:///", *_SCHEMES)):
-        raise ValueError(
-            "Must begin with postgresql:// or sqlite:///; after that a path is relative, sqlite:////data/x.db is not."
-        )
-    for scheme in _SCHEMES:
-        if url.startswith(scheme):
-            url = _SCHEMES[0] + url.removeprefix(scheme)
-            break
-    try:
-        known = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ValueError("Not a valid URL; percent-encode what is special in its password.") from None
-    if url.startswith("sqlite") and known.database in (None, "", ":memory:"):
-        raise ValueError("Names no file, so the record would be lost with the process.")
-    threshold = str(known.query.get("prepare_threshold", "none"))
-    if not (threshold.lower() == "none" or threshold.isdecimal()):
-        raise ValueError("prepare_threshold is a whole number, or none, as PgBouncer needs it.")
-    return url
-
-
-def _host(host: str) -> str:
-    """An address without its brackets, or a name. Raises ValueError."""
-    bare = host.removeprefix("[").removesuffix("]")
-    if ":" in bare:
-        try:
-            ipaddress.ip_address(bare)
-        except ValueError:
-            raise ValueError("Not an address or a name; PORT is a setting of its own.") from None
-    elif not re.fullmatch(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?", bare):
-        raise ValueError("Not an address or a name, such as 127.0.0.1, ::1 or 0.0.0.0.")
-    return bare
-
-
-def _redis(url: str) -> None:
-    from receiver.lib.redis_url import check_url  # Where no REDIS_URL is set, nothing needs it here.
-
-    try:
-        check_url(url)
-    except ValueError as error:
-        raise ValidationError(str(error)) from None
-
-
-def _certificates(path: str) -> None:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
-    except OSError as error:  # An ssl.SSLError is one.
-        why = "It has no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ValidationError(f"Not a file of certificates: {why}.") from None
-
-
-def _host_name(name: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f.:IPv]+\]", name):
-        raise ValidationError("Not the name of a host, such as tickets.example.com, or [192.0.2.1].")
-
-
-class _List(mf.String):
-    """Comma-separated text to a tuple; `check` sees the items."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        text = super()._deserialize(value, *args, **kwargs)
-        return tuple(item.strip() for item in text.split(",") if item.strip())
-
-
-def _places(items: tuple[str, ...]) -> None:
-    for item in items:
-        if not re.fullmatch(r"[\w.-]+", item, re.ASCII):
-            try:
-                ipaddress.ip_network(item, strict=False)
-            except ValueError:
-                raise ValidationError("Hosts, addresses and networks, such as llm.internal, 10.1.2.0/24.") from None
-
-
-def networks(text: str) -> tuple[Network, ...]:
-    """The addresses and networks in a comma-separated text. Raises ValueError."""
-    try:
-        return tuple(ipaddress.ip_network(item.strip(), strict=False) for item in text.split(",") if item.strip())
-    except ValueError:
-        raise ValueError("Addresses and networks, such as 127.0.0.1, 10.0.0.0/8, fd00::/8.") from None
-
-
-class _Written(mf.String):
-    """A text that `read` understands, or says why not."""
-
-    def __init__(self, read: Callable[[str], Any], default: Any) -> None:
-        super().__init__(load_default=default)
-        self._read = read
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return self._read(super()._deserialize(value, *args, **kwargs))
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-def mail_address(address: str) -> str:
-    """The address, if a mail can go there. Raises ValidationError."""
-    Email()(address)
-    try:
-        wire = on_the_wire(address)
-    except UnicodeError:
-        raise ValidationError("What stands after the @ is no name of a mail domain.") from None
-    try:
-        is_written = address.isprintable() and (not wire.isascii() or Address(addr_spec=wire).addr_spec)
-    except (ValueError, TypeError, IndexError, MessageError):  # Python's own words for what it cannot read.
-        is_written = False
-    if not is_written:
-        raise ValidationError("Not an address that the head of a mail can carry.")
-    return address
-
-
-def _own_mail_address(address: str) -> str:
-    """An address of ours stands in the head of every mail, which has to be ASCII for servers without SMTPUTF8."""
-    if not on_the_wire(mail_address(address)).isascii():
-        raise ValidationError("What stands before the @ can only have ASCII letters, digits and marks.")
-    return address
-
-
-class _Emails(_List):
-    def __init__(self, check: Callable[[str], str] = mail_address) -> None:
-        super().__init__(load_default=())
-        self._check = check
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return tuple(self._check(item) for item in super()._deserialize(value, *args, **kwargs))
-
-
-def _ascii(text: str) -> None:
-    if not text.isascii():
-        raise ValidationError("A mail server takes only ASCII characters here.")
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """What a million tokens of a model cost: of a prompt, of a prompt the provider had kept, of an answer."""
-
-    prompt: float
-    cached: float
-    completion: float
-
-
-class _Prices(mf.String):
-    """MODEL=PROMPT/CACHED/ANSWER, comma-separated, to a table of prices."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        items = super()._deserialize(value, *args, **kwargs).split(",")
-        return dict(self._price(item.strip()) for item in items if item.strip())
-
-    @staticmethod
-    def _price(item: str) -> tuple[str, Price]:
-        model, _, prices = item.rpartition("=")
-        try:
-            prompt, cached, completion = (float(price) for price in prices.split("/"))
-        except ValueError:
-            prompt = cached = completion = -1
-        if (
-            not model.strip()
-            or "=" in model
-            or not all(0 <= price <= 1_000_000 for price in (prompt, cached, completion))
-        ):
-            raise ValidationError("Write MODEL=PROMPT/CACHED/ANSWER, each a price per million tokens, comma-separated.")
-        return model.strip(), Price(prompt, cached, completion)
 
 
 def _setting(kind: mf.Field[Any]) -> Any:
@@ -253,56 +42,9 @@ def _real(default: float, low: float, high: float) -> Any:
     return _setting(mf.Float(load_default=default, validate=Range(low, high)))
 
 
-def _address(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ValidationError("Not a valid address: its port or its brackets are wrong.") from None
-    if not parts.hostname:
-        raise ValidationError("Not a valid address: it names no host.")
-
-
-def _model_address(url: str) -> None:
-    """OPENAI_BASE_URL: what Azure shows for a deployment is of no use without its version."""
-    path, _, query = url.partition("?")
-    if "/openai/deployments/" in path and "api-version=" not in query:
-        raise ValidationError("A deployment at Azure needs its version: add ?api-version=2024-10-21 at the end.")
-
-
 def _url(*checks: Callable[[str], None], **options: Any) -> Any:
     shape = Regexp(r"https?://[^\s/]+\S*\Z", error="Not an address that begins with http:// or https://.")
-    return _setting(mf.String(load_default=None, validate=[shape, _address, *checks], **options))
-
-
-class _Key(mf.String):
-    """A key as it was copied: without the quotes that a container's env file keeps, or the word Bearer before it."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        key = (
-            str(super()._deserialize(value, *args, **kwargs)).strip("\"'\u200b\ufeff ").removeprefix("Bearer ").strip()
-        )
-        if not key.isascii() or not key.isprintable() or " " in key:
-            raise ValidationError("Not a key: it has a blank, a line break or a letter that no key has; copy it again.")
-        return key
-
-
-class _GroupRoles(mf.String):
-    """GROUP=ROLE, comma-separated, to a table of roles."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        found = {}
-        for item in filter(None, map(str.strip, super()._deserialize(value, *args, **kwargs).split(","))):
-            group, _, role = item.rpartition("=")
-            if not group.strip() or role.strip() not in ROLES:
-                raise ValidationError(f"Write GROUP=ROLE, comma-separated, each role one of {', '.join(ROLES)}.")
-            found[group.strip()] = role.strip()
-        return found
-
-
-def _one_tenant(url: str) -> None:
-    if re.match(r"https://login\.microsoftonline\.com/(common|organizations|consumers)(/|\Z)", url, re.IGNORECASE):
-        raise ValidationError("Lets people of every tenant in; write your tenant's id in the place of common.")
+    return _setting(mf.String(load_default=None, validate=[shape, kinds.web_address, *checks], **options))
 
 
 LANGUAGES = ("en", "de", "fr", "es", "pt")
@@ -313,44 +55,46 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 class Settings:
     """Every setting by its name in lower case; `.env.example` explains each."""
 
-    data_dir: Path = _text("./data", validate=_folder)
-    database_url: str = _setting(_Written(_database, None))
-    redis_url: str = _text(validate=_redis)
-    host: str = _setting(_Written(_host, "127.0.0.1"))
+    data_dir: Path = _text("./data", validate=kinds.folder)
+    database_url: str = _setting(kinds.Written(kinds.database_url, None))
+    redis_url: str = _text(validate=kinds.redis_server)
+    host: str = _setting(kinds.Written(kinds.host, "127.0.0.1"))
     port: int = _whole(8000, 1, 65535)
     web_workers: int = _whole(2, 1, 64)
     workers: int = _whole(1, 1, 64)
     public_url: str | None = _url()
-    trusted_proxies: tuple[Network, ...] = _setting(_Written(networks, ()))
+    trusted_proxies: tuple[kinds.Network, ...] = _setting(kinds.Written(kinds.networks, ()))
     helpdesk_webhook_url: str | None = _url()
     helpdesk_api_key: str | None = _text()
     helpdesk_api_secret: str | None = _text()
     service_catalog_url: str | None = _text()
-    openai_api_key: str | None = _setting(_Key(load_default=None))
-    openai_base_url: str | None = _url(_model_address)
+    openai_api_key: str | None = _setting(kinds.Key(load_default=None))
+    openai_base_url: str | None = _url(kinds.model_address)
     llm_model: str = _text("gpt-4o-mini")
     llm_temperature: float = _real(0.1, 0, 2)
     llm_max_tokens: int = _whole(500, 50, 100_000)
     llm_concurrency: int = _whole(64, 1, 512)
     llm_timeout: float = _real(30, 1, 600)
     llm_fallback_model: str | None = _text()
-    llm_prices: dict[str, Price] = _setting(_Prices(load_default={"gpt-4o-mini": Price(0.15, 0.075, 0.6)}))
+    llm_prices: dict[str, kinds.Price] = _setting(
+        kinds.Prices(load_default={"gpt-4o-mini": kinds.Price(0.15, 0.075, 0.6)})
+    )
     llm_daily_budget: float | None = _setting(mf.Float(load_default=None, validate=Range(0, 1_000_000)))
     redact: bool = _setting(mf.Boolean(load_default=False))
-    webhook_secret: tuple[str, ...] = _setting(_List(load_default=(), validate=_webhook_secrets))
+    webhook_secret: tuple[str, ...] = _setting(kinds.CommaSeparated(load_default=(), validate=kinds.webhook_secrets))
     sources_file: str | None = _text()
     api_token: str | None = _text(validate=Length(min=16, error="Shorter than 16 characters is too easy to guess."))
-    oidc_issuer: str | None = _url(_one_tenant)
+    oidc_issuer: str | None = _url(kinds.one_tenant)
     oidc_client_id: str | None = _text()
     oidc_client_secret: str | None = _text()
     oidc_default_role: str | None = _text(validate=OneOf(ROLES))
     oidc_trust_email: bool = _setting(mf.Boolean(load_default=False))
-    oidc_group_roles: dict[str, str] = _setting(_GroupRoles(load_default={}))
+    oidc_group_roles: dict[str, str] = _setting(kinds.GroupRoles(load_default={}))
     require_second_factor: str = _text("none", validate=OneOf(["none", *reversed(ROLES)]))
     smtp_host: str | None = _text()
     smtp_port: int = _whole(587, 1, 65535)
-    smtp_username: str | None = _text(validate=_ascii)
-    smtp_password: str | None = _text(validate=_ascii)
+    smtp_username: str | None = _text(validate=kinds.ascii_only)
+    smtp_password: str | None = _text(validate=kinds.ascii_only)
     smtp_oauth_token_url: str | None = _url()
     smtp_oauth_client_id: str | None = _text()
     smtp_oauth_client_secret: str | None = _text()
@@ -358,31 +102,31 @@ class Settings:
     smtp_oauth_scope: str | None = _text()
     smtp_use_tls: bool = _setting(mf.Boolean(load_default=True))
     smtp_tls: str | None = _text(validate=OneOf(["starttls", "implicit", "none"]))
-    smtp_ca_file: str | None = _text(validate=_certificates)
-    smtp_helo: str | None = _text(validate=_host_name)
-    from_email: str | None = _text(validate=_own_mail_address)
+    smtp_ca_file: str | None = _text(validate=kinds.certificates)
+    smtp_helo: str | None = _text(validate=kinds.host_name)
+    from_email: str | None = _text(validate=kinds.own_mail_address)
     from_name: str = _text("Ticket Attribution")
-    recipient_email: tuple[str, ...] = _setting(_Emails())
-    reply_to: tuple[str, ...] = _setting(_Emails(_own_mail_address))
+    recipient_email: tuple[str, ...] = _setting(kinds.MailAddresses())
+    reply_to: tuple[str, ...] = _setting(kinds.MailAddresses(kinds.own_mail_address))
     max_attachment_mb: int = _whole(15, 1, 1000)
     sender_name: str = _text("IT Service Desk")
     codebase_link: str | None = _url()
-    digest_cron: str = _text("0 8 * * 1-5", validate=_cron)
-    digest_timezone: str = _text("UTC", validate=_zone)
+    digest_cron: str = _text("0 8 * * 1-5", validate=kinds.cron)
+    digest_timezone: str = _text("UTC", validate=kinds.time_zone)
     digest_language: str = _text("en", validate=OneOf(LANGUAGES))
     digests_file: str | None = _text()
-    alert_recipients: tuple[str, ...] = _setting(_Emails())
+    alert_recipients: tuple[str, ...] = _setting(kinds.MailAddresses())
     sla_starts: str = _text(sla.CREATED, validate=OneOf(sla.STARTS))
-    business_hours: sla.Week | None = _setting(_Written(sla.week, None))
-    business_timezone: str = _text("UTC", validate=_zone)
-    holidays: frozenset[date] = _setting(_Written(sla.holidays, frozenset()))
+    business_hours: sla.Week | None = _setting(kinds.Written(sla.week, None))
+    business_timezone: str = _text("UTC", validate=kinds.time_zone)
+    holidays: frozenset[date] = _setting(kinds.Written(sla.holidays, frozenset()))
     digest_after_unknown: str = _text("hold", validate=OneOf(["hold", "resend"]))
-    output_dir: Path = _text("./output", validate=_folder)
+    output_dir: Path = _text("./output", validate=kinds.folder)
     report_filename: str = _text("classified_tickets_report.xlsx")
     log_level: str = _text("INFO", validate=OneOf(_LEVELS))
     classification_batch_size: int = _whole(5, 1, 1000)
     request_timeout: float = _real(30, 1, 600)
-    outgoing_allow: tuple[str, ...] = _setting(_List(load_default=(), validate=_places))
+    outgoing_allow: tuple[str, ...] = _setting(kinds.CommaSeparated(load_default=(), validate=kinds.places))
     reconcile_minutes: int = _whole(0, 0, 100_000)
     review_threshold: float = _real(0.6, 0, 1)
     backup_every: int = _whole(0, 0, 10_000)

@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from receiver.lib.settings import Network
+from receiver.lib.setting_kinds import Network
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 from marshmallow import ValidationError
 
 from receiver.intake.signatures.message import Message, SignatureError, header
-from receiver.lib.settings import Network
+from receiver.lib.setting_kinds import Network
 from receiver.lib.shared_secrets import Secret, refuse_published
 
 _SHORTEST_CREDENTIAL = 12

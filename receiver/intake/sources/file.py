@@ -19,7 +19,8 @@ from receiver.intake.sources.payload_mapping import PayloadMapping
 from receiver.intake.sources.profiles import HmacSchema, NamesSchema, Path_, fields_of
 from receiver.intake.sources.source import Source
 from receiver.lib import strict_yaml
-from receiver.lib.settings import Network, Settings, SettingsError
+from receiver.lib.setting_kinds import Network
+from receiver.lib.settings import Settings, SettingsError
 from receiver.lib.shared_secrets import Secret
 
 _SHAPE = ("items", "fields", "delivery", "event", "events", "actor", "own_actor", "lenient")

@@ -17,7 +17,8 @@ from receiver.db.database import Database
 from receiver.db.models import Spending
 from receiver.lib import settings
 from receiver.lib.clock import now
-from receiver.lib.settings import Price, Settings, SettingsError
+from receiver.lib.setting_kinds import Price
+from receiver.lib.settings import Settings, SettingsError
 from tests.peers import llm
 from tests.peers.http import Answer, Peer, Request
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.db.database import Database
-from receiver.lib.settings import Settings, SettingsError, load, networks
+from receiver.lib.setting_kinds import networks
+from receiver.lib.settings import Settings, SettingsError, load
 from receiver.web.proxy import BehindProxy
 
 Make = Callable[[Settings], Flask]

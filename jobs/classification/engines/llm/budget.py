@@ -14,7 +14,7 @@ from receiver.db import spending
 from receiver.db.database import Database
 from receiver.db.models import Spending
 from receiver.lib.clock import now
-from receiver.lib.settings import Price
+from receiver.lib.setting_kinds import Price
 
 _WRITE_EVERY_SECONDS = 1.0
 _SLICE_CALLS = 16
