@@ -46,6 +46,9 @@ def problems_of(path: Path) -> Iterator[str]:
     for token in _tokens(path):
         if token.type == "fence":
             yield from _wrong_commands(token.content)
+    for name, place in re.findall(r"`(\w+)` in\s+`([\w/.]+\.py)`", path.read_text(encoding="utf-8")):
+        if (ROOT / place).exists() and not re.search(rf"(?:def|class) {name}\b", (ROOT / place).read_text()):
+            yield f"there is no {name} in {place}"
 
 
 def _wrong_commands(code: str) -> Iterator[str]:

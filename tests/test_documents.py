@@ -31,6 +31,7 @@ def test_every_link_leads_somewhere_and_every_file_that_is_named_is_there() -> N
         ("`test_of_nothing`", "there is no test_of_nothing"),
         ("`python -m demo.gone`", "there is no module demo.gone"),
         ("```\nsystemctl stop x && python -m jobs gone FILE\n```", "there is no command gone"),
+        ("`gone` in\n`receiver/web/webhooks.py`", "there is no gone in receiver/web/webhooks.py"),
         ("`make gone`", "there is no target gone in the Makefile"),
         ("`python -m jobs backup`, `python -m pytest`, `make test`, make it so", None),
         ("[a heading](#here-is-one)\n\n# Here is `one`\n\n`receiver/web/app.py`, `receiver/web/NAME.py`", None),
