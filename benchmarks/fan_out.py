@@ -40,7 +40,7 @@ def _seconds(db: Database, redis_url: str, worker: Popen[bytes], count: int) -> 
     """From the wake-up to the last ticket's classification."""
     content = standard.validate([load.ticket() for _ in range(count)])
     with db.write() as session:
-        deliveries.db(session, Arrival("standard", f"{time.time()}", {}, b"", "", now()), content)
+        deliveries.record(session, Arrival("standard", f"{time.time()}", {}, b"", "", now()), content)
     connection = queue.connect(redis_url)
     started = time.perf_counter()
     queue.wake(queue.CLASSIFY, connection)

@@ -66,7 +66,7 @@ def source_named(name: str, secret: str, profile: str = "standard", **options: A
 def deliver(db: Database, *tickets: IncomingTicket, at: datetime | None = None, source: str = "standard") -> Delivery:
     """Record one delivery of these tickets."""
     with db.write() as session:
-        return deliveries.db(session, arrival(source, at=at), Content(tickets))
+        return deliveries.record(session, arrival(source, at=at), Content(tickets))
 
 
 def due_ticket(db: Database, **fields: Any) -> int:

@@ -213,7 +213,7 @@ class RecordMachine(RuleBasedStateMachine):
             first = deliveries.original(session, "standard", key)
             if first is not None:
                 return deliveries.record_redelivery(session, arrival, first)
-            return deliveries.db(session, arrival, Content(batch))
+            return deliveries.record(session, arrival, Content(batch))
 
     @rule(batch=_batches)
     def deliver(self, batch: list[IncomingTicket]) -> None:

@@ -163,7 +163,7 @@ class Month:
         if first:
             return deliveries.record_redelivery(session, arrival, first)
         latencies.note(session, latencies.ACCEPT, [self._chance.lognormvariate(1.6, 0.5)] * len(content.tickets), at)
-        return deliveries.db(session, arrival, content)
+        return deliveries.record(session, arrival, content)
 
     def _delivers_again(self, delivery_id: int, body: bytes) -> Action:
         def act(session: Session, at: datetime) -> None:

@@ -151,7 +151,7 @@ def bring_in(db: Database, source: Source, items: Sequence[Any]) -> int:
         if not lacking or deliveries.original(session, source.name, arrival.key):
             return 0
         content = source.completing(Content(_newest([ticket for _, ticket in lacking])))
-        delivery = deliveries.db(session, arrival, content)
+        delivery = deliveries.record(session, arrival, content)
         took = (time.perf_counter() - began) * 1000
         latencies.note(session, latencies.ACCEPT, [took] * delivery.accepted, now())
     return delivery.accepted + delivery.updated

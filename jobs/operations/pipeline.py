@@ -94,7 +94,7 @@ def record_batch(db: Database, batch: pull.Batch) -> list[int]:
     digest_of_body = hashlib.sha256(batch.body).hexdigest()
     arrival = Arrival(batch.source, f"{digest_of_body}-{now().isoformat()}", {}, batch.body, digest_of_body, now())
     with db.write() as session:
-        deliveries.db(session, arrival, content)
+        deliveries.record(session, arrival, content)
         return tickets.ids(session, batch.source, [ticket.external_id for ticket in content.tickets])
 
 

@@ -71,7 +71,7 @@ def original(session: Session, source: str, key: str, body_sha256: str | None = 
     return session.get_one(Delivery, found) if found else None
 
 
-def db(session: Session, arrival: Arrival, content: Content) -> Delivery:
+def record(session: Session, arrival: Arrival, content: Content) -> Delivery:
     """Write a delivery that was not seen before, with its tickets; all of it or nothing.
 
     Of one that brings nothing but erased tickets the bytes are not kept.
@@ -91,7 +91,7 @@ def db(session: Session, arrival: Arrival, content: Content) -> Delivery:
         original_id=None,
         conflict=False,
     )
-    tickets.db(session, arrival.source, delivery.id, merged, arrival.received_at)
+    tickets.record(session, arrival.source, delivery.id, merged, arrival.received_at)
     if content.completes:
         written = tickets.written(session, arrival.source, merged)
         outbox.plan_completing(session, arrival.source, written, content.named, arrival.received_at)
@@ -149,7 +149,7 @@ def replay(session: Session, delivery: Delivery, content: Content, now: datetime
     """
     passed = tickets.superseded(session, delivery.source, content.tickets, delivery.id)
     merged = tickets.merge(session, delivery.source, [t for t in content.tickets if t.external_id not in passed])
-    tickets.db(session, delivery.source, delivery.id, merged, now)
+    tickets.record(session, delivery.source, delivery.id, merged, now)
     if content.completes:
         written = tickets.written(session, delivery.source, merged)
         named = [name for name in content.named if name not in passed]

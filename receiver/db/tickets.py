@@ -191,7 +191,7 @@ def complete(session: Session, thin: Ticket, values: dict[str, Any], now: dateti
         make_due(session, thin.id, now)
 
 
-def db(session: Session, source: str, delivery_id: int, merged: Merge, now: datetime) -> None:
+def record(session: Session, source: str, delivery_id: int, merged: Merge, now: datetime) -> None:
     """Write what `merge` found. New and changed tickets are due at once, unless a person has reviewed them.
 
     What a person reviewed stays an example only while its text is the one they read.

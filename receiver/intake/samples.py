@@ -67,7 +67,7 @@ def dry_run(db: Database, arrival: Arrival, content: Content) -> DryRunResult:
     """Record a delivery, whether or not it came before, look at what became of it, and take it all back."""
     with db.write() as session:
         unheard = replace(arrival, key=f"sample-{random.token_hex(16)}")
-        outcome = deliveries.outcome(deliveries.db(session, unheard, content))
+        outcome = deliveries.outcome(deliveries.record(session, unheard, content))
         session.rollback()
     return DryRunResult(outcome=outcome, tickets=tuple(map(_shown, content.tickets[:_SHOWN])))
 

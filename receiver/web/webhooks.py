@@ -112,7 +112,7 @@ def _db(source: Source, arrival: Arrival, content: Content) -> tuple[Delivery, D
         first = deliveries.original(session, arrival.source, arrival.key, body_sha256)
         if first is not None:
             return deliveries.record_redelivery(session, arrival, first), first
-        return deliveries.db(session, arrival, content), None
+        return deliveries.record(session, arrival, content), None
 
     group: Group = current_app.extensions["group"]
     return group.write(write, size=1 + len(content.tickets))

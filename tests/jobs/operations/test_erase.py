@@ -38,7 +38,7 @@ def _db(db: Database, documents: list[dict[str, Any]]) -> Delivery:
     message: Arrival = arrival(body=body)
     content: Content = standard.validate(standard.unwrap(bodies.parse_json(body)))
     with db.write() as session:
-        return deliveries.db(session, message, content)
+        return deliveries.record(session, message, content)
 
 
 @pytest.fixture
@@ -142,8 +142,8 @@ def test_an_address_is_found_deep_in_a_large_compressed_body_and_a_bomb_ends() -
 @pytest.mark.parametrize("spell", SPELLINGS.values(), ids=SPELLINGS)
 def test_bodies_in_every_spelling_are_emptied(db: Database, config: Settings, spell: Callable[[str], bytes]) -> None:
     with db.write() as session:
-        held = deliveries.db(session, arrival(body=spell(ADDRESS)), Content(error="not understood")).id
-        other = deliveries.db(session, arrival(body=b"[]"), Content(error="not understood")).id
+        held = deliveries.record(session, arrival(body=spell(ADDRESS)), Content(error="not understood")).id
+        other = deliveries.record(session, arrival(body=b"[]"), Content(error="not understood")).id
     assert erase.erase(db, config, ADDRESS).deliveries == 1
     with db.read() as session:
         assert session.get_one(Delivery, held).body is None
@@ -159,7 +159,7 @@ def test_neither_a_later_event_nor_reconciling_brings_an_erased_ticket_back(db: 
     assert reconcile.bring_in(db, source, changed) == 0
     with db.write() as session:
         body = json.dumps(changed).encode()
-        later = deliveries.db(session, arrival(body=body), standard.validate(changed))
+        later = deliveries.record(session, arrival(body=body), standard.validate(changed))
         assert (later.status, later.duplicates, later.body) == ("duplicate", 1, None)
     assert erase.erase(db, config, ADDRESS).deliveries == 0
     deliver(db, incoming(external_id="8"))

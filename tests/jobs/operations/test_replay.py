@@ -23,7 +23,7 @@ def kept(db: Database) -> list[int]:
     bodies = [json.dumps(ticket_json(id=f"R-{n}")).encode() for n in range(3)]
     with db.write() as session:
         return [
-            deliveries.db(session, arrival(body=body, at=now() - timedelta(hours=3 - n)), Content(error="no id")).id
+            deliveries.record(session, arrival(body=body, at=now() - timedelta(hours=3 - n)), Content(error="no id")).id
             for n, body in enumerate(bodies)
         ]
 

@@ -66,7 +66,7 @@ def _keep(db: Database, body: bytes | dict[str, Any] | list[Any], **fields: Any)
     """A delivery as it was recorded by the mapping of its day."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     with db.write() as session:
-        return deliveries.db(session, arrival(body=raw, **fields), _strict(raw, 1000)).id
+        return deliveries.record(session, arrival(body=raw, **fields), _strict(raw, 1000)).id
 
 
 def _rows(db: Database) -> list[Ticket]:
@@ -316,7 +316,7 @@ def test_secrets_in_a_body_or_its_headers_are_asterisks(api: FlaskClient, db: Da
             arrival(body=json.dumps(body).encode()),
             headers={"authorization": "Basic abc", "x-auth-token": "t", "user-agent": own},
         )
-        kept = deliveries.db(session, message, Content(error="nothing")).id
+        kept = deliveries.record(session, message, Content(error="nothing")).id
     answer = api.get(f"/api/deliveries/{kept}/raw")
     for secret in (own, "k3y", "abcdefghijk", "hunter2", "Basic abc"):
         assert secret not in answer.text

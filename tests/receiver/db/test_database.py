@@ -54,7 +54,7 @@ def test_a_ticket_of_no_delivery_is_refused(db: Database) -> None:
 
 def test_a_failed_block_leaves_nothing_and_the_next_writer_has_its_turn(db: Database) -> None:
     with pytest.raises(ZeroDivisionError), db.write() as session:
-        deliveries.db(session, arrival(), Content([incoming(), incoming()]))
+        deliveries.record(session, arrival(), Content([incoming(), incoming()]))
         raise ZeroDivisionError
     with db.read() as session:
         assert session.query(Delivery).count() == session.query(Ticket).count() == 0
@@ -74,7 +74,7 @@ def test_readers_neither_wait_for_a_writer_nor_see_half_of_its_work(db: Database
     with db.read() as early:
         assert early.query(Delivery).count() == 0
         with db.write() as session:
-            deliveries.db(session, arrival(), Content([incoming()]))
+            deliveries.record(session, arrival(), Content([incoming()]))
             with db.read() as meanwhile:
                 assert meanwhile.query(Delivery).count() == 0
         assert early.query(Delivery).count() == 0
@@ -89,7 +89,7 @@ def test_who_writes_past_us_cannot_come_between_what_we_read_and_what_we_write(d
             assert session.query(Delivery).count() == 0
             with pytest.raises(sqlite3.OperationalError, match="locked"):
                 foreign.execute("DELETE FROM alarms")
-            deliveries.db(session, arrival(), Content([incoming()]))
+            deliveries.record(session, arrival(), Content([incoming()]))
         foreign.execute("DELETE FROM alarms")
         foreign.commit()
 
@@ -119,7 +119,7 @@ def _write_many(url: str, writer: str, start: Barrier) -> None:
 def _read_then_write(db: Database, writer: str) -> None:
     with db.write() as session:
         seen = session.query(Delivery).count()
-        deliveries.db(session, arrival(source=writer), Content([incoming(external_id=f"T-{seen}")]))
+        deliveries.record(session, arrival(source=writer), Content([incoming(external_id=f"T-{seen}")]))
 
 
 def _check_fair(db: Database) -> None:
@@ -152,7 +152,7 @@ def test_many_threads_write_at_once_without_an_error(db: Database) -> None:
 
 def _die_while_writing(url: str, written: Event) -> None:
     with opened(url) as db, db.write() as session:
-        deliveries.db(session, arrival(), Content([incoming()]))
+        deliveries.record(session, arrival(), Content([incoming()]))
         written.set()
         signal.pause()
 

@@ -17,7 +17,7 @@ REJECTED = [{"index": 1, "id": "T-9", "errors": {"short_description": ["Missing"
 
 def _db(db: Database, message: Arrival, content: Content) -> Delivery:
     with db.write() as session:
-        return deliveries.db(session, message, content)
+        return deliveries.record(session, message, content)
 
 
 def _redeliver(db: Database, message: Arrival) -> Delivery:

@@ -31,7 +31,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 def _delivers(name: str) -> Work:
     def work(session: Session) -> str:
-        deliveries.db(session, arrival(key=name), Content([incoming(external_id=name)]))
+        deliveries.record(session, arrival(key=name), Content([incoming(external_id=name)]))
         return name
 
     return work

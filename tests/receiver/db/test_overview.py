@@ -20,11 +20,11 @@ from tests.factories import arrival, classification, deliver, due_ticket, incomi
 
 def _deliver(session: Session, number: int) -> None:
     content = Content([incoming(external_id=f"T-{n}", short_description=f"words {number}") for n in range(number + 2)])
-    deliveries.db(session, arrival(), content)
+    deliveries.record(session, arrival(), content)
 
 
 def _deliver_broken(session: Session, number: int) -> None:
-    deliveries.db(session, arrival(), Content(error=f"broken {number}"))
+    deliveries.record(session, arrival(), Content(error=f"broken {number}"))
 
 
 def _redeliver(session: Session, _number: int) -> None:
@@ -102,7 +102,7 @@ def test_maintained_counts_are_the_real_ones_after_whatever_happened(
 def test_what_is_rolled_back_was_not_counted(db: Database) -> None:
     due_ticket(db)
     with db.write() as session:
-        deliveries.db(session, arrival(), Content([incoming()]))
+        deliveries.record(session, arrival(), Content([incoming()]))
         session.rollback()
     with db.read() as session:
         assert overview.counts(session, now())["tickets"]["received"] == 1

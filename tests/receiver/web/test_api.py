@@ -254,7 +254,7 @@ def test_a_bug_is_answered_in_json_and_tells_nothing_of_itself(app: Flask, api: 
 def test_a_delivery_is_shown_with_what_was_rejected_and_without_its_body(api: FlaskClient, db: Database) -> None:
     rejected = [{"index": 1, "id": "T-2", "errors": {"short_description": ["Missing"]}}]
     with db.write() as session:
-        made = deliveries.db(session, arrival(key="msg", body=b"secret words"), Content([incoming()], rejected))
+        made = deliveries.record(session, arrival(key="msg", body=b"secret words"), Content([incoming()], rejected))
     answer = api.get(f"/api/deliveries/{made.id}")
     assert answer.json == api.get("/api/deliveries?status=partial").get_json()["items"][0]
     shown = answer.get_json()

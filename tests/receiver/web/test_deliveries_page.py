@@ -65,7 +65,7 @@ def test_the_list_is_filtered_by_its_address_and_paged_by_id(person: FlaskClient
     assert person.get("/deliveries?status=lost").status_code == 400
     with db.write() as session:
         for _ in range(100):
-            deliveries.db(session, arrival(), Content(error="nothing"))
+            deliveries.record(session, arrival(), Content(error="nothing"))
     seen, address = [], "/deliveries?status=quarantined"
     while address:
         page = _page(person, address)

@@ -57,7 +57,7 @@ def quarantined(db: Database, key: str, *good: Any) -> int:
     """A delivery of which something was rejected, all but what is good."""
     content = Content(list(good), [{"index": 0, "id": None, "errors": {"id": ["Missing."]}}])
     with db.write() as session:
-        return deliveries.db(session, Arrival("standard", key, {}, b"{}", key, now()), content).id
+        return deliveries.record(session, Arrival("standard", key, {}, b"{}", key, now()), content).id
 
 
 def digest_that(db: Database, status: str) -> None:
