@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 import requests
 import yaml
+from flask.testing import FlaskClient
 
 from demo import reference
-from receiver.lib import secret_files
+from receiver.db.models import DELIVERY_STATES, TICKET_STATES
+from receiver.lib import secret_files, sla
 from receiver.lib.settings import Settings
+from receiver.web.dashboard import alarm_help
 from tests import links
 from tests.conftest import ROOT
 
@@ -65,6 +68,21 @@ def test_every_folder_of_the_code_is_on_the_page_about_the_architecture() -> Non
     page = (DOCS / "explanation" / "architecture.md").read_text(encoding="utf-8")
     folders = {path.parent for name in ("receiver", "jobs") for path in (ROOT / name).glob("*/__init__.py")}
     assert [str(path) for path in folders if f"| `{path.relative_to(ROOT)}/` |" not in page] == []
+
+
+def test_every_metric_and_every_kind_of_alarm_is_documented(client: FlaskClient, config: Settings) -> None:
+    page = (DOCS / "reference" / "metrics.md").read_text(encoding="utf-8")
+    headers = {"Authorization": f"Bearer {secret_files.api_token(config)}"}
+    names = re.findall(r"^# TYPE (\w+)", client.get("/metrics", headers=headers).text, re.MULTILINE)
+    assert names
+    assert [name for name in names if f"| `{name}` |" not in page] == []
+    assert [kind for kind in alarm_help._ADVICE if f"`{kind}" not in page] == []
+
+
+def test_every_state_is_documented() -> None:
+    page = (DOCS / "reference" / "states.md").read_text(encoding="utf-8")
+    assert [state for state in (*DELIVERY_STATES, *TICKET_STATES) if f"| `{state}` |" not in page] == []
+    assert [state for state in sla.STATES if f"`{state}`" not in page] == []
 
 
 def test_the_program_of_the_first_hour_pushes_a_ticket(

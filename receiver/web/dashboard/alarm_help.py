@@ -81,7 +81,6 @@ _ADVICE = {
         "Mend what DIGESTS_FILE names; until then the last good one is in force.",
         "digests",
     ),
-    "sla": ("Tickets are due soon", "Open the tickets that are due first.", "tickets"),
 }
 
 
