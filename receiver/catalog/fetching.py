@@ -87,8 +87,13 @@ def _download(url: str, seconds: float, allow: tuple[str, ...], etag: str | None
     headers = {name: value for name, value in validators.items() if value}
     try:
         response = _asked(url, seconds, egress.Policy(allow, url), headers)
+    except requests.Timeout:
+        reason = f"no whole answer within {seconds:g} seconds"
+        raise CatalogError(f"the catalog at {public(url)} cannot be fetched: {reason}") from None
     except (requests.RequestException, OSError, ValueError) as error:
-        raise CatalogError(f"the catalog at {public(url)} cannot be fetched: {_reason(error, seconds)}") from None
+        # Only what `egress` says itself is shown: another error's text may repeat the address and its secrets.
+        reason = str(error) if isinstance(error, egress.AddressRefusedError) else type(error).__name__
+        raise CatalogError(f"the catalog at {public(url)} cannot be fetched: {reason}") from None
     try:
         return _found(response, asked_for_change=bool(headers))
     except ValueError as error:
@@ -110,13 +115,6 @@ def _asked(url: str, seconds: float, rule: egress.Policy, headers: dict[str, str
 def _once(url: str, ends: float, rule: egress.Policy, headers: dict[str, str]) -> requests.Response:
     with egress.Session(rule, max(ends - time.monotonic(), 0.001), MAX_BYTES) as session:
         return session.get(url, headers=headers)
-
-
-def _reason(error: Exception, seconds: float) -> str:
-    if isinstance(error, requests.Timeout):
-        return f"no whole answer within {seconds:g} seconds"
-    # Only what guarded says itself: another error's text may repeat the address.
-    return str(error) if isinstance(error, egress.AddressRefusedError) else type(error).__name__
 
 
 def _found(response: requests.Response, asked_for_change: bool) -> Found:

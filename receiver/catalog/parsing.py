@@ -27,21 +27,33 @@ _Placed = tuple[RequestType, yaml.Node]
 def parse(text: str) -> Catalog:
     """The catalog written in `text` (YAML). Raises CatalogError, which names the line of each mistake."""
     reader = Reader()
-    holders = _holders(reader, compose(text))
-    categories = _categories(reader, holders[-1])
-    groups = [(node, _category(reader, node)) for node in categories]
-    _check_categories(reader, groups)
-    placed = [entry for _, group in groups for entry in group]
+    top, categories = _categories(reader, compose(text))
+    placed: list[_Placed] = []
+    seen = set()
+    for node in categories:
+        category = _category(reader, node)
+        # The request types of a category that stands twice would be hard to find for whoever edits them.
+        name = category[0][0].category if category else ""
+        if name in seen:
+            reader.note(node, f"the category {quoted(name)} stands twice; put its requests into one")
+        seen.add(name or node)
+        placed += category
     _check_names(reader, placed)
-    top = {key: value for holder in holders for key, value in holder.items()}
     rules = reader.texts(top.get("rules"), "rules", _MANY, _RULE)
     kinds = tuple(kind for kind, _ in placed)
     fallback = _named_fallback(reader, top.get("fallback"), kinds)
     reader.finish()
-    fallback = fallback or _likely_fallback(kinds)
     version = hashlib.sha256(text.encode()).hexdigest()[:12]
     if fallback is None:
-        lent = _lent_fallback(kinds)
+        # Where nothing is named, the entry that sounds most as if it were for what fits nowhere.
+        likely = max(kinds, key=_catch_all_words)
+        fallback = likely if _catch_all_words(likely) >= 2 else None
+    if fallback is None:
+        # The shipped entry, with no more examples and keywords than the others have, or it would draw their tickets.
+        usual = shipped().fallback
+        examples = median_low([len(kind.examples) for kind in kinds])
+        keywords = median_low([len(kind.keywords) for kind in kinds])
+        lent = replace(usual, examples=usual.examples[:examples], keywords=usual.keywords[:keywords])
         return Catalog(text, (*kinds, lent), lent, rules, version, lends_fallback=True)
     return Catalog(text, kinds, fallback, rules, version)
 
@@ -52,8 +64,8 @@ def shipped() -> Catalog:
     return parse(SHIPPED.read_text(encoding="utf-8"))
 
 
-def _holders(reader: Reader, root: yaml.Node | None) -> list[Fields]:
-    """The mappings from the top down to the one that should hold the categories."""
+def _categories(reader: Reader, root: yaml.Node | None) -> tuple[Fields, list[yaml.Node]]:
+    """The fields beside the categories, at whichever level they stand, and the categories."""
     if not isinstance(root, yaml.MappingNode):
         found = "is empty" if is_null(root) else f"begins with {kind_of(root)}"
         reader.note(root, f"this is no catalog: it {found}; expected service_catalog.catalog.categories")
@@ -62,16 +74,12 @@ def _holders(reader: Reader, root: yaml.Node | None) -> list[Fields]:
     for name in ("service_catalog", "catalog"):
         if name in holders[-1]:
             holders.append(reader.fields(holders[-1][name], name))
-    return holders
-
-
-def _categories(reader: Reader, holder: Fields) -> list[yaml.Node]:
-    node = holder.get("categories")
-    found = reader.items(node, "categories", MAX_REQUEST_TYPES)
-    if not found and not reader.faults:
+    node = holders[-1].get("categories")
+    categories = reader.items(node, "categories", MAX_REQUEST_TYPES)
+    if not categories and not reader.faults:
         reader.note(node, "the catalog has no list of categories: expected service_catalog.catalog.categories")
     reader.finish()
-    return found
+    return {key: value for holder in holders for key, value in holder.items()}, categories
 
 
 def _category(reader: Reader, node: yaml.Node) -> list[_Placed]:
@@ -107,7 +115,10 @@ def _sla(reader: Reader, node: yaml.Node | None, what: str) -> Sla:
         return DEFAULT_SLA
     faults = len(reader.faults)
     fields = reader.fields(node, what)
-    value = _number(reader.text(fields.get("value"), f"the value of {what}", 40))
+    try:
+        value = float(reader.text(fields.get("value"), f"the value of {what}", 40))
+    except ValueError:
+        value = 0.0  # Which is refused below, with what is needed.
     unit = reader.text(fields.get("unit"), f"the unit of {what}", 40).lower()
     unit = unit if unit.endswith("s") else f"{unit}s"
     if unit in UNITS and 0 < value <= _LONGEST_SLA:
@@ -117,24 +128,6 @@ def _sla(reader: Reader, node: yaml.Node | None, what: str) -> Sla:
         needed = f"a value above 0 and up to {_LONGEST_SLA}, and a unit: {', '.join(UNITS)}"
         reader.note(wrong or node, f"{what} must have {needed}")
     return DEFAULT_SLA
-
-
-def _number(text: str) -> float:
-    """The number, or 0 where it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
-def _check_categories(reader: Reader, groups: list[tuple[yaml.Node, list[_Placed]]]) -> None:
-    """No category stands twice: its request types would be hard to find for whoever edits them."""
-    seen = set()
-    for node, group in groups:
-        name = group[0][0].category if group else ""
-        if name in seen:
-            reader.note(node, f"the category {quoted(name)} stands twice; put its requests into one")
-        seen.add(name or node)
 
 
 def _check_names(reader: Reader, placed: list[_Placed]) -> None:
@@ -165,20 +158,6 @@ def _named_fallback(reader: Reader, node: yaml.Node | None, kinds: tuple[Request
         several = f"could be {' or '.join(map(quoted, found))}; name one of them"
         reader.note(node, f"the fallback {quoted(named)} {several if found else 'is not one of the request types'}")
     return next(iter(found.values()), None)
-
-
-def _likely_fallback(kinds: tuple[RequestType, ...]) -> RequestType | None:
-    """The entry that sounds most as if it were for what fits nowhere."""
-    likely = max(kinds, key=_catch_all_words)
-    return likely if _catch_all_words(likely) >= 2 else None
-
-
-def _lent_fallback(kinds: tuple[RequestType, ...]) -> RequestType:
-    """The shipped entry, with no more examples and keywords than the others have, or it would draw their tickets."""
-    usual = shipped().fallback
-    examples = median_low([len(kind.examples) for kind in kinds])
-    keywords = median_low([len(kind.keywords) for kind in kinds])
-    return replace(usual, examples=usual.examples[:examples], keywords=usual.keywords[:keywords])
 
 
 def _catch_all_words(kind: RequestType) -> int:

@@ -15,11 +15,24 @@ _COST = (
 
 def quality(catalog: Catalog) -> list[str]:
     """Warnings, the most important first; none where nothing is missing."""
-    own = [(label, kind) for label, kind in catalog.labels.items() if not _is_lent(catalog, kind)]
+    lent = catalog.fallback if catalog.lends_fallback else None
+    own = [(label, kind) for label, kind in catalog.labels.items() if kind is not lent]
     thin = [f"{label}: {', '.join(unsaid)}" for label, unsaid in ((label, gaps(kind)) for label, kind in own) if unsaid]
     cost = [f"{len(thin)} of {len(own)} request types say too little. {_COST}"] if thin else []
     unpromised = [f"{label}: no SLA, so 24 hours are assumed" for label, kind in own if kind.sla.is_default]
-    return [*cost, *_fallback(catalog), *_alike(catalog), *_twice(catalog), *thin, *unpromised]
+    no_fallback = []
+    if lent:
+        name = f"{lent.category}: {lent.name}"
+        told = f"No request type is for what fits nowhere, so {name!r} is added; name one of yours by `fallback`."
+        no_fallback.append(told)
+    # An answer in other letters could not be told apart.
+    folded = Counter(label.casefold() for label in catalog.labels)
+    alike = [
+        f"{label!r} differs from another request type by upper and lower case only; rename one."
+        for label in labels(catalog.request_types)
+        if folded[label.casefold()] > 1
+    ]
+    return [*cost, *no_fallback, *alike, *_said_twice(catalog), *thin, *unpromised]
 
 
 def counts(catalog: Catalog) -> dict[str, int]:
@@ -35,10 +48,6 @@ def counts(catalog: Catalog) -> dict[str, int]:
     }
 
 
-def _is_lent(catalog: Catalog, kind: RequestType) -> bool:
-    return catalog.lends_fallback and kind is catalog.fallback
-
-
 def gaps(kind: RequestType) -> list[str]:
     """What an entry leaves unsaid that engines would know it by."""
     has = len(kind.examples)
@@ -51,21 +60,7 @@ def gaps(kind: RequestType) -> list[str]:
     return [gap for gap, holds in possible.items() if holds]
 
 
-def _fallback(catalog: Catalog) -> Iterator[str]:
-    if catalog.lends_fallback:
-        name = f"{catalog.fallback.category}: {catalog.fallback.name}"
-        yield f"No request type is for what fits nowhere, so {name!r} is added; name one of yours by `fallback`."
-
-
-def _alike(catalog: Catalog) -> Iterator[str]:
-    """An answer in other letters could not be told apart."""
-    folded = Counter(label.casefold() for label in catalog.labels)
-    for label in labels(catalog.request_types):
-        if folded[label.casefold()] > 1:
-            yield f"{label!r} differs from another request type by upper and lower case only; rename one."
-
-
-def _twice(catalog: Catalog) -> Iterator[str]:
+def _said_twice(catalog: Catalog) -> Iterator[str]:
     """What is said of two request types helps to tell neither."""
     for noun in ("examples", "keywords"):
         owners: dict[str, str] = {}

@@ -9,7 +9,7 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -83,24 +83,26 @@ class Policy:
         address = _plain(ipaddress.ip_address(text.partition("%")[0]))
         if _is_public(address) or host in {name.lower() for name in self.allow}:
             return True
-        if any(address in network for network in _networks(self.allow) if network.version == address.version):
-            return True
-        return (host, port) == self._own_place() and (address.is_private and not _is_never_own(address))
+        for item in self.allow:
+            with suppress(ValueError):  # It is a name.
+                network = ipaddress.ip_network(item, strict=False)
+                if network.version == address.version and address in network:
+                    return True
+        # Clouds keep their metadata, credentials included, at link-local addresses.
+        never_own = address.is_link_local or address.is_multicast or address.is_unspecified
+        return (host, port) == self._own_place() and address.is_private and not never_own
 
     def _own_place(self) -> tuple[str, int] | None:
         """Host and port of `own`, where its host is a literal address in its one usual spelling, or `localhost`."""
         parts = urlsplit(self.own or "")
         host = parts.hostname or ""
         with suppress(ValueError):
-            if host == "localhost" or _is_usual(host):
-                return host, parts.port or (443 if parts.scheme == "https" else 80)
+            if host != "localhost":
+                address = ipaddress.ip_address(host)
+                if str(address) != host or _plain(address) != address:
+                    return None
+            return host, parts.port or (443 if parts.scheme == "https" else 80)
         return None
-
-
-def _is_usual(host: str) -> bool:
-    """Whether a literal address has its one usual spelling. Raises ValueError where it is none."""
-    address = ipaddress.ip_address(host)
-    return str(address) == host and _plain(address) == address
 
 
 def _plain(address: Address) -> Address:
@@ -117,17 +119,6 @@ def _is_public(address: Address) -> bool:
     local = address.is_link_local or (address.version == 6 and address.is_site_local)
     special = any(address in network for network in _SPECIAL if network.version == address.version)
     return address.is_global and not (address.is_multicast or address.is_reserved or local or special)
-
-
-def _is_never_own(address: Address) -> bool:
-    # Where clouds keep their metadata, credentials included.
-    return address.is_link_local or address.is_multicast or address.is_unspecified
-
-
-def _networks(allow: Iterable[str]) -> Iterator[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    for item in allow:
-        with suppress(ValueError):
-            yield ipaddress.ip_network(item, strict=False)
 
 
 class _Deadline:
@@ -179,19 +170,16 @@ def _connect(connection: HTTPConnection) -> socket.socket:
         raise _DeniedError(str(error)) from None
     except (OSError, UnicodeError) as error:
         raise urllib3.exceptions.NewConnectionError(connection, type(error).__name__) from None
-    connected = _first(connection, addresses)
-    _deadline.get().watch(connected)
-    return connected
-
-
-def _first(connection: HTTPConnection, addresses: Sequence[str]) -> socket.socket:
-    reason = "nothing was tried"
+    deadline, reason = _deadline.get(), "nothing was tried"
     for address in addresses:
-        left = max(_deadline.get().left, 0.001)
+        left, place = max(deadline.left, 0.001), (address, connection.port)
         try:
-            return create_connection((address, connection.port), left, socket_options=connection.socket_options)
+            connected = create_connection(place, left, socket_options=connection.socket_options)
         except OSError as error:
             reason = type(error).__name__
+        else:
+            deadline.watch(connected)
+            return connected
     raise urllib3.exceptions.NewConnectionError(connection, reason)
 
 
@@ -270,7 +258,11 @@ class Session(requests.Session):
             except _DeniedError as error:
                 raise AddressRefusedError(str(error)) from None
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-                raise _failure(error, deadline) from None
+                # Without the text of the error, which may repeat the address and what is secret in it.
+                if deadline.left <= 0 or isinstance(error, requests.Timeout):
+                    raise requests.Timeout("the answer took too long") from None
+                kind = type(error) if isinstance(error, requests.RequestException) else requests.ConnectionError
+                raise kind(type(error).__name__) from None
             finally:
                 self.close()  # A connection that was kept would belong to no deadline, and may be half closed.
             if not deadline.is_watching:  # Its connection was opened by somebody else.
@@ -281,15 +273,6 @@ class Session(requests.Session):
             raise requests.RequestException(f"the answer is larger than {self._max_answer} bytes")
         response._content = body
         return response
-
-
-def _failure(error: Exception, deadline: _Deadline) -> requests.RequestException:
-    """What to raise instead; without the text of `error`, which may repeat the address and what is secret in it."""
-    if deadline.left <= 0 or isinstance(error, requests.Timeout):
-        return requests.Timeout("the answer took too long")
-    if isinstance(error, requests.RequestException):
-        return type(error)(type(error).__name__)
-    return requests.ConnectionError(type(error).__name__)
 
 
 @contextmanager

@@ -32,7 +32,12 @@ def make_private(config: Settings) -> list[str]:
     folder, warnings = config.data_dir, []
     if not folder.is_dir():
         return []
-    ours, foreign = _entries(config)
+    server = not config.database_url.startswith("sqlite")
+    database = "tickets.db" if server else Path(config.database_url.partition("?")[0]).name
+    found = [path for path in folder.iterdir() if path.name not in _OTHERS]
+    ours = [path for path in found if path.name.startswith((*_OURS, database))]
+    output = config.output_dir.resolve()
+    foreign = any(path not in ours and path.resolve() != output for path in found)
     wide = [path for path in ours for path in _with_content(path) if _is_wide(path)]
     if _is_wide(folder):
         if foreign:
@@ -46,16 +51,6 @@ def make_private(config: Settings) -> list[str]:
             if not isinstance(error, FileNotFoundError):
                 warnings.append(f"DATA_DIR: others can read {path}, which is not ours to change: {error.strerror}")
     return warnings
-
-
-def _entries(config: Settings) -> tuple[list[Path], bool]:
-    """What is ours in DATA_DIR, and whether anything else is there."""
-    server = not config.database_url.startswith("sqlite")
-    name = "tickets.db" if server else Path(config.database_url.partition("?")[0]).name
-    found = [path for path in config.data_dir.iterdir() if path.name not in _OTHERS]
-    ours = [path for path in found if path.name.startswith((*_OURS, name))]
-    inside = config.output_dir.resolve()
-    return ours, any(path not in ours and path.resolve() != inside for path in found)
 
 
 def _with_content(path: Path) -> Iterator[Path]:

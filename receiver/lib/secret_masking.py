@@ -102,7 +102,10 @@ def _values(document: Any, secrets: Sequence[str], left: int, *, ascii_only: boo
     while pending:
         value, hidden = pending.pop()
         if isinstance(value, _Pairs):
-            named = any(name.lower() in _NAMES and isinstance(of, str) and _is_short_secret(of) for name, of in value)
+            named = any(
+                name.lower() in _NAMES and isinstance(of, str) and len(of) <= _LONGEST_NAME // 2 and is_secret(of)
+                for name, of in value
+            )
             members = [(of, hidden or is_secret(name) or (named and name.lower() in _VALUES)) for name, of in value]
             pending += reversed(members)
         elif isinstance(value, list):
@@ -114,10 +117,6 @@ def _values(document: Any, secrets: Sequence[str], left: int, *, ascii_only: boo
         else:
             found.append("" if hidden and value is not None and not isinstance(value, bool) else None)
     return found
-
-
-def _is_short_secret(name: str) -> bool:
-    return len(name) <= _LONGEST_NAME // 2 and is_secret(name)
 
 
 def _text(text: str, secrets: Sequence[str]) -> str:
@@ -133,15 +132,11 @@ def _text(text: str, secrets: Sequence[str]) -> str:
         if found.start() < at or not is_secret(found[1] or found[2]):
             continue
         if value := _VALUE.match(text, found.end()):
-            pieces += [text[at : found.end()], _inside(value[0])]
+            # The quotation mark before a value stays.
+            begin = len(value[0]) - len(value[0].lstrip("\\").lstrip("\"'"))
+            pieces += [text[at : found.end()], value[0][:begin], _asterisks(value[0][begin:])]
             at = value.end()
     return "".join([*pieces, text[at:]])
-
-
-def _inside(value: str) -> str:
-    """Asterisks for a value, without the quotation mark before it."""
-    begin = len(value) - len(value.lstrip("\\").lstrip("\"'"))
-    return value[:begin] + _asterisks(value[begin:])
 
 
 def _asterisks(text: str) -> str:

@@ -57,14 +57,11 @@ class Hours:
         """Every time it is open from `moment` on: from when, to when, and how long it is open on that day in all."""
         day, last = moment.astimezone(ZoneInfo(self.zone)).date(), (moment + _HORIZON).date()
         while day < last:
-            spans = [] if day in self.holidays else [self._true(day, span) for span in self.week[day.weekday()]]
+            on_the_wall = [] if day in self.holidays else self.week[day.weekday()]
+            spans = [(self._instant(day, start), self._instant(day, end)) for start, end in on_the_wall]
             whole = sum((end - start for start, end in spans), timedelta(0))
             yield from ((max(start, moment), end, whole) for start, end in spans if end > moment)
             day += timedelta(days=1)
-
-    def _true(self, day: date, span: Span) -> tuple[datetime, datetime]:
-        start, end = (self._instant(day, minutes) for minutes in span)
-        return start, end
 
     def _instant(self, day: date, minutes: int) -> datetime:
         days, minutes = divmod(minutes, 24 * 60)
@@ -136,17 +133,17 @@ def week(text: str) -> Week:
         days, *times = part.split() or [""]
         if not times:
             raise ValueError("Write days and hours, such as mon-fri 09:00-17:30, sat 10:00-14:00.")
-        for name in _named(days):
+        first, _, last = days.partition("-")
+        if first not in _WEEKDAYS or (last or first) not in _WEEKDAYS:
+            raise ValueError(f"The days are {', '.join(_WEEKDAYS)}, or such as mon-fri.")
+        start, end = _WEEKDAYS.index(first), _WEEKDAYS.index(last or first)
+        named = _WEEKDAYS[start : end + 1] if start <= end else _WEEKDAYS[start:] + _WEEKDAYS[: end + 1]
+        for name in named:
             spans[name] += [_span(written) for written in times]
-    return tuple(_apart(sorted(spans[name])) for name in _WEEKDAYS)
-
-
-def _named(days: str) -> tuple[str, ...]:
-    first, _, last = days.partition("-")
-    if first not in _WEEKDAYS or (last or first) not in _WEEKDAYS:
-        raise ValueError(f"The days are {', '.join(_WEEKDAYS)}, or such as mon-fri.")
-    start, end = _WEEKDAYS.index(first), _WEEKDAYS.index(last or first)
-    return _WEEKDAYS[start : end + 1] if start <= end else _WEEKDAYS[start:] + _WEEKDAYS[: end + 1]
+    ordered = [sorted(spans[name]) for name in _WEEKDAYS]
+    if any(start < end for day in ordered for (_, end), (start, _) in pairwise(day)):
+        raise ValueError("Two of its times overlap; write each hour once.")
+    return tuple(map(tuple, ordered))
 
 
 def _span(written: str) -> Span:
@@ -156,13 +153,6 @@ def _span(written: str) -> Span:
     if not start < end <= 24 * 60:
         raise ValueError("Write hours such as 09:00-17:30, and a night as two of them: 22:00-24:00, then 00:00-06:00.")
     return start, end
-
-
-def _apart(spans: list[Span]) -> tuple[Span, ...]:
-    for (_, end), (start, _) in pairwise(spans):
-        if start < end:
-            raise ValueError("Two of its times overlap; write each hour once.")
-    return tuple(spans)
 
 
 def holidays(text: str) -> frozenset[date]:

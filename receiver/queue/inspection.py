@@ -121,17 +121,13 @@ def _ids(connection: "redis.Redis") -> tuple[dict[tuple[str, str], int], dict[st
     counts: dict[tuple[str, str], int] = {}
     found: dict[str, list[tuple[str, str, float]]] = {kind: [] for kind in ("waiting", *_REGISTRIES)}
     for name in QUEUES:
-        for kind in found:
+        for kind, placed in found.items():
             counts[kind, name] = next(answers)
-            rows = next(answers)
-            found[kind] += [_placed(name, row) for row in rows]
+            for row in next(answers):
+                entry, score = row if isinstance(row, tuple) else (row, 0.0)
+                # A running one is written as its id, a colon and the id of its execution.
+                placed.append((name, _text(entry).partition(":")[0], float(score)))
     return counts, found
-
-
-def _placed(name: str, row: Any) -> tuple[str, str, float]:
-    entry, score = row if isinstance(row, tuple) else (row, 0.0)
-    # A running one is written as its id, a colon and the id of its execution.
-    return name, _text(entry).partition(":")[0], float(score)
 
 
 def _jobs(connection: "redis.Redis", found: dict[str, list[tuple[str, str, float]]]) -> dict[str, list[JobSeen]]:
@@ -150,13 +146,17 @@ def _jobs(connection: "redis.Redis", found: dict[str, list[tuple[str, str, float
 
 def _job(name: str, job_id: str, score: float, values: Sequence[Any], results: Any) -> JobSeen:
     fields = dict(zip(_JOB, map(_text, values), strict=True))
+    try:
+        at = datetime.fromtimestamp(score, UTC) if score > 0 else None
+    except (ValueError, OverflowError, OSError):
+        at = None
     return JobSeen(
         job_id,
         name,
         fields["description"],
         fields["status"],
         **{moment: _moment(fields[moment]) for moment in ("enqueued_at", "started_at", "ended_at")},
-        at=_scored(score),
+        at=at,
         worker=fields["worker_name"],
         traceback=_traceback(results),
     )
@@ -209,13 +209,6 @@ def _moment(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _scored(score: float) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(score, UTC) if score > 0 else None
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _traceback(results: Any) -> str:

@@ -70,8 +70,12 @@ class _Entry(Schema):
 def load(settings: Settings) -> list[Source]:
     """The sources in SOURCES_FILE. Raises SettingsError naming every mistake."""
     path = Path(settings.sources_file or "")
+    try:
+        entries: Mapping[Any, Any] = strict_yaml.part(path, "sources", dict)
+    except strict_yaml.DocumentError as error:
+        raise SettingsError(f"SOURCES_FILE: {error}") from None
     found, wrong = [], []
-    for name, entry in _entries(path).items():
+    for name, entry in entries.items():
         try:
             _check_name(str(name))
             found.append(Source(str(name), **_values(settings, entry)))
@@ -80,14 +84,6 @@ def load(settings: Settings) -> list[Source]:
     if wrong:
         raise SettingsError("\n  ".join([f"SOURCES_FILE: {path} has mistakes:", *wrong]))
     return found
-
-
-def _entries(path: Path) -> Mapping[Any, Any]:
-    try:
-        entries: Mapping[Any, Any] = strict_yaml.part(path, "sources", dict)
-    except strict_yaml.DocumentError as error:
-        raise SettingsError(f"SOURCES_FILE: {error}") from None
-    return entries
 
 
 def _check_name(name: str) -> None:
@@ -108,20 +104,16 @@ def _values(settings: Settings, entry: Any) -> dict[str, Any]:
     profile = profiles.shipped()[data["profile"]]
     signing, live = _signing(settings, profile, data)
     for number, secret in enumerate(live, 1):
-        _check(signing, secret, number)
+        try:
+            signing.check(secret.value)
+        except ValidationError as error:
+            raise ValidationError(f"secret {number}: {' '.join(map(str, error.messages))}") from None
     if signing.needs_url and not settings.public_url:
         raise ValidationError("The address is part of its signature: set PUBLIC_URL to what the helpdesk calls.")
     if data.get("own_actor") and data.get("actor", profile.actor) == Names():
         raise ValidationError("own_actor: nothing says where the events of this helpdesk name who acted; add actor.")
     shape = PayloadMapping.of(profile, {name: data[name] for name in _SHAPE if name in data})
     return {"profile": profile, "secrets": live, "signing": signing, "shape": shape, **outgoing.read(profile, data)}
-
-
-def _check(signing: Signing, secret: Secret, number: int) -> None:
-    try:
-        signing.check(secret.value)
-    except ValidationError as error:
-        raise ValidationError(f"secret {number}: {' '.join(map(str, error.messages))}") from None
 
 
 def _signing(settings: Settings, profile: Profile, data: dict[str, Any]) -> tuple[Signing, tuple[Secret, ...]]:

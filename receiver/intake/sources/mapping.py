@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from email.utils import parseaddr
 from typing import Any
@@ -41,7 +42,16 @@ def read(shape: PayloadMapping, body: bytes, headers: Mapping[str, str], max_bat
             lenient=shape.lenient,
             max_bytes=max_bytes,
         )
-        items = _items(shape, document)
+        if shape.items is None:
+            items = standard.unwrap(document)
+        else:
+            found = shape.items(document)
+            if found is None:
+                what = f"there is nothing at {shape.items.text} in the body; change items in SOURCES_FILE"
+                return Content(error=what)
+            items = found if isinstance(found, list) else [found]
+            if not items:
+                return Content(error="there are no tickets in the body")
     except ValueError as error:
         return Content(error=str(error))
     if len(items) > max_batch * _MOST_ITEMS:
@@ -52,23 +62,6 @@ def read(shape: PayloadMapping, body: bytes, headers: Mapping[str, str], max_bat
 
 def _too_many(count: int, max_batch: int) -> str:
     return f"{count} tickets in one delivery; at most {max_batch} are taken, send several"
-
-
-def _items(shape: PayloadMapping, document: Any) -> list[Any]:
-    """The single tickets or events in a body. Raises ValueError where there are none."""
-    if shape.items is None:
-        return standard.unwrap(document)
-    found = shape.items(document)
-    if found is None:
-        raise ValueError(f"there is nothing at {shape.items.text} in the body; change items in SOURCES_FILE")
-    return _listed(found)
-
-
-def _listed(value: Any) -> list[Any]:
-    items = value if isinstance(value, list) else [value]
-    if not items:
-        raise ValueError("there are no tickets in the body")
-    return items
 
 
 def _content(
@@ -92,22 +85,17 @@ def _content(
         _ticket(shape, item, until) if shape.fields and isinstance(item, dict | list) else item for item in others
     ]
     found = standard.validate(mapped, thin=shape.thin)
-    return Content(found.tickets, _explained(shape, mapped, found.rejected), key=key)
-
-
-def _explained(shape: PayloadMapping, mapped: Sequence[Any], rejected: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rejected, with what to do about a field that is not there, and where it was looked for."""
-    for fault in rejected:
+    for fault in found.rejected:
+        # A field that is not there is explained by where it was looked for.
         ticket, errors = mapped[fault["index"]], fault["errors"]
         for name in errors.keys() - (ticket.keys() if isinstance(ticket, dict) else errors.keys()):
-            errors[name] = [_missing(shape.fields.get(name))]
-    return rejected
-
-
-def _missing(path: FieldPath | None) -> str:
-    if path is None:
-        return "It is missing; send it, or say under fields in SOURCES_FILE where it stands."
-    return f"There is nothing at {path.path.text}; mend the helpdesk's template, or this source's fields."
+            path = shape.fields.get(name)
+            errors[name] = [
+                f"There is nothing at {path.path.text}; mend the helpdesk's template, or this source's fields."
+                if path
+                else "It is missing; send it, or say under fields in SOURCES_FILE where it stands."
+            ]
+    return Content(found.tickets, found.rejected, key=key)
 
 
 def _name(names: Names, document: Any, item: Any, headers: Mapping[str, str]) -> str | None:
@@ -135,9 +123,15 @@ def _ticket(shape: PayloadMapping, item: Any, until: float) -> dict[str, Any]:
     """An item in our own shape; what cannot be understood is left as it is, for the schema to name."""
     ticket = {name: _value(name, path, item, until) for name, path in shape.fields.items()}
     for name, field in _OPTIONAL.items():
-        ticket[name] = _or_unknown(field, ticket.get(name))
+        try:
+            ticket[name] = field.deserialize(ticket[name]) if ticket.get(name) is not None else None
+        except ValidationError:
+            ticket[name] = None  # Unknown, never a guess.
     if not ticket.get("short_description"):
-        ticket["short_description"] = _first_line(ticket.get("long_description")) or ("" if shape.thin else None)
+        # The description's own first line stands in for a subject that was left empty.
+        text = ticket.get("long_description")
+        lines = [line.strip() for line in text.splitlines() if line.strip()] if isinstance(text, str) else []
+        ticket["short_description"] = lines[0][:_LONGEST_SUBJECT] if lines else "" if shape.thin else None
     return {name: value for name, value in ticket.items() if value is not None}
 
 
@@ -149,18 +143,14 @@ def _value(name: str, path: FieldPath, item: Any, until: float) -> Any:
         # Which version is the newest must be certain; when a ticket was opened may stay unknown.
         return _time(value, path, value if name == "updated_at" else None)
     if name == "requester_email":
-        return _address(value) if isinstance(value, str) else None
+        # A header's text, such as `Ada <ada@example.com>`. The parser reads comments within comments.
+        with suppress(RecursionError):
+            if isinstance(value, str) and len(value) <= _LONGEST_HEADER:
+                return parseaddr(value)[1] or None
+        return None
     if path.format or path.format_from:
         return _readable(value, path, item, until)
     return value
-
-
-def _address(text: str) -> str | None:
-    """The address in a header's text such as `Ada <ada@example.com>`; None where there is none, or it is endless."""
-    try:
-        return parseaddr(text)[1] or None if len(text) <= _LONGEST_HEADER else None
-    except RecursionError:  # It reads comments within comments.
-        return None
 
 
 def _time(value: Any, path: FieldPath, otherwise: Any) -> Any:
@@ -188,17 +178,3 @@ def _readable(value: Any, path: FieldPath, item: Any, until: float | None = None
     if not isinstance(value, str) and kind != "adf":
         return value
     return readable(value, kind or "text", until)
-
-
-def _or_unknown(field: Any, value: Any) -> Any:
-    """The value where it is what it should be, else None: unknown, never a guess."""
-    try:
-        return field.deserialize(value) if value is not None else None
-    except ValidationError:
-        return None
-
-
-def _first_line(text: Any) -> str | None:
-    """What stands in for a subject that was left empty: the description's own first line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()] if isinstance(text, str) else []
-    return lines[0][:_LONGEST_SUBJECT] if lines else None

@@ -83,14 +83,10 @@ def trimmed(text: str, quotes_are_history: bool) -> str:
     lines = text.split("\n")
     for shorten in (_without_history, _without_last_quote if quotes_are_history else list, _without_signature):
         shorter = shorten(lines)
-        if _is_sentence(shorter):
+        letters = (found for line in shorter for found in _LETTER.finditer(line))
+        if sum(1 for _ in islice(letters, _SENTENCE)) == _SENTENCE:  # A long text is not counted to its end.
             lines = shorter
     return "\n".join(lines)
-
-
-def _is_sentence(lines: list[str]) -> bool:
-    letters = (found for line in lines for found in _LETTER.finditer(line))
-    return sum(1 for _ in islice(letters, _SENTENCE)) == _SENTENCE  # A long text is not counted to its end.
 
 
 def _without_history(lines: list[str]) -> list[str]:
@@ -98,7 +94,8 @@ def _without_history(lines: list[str]) -> list[str]:
     kept: list[str] = []
     at = 0
     while at < len(lines):
-        if _is_forward(lines[at]):
+        line = lines[at]
+        if len(line) < _MARKER_LENGTH and _FORWARDED.fullmatch(_unquoted(line).strip(" *")):
             return [*kept, *map(_unquoted, lines[at:])]
         length = _introduction(lines, at)
         if not length:
@@ -109,10 +106,6 @@ def _without_history(lines: list[str]) -> list[str]:
             return [*kept, *map(_unquoted, lines[at:])]
         at = _end_of_quote(lines, at + length)
     return kept
-
-
-def _is_forward(line: str) -> bool:
-    return len(line) < _MARKER_LENGTH and bool(_FORWARDED.fullmatch(_unquoted(line).strip(" *")))
 
 
 def _points_below(above: list[str]) -> bool:
@@ -181,7 +174,10 @@ def _without_signature(lines: list[str]) -> list[str]:
 
 def _without_closing(lines: list[str]) -> list[str]:
     end = len(lines)
-    while end and _is_blank_or_advert(lines[end - 1].strip()):
+    while end:
+        line = lines[end - 1].strip()
+        if line and (len(line) >= _MARKER_LENGTH or not _DEVICE.fullmatch(line)):
+            break
         end -= 1
     lines = lines[:end]
     for at in range(max(1, len(lines) - _SIGNATURE_LINES), len(lines)):
@@ -189,10 +185,6 @@ def _without_closing(lines: list[str]) -> list[str]:
         if len(lines[at]) < 80 and _CLOSING.fullmatch(lines[at].strip()) and _is_signature(below):
             return lines[:at]
     return lines
-
-
-def _is_blank_or_advert(line: str) -> bool:
-    return not line or (len(line) < _MARKER_LENGTH and bool(_DEVICE.fullmatch(line)))
 
 
 def _is_signature(lines: list[str]) -> bool:
