@@ -73,6 +73,13 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest
     return monkeypatch
 
 
+@pytest.fixture(autouse=True)
+def _quick_commits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commits of this process do not wait for the disk, except in tests that are marked `durable`."""
+    if not request.node.get_closest_marker("durable"):
+        monkeypatch.setattr(database, "SYNCHRONOUS", "OFF")
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real server, the embedded one, on a socket."""

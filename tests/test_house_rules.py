@@ -212,6 +212,25 @@ def _locked(name: str) -> dict[str, str]:
     return {canonicalize_name(distribution): version for distribution, version in found}
 
 
+_DEADLY = re.compile(r"SIGKILL|power_?cut|fsync", re.IGNORECASE)
+_ALL_DURABLE = re.compile(r"^pytestmark = .*pytest\.mark\.durable", re.MULTILINE)
+
+
+def test_what_is_killed_or_loses_its_power_commits_as_in_production() -> None:
+    """A test that kills, or a module whose helpers do, is marked `durable`; see `_quick_commits`."""
+    unmarked = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        source = path.read_text()
+        if path == Path(__file__) or _ALL_DURABLE.search(source):
+            continue
+        for node in ast.parse(source).body:
+            decorators = {ast.unparse(one) for one in getattr(node, "decorator_list", [])}
+            deadly = _DEADLY.search(ast.get_source_segment(source, node) or "")
+            if deadly and "pytest.mark.durable" not in decorators:
+                unmarked.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert unmarked == []
+
+
 def test_versions_are_pinned_exactly_and_locked_as_they_are_pinned() -> None:
     runtime, dev = _pinned("requirements.txt"), _pinned("requirements-dev.txt")
     assert runtime.items() <= _locked("requirements.lock").items(), "call make lock"

@@ -31,6 +31,7 @@ _TRY_SECONDS = 0.1
 _SILENCE_SECONDS = 60
 _TURN = 5_207_114  # The advisory lock that a writer there holds; the number means nothing.
 _SNAPSHOT = {"postgresql": {"isolation_level": "REPEATABLE READ"}}  # SQLite's own reads are so already.
+SYNCHRONOUS = "FULL"  # SQLite syncs its log at every commit, so what was acknowledged survives a power cut.
 PARAMETERS = 10_000  # How many we put into one statement; SQLite takes 32,766.
 
 
@@ -221,7 +222,7 @@ def _prepare_sqlite(connection: Any, _db: Any) -> None:
     connection.create_function("lower", 1, lambda text: text and text.lower(), deterministic=True)
     for pragma in (
         "journal_mode = WAL",
-        "synchronous = FULL",
+        f"synchronous = {SYNCHRONOUS}",
         "foreign_keys = ON",
     ):
         connection.execute(f"PRAGMA {pragma}")

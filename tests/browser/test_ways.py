@@ -34,6 +34,8 @@ from tests.peers import http, llm, smtp
 from tests.peers.http import Answer, Request, free_port
 from tests.peers.smtp import MailServer
 
+pytestmark = pytest.mark.durable
+
 SECRET, PASSWORD = new_webhook_secret(), "correct horse battery"
 VPN = "VPN Connection Issue"
 UNSURE = ("no tunnel", "no printer", "no mouse", "no badge", "no mail")

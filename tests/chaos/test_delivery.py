@@ -18,6 +18,8 @@ from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.conftest import wait_until
 
+pytestmark = pytest.mark.durable
+
 SEED = 20261122
 
 

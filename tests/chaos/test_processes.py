@@ -8,6 +8,8 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from chaos.disk import try_once
 from chaos.ledger import Ledger, deliver, ticket
 from chaos.processes import listens, t2_redis_loses_everything
@@ -16,6 +18,8 @@ from chaos.world import World, running
 from jobs.operations.child_process import Child
 from receiver import queue
 from tests.conftest import wait_until
+
+pytestmark = pytest.mark.durable
 
 SEED = 20261122
 

@@ -5,12 +5,16 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from chaos import checks
 from chaos.ledger import Ledger, send_all
 from chaos.world import World, running
 from receiver import queue
 from tests.conftest import wait_until
 from tests.peers import llm
+
+pytestmark = pytest.mark.durable
 
 SEED = 20261122
 

@@ -35,7 +35,7 @@ from tests.conftest import ADMIN, ROOT
 from tests.factories import deliver, due_ticket, incoming, settle, use_link
 from tests.jobs.operations.test_pipeline import environment_of
 
-pytestmark = pytest.mark.sqlite
+pytestmark = [pytest.mark.sqlite, pytest.mark.durable]
 
 
 def _restore(db: Database, config: Settings, origin: Path) -> restore.Plan:

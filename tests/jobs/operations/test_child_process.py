@@ -26,6 +26,8 @@ from receiver.lib.clock import now
 from receiver.lib.settings import Settings, SettingsError
 from tests.conftest import ROOT, wait_until
 
+pytestmark = pytest.mark.durable
+
 # Of three children one dies of a mistake, one for want of Redis, and one leaves an orphan behind that ends a bit later.
 SUPERVISOR = """
 import os, signal, sys, time

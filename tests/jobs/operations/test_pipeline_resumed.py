@@ -28,6 +28,8 @@ from tests.peers import http, llm, smtp
 from tests.peers.http import Answer, Peer, Request, free_port
 from tests.peers.smtp import MailServer
 
+pytestmark = pytest.mark.durable
+
 TICKETS = 12
 
 

@@ -31,6 +31,8 @@ from tests.jobs.operations.test_pipeline import environment_of, run_jobs
 from tests.peers import llm
 from tests.peers.http import Peer, free_port
 
+pytestmark = pytest.mark.durable
+
 # By their command lines, or, as forks keep that of their parent, by what `ps -o comm` shows.
 ROLES = {"web": "gunicorn", "worker": "worker classify", "scheduler": "scheduler", "redis": "valkey-server"}
 PATIENCE = 120.0

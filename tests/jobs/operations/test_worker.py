@@ -34,6 +34,8 @@ from tests.factories import deliver, incoming
 from tests.peers import http, llm
 from tests.peers.http import Answer, Peer, Request
 
+pytestmark = pytest.mark.durable
+
 CATALOG = "categories: [{name: Network, requests: [{name: VPN Issue}, {name: Wi-Fi Issue}, {name: Other misc}]}]"
 CONCURRENCY = 4
 PATIENCE = 4 * STOP_SECONDS  # A busy machine takes its time.

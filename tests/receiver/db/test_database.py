@@ -37,6 +37,7 @@ def _pragma(session: Session, name: str) -> object:
 
 
 @pytest.mark.sqlite
+@pytest.mark.durable
 def test_every_connection_is_durable_and_checks_foreign_keys(db: Database) -> None:
     full = 2
     for transaction in (db.read, db.write):
@@ -157,6 +158,7 @@ def _die_while_writing(url: str, written: Event) -> None:
         signal.pause()
 
 
+@pytest.mark.durable
 def test_a_writer_that_is_killed_leaves_nothing_and_holds_up_nobody(db: Database) -> None:
     written = processes.Event()
     victim = processes.Process(target=_die_while_writing, args=(db.url, written))
