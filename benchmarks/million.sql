@@ -36,11 +36,11 @@ SELECT n, source, 'REQ-' || n, (n + 1) / 2, subject, text, requester, 'normal', 
 FROM numbers JOIN texts USING (k);
 
 INSERT INTO classifications (id, ticket_id, current, created_at, category, request_type, sla_value, sla_unit, sla_is_default,
-  confidence, reasoning, alternatives, review_reason, engine, model, fallback, mended, catalog_version, prompt_version,
+  confidence, reasoning, alternatives, review_reason, engine, model, fallback, fuzzy_matched, catalog_version, prompt_version,
   prompt_tokens, completion_tokens, latency_ms, cost_micros)
 SELECT n, n, status <> 'reviewed', at, a.category, a.request_type, a.hours, 'hours', 0, 0.3 + 0.69 * sqrt(chance / 1000.0),
   'The requester writes "' || substr(a.subject, 1, 30) || '".', '[]',
-  CASE WHEN status = 'needs_review' OR chance < 120 AND status = 'reviewed' THEN 'confidence is below the threshold' END,
+  CASE WHEN status = 'needs_review' OR chance < 120 AND status = 'reviewed' THEN 'low_confidence' END,
   'llm', 'gpt-4o-mini', 0, 0, :version, CASE WHEN n < :tickets / 2 THEN '5a1c07be92d4' ELSE 'c93fd8e1707b' END,
   4150, 92, 900, 420
 FROM numbers JOIN texts a
@@ -48,7 +48,7 @@ FROM numbers JOIN texts a
 WHERE status NOT IN ('received', 'failed');
 
 INSERT INTO classifications (id, ticket_id, current, created_at, category, request_type, sla_value, sla_unit, sla_is_default,
-  confidence, reasoning, alternatives, engine, model, fallback, mended, catalog_version, prompt_tokens, completion_tokens,
+  confidence, reasoning, alternatives, engine, model, fallback, fuzzy_matched, catalog_version, prompt_tokens, completion_tokens,
   latency_ms, reviewer)
 SELECT :tickets + n, n, 1, at, category, request_type, hours, 'hours', 0, 1, 'confirmed by grace@example.com', '[]',
   'person', '', 0, 0, :version, 0, 0, 0, 'grace@example.com'

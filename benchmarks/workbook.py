@@ -119,7 +119,7 @@ def _classification(number: int) -> dict[str, Any]:
         "sla_unit": "days", "sla_is_default": False, "confidence": 0.5 + number % 50 / 100,
         "reasoning": "The words point to this entry, but the text also speaks of something else that could be meant.",
         "alternatives": ["Category 1 > Phone", "Category 2 > Badge"], "engine": "llm", "model": "gpt-4o-mini",
-        "review_reason": "confidence is below the threshold" if number % 10 == 0 else None, "fallback": False,
+        "review_reason": "low_confidence" if number % 10 == 0 else None, "fallback": False,
         "fuzzy_matched": False, "catalog_version": "v1", "prompt_version": "p1", "prompt_tokens": 0,
         "completion_tokens": 0, "latency_ms": 1, "cost_micros": 0,
     }  # fmt: skip

@@ -113,7 +113,7 @@ class Month:
                 made = classification(
                     ticket.id,
                     category=self.rng.choice(CATEGORIES),
-                    review_reason="unsure" if self.rng.random() < 0.2 else None,
+                    review_reason="low_confidence" if self.rng.random() < 0.2 else None,
                     created_at=now(),
                 )
                 promise = sla.promise(ticket.received_at, value, "hours", self.config.hours)

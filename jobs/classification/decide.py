@@ -8,6 +8,7 @@ from rapidfuzz import fuzz, process
 
 from jobs.classification.engines.base import SURE, Proposal
 from receiver.catalog import Catalog, RequestType
+from receiver.db.review_reasons import ReviewReason
 
 # A mend must be nearly the same words, and clearly nearer to one entry than to any other.
 _CLOSE, _MARGIN = 90, 5
@@ -24,7 +25,8 @@ class Decision:
     confidence: float
     fuzzy_matched: bool = False
     fallback: bool = False
-    review_reason: str | None = None
+    review_reason: ReviewReason | None = None
+    review_detail: dict[str, str] | None = None
     agreement: bool | None = None
 
 
@@ -38,23 +40,21 @@ def decide(proposal: Proposal, catalog: Catalog, threshold: float, stand_in_for:
     fuzzy_matched = found is None or proposal.fuzzy_matched
     found = found or _mend(proposal.label, catalog)
     if found is None:
-        return Decision(catalog.fallback, 0.0, False, True, "the engine's answer is not in the catalog")
+        return Decision(catalog.fallback, 0.0, False, True, ReviewReason.OUT_OF_CATALOG)
     if stand_in_for:
-        return Decision(found, proposal.confidence, fuzzy_matched, True, f"the local engine stood in: {stand_in_for}")
+        why = {"error": stand_in_for}
+        return Decision(found, proposal.confidence, fuzzy_matched, True, ReviewReason.FALLBACK_ENGINE, why)
     second = catalog.labels.get(proposal.second_opinion or "")
     agreement = None if second is None else second == found
-    reason = _doubt(proposal, second, threshold, agreement=agreement)
-    return Decision(found, proposal.confidence, fuzzy_matched, False, reason, agreement)
-
-
-def _doubt(proposal: Proposal, second: RequestType | None, threshold: float, *, agreement: bool | None) -> str | None:
+    reason: ReviewReason | None = None
+    detail: dict[str, str] | None = None
     if proposal.steers:
-        return "the ticket's text seems to tell the engine what to answer"
-    if proposal.confidence < threshold:
-        return "confidence is below the threshold"
-    if agreement is False and second and proposal.confidence < max(threshold, SURE):
-        return f"the local engine says {second.name} instead, and the model is not sure"
-    return None
+        reason = ReviewReason.STEERING
+    elif proposal.confidence < threshold:
+        reason = ReviewReason.LOW_CONFIDENCE
+    elif agreement is False and second and proposal.confidence < max(threshold, SURE):
+        reason, detail = ReviewReason.DISAGREEMENT, {"request_type": second.name}
+    return Decision(found, proposal.confidence, fuzzy_matched, False, reason, detail, agreement)
 
 
 def _mend(label: str, catalog: Catalog) -> RequestType | None:

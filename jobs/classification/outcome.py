@@ -50,6 +50,7 @@ def classification(
         reasoning=proposal.reasoning,
         alternatives=list(proposal.alternatives),
         review_reason=decision.review_reason,
+        review_detail=decision.review_detail,
         engine=proposal.engine,
         model=proposal.model,
         fallback=decision.fallback,

@@ -9,14 +9,15 @@ from sqlalchemy.orm import Session
 
 from receiver.db import counters
 from receiver.db.models import Classification, Ticket
+from receiver.db.review_reasons import ReviewReason
 from receiver.db.ticket_query import LOOKED_AT, needs_review
 
 REASONS: dict[str, ColumnElement[bool]] = {
-    "low confidence": Classification.review_reason.startswith("confidence is below"),
+    "low confidence": Classification.review_reason == ReviewReason.LOW_CONFIDENCE,
     "disagreement": Classification.agreement.is_(False),
     "steering": Classification.steers.is_(True),
     "fallback": Classification.fallback.is_(True),
-    "out of catalog": Classification.review_reason.startswith("the engine's answer is not in the catalog"),
+    "out of catalog": Classification.review_reason == ReviewReason.OUT_OF_CATALOG,
 }
 COUNTED = 1_000
 _AT_ONCE = 500

@@ -172,6 +172,7 @@ def _decision(
         reasoning=f"{'confirmed' if same else 'chosen'} by {reviewer}{earlier}",
         alternatives=[],
         review_reason=None,
+        review_detail=None,
         engine=PERSON,
         model="",
         fallback=False,

@@ -18,7 +18,7 @@ from tests.receiver.web.test_digests_page import build_preview
 @pytest.fixture
 def sent(config: Settings, db: Database) -> None:
     """One digest that was sent, and one that is held."""
-    settle(db, due_ticket(db), review_reason="unsure")
+    settle(db, due_ticket(db), review_reason="low_confidence")
     assert send.send_now(db, config)
     settle(db, due_ticket(db))
     held = send.send_now(db, config)

@@ -12,7 +12,7 @@ Check = Callable[[Page], None]
 
 
 def test_nobody_is_kept_out(page: Page, db: Database, accessible: Check) -> None:
-    settle(db, due_ticket(db), review_reason="low")
+    settle(db, due_ticket(db), review_reason="low_confidence")
     page.reload()
     accessible(page)
 

@@ -58,7 +58,7 @@ def test_an_open_page_changes_by_itself_and_its_stream_ends_with_the_server(
     expect(page.locator("#latest")).to_contain_text("the printer burns")
     expect(page.locator("#pulse")).to_contain_text("1 waiting")
     assert page.locator("#stages").bounding_box() == box
-    settle(db, ticket, review_reason="low")
+    settle(db, ticket, review_reason="low_confidence")
     expect(page.locator("#verdict")).to_contain_text("1 needs review")
     expect(chart).to_be_visible()
     with page.expect_event("requestfinished", lambda request: "/live/" in request.url, timeout=60_000):

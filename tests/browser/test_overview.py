@@ -22,7 +22,7 @@ def test_where_there_is_no_stream_the_page_asks(page: Page, db: Database) -> Non
 def test_the_overview_keeps_nobody_out_and_fits_a_phone(
     page: Page, db: Database, accessible: Check, fits: Check
 ) -> None:
-    settle(db, due_ticket(db), review_reason="low")
+    settle(db, due_ticket(db), review_reason="low_confidence")
     with db.write() as session:
         alarms.raise_(session, "engine", "the model's endpoint answers 401; check OPENAI_API_KEY", now())
         for stage in latencies.STAGES:

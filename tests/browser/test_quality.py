@@ -15,7 +15,7 @@ def reviewed(db: Database, shipped: Catalog) -> None:
     """Answers of both kinds, right and wrong."""
     for number in range(6):
         ticket = due_ticket(db)
-        settle(db, ticket, confidence=0.3 + number / 10, review_reason="low" if number < 3 else None)
+        settle(db, ticket, confidence=0.3 + number / 10, review_reason="low_confidence" if number < 3 else None)
         choice = ("Security", "Report Phishing/Suspicious Email") if number % 2 else ()
         review(db, ticket, shipped, *choice)
 

@@ -29,7 +29,7 @@ def queue(db: Database, shipped: Catalog) -> Database:
             db,
             due_ticket(db, short_description=subject, long_description=f"There is {subject} since today."),
             now() + timedelta(hours=hours),
-            review_reason="confidence is below the threshold",
+            review_reason="low_confidence",
             confidence=0.4,
             reasoning=f"The requester says there is {subject}",
             alternatives=["Wi-Fi/LAN Connectivity", LAPTOP],

@@ -9,6 +9,7 @@ from jobs.digests.translations import Words
 from jobs.digests.workbook import cells
 from jobs.digests.workbook.sheets import Column, Linked, Toned
 from jobs.digests.workbook.totals import needs_review
+from receiver.db import review_reasons
 from receiver.db.models import FAILED, NEEDS_REVIEW, Classification, Ticket
 from receiver.lib import sla
 
@@ -97,7 +98,7 @@ def _next_best(place: int) -> Callable[[Entry], str | None]:
 def _reason(entry: Entry) -> str:
     if entry.classification is None:
         return entry.ticket.error or ""
-    return f"{entry.classification.review_reason}; {entry.classification.reasoning}"
+    return f"{review_reasons.sentence(entry.classification)}; {entry.classification.reasoning}"
 
 
 _VALUES: dict[str, Callable[[Entry], Any]] = {

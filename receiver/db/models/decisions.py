@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, false
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from receiver.db.models.base import Base, Id, partial_index
@@ -30,6 +30,7 @@ class CatalogVersion(Base):
 class Classification(Base):
     """A checked decision about a ticket; the earlier ones stay as its history.
 
+    `review_reason` is a code of receiver.db.review_reasons, and `review_detail` what its sentence names beside it.
     `agreement` says whether the `second_opinion` is the same entry, `steers` that the ticket's text tries to command
     the model, `from_fallback_engine` that another engine should have answered, `stand_in_cause` (a code) why it did
     not, `from_cache` that the answer to an identical ticket (of the same `cache_key`) was used again; `cost_micros` is
@@ -78,6 +79,7 @@ class Classification(Base):
     before: Mapped[dict[str, Any] | None]
     undone: Mapped[bool] = mapped_column(default=False, server_default=false())
     stand_in_cause: Mapped[str | None]
+    review_detail: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class ReviewOutcome(Base):

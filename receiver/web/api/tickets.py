@@ -8,8 +8,9 @@ from marshmallow.validate import Length, OneOf
 
 from receiver.actions import review
 from receiver.catalog import CatalogError
-from receiver.db import classifications, review_undo, reviews, ticket_query, tickets
+from receiver.db import classifications, review_reasons, review_undo, reviews, ticket_query, tickets
 from receiver.db.models import TICKET_STATES, Classification, Ticket
+from receiver.db.review_reasons import ReviewReason
 from receiver.intake.schemas import PlainText
 from receiver.lib import sla
 from receiver.lib.clock import now
@@ -29,7 +30,15 @@ class ClassificationOut(Schema):
     confidence = fields.Float(metadata={"description": "From 0 to 1."})
     reasoning = fields.String(metadata={"description": "Why, in the engine's words."})
     alternatives = fields.List(fields.String(), metadata={"description": "What else it could be, the likeliest first."})
-    review_reason = fields.String(allow_none=True, metadata={"description": "Why a person should look at it."})
+    review_reason = fields.Function(
+        review_reasons.sentence,
+        metadata={"type": ["string", "null"], "description": "Why a person should look at it."},
+    )
+    review_code = fields.String(
+        attribute="review_reason",
+        allow_none=True,
+        metadata={"description": "The same as a code.", "enum": [*ReviewReason, None]},
+    )
     engine = fields.String()
     model = fields.String()
     fallback = fields.Boolean(metadata={"description": "Whether something stands in for what was meant to answer."})

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask, current_app
 
+from receiver.db import review_reasons
 from receiver.db.models import Ticket
 from receiver.lib import sla
 from receiver.lib.clock import now
@@ -17,6 +18,7 @@ def init_app(app: Flask) -> None:
     texts = (ago_text, moment, count, percent, duration, span, money, words, clock_text, in_unit, rough)
     for name in (*texts, sla_state, sla_start):
         app.jinja_env.filters[name.__name__] = name
+    app.jinja_env.filters["review_reason"] = review_reasons.sentence
 
 
 def ago_text(at: datetime) -> str:

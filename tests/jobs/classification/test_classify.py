@@ -22,7 +22,7 @@ from jobs.classification.engines.base import Cause, Engine, EngineError, Example
 from jobs.operations import maintenance
 from receiver import catalog as catalogs
 from receiver import queue
-from receiver.db import alarms, leases, reviews
+from receiver.db import alarms, leases, review_reasons, reviews
 from receiver.db.database import Database
 from receiver.db.models import Alarm, Classification, Ticket, TimetableEntry
 from receiver.lib import settings
@@ -318,7 +318,7 @@ def test_after_three_passing_faults_the_local_engine_stands_in_marked_and_review
     assert (found.status, found.request_type, found.error) == ("needs_review", "VPN Issue", None)
     (saved,) = classifications(db)
     assert (saved.engine, saved.fallback) == ("local", True)
-    assert "model" in (saved.review_reason or "")
+    assert "model" in (review_reasons.sentence(saved) or "")
     assert len(model.requests) <= 9
     assert alarm(db) is None
 

@@ -11,6 +11,7 @@ from jobs.classification.decide import decide
 from jobs.classification.engines.base import Proposal
 from receiver import catalog as catalogs
 from receiver.catalog import Catalog, RequestType
+from receiver.db.review_reasons import ReviewReason
 
 CATALOG = catalogs.parse("""
 fallback: Uncategorized
@@ -131,8 +132,7 @@ def test_what_means_no_single_entry_becomes_the_fallback_and_goes_to_review(labe
     assert decision.request_type == CATALOG.fallback
     assert decision.fallback
     assert decision.confidence == 0.0
-    assert decision.review_reason
-    assert label.strip() == "" or label not in decision.review_reason
+    assert (decision.review_reason, decision.review_detail) == (ReviewReason.OUT_OF_CATALOG, None)
 
 
 def test_a_name_of_two_categories_is_decided_by_its_category() -> None:
@@ -171,10 +171,12 @@ def test_a_doubtful_mend_is_both_mended_and_reviewed() -> None:
 def test_whatever_stood_in_is_a_fallback_and_reviewed_however_sure_it_is() -> None:
     decision = decide(proposed("Account Unlock", 1.0), CATALOG, 0.0, stand_in_for="the endpoint is down")
     assert (decision.request_type.name, decision.fallback, decision.confidence) == ("Account Unlock", True, 1.0)
-    assert "the endpoint is down" in (decision.review_reason or "")
+    assert (decision.review_reason, decision.review_detail) == (
+        ReviewReason.FALLBACK_ENGINE,
+        {"error": "the endpoint is down"},
+    )
 
 
-_UNKNOWN = decide(proposed(""), CATALOG, 0.0).review_reason
 _names = st.text(string.ascii_letters + " :-.é漢🔥", min_size=1, max_size=30)
 _near = st.builds(
     lambda label, cut, extra: label[:cut] + extra + label[cut:],
@@ -191,7 +193,9 @@ def test_whatever_an_engine_answers_the_decision_is_an_entry(label: str, confide
     assert decision.request_type in CATALOG.request_types
     assert 0 <= decision.confidence <= 1
     assert decision.review_reason or (decision.confidence >= threshold and not decision.fallback)
-    assert (label in CATALOG.labels) == (not decision.fuzzy_matched and decision.review_reason != _UNKNOWN)
+    assert (label in CATALOG.labels) == (
+        not decision.fuzzy_matched and decision.review_reason != ReviewReason.OUT_OF_CATALOG
+    )
 
 
 @settings(deadline=None, max_examples=100)

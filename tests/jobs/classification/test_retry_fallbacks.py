@@ -8,7 +8,7 @@ from sqlalchemy import update
 from jobs.classification import classify, retry_fallbacks
 from jobs.operations import maintenance
 from receiver import queue
-from receiver.db import alarms, circuit_breaker, classifications, tickets
+from receiver.db import alarms, circuit_breaker, classifications, review_reasons, tickets
 from receiver.db.database import Database
 from receiver.db.models import Classification, Ticket, TimetableEntry
 from receiver.lib import settings
@@ -49,7 +49,8 @@ def stand_in(db: Database, ticket_id: int, **fields: Any) -> None:
         marks = {
             "fallback": True,
             "from_fallback_engine": True,
-            "review_reason": "the local engine stood in: down",
+            "review_reason": "fallback_engine",
+            "review_detail": {"error": "down"},
         } | fields
         assert classifications.save(session, "l", classification(ticket_id, **marks), promise())
 
@@ -178,7 +179,7 @@ def test_beyond_the_budget_the_local_engine_answers_marked_and_an_alarm_says_so(
         True,
         False,
     )
-    assert "LLM_DAILY_BUDGET" in (found.review_reason or "")
+    assert "LLM_DAILY_BUDGET" in (review_reasons.sentence(found) or "")
     with db.read() as session:
         assert [alarm.name for alarm in alarms.current(session)] == ["budget"]
     environment.setenv("LLM_DAILY_BUDGET", "5")
@@ -212,4 +213,4 @@ def test_the_second_opinion_is_kept_with_the_answer(db: Database, model: Peer) -
     ticket, found = rows(db, _classified(db, short_description="wifi is slow", long_description="WLAN drops"))
     assert (found.second_opinion, found.agreement) == (LABEL, False)
     assert ticket.status == "needs_review"
-    assert LABEL in (found.review_reason or "")
+    assert LABEL in (review_reasons.sentence(found) or "")

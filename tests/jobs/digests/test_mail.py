@@ -76,7 +76,7 @@ def moody() -> Iterator[Moody]:
 
 def summed() -> Summary:
     found = Summary()
-    unsure = {"category": "Hardware", "review_reason": "confidence is below the threshold", "engine": "llm"}
+    unsure = {"category": "Hardware", "review_reason": "low_confidence", "engine": "llm"}
     for row in (
         pair(),
         pair(),

@@ -77,7 +77,7 @@ def test_the_header_is_frozen_and_bold_on_a_fill(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("sheet_name", "expected"), [("Tickets", "A1:L4"), ("Needs review", "A1:H3")])
 def test_the_rows_are_banded_and_can_be_filtered(tmp_path: Path, sheet_name: str, expected: str) -> None:
-    unsure = {"review_reason": "confidence is below the threshold"}
+    unsure = {"review_reason": "low_confidence"}
     sheet = written(tmp_path, pair(), pair(unsure), pair(unsure))[sheet_name]
     [table] = sheet.tables.values()
     assert table.ref == table.autoFilter.ref == expected
@@ -127,7 +127,7 @@ def test_no_text_is_ever_a_formula_or_an_error(tmp_path: Path) -> None:
     rows: list[Pair] = []
     for text in FORMULAS:
         decided: dict[str, Any] = dict.fromkeys(("category", "request_type", "sla_unit", "reasoning", "model"), text)
-        decided |= {"alternatives": [text], "review_reason": text}
+        decided |= {"alternatives": [text], "review_reason": "other", "review_detail": {"text": text}}
         names = ("external_id", "short_description", "long_description", "requester_email", "error")
         fields: dict[str, Any] = dict.fromkeys(names, text)
         rows += [pair(decided, **fields, status="needs_review"), (ticket(**fields, status="failed"), None)]
@@ -220,7 +220,7 @@ def test_a_ticket_that_could_not_be_classified_says_so(tmp_path: Path) -> None:
     assert book["Needs review"]["H2"].value == "the worker died"
 
 
-UNSURE = {"review_reason": "confidence is below the threshold", "confidence": 0.3}
+UNSURE = {"review_reason": "low_confidence", "confidence": 0.3}
 HARDWARE = {"category": "Hardware", "request_type": "Laptop", "prompt_version": "p7"}
 MIXED: list[Pair] = [
     pair(),

@@ -176,9 +176,9 @@ def test_a_source_without_write_back_is_told_nothing(db: Database, config: Setti
 
 
 def test_what_goes_to_review_is_told_only_where_that_is_wanted(db: Database, zendesk: Desk) -> None:
-    classify(db, source(zendesk[1]), review_reason="confidence below 0.6")
+    classify(db, source(zendesk[1]), review_reason="low_confidence")
     assert rows(db) == []
-    classify(db, source(zendesk[1], labels=["x"], uncertain=True), review_reason="confidence below 0.6")
+    classify(db, source(zendesk[1], labels=["x"], uncertain=True), review_reason="low_confidence")
     assert one(db).status == "pending"
 
 
@@ -193,7 +193,7 @@ def test_only_the_newest_classification_is_told(db: Database, config: Settings, 
 
 def test_a_later_uncertain_classification_takes_the_certain_one_back(db: Database, zendesk: Desk) -> None:
     classify(db, source(zendesk[1]))
-    classify(db, source(zendesk[1]), review_reason="unsure")
+    classify(db, source(zendesk[1]), review_reason="low_confidence")
     assert one(db).status == "superseded"
 
 

@@ -47,7 +47,7 @@ def test_only_tickets_that_nobody_owes_anything_go(db: Database, config: Setting
     with db.read() as session:
         ids = {ticket.external_id: ticket.id for ticket in session.scalars(select(Ticket))}
     settle(db, ids["classified"])
-    settle(db, ids["doubtful"], review_reason="low")
+    settle(db, ids["doubtful"], review_reason="low_confidence")
     with db.write() as session:
         leases.fail(session, ids["failed"], "gave up")
     digest_id = _digest(db)

@@ -66,7 +66,7 @@ def test_the_database_itself_refuses_two_current_decisions(db: Database) -> None
         assert session.query(Classification).count() == 1
 
 
-@pytest.mark.parametrize(("reason", "status"), [(None, CLASSIFIED), ("confidence is low", NEEDS_REVIEW)])
+@pytest.mark.parametrize(("reason", "status"), [(None, CLASSIFIED), ("low_confidence", NEEDS_REVIEW)])
 def test_a_reason_to_look_sends_the_ticket_to_review(db: Database, reason: str | None, status: str) -> None:
     ticket, promised = due_ticket(db), now()
     settle(db, ticket, promised, review_reason=reason, category="Hardware", request_type="Laptop")

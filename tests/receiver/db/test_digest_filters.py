@@ -63,7 +63,7 @@ def told(db: Database, name: str = "digest", chosen: Filter = EVERYTHING) -> lis
 def test_every_line_of_a_filter_must_hold(db: Database, chosen: Filter, expected: list[str]) -> None:
     ticket(db, "T-1", category="Hardware", request_type="Laptop")
     ticket(db, "T-2", "zendesk", category="Software", request_type="Licence")
-    ticket(db, "T-3", "zendesk", category="Network", request_type="VPN", review_reason="unsure")
+    ticket(db, "T-3", "zendesk", category="Network", request_type="VPN", review_reason="low_confidence")
     assert told(db, chosen=chosen) == expected
 
 

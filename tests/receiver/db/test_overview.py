@@ -39,7 +39,7 @@ def _claim(session: Session, number: int) -> None:
 
 def _save(session: Session, number: int) -> None:
     for ticket in session.scalars(select(Ticket).where(Ticket.lease == f"lease-{number}")).all():
-        new = classification(ticket.id, review_reason="look" if ticket.id % 2 else None, prompt_tokens=number)
+        new = classification(ticket.id, review_reason="low_confidence" if ticket.id % 2 else None, prompt_tokens=number)
         classifications.save(session, f"lease-{number}", new, promise())
 
 

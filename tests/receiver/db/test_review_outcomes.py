@@ -42,7 +42,7 @@ def _is_right(verdict: ReviewOutcome) -> bool:
 
 def test_a_confirmed_answer_is_right_and_a_corrected_one_wrong(db: Database, shipped: Catalog) -> None:
     first, second = due_ticket(db), due_ticket(db)
-    settle(db, first, confidence=0.7, review_reason="low")
+    settle(db, first, confidence=0.7, review_reason="low_confidence")
     settle(db, second)
     review(db, first, shipped)
     review(db, second, shipped, CATEGORY, TYPES[1])

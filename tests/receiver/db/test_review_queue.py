@@ -13,7 +13,7 @@ from receiver.lib.clock import now
 from receiver.web.dashboard import review_locks
 from tests.factories import due_ticket, settle
 
-LOW = "confidence is below the threshold"
+LOW = "low_confidence"
 
 
 def _waiting(db: Database, hours: float, **fields: object) -> int:
@@ -47,10 +47,10 @@ def test_one_due_at_the_same_moment_is_not_skipped(db: Database) -> None:
 def test_each_reason_finds_its_own(db: Database, reason: str) -> None:
     found = {
         "low confidence": _waiting(db, 1),
-        "disagreement": _waiting(db, 1, review_reason="the local engine says X instead", agreement=False),
-        "steering": _waiting(db, 1, review_reason="it commands", steers=True),
-        "fallback": _waiting(db, 1, review_reason="the local engine stood in: away", fallback=True),
-        "out of catalog": _waiting(db, 1, review_reason="the engine's answer is not in the catalog"),
+        "disagreement": _waiting(db, 1, review_reason="disagreement", agreement=False),
+        "steering": _waiting(db, 1, review_reason="steering", steers=True),
+        "fallback": _waiting(db, 1, review_reason="fallback_engine", fallback=True),
+        "out of catalog": _waiting(db, 1, review_reason="out_of_catalog"),
     }
     assert _queue(db, reason=reason) == [found[reason]]
     assert _queue(db, reason=reason, category="Nowhere") == []

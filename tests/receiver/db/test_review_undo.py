@@ -60,11 +60,11 @@ def _classified(db: Database, ticket_id: int, _catalog: Catalog) -> None:
 
 
 def _to_review(db: Database, ticket_id: int, _catalog: Catalog) -> None:
-    settle(db, ticket_id, review_reason="low")
+    settle(db, ticket_id, review_reason="low_confidence")
 
 
 def _steering(db: Database, ticket_id: int, _catalog: Catalog) -> None:
-    settle(db, ticket_id, review_reason="it commands", steers=True)
+    settle(db, ticket_id, review_reason="steering", steers=True)
 
 
 def _failed(db: Database, ticket_id: int, _catalog: Catalog) -> None:

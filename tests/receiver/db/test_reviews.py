@@ -52,7 +52,7 @@ def test_a_correction_counts_and_what_the_engine_said_stays_as_history(
 
 def test_a_confirmation_keeps_the_entry(db: Database, shipped: Catalog) -> None:
     ticket_id = due_ticket(db)
-    settle(db, ticket_id, review_reason="confidence is low")
+    settle(db, ticket_id, review_reason="low_confidence")
     found = review(db, ticket_id, shipped)
     assert (found.ticket.status, found.ticket.category, found.ticket.request_type) == (REVIEWED, *VPN)
     assert (found.classification.engine, found.learned) == ("person", True)

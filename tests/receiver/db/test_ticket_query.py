@@ -122,7 +122,7 @@ def _settled(db: Database, name: str, hours: float, **fields: str) -> None:
 
 def test_what_is_due_next_comes_first_and_of_what_is_past_due_the_latest(db: Database) -> None:
     for name, hours in (("c", 3), ("a", 1), ("late", -1), ("later", -2), ("b", 2)):
-        _settled(db, name, hours, review_reason="low" if name != "b" else None)  # type: ignore[arg-type]
+        _settled(db, name, hours, review_reason="low_confidence" if name != "b" else None)  # type: ignore[arg-type]
     due_ticket(db, external_id="not promised")
     assert _names(_page(db, TicketQuery(order=DUE))) == ["a", "b", "c"]
     assert _names(_page(db, TicketQuery(order=DUE, status="needs_review"))) == ["a", "c"]

@@ -323,7 +323,7 @@ def test_a_digest_is_ordered_even_while_redis_is_away(tmp_path: Path, db: Databa
 
 def test_the_counts_are_those_of_the_record(api: FlaskClient, db: Database) -> None:
     settle(db, due_ticket(db), prompt_tokens=900, completion_tokens=40)
-    settle(db, due_ticket(db), review_reason="low")
+    settle(db, due_ticket(db), review_reason="low_confidence")
     due_ticket(db)
     stats = api.get("/api/stats").get_json()
     assert stats["tickets"] == {"received": 1, "classified": 1, "needs_review": 1, "failed": 0, "reviewed": 0}

@@ -55,7 +55,7 @@ def _words(page: Any, css_class: str) -> list[str]:
 def test_the_counts_are_those_of_the_record(person: FlaskClient, db: Database) -> None:
     deliver(db, incoming(), at=now() - timedelta(days=2))
     settle(db, due_ticket(db))
-    settle(db, due_ticket(db), review_reason="low")
+    settle(db, due_ticket(db), review_reason="low_confidence")
     failed = due_ticket(db)
     with db.write() as session:
         leases.fail(session, failed, "gave up")

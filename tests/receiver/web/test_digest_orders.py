@@ -58,7 +58,7 @@ def alarmed(db: Database) -> list[str]:
 
 def test_a_digest_is_ordered_by_its_name(api: FlaskClient, db: Database) -> None:
     settle(db, due_ticket(db), category="Hardware")
-    settle(db, due_ticket(db), review_reason="unsure")
+    settle(db, due_ticket(db), review_reason="low_confidence")
     seen = api.post("/api/digests/preview", json={"name": "network"}).get_json()
     assert (seen["tickets"], seen["needs_review"], seen["recipients"]) == (1, 1, ["noc@example.com"])
     assert seen["categories"] == [{"category": "Network & Connectivity", "tickets": 1, "needs_review": 1}]

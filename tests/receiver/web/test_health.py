@@ -133,7 +133,7 @@ def test_a_redis_that_is_away_or_silent_is_told_and_does_no_harm(
 
 def test_the_numbers_are_those_of_the_record(monitor: FlaskClient, db: Database) -> None:
     settle(db, due_ticket(db))
-    settle(db, due_ticket(db), review_reason="low")
+    settle(db, due_ticket(db), review_reason="low_confidence")
     failed = due_ticket(db)
     with db.write() as session:
         leases.fail(session, failed, "gave up")

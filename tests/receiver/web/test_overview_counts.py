@@ -138,7 +138,7 @@ def week(db: Database, config: Settings, connection: "redis.Redis") -> None:
         deliver(db, *(incoming() for _ in range(many)), at=at)
     for _ in range(2):
         settle(db, due_ticket(db))
-        settle(db, due_ticket(db), review_reason="low", from_fallback_engine=True)
+        settle(db, due_ticket(db), review_reason="low_confidence", from_fallback_engine=True)
         failed_ticket(db)
     for key in "abc":
         quarantined(db, key)

@@ -59,8 +59,10 @@ def test_without_reviews_the_page_says_how_there_will_be_some(person: FlaskClien
 def test_the_figures_are_those_of_the_reviews(person: FlaskClient, db: Database, shipped: Catalog) -> None:
     for _ in range(3):
         _reviewed(db, shipped, confidence=0.9)
-    _reviewed(db, shipped, NETWORK, WIFI, confidence=0.5, review_reason="low")
-    _reviewed(db, shipped, "Security", "Report Phishing/Suspicious Email", confidence=0.5, review_reason="low")
+    _reviewed(db, shipped, NETWORK, WIFI, confidence=0.5, review_reason="low_confidence")
+    _reviewed(
+        db, shipped, "Security", "Report Phishing/Suspicious Email", confidence=0.5, review_reason="low_confidence"
+    )
     page = _page(person)
     tiles = _tiles(page)
     assert tiles["right request type"] == "60.0 %"

@@ -27,7 +27,7 @@ def ticket(db: Database, shipped: Catalog) -> int:
     with db.write() as session:
         catalogs.remember(session, shipped.version, shipped.text, now())
     ticket_id = due_ticket(db, external_id="T-1", short_description="no tunnel")
-    settle(db, ticket_id, review_reason="confidence is below the threshold", confidence=0.4, model="gpt-x")
+    settle(db, ticket_id, review_reason="low_confidence", confidence=0.4, model="gpt-x")
     return ticket_id
 
 
@@ -60,9 +60,8 @@ def _status(db: Database, ticket_id: int = 1) -> tuple[str, str | None]:
 def test_text_stays_text_everywhere(reviewer: FlaskClient, db: Database, shipped: Catalog) -> None:
     values = dict.fromkeys(("external_id", "short_description", "long_description", "requester_email"), HOSTILE)
     ticket_id = due_ticket(db, **values, priority=HOSTILE, url="javascript:alert(1)", source=HOSTILE)
-    said: dict[str, Any] = dict.fromkeys(
-        ("category", "request_type", "second_opinion", "review_reason", "model"), HOSTILE
-    )
+    said: dict[str, Any] = dict.fromkeys(("category", "request_type", "second_opinion", "model"), HOSTILE)
+    said |= {"review_reason": "other", "review_detail": {"text": HOSTILE}}
     settle(db, ticket_id, reasoning=f"it says {HOSTILE}", alternatives=[HOSTILE], agreement=False, **said)
     failed = due_ticket(db)
     with db.write() as session:
