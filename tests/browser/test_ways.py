@@ -368,6 +368,6 @@ def _redrive(page: Page, site: Site, good: Check) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_text("the worker died 3 times")).to_be_visible()
     good(page)
-    _follow(page, page.get_by_role("button", name="Redrive"))
+    _follow(page, page.get_by_role("button", name="Classify again"))
     expect(page.get_by_role("status")).to_contain_text("The ticket will be classified again.")
     site.becomes("classified", "the lift is stuck")

@@ -103,7 +103,7 @@ class LeftOver:
 
 
 _LEFT_OVER = {
-    "ticket.failed": ("ticket failed", "tickets failed", "Redrive them, or say what they are.", "?status=failed"),
+    "ticket.failed": ("ticket failed", "tickets failed", "Classify them again, or correct them.", "?status=failed"),
     "ticket.from_fallback_engine": (
         "ticket has the answer of a stand-in",
         "tickets have the answer of a stand-in",

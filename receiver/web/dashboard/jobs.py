@@ -18,7 +18,7 @@ from receiver.web import auth
 
 blueprint = Blueprint("jobs_pages", __name__, url_prefix="/jobs")
 
-_AWAY = "Redis does not answer, so nothing was changed. Try again when it is back; tickets wait safely in the record."
+_AWAY = "Redis does not answer, so nothing was changed. Try again when it is back; tickets wait safely in the database."
 
 
 @blueprint.get("")

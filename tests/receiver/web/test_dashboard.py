@@ -158,7 +158,7 @@ def test_an_alarm_is_seen_until_it_is_cleared(person: FlaskClient, db: Database)
 def test_without_redis_the_overview_is_calm(person: FlaskClient, app: Flask) -> None:
     app.extensions["jobs_redis"] = queue.connect("redis://127.0.0.1:1", timeout=0.25)
     page = _page(person)
-    assert "Redis is away Tickets wait safely in the record" in _words(page, "problem")[0]
+    assert "Redis is away Tickets wait safely in the database" in _words(page, "problem")[0]
 
 
 def test_the_stages_are_told_in_quantiles_and_the_tickets_by_the_minute(person: FlaskClient, db: Database) -> None:

@@ -134,7 +134,7 @@ def test_without_redis_the_page_is_calm_and_shows_what_the_record_knows(
     scheduler.announce(db)
     app.extensions["jobs_redis"] = queue.connect("redis://127.0.0.1:1", timeout=0.25)
     text = " ".join(_page(person).text_content().split())
-    assert "Redis is away. Tickets wait safely in the record: 1 of them" in text
+    assert "Redis is away. Tickets wait safely in the database: 1 of them" in text
     assert "maintenance.sweep" in text
     form = next(form for form in _page(person).forms if form.action == "/jobs/pause")
     answer = person.post("/jobs/retry", data={"csrf_token": form.fields["csrf_token"], "job": "x"})
