@@ -20,6 +20,8 @@ import redis
 import time_machine
 from flask.testing import FlaskClient
 
+from jobs.operations import scheduler
+from receiver.db.database import opened
 from receiver.web.app import create_app
 from tests import databases
 from tests.conftest import ROOT, wait_until
@@ -239,6 +241,12 @@ def _post(client: FlaskClient, path: str, page: str | None = None, **form: str) 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_page_opens(clock: None, browser: FlaskClient, page: str) -> None:
     assert browser.get(page).status_code == 200
+
+
+def test_it_is_known_how_the_timed_jobs_went(clock: None, browser: FlaskClient, url: str) -> None:
+    with opened(url) as db:
+        scheduler.announce(db)
+    assert "OperationalError" in browser.get("/jobs").text
 
 
 def test_the_audit_is_unbroken(url: str) -> None:

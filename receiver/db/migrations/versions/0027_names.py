@@ -1,4 +1,4 @@
-"""Tables and columns by the names that the field uses."""
+"""Tables and columns by the names that the field uses, and timed jobs by the paths that they have moved to."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,6 +18,17 @@ COLUMNS = {
     "mended": "fuzzy_matched",
     "repeated": "from_cache",
     "answer_key": "cache_key",
+}
+TIMED_JOBS = {
+    "jobs.maintenance.sweep": "jobs.operations.maintenance.sweep",
+    "jobs.retention.retain": "jobs.operations.retention.retain",
+    "jobs.reconcile.reconcile_due": "jobs.helpdesks.reconcile.reconcile_due",
+    "jobs.digest.send_due": "jobs.digests.send.send_due",
+    "jobs.digest.alert": "jobs.digests.send.alert",
+    "jobs.catalog_in_force.reload_catalog": "jobs.classification.current_catalog.reload_catalog",
+    "jobs.training.train": "jobs.classification.training.train",
+    "jobs.watch.verify_audit": "jobs.operations.audit_check.verify_audit",
+    "jobs.backup.backup_due": "jobs.operations.backup.backup_due",
 }
 KEYS = {
     "counters": ["name"],
@@ -49,6 +60,9 @@ def upgrade() -> None:
         op.create_index(name, "classifications", [column], sqlite_where=condition, postgresql_where=condition)
     if op.get_bind().dialect.name == "postgresql":
         _rewrite_functions()
+    jobs = sa.table("timed_jobs", sa.column("name"))
+    for before, after in TIMED_JOBS.items():
+        op.execute(sa.update(jobs).where(jobs.c.name == before).values(name=after))
 
 
 def _rename_constraints() -> None:
