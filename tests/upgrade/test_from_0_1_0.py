@@ -243,6 +243,18 @@ def test_every_page_opens(clock: None, browser: FlaskClient, page: str) -> None:
     assert browser.get(page).status_code == 200
 
 
+def test_how_each_delivery_proved_itself_is_still_said(clock: None, browser: FlaskClient) -> None:
+    for source, prefix, words in (
+        ("door", "", "unsigned: nothing but the address was checked (from 127.0.0.1)"),
+        ("acme", "reconcile-", "asked for by us"),
+        ("standard", "msg_accepted", "verified when it arrived"),
+    ):
+        number = next(
+            row["id"] for row in ANSWERS["deliveries"] if row["source"] == source and row["key"].startswith(prefix)
+        )
+        assert words in browser.get(f"/deliveries/{number}").text
+
+
 def test_it_is_known_how_the_timed_jobs_went(clock: None, browser: FlaskClient, url: str) -> None:
     with opened(url) as db:
         scheduler.announce(db)
