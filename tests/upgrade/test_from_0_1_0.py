@@ -258,7 +258,7 @@ def test_how_each_delivery_proved_itself_is_still_said(clock: None, browser: Fla
 def test_it_is_known_how_the_timed_jobs_went(clock: None, browser: FlaskClient, url: str) -> None:
     with opened(url) as db:
         scheduler.announce(db)
-    assert "OperationalError" in browser.get("/jobs").text
+    assert '<span class="status failed">OperationalError</span>' in browser.get("/jobs").text  # Of the daily training.
 
 
 def test_the_audit_is_unbroken(url: str) -> None:
