@@ -147,6 +147,10 @@ def _row(name: str, path: FieldPath) -> str:
 _MORE = """\
 [What is tested with each of them](tested.md), case by case.
 
+`python -m jobs sources` lists the sources with their URLs and last deliveries. `python -m jobs sources test NAME` sends
+one a signed sample, or with `--body FILE` a body of your own: it is verified, read and recorded, shown, and taken back,
+so that nothing of it is left.
+
 ## What a source may say
 
 ```yaml
