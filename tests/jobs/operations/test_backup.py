@@ -349,7 +349,8 @@ def test_who_was_erased_since_does_not_come_back(db: Database, config: Settings,
 
 
 def test_a_stack_that_runs_keeps_a_backup_from_being_restored(db: Database, config: Settings, archive: Path) -> None:
-    code = f"from pathlib import Path; from receiver import in_use; in_use.hold(Path({str(config.data_dir)!r}))"
+    place = str(config.data_dir)
+    code = f"from pathlib import Path; from receiver.lib import data_dir_lock; data_dir_lock.hold(Path({place!r}))"
     with subprocess.Popen(
         [sys.executable, "-c", f"{code}; print('held', flush=True); input()"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT,

@@ -118,10 +118,10 @@ def test_the_timetable_tells_of_the_last_run_and_runs_a_job_now(
         for row in _page(person).xpath("//section[@id='jobs-timetable']//tbody/tr")
     }
     assert len(rows) == len(scheduler.TIMETABLE)
-    assert rows["digest.send_due"][1:6] == ["30 s", "digest", "now", "done", "340 ms"]
-    assert re.match(r"in 2\d s", rows["digest.send_due"][6])
-    assert rows["maintenance.sweep"][4] == "OperationalError"
-    assert rows["training.train"][3] == "not yet"
+    assert rows["digests.send.send_due"][1:6] == ["30 s", "digest", "now", "done", "340 ms"]
+    assert re.match(r"in 2\d s", rows["digests.send.send_due"][6])
+    assert rows["operations.maintenance.sweep"][4] == "OperationalError"
+    assert rows["classification.training.train"][3] == "not yet"
     assert "runs as soon as" in _press(person, "/jobs/timetable/jobs.digests.send.send_due/run")
     assert queue.depths(connection)[queue.DIGEST] == 1
     assert person.post("/jobs/timetable/os.system/run").status_code in (400, 404)
