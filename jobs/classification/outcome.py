@@ -105,16 +105,16 @@ def note_stand_in(session: Session, error: EngineError) -> None:
     if isinstance(error, BudgetError):
         return  # Which has an alarm of its own.
     count = classifications.stand_ins_in_a_row(session, Cause.BUDGET, _REFUSED_TEXTS)
-    if count >= (_REFUSED_TEXTS if error.cause in (Cause.REFUSED, Cause.FILTERED) else _STAND_INS):
-        message = f"another engine stood in for each of the last {count} tickets or more: {error}"
-        if alarms.raise_(session, STAND_INS_ALARM, message, now()):
-            log.error("Alarm: %s", message)
+    if count < (_REFUSED_TEXTS if error.cause in (Cause.REFUSED, Cause.FILTERED) else _STAND_INS):
+        return
+    if told := alarms.raise_(session, STAND_INS_ALARM, now(), count=count, error=str(error)):
+        log.error("Alarm: %s", told)
 
 
 def note_failure(session: Session, error: EngineError) -> bool:
     """Whether this failure belongs to an outage, in which tickets wait."""
     if isinstance(error, BudgetError):
-        alarms.raise_(session, BUDGET_ALARM, str(error), now())
+        alarms.raise_(session, BUDGET_ALARM, now(), error=str(error))
         return False
     if error.about_ticket:
         return False

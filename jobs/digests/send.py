@@ -57,12 +57,12 @@ def _plans_in_force(db: Database, config: Settings) -> dict[str, Plan]:
     """The digests there are; an alarm is up while the newest DIGESTS_FILE has mistakes."""
     found = schedules.current(config)
     with db.read() as session:
-        known = alarms.message(session, schedules.ALARM)
-    if found.problem == known:
+        known = alarms.known(session, schedules.ALARM)
+    if found.problem == (known.detail.get("problem") if known else None):
         return found.plans
     with db.write() as session:
         if found.problem:
-            alarms.raise_(session, schedules.ALARM, found.problem, now())
+            alarms.raise_(session, schedules.ALARM, now(), problem=found.problem)
             log.error("Alarm: %s", found.problem)
         else:
             alarms.clear(session, schedules.ALARM)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -23,6 +24,7 @@ from receiver.lib.clock import now
 from receiver.lib.log import configure
 from receiver.lib.settings import Settings
 
+ALARM = "outgoing"
 BUDGET_SECONDS = 45.0
 _AT_ONCE = 16
 _PER_MINUTE = 60
@@ -62,7 +64,6 @@ class _Round:
 
     def __init__(self, db: Database, config: Settings, name: str, source: Source | None) -> None:
         self._db, self._config, self._name, self._source = db, config, name, source
-        self._alarm = f"outgoing:{name}"
         self._held = False
 
     def run(self) -> None:
@@ -138,7 +139,7 @@ class _Round:
 
     def _note_success(self, session: Session) -> None:
         if not outbox.any_failed(session, self._name):
-            alarms.clear(session, self._alarm)
+            alarms.clear(session, ALARM, self._name)
 
     def _note_failure(self, session: Session, errand: Errand, error: CallError) -> None:
         """A passing fault is tried again, later; a hopeless one, or the last of the schedule, is a dead letter."""
@@ -153,7 +154,7 @@ class _Round:
                 session, errand, now() + timedelta(seconds=max(wait, error.pause)), str(error), counts=error.counts
             )
             if error.alarms:
-                self._sound(session, f"the source {self._name} cannot be told or asked: {error}")
+                self._alert(session, ALARM, error=str(error))
         if error.pause:
             outbox.hold_source(session, self._name, now() + timedelta(seconds=error.pause))
             self._held = True
@@ -161,8 +162,8 @@ class _Round:
     def _bury(self, session: Session, errand: Errand, error: CallError) -> None:
         if not outbox.mark(session, errand, FAILED, str(error)):
             return
-        what = "is not complete" if errand.kind == COMPLETE else "is not told its classification"
-        self._sound(session, f"the helpdesk of ticket {errand.ticket_id} ({self._name}) {what}: {error}")
+        code = "incomplete" if errand.kind == COMPLETE else "untold"
+        self._alert(session, code, ticket=errand.ticket_id, error=str(error))
         if errand.kind == COMPLETE and session.get_one(Ticket, errand.ticket_id).status == RECEIVED:
             # It is classified with what is there.
             tickets.make_due(session, errand.ticket_id, now())
@@ -170,8 +171,8 @@ class _Round:
 
     def _unsubscribe(self, session: Session) -> None:
         outbox.give_up(session, self._name, WRITE_BACK, _GONE)
-        self._sound(session, f"{self._name}: {_GONE}")
+        self._alert(session, "gone", error=_GONE)
 
-    def _sound(self, session: Session, message: str) -> None:
-        if alarms.raise_(session, self._alarm, message, now()):
-            log.error("Alarm: %s", message)
+    def _alert(self, session: Session, code: str, **detail: Any) -> None:
+        if told := alarms.raise_(session, ALARM, now(), code, self._name, source=self._name, **detail):
+            log.error("Alarm: %s", told)

@@ -32,6 +32,8 @@ MAX_PAGES = 1000
 # A helpdesk's clock may be behind ours, and what it took in last may not be listed yet.
 OVERLAP = timedelta(minutes=15)
 
+ALARM = "reconcile"
+
 log = logging.getLogger(__name__)
 
 
@@ -88,16 +90,15 @@ def reconcile(db: Database, config: Settings, source: Source) -> int:
         return found
     with db.write() as session:
         timetable.note(session, _name(source), started)
-        alarms.clear(session, _name(source))
+        alarms.clear(session, ALARM, source.name)
     if found:
         log.warning("%d tickets of %s had not come by webhook; they are recorded", found, source.name)
     return found
 
 
 def _note_failure(session: Any, source: Source, error: CallError | PullError) -> None:
-    message = f"the source {source.name} cannot be reconciled: {error}"
-    if alarms.raise_(session, _name(source), message, now()):
-        log.error("Alarm: %s", message)
+    if told := alarms.raise_(session, ALARM, now(), subject=source.name, source=source.name, error=str(error)):
+        log.error("Alarm: %s", told)
     if pause := getattr(error, "pause", 0):
         timetable.note(session, _pause(source), now() + timedelta(seconds=pause))
 

@@ -8,8 +8,6 @@ from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.log import configure
 
-_TAMPERED = "the audit was tampered with: {}; compare it with a backup"
-
 log = logging.getLogger(__name__)
 
 
@@ -23,5 +21,5 @@ def verify_audit() -> None:
         with db.write() as session:
             if not wrong:
                 alarms.clear(session, "audit")
-            elif alarms.raise_(session, "audit", _TAMPERED.format(wrong), now()):
-                log.error("Alarm: %s", _TAMPERED.format(wrong))
+            elif told := alarms.raise_(session, "audit", now(), problem=wrong):
+                log.error("Alarm: %s", told)

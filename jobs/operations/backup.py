@@ -74,10 +74,10 @@ def backup_due() -> None:
         try:
             path = backup(db, config, place)
         except (BackupError, SQLAlchemyError, OSError) as error:
-            message = f"no backup could be made: {shell_user.told(error)}"
+            detail = {"error": shell_user.told(error)}
             with db.write() as session:
-                alarms.raise_(session, ALARM, message, now())
-            log.error("Alarm: %s", message)
+                alarms.raise_(session, ALARM, now(), **detail)
+            log.error("Alarm: %s", alarms.sentence(ALARM, detail))
             return
         prune(place, config.backup_keep)
     log.info("The backup is %s", path)

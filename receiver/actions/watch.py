@@ -14,6 +14,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import redis
@@ -40,6 +42,13 @@ _LONGEST_HABIT_TIMES, _SHORTEST_SILENCE = 3, timedelta(hours=1)
 WORKERS = tuple(f"worker {name}" for name in queue.QUEUES)
 
 log = logging.getLogger(__name__)
+
+
+class Trouble(NamedTuple):
+    """What is wrong, as receiver.db.alarms keeps it."""
+
+    code: str
+    detail: Mapping[str, Any] = MappingProxyType({})
 
 
 def run(db: Database, config: Settings, ending: threading.Event) -> None:
@@ -88,9 +97,9 @@ class Watch:
             processes.beat(session, self._name, processes.WATCH, place(), moment)
             processes.forget_old(session, moment)
             if self._redis_fails != 1:  # One failure may be a server that is just started again.
-                _set(session, moment, "redis", trouble)
+                _set(session, moment, trouble, "redis")
             if trouble is None:
-                _set(session, moment, "queue", _stuck(waits))
+                _set(session, moment, _stuck(waits), "queue")
             self._look_at_processes(session, moment, is_redis_up=trouble is None)
         with self._db.write() as session:  # On its own: sources may be set up wrongly, and the above be true still.
             self._look_at_tickets(session, moment)
@@ -100,23 +109,23 @@ class Watch:
         with self._db.write() as session:
             processes.leave(session, self._name)
 
-    def _ask_redis(self, moment: datetime) -> tuple[str | None, dict[str, float]]:
+    def _ask_redis(self, moment: datetime) -> tuple[Trouble | None, dict[str, float]]:
         """What is wrong with Redis, and for how long the first job of each queue waits."""
         try:
             queue.check_suitable(self._redis)
             queue.probe(self._redis)
             return None, queue.oldest_waits(self._redis, moment)
         except queue.UnsuitableError as error:
-            return str(error), {}
+            return Trouble("redis_unsuitable", {"problem": str(error)}), {}
         except (redis.RedisError, OSError) as error:
-            return f"Redis is away: {queue.reason(error)}; tickets are accepted, and wait", {}
+            return Trouble("redis_away", {"reason": queue.reason(error)}), {}
 
     def _look_at_processes(self, session: Session, moment: datetime, *, is_redis_up: bool) -> None:
         known = [row for row in processes.known(session) if row.role != processes.WATCH]
         living = Counter(row.role for row in known if self._lives(row))
         dead = [row for row in known if row.died_at or (not self._lives(row))]
         for role in (SCHEDULER, *WORKERS, *(row.role for row in known)):
-            _set(session, moment, f"process:{role}", _dying(role, dead, moment))
+            _set(session, moment, _dying(role, dead, moment), "process", role)
         # Without Redis no worker can serve, and some end: that is one trouble, not seven. Nor is it known who lives
         # before everybody has had the time to say so.
         clock = time.monotonic()
@@ -126,8 +135,8 @@ class Watch:
         is_sure = clock - self._watches_since >= SILENT_SECONDS
         for role in (SCHEDULER, *WORKERS):
             if living[role] or is_sure:
-                name = role.replace("worker ", "worker:")
-                _set(session, moment, name, None if living[role] else _missing(role))
+                kind, _, name = role.partition(" ")
+                _set(session, moment, None if living[role] else _missing(name), kind, name)
 
     def _lives(self, row: Process) -> bool:
         """Whether this process has said something new lately, by our clock; one that we see first has."""
@@ -141,23 +150,23 @@ class Watch:
         return clock - at < SILENT_SECONDS
 
     def _look_at_tickets(self, session: Session, moment: datetime) -> None:
-        _set(session, moment, "backlog", _backlog(session, self._config, moment))
-        _set(session, moment, "disk", _disk(self._config))
-        _set(session, moment, "refused", _attacked(session, moment))
+        _set(session, moment, _backlog(session, self._config, moment), "backlog")
+        _set(session, moment, _disk(self._config), "disk")
+        _set(session, moment, _attacked(session, moment), "refused")
         for name in sources.configured(self._config):
             arrivals = deliveries.latest_arrivals(session, name, _HABIT_OF)
-            _set(session, moment, f"source:{name}", silence(name, arrivals, moment))
+            _set(session, moment, silence(name, arrivals, moment), "source", name)
 
 
-def _set(session: Session, moment: datetime, name: str, message: str | None) -> None:
-    if message is None:
-        if alarms.clear(session, name):
-            log.warning("The alarm is over: %s", name)
-    elif alarms.raise_(session, name, message, moment):
-        log.error("Alarm: %s", message)
+def _set(session: Session, moment: datetime, trouble: Trouble | None, kind: str, subject: str = "") -> None:
+    if trouble is None:
+        if alarms.clear(session, kind, subject):
+            log.warning("The alarm is over: %s", f"{kind}:{subject}" if subject else kind)
+    elif told := alarms.raise_(session, kind, moment, trouble.code, subject, **trouble.detail):
+        log.error("Alarm: %s", told)
 
 
-def _dying(role: str, dead: Sequence[Process], moment: datetime) -> str | None:
+def _dying(role: str, dead: Sequence[Process], moment: datetime) -> Trouble | None:
     """What to say where a process of this role dies again and again."""
     lately = [row for row in dead if row.role == role and moment - (row.died_at or row.heartbeat_at) < _DEATHS_WITHIN]
     # Four that were started at once and went with their machine are no four deaths.
@@ -165,61 +174,48 @@ def _dying(role: str, dead: Sequence[Process], moment: datetime) -> str | None:
     if many < _DEATHS:
         return None
     words = next((row.last_words for row in lately if row.last_words), None)
-    told = f"; its last words: {words}" if words else ""
-    return f"{role} has died {many} times in {_DEATHS_WITHIN.seconds // 60} minutes{told}"
+    minutes = _DEATHS_WITHIN.seconds // 60
+    return Trouble("dies", {"role": role, "deaths": many, "minutes": minutes, "last_words": words})
 
 
-def _missing(role: str) -> str:
-    if role == SCHEDULER:
-        return "no scheduler runs, so nothing is done on time; start python -m jobs scheduler"
-    return f"nobody serves the queue {role.removeprefix('worker ')}; start python -m jobs {role}"
+def _missing(queue_name: str) -> Trouble:
+    return Trouble("no_worker", {"queue": queue_name}) if queue_name else Trouble("no_scheduler")
 
 
-def _backlog(session: Session, config: Settings, moment: datetime) -> str | None:
+def _backlog(session: Session, config: Settings, moment: datetime) -> Trouble | None:
     waiting, since = tickets.due(session)
     if since is None or moment - since < timedelta(minutes=config.backlog_alarm_minutes):
         return None
     minutes = round((moment - since).total_seconds() / 60)
-    return f"{waiting} tickets wait to be classified, the first of them for {minutes} minutes"
+    return Trouble("backlog", {"tickets": waiting, "minutes": minutes})
 
 
-def _disk(config: Settings) -> str | None:
+def _disk(config: Settings) -> Trouble | None:
     free = shutil.disk_usage(config.data_dir).free // 2**20
-    return f"only {free} MB are free where DATA_DIR is" if free < config.disk_alarm_mb else None
+    return Trouble("disk", {"megabytes": free}) if free < config.disk_alarm_mb else None
 
 
-_REFUSED = {
-    refusals.PASSWORD: "wrong passwords",
-    refusals.THROTTLED: "tries to sign in that came too soon",
-    refusals.LINK: "one-time links that do not work",
-    refusals.SIGNATURE: "webhooks with a wrong proof",
-    refusals.TOKEN: "wrong API tokens",
-    refusals.SECOND_FACTOR: "wrong second factors",
-}
-
-
-def _attacked(session: Session, moment: datetime) -> str | None:
+def _attacked(session: Session, moment: datetime) -> Trouble | None:
+    refused = [
+        {"kind": found.kind, "source": found.source, "count": found.count, "address": found.address}
+        for found in refusals.recent(session, moment)
+        if found.count >= refusals.MANY
+    ]
     minutes = refusals.WINDOW.seconds // 60
-    parts = []
-    for found in refusals.recent(session, moment):
-        if found.count >= refusals.MANY:
-            whose = f" for the source {found.source}" if found.source else ""
-            parts.append(f"{found.count} {_REFUSED[found.kind]}{whose} in {minutes} minutes, last from {found.address}")
-    return "; ".join(parts) or None
+    return Trouble("refused", {"minutes": minutes, "refused": refused}) if refused else None
 
 
-def _stuck(waits: Mapping[str, float]) -> str | None:
+def _stuck(waits: Mapping[str, float]) -> Trouble | None:
     stuck = [name for name, seconds in waits.items() if seconds > STUCK_SECONDS]
-    return f"no worker takes jobs from the queue {', '.join(stuck)}; start python -m jobs worker" if stuck else None
+    return Trouble("stuck", {"queues": ", ".join(stuck)}) if stuck else None
 
 
-def silence(source: str, arrivals: list[datetime], moment: datetime) -> str | None:
-    """What to say where a source is silent for three times its longest recent pause, and an hour at least."""
+def silence(source: str, arrivals: list[datetime], moment: datetime) -> Trouble | None:
+    """What is wrong where a source is silent for three times its longest recent pause, and an hour at least."""
     if len(arrivals) < _HABIT_AT_LEAST:
         return None
     habit = max(later - earlier for later, earlier in itertools.pairwise(arrivals))
     silent = moment - arrivals[0]
     if silent < max(habit * _LONGEST_HABIT_TIMES, _SHORTEST_SILENCE):
         return None
-    hours = silent.total_seconds() / 3600
-    return f"the source {source} has sent nothing for {hours:.1f} hours, which is not its habit; check its webhook"
+    return Trouble("silent", {"source": source, "hours": f"{silent.total_seconds() / 3600:.1f}"})

@@ -36,9 +36,10 @@ def current_catalog(db: Database, config: Settings, asks: bool = True) -> Catalo
     """
     last, remote = last_good(db, config), is_url(config.service_catalog_url)
     if last is None:
-        problem = load_error(db) or ""
-        if remote and public(config.service_catalog_url) in problem:
-            raise CatalogError(problem)  # The timetable asks again; jobs that ask too would all have to wait.
+        with db.read() as session:
+            trouble = alarms.known(session, ALARM)
+        if remote and trouble and trouble.detail.get("asked") == public(config.service_catalog_url):
+            raise CatalogError(trouble.message)  # The timetable asks again; jobs that ask too would all have to wait.
         if remote and not asks:
             raise CatalogError("the catalog has not been read from its URL yet; POST /api/catalog/reload reads it now")
         return reload(db, config)
@@ -92,17 +93,20 @@ def _remember(db: Database, config: Settings, catalog: Catalog, found: Found, wh
 
 def _sound(db: Database, error: CatalogError, config: Settings, last: CatalogVersion | None) -> None:
     where = public(config.service_catalog_url)
-    if last:
-        stays = f"version {last.version}, read on {last.loaded_at:%Y-%m-%d %H:%M} UTC, stays in force"
-    else:
-        stays = "it has never given a good one, so tickets wait to be classified"
-    place = "" if where in error.brief else f"mend {where}; "
-    message = f"{error.brief}; {place}{stays}"
-    if load_error(db) == message:
+    detail = {
+        "asked": where,
+        "problem": error.brief,
+        "location": "" if where in error.brief else where,
+        "version": last.version if last else "",
+        "loaded_at": f"{last.loaded_at:%Y-%m-%d %H:%M}" if last else "",
+    }
+    with db.read() as session:
+        known = alarms.known(session, ALARM)
+    if known and known.detail == detail:
         return
     with db.write() as session:
-        alarms.raise_(session, ALARM, message, now())
-    log.error("Alarm: %s", message)
+        alarms.raise_(session, ALARM, now(), **detail)
+    log.error("Alarm: %s", alarms.sentence(ALARM, detail))
 
 
 @lru_cache(maxsize=2)

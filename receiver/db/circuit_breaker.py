@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from receiver.db import alarms, counters, timetable
-from receiver.db.models import Alarm, TimetableEntry
+from receiver.db.alarms import Raised
+from receiver.db.models import TimetableEntry
 
 ALARM = "engine"
 FAILURES_IN_A_ROW = 10
@@ -29,7 +30,7 @@ def failed(session: Session, message: str, now: datetime) -> bool:
 
 def begin(session: Session, message: str, now: datetime, pause: timedelta = PROBE_EVERY) -> None:
     """The engine is out, or still is; it is left alone for `pause`."""
-    alarms.raise_(session, ALARM, message, now)
+    alarms.raise_(session, ALARM, now, error=message)
     entry = session.get(TimetableEntry, _PROBE) or TimetableEntry(name=_PROBE, last_slot=now)
     pause = min(max(pause, PROBE_EVERY), LONGEST_PAUSE)
     wrong = entry.last_slot > now + LONGEST_PAUSE
@@ -55,9 +56,9 @@ def answered_lately(session: Session, now: datetime) -> bool:
     return entry is not None and abs(now - entry.last_slot) < LATELY
 
 
-def current(session: Session) -> Alarm | None:
+def current(session: Session) -> Raised | None:
     """The alarm of the outage, where there is one."""
-    return session.get(Alarm, ALARM)
+    return alarms.known(session, ALARM)
 
 
 def take_probe(session: Session, now: datetime) -> bool:

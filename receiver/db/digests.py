@@ -20,6 +20,7 @@ SENDING_LEASE = timedelta(seconds=120)  # Renewed while its holder lives, so onl
 RENEW_SECONDS = 20.0
 ALERTS_APART = timedelta(minutes=10)
 SCHEDULED, RUN, ALERT = "digest", "run", "alert"
+ALARM = "digest"
 
 
 def workbook_path(data_dir: Path, digest_id: int) -> Path:
@@ -217,17 +218,17 @@ def conclude(session: Session, digest_id: int, now: datetime) -> Digest:
 
 def _alarm(session: Session, digest: Digest, rows: Sequence[DigestRecipient], now: datetime) -> None:
     """An alarm is over only when everybody was reached, and no other digest of its name waits for a decision."""
-    name = alarm_name(digest.name)
+    name = alarm_subject(digest.name)
     if wrong := [row for row in rows if row.state in recipients.WRONG]:
-        what = {"failed": "failed", "held": "is held"}.get(digest.status, "does not reach everybody")
+        code = {"failed": "digest_failed", "held": "digest_held"}.get(digest.status, "digest_partly")
         why = recipients.problems(wrong, len(rows))
-        alarms.raise_(session, name, f"digest {digest.id} {what}: {why}", now)
+        alarms.raise_(session, ALARM, now, code, name, digest=digest.id, error=why)
     elif digest.status == "sent":
         undecided = select(Digest).where(Digest.name == digest.name, Digest.status == "held")
         if other := session.scalar(undecided.order_by(Digest.id.desc()).limit(1)):
-            alarms.raise_(session, name, f"digest {other.id} is held: {other.error}", now)
+            alarms.raise_(session, ALARM, now, "digest_held", name, digest=other.id, error=other.error)
         else:
-            alarms.clear(session, name)
+            alarms.clear(session, ALARM, name)
 
 
 def mark(session: Session, digest_id: int, status: str, now: datetime, **columns: Any) -> None:
@@ -251,7 +252,8 @@ def fail(session: Session, digest: Digest, error_code: str, error: str, now: dat
         conclude(session, digest.id, now)
     else:
         mark(session, digest.id, "failed", now, error=error)
-        alarms.raise_(session, alarm_name(digest.name), f"digest {digest.id} failed: {error}", now)
+        subject = alarm_subject(digest.name)
+        alarms.raise_(session, ALARM, now, "digest_failed", subject, digest=digest.id, error=error)
 
 
 def redrive(session: Session, digest_id: int, now: datetime) -> bool:
@@ -281,9 +283,9 @@ def _settled_by_hand(session: Session, digest_id: int, statuses: Sequence[str], 
     return session.scalar(query.returning(Digest.id), execution_options={"synchronize_session": False}) is not None
 
 
-def alarm_name(name: str) -> str:
-    """One alarm for each digest, or the success of one would hide the failure of another."""
-    return name if name == SCHEDULED else f"digest:{name}"
+def alarm_subject(name: str) -> str:
+    """Whose alarm it is: one for each digest, or the success of one would hide the failure of another."""
+    return "" if name == SCHEDULED else name
 
 
 def waiting(session: Session, now: datetime) -> Sequence[int]:

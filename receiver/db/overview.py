@@ -28,7 +28,7 @@ def counts(session: Session, now: datetime) -> dict[str, Any]:
             "today": _today(session, now),
         },
         "alarms": [
-            {"name": alarm.name, "message": alarm.message, "since": alarm.since.isoformat()}
+            {"name": alarm.name, "code": alarm.code, "message": alarm.message, "since": alarm.since.isoformat()}
             for alarm in alarms.current(session)
         ],
     }

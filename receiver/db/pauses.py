@@ -1,31 +1,34 @@
-"""The pause of classification: an alarm that a person has put up. Tickets are accepted all the same, and wait."""
+"""The pause of classification, which a person begins and ends. Tickets are accepted all the same, and wait."""
 
 from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from receiver.db import alarms
-from receiver.db.models import Alarm
+from receiver.db.models import Pause
 
 ALARM = "paused"
+CLASSIFICATION = "classification"
 
 
 def begin(session: Session, by: str, now: datetime) -> bool:
     """Nothing is classified from now on, on behalf of `by`; False where it is paused already."""
     if current(session) is not None:
         return False
-    told = f"classification is paused by {by}; tickets are accepted and wait in the record, until it is resumed on Jobs"
-    return alarms.raise_(session, ALARM, told, now)
+    session.add(Pause(scope=CLASSIFICATION, who=by, since=now))
+    session.flush()
+    return True
 
 
 def end(session: Session) -> bool:
     """Classification goes on; False where it was not paused."""
-    if current(session) is None:
+    pause = current(session)
+    if pause is None:
         return False
-    alarms.clear(session, ALARM)
+    session.delete(pause)
+    session.flush()
     return True
 
 
-def current(session: Session) -> Alarm | None:
-    """The alarm of the pause, where there is one."""
-    return session.get(Alarm, ALARM)
+def current(session: Session) -> Pause | None:
+    """The pause, where there is one."""
+    return session.get(Pause, CLASSIFICATION)

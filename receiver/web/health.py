@@ -45,7 +45,7 @@ def readyz() -> ResponseReturnValue:
         if ready:
             with current_app.extensions["db"].read() as session:
                 # Of what is wrong only the kind: this address is open, and a message may name a source.
-                kinds = sorted({alarm.name.partition(":")[0] for alarm in alarms.current(session)})
+                kinds = sorted({alarm.kind for alarm in alarms.current(session)})
     except SQLAlchemyError as error:
         ready, state = False, f"away: {type(error).__name__}"
     status = "ok" if ready else "not ready"

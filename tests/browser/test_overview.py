@@ -24,7 +24,7 @@ def test_the_overview_keeps_nobody_out_and_fits_a_phone(
 ) -> None:
     settle(db, due_ticket(db), review_reason="low_confidence")
     with db.write() as session:
-        alarms.raise_(session, "engine", "the model's endpoint answers 401; check OPENAI_API_KEY", now())
+        alarms.raise_(session, "engine", now(), "other", text="the model's endpoint answers 401; check OPENAI_API_KEY")
         for stage in latencies.STAGES:
             latencies.note(session, stage, [5, 90, 1800], now())
     page.reload()

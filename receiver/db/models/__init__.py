@@ -41,7 +41,7 @@ from receiver.db.models.notifications import (
     DigestTicket,
     Errand,
 )
-from receiver.db.models.operations import Alarm, CounterRow, Latency, Process, Refusal, TimedJob, TimetableEntry
+from receiver.db.models.operations import Alarm, CounterRow, Latency, Pause, Process, Refusal, TimedJob, TimetableEntry
 from receiver.db.models.people import (
     ApiToken,
     AuditEntry,
@@ -90,6 +90,7 @@ __all__ = [
     "Latency",
     "LinearModel",
     "ModelCapabilities",
+    "Pause",
     "Person",
     "Process",
     "RecoveryCode",

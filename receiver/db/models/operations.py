@@ -1,6 +1,7 @@
 """What keeps the service going: maintained numbers, alarms and the timetable."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
@@ -42,12 +43,28 @@ class Refusal(Base):
 
 
 class Alarm(Base):
-    """Something an operator must know, while it lasts."""
+    """Something an operator must know, while it lasts, and that no other table says.
+
+    `kind` is what it is about, `subject` whose it is where there may be one for each source, digest or queue. What is
+    wrong is a code with its details; receiver.db.alarms makes a sentence of them.
+    """
 
     __tablename__ = "alarms"
 
-    name: Mapped[str] = mapped_column(primary_key=True)
-    message: Mapped[str]
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    code: Mapped[str]
+    detail: Mapped[dict[str, Any]]
+    since: Mapped[datetime]
+
+
+class Pause(Base):
+    """What a person has paused, while it is; the one `scope` is classification."""
+
+    __tablename__ = "pause"
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    who: Mapped[str]
     since: Mapped[datetime]
 
 

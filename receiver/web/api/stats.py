@@ -37,6 +37,7 @@ class AlarmOut(Schema):
     """An alarm that is up."""
 
     name = fields.String()
+    code = fields.String(metadata={"description": "What is wrong; `message` says it in words."})
     message = fields.String()
     since = fields.String(metadata={"format": "date-time"})
 
@@ -59,7 +60,7 @@ def stats() -> dict[str, Any]:
     settings = current_app.extensions["settings"]
     with current_app.extensions["db"].read() as session:
         found = overview.counts(session, now())
-    paused = any(alarm["name"] == pauses.ALARM for alarm in found["alarms"])
+        paused = pauses.current(session) is not None
     found["queue"] = found.pop("due") | redis_state() | {"paused": paused}
     found["engine"] = {
         "name": "llm" if settings.uses_llm else "local",

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from receiver.db.models import Alarm
+from receiver.db.alarms import Raised
 
 
 @dataclass(frozen=True)
 class Trouble:
     """An alarm as a person needs it: what it is called, what it says, what to do and where."""
 
+    kind: str
     title: str
     message: str
     advice: str
@@ -17,7 +18,7 @@ class Trouble:
     since: datetime
 
 
-# By the first word of an alarm's name; the message says what is wrong, so this says what to do.
+# By the kind of an alarm; the message says what is wrong, so this says what to do.
 _ADVICE = {
     "engine": (
         "The engine is out",
@@ -84,11 +85,10 @@ _ADVICE = {
 }
 
 
-def of(alarm: Alarm) -> Trouble:
+def of(alarm: Raised) -> Trouble:
     """The alarm, with what to do about it."""
-    kind = alarm.name.partition(":")[0]
-    title, advice, place = _ADVICE.get(kind, (kind.capitalize(), "", ""))
-    return Trouble(title, alarm.message, advice, place, alarm.since)
+    title, advice, place = _ADVICE.get(alarm.kind, (alarm.kind.capitalize(), "", ""))
+    return Trouble(alarm.kind, title, alarm.message, advice, place, alarm.since)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from flask import Blueprint, abort, current_app, flash, redirect, render_templat
 from flask.typing import ResponseReturnValue
 
 from receiver import queue
-from receiver.db import audit, pauses, tickets, timetable
+from receiver.db import alarms, audit, pauses, tickets, timetable
 from receiver.db.models import TimedJob
 from receiver.lib.clock import now
 from receiver.queue import admin, inspection
@@ -38,7 +38,7 @@ def found() -> dict[str, Any]:
     return {
         "backed_up": backed_up,
         "seen": _seen(),
-        "pause": pause and (pause.message, pause.since),
+        "pause": pause and (alarms.sentence(pauses.ALARM, {"who": pause.who}), pause.since),
         "due": (waiting, since if since and since < moment else None),
         "timed": [_timed(job) for job in timed],
     }

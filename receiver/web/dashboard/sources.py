@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from receiver.db import alarms, audit, deliveries, source_daily_stats
+from receiver.db.alarms import Raised
 from receiver.db.models import Delivery, SourceDailyStats
 from receiver.intake import samples
 from receiver.intake.samples import DryRunResult, SampleError
@@ -45,7 +46,7 @@ def sources_page() -> ResponseReturnValue:
     """Every source, what it sent in the last week, and its alarms."""
     with current_app.extensions["db"].read() as session:
         days = source_daily_stats.latest(session, now(), _WEEK)
-        up = {alarm.name: alarm.message for alarm in alarms.current(session)}
+        up = alarms.current(session)
         last = {name: deliveries.latest(session, name) for name in _sources()}
         bad = {name: deliveries.quarantined(session, name) for name in _sources()}
     rows = [_row(source, last[name], days.get(name, []), up, bad[name]) for name, source in _sources().items()]
@@ -61,9 +62,9 @@ def _source(name: str) -> Source:
     return _sources().get(name) or abort(404, "There is no source of this name; SOURCES_FILE lists them.")
 
 
-def _row(source: Source, last: Delivery | None, days: list[SourceDailyStats], up: Mapping[str, str], bad: int) -> _Row:
+def _row(source: Source, last: Delivery | None, days: list[SourceDailyStats], up: Sequence[Raised], bad: int) -> _Row:
     settings = current_app.extensions["settings"]
-    messages = [up[name] for name in (f"{kind}:{source.name}" for kind in _ALARMS) if name in up]
+    messages = [alarm.message for alarm in up if alarm.kind in _ALARMS and alarm.subject == source.name]
     return _Row(source, source.proof(now().timestamp()), settings.url + source.path, last, days, messages, bad)
 
 
@@ -76,7 +77,7 @@ def source_page(name: str) -> ResponseReturnValue:
 def _shown(source: Source, **more: Any) -> str:
     with current_app.extensions["db"].read() as session:
         days = source_daily_stats.latest(session, now(), _FORTNIGHT, source.name).get(source.name, [])
-        up = {alarm.name: alarm.message for alarm in alarms.current(session)}
+        up = alarms.current(session)
         row = _row(
             source, deliveries.latest(session, source.name), days, up, deliveries.quarantined(session, source.name)
         )

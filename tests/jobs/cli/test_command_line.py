@@ -213,7 +213,7 @@ def _held(db: Database) -> None:
         claimed = digests.claim(session, "p", Envelope((), "x"), now())
         assert claimed
         digests.mark(session, claimed.id, "held", now(), error="the line broke", attempts=3)
-        alarms.raise_(session, digests.alarm_name(claimed.name), "digest 1 is held", now())
+        alarms.raise_(session, digests.ALARM, now(), "digest_held", digest=1, error="nobody knows")
 
 
 @pytest.mark.parametrize(

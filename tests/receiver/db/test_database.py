@@ -65,7 +65,7 @@ def test_a_failed_block_leaves_nothing_and_the_next_writer_has_its_turn(db: Data
 
 def test_what_a_reading_session_changes_is_not_kept(db: Database) -> None:
     with db.read() as session:
-        alarms.raise_(session, "disk", "nearly full", now())
+        alarms.raise_(session, "disk", now(), "other", text="nearly full")
         session.flush()
     with db.read() as session:
         assert session.query(Alarm).count() == 0

@@ -135,9 +135,9 @@ def test_the_oldest_due_ticket_is_told_in_seconds(db: Database) -> None:
 def test_an_alarm_sounds_once_and_is_up_until_it_is_cleared(db: Database) -> None:
     moment = now()
     with db.write() as session:
-        assert alarms.raise_(session, "engine", "the key is wrong", moment)
-        assert not alarms.raise_(session, "engine", "the model is unknown", moment + timedelta(hours=1))
-        assert alarms.raise_(session, "digest", "held", moment - timedelta(hours=1))
+        assert alarms.raise_(session, "engine", moment, "other", text="the key is wrong")
+        assert not alarms.raise_(session, "engine", moment + timedelta(hours=1), "other", text="the model is unknown")
+        assert alarms.raise_(session, "digest", moment - timedelta(hours=1), "other", text="held")
     with db.read() as session:
         up = overview.counts(session, moment)["alarms"]
     assert [(alarm["name"], alarm["message"]) for alarm in up] == [

@@ -91,7 +91,7 @@ def test_hostile_text_stays_text_wherever_it_comes_from(person: FlaskClient, db:
     ticket = due_ticket(db, external_id=HOSTILE, short_description=HOSTILE, requester_email=HOSTILE)
     settle(db, ticket, category=HOSTILE, request_type=HOSTILE, reasoning=HOSTILE)
     with db.write() as session:
-        alarms.raise_(session, "engine", HOSTILE, now())
+        alarms.raise_(session, "engine", now(), "other", text=HOSTILE)
         digest = digests.claim(session, "today", Envelope((HOSTILE,), "localhost"), now())
         assert digest
         digests.mark(session, digest.id, "failed", now(), error=HOSTILE)
@@ -146,7 +146,7 @@ def test_every_file_a_page_names_is_there(person: FlaskClient) -> None:
 
 def test_an_alarm_is_seen_until_it_is_cleared(person: FlaskClient, db: Database) -> None:
     with db.write() as session:
-        alarms.raise_(session, "engine", "the key is wrong", now())
+        alarms.raise_(session, "engine", now(), "other", text="the key is wrong")
     (told,) = _words(_page(person), "problem")
     assert told.startswith("The engine is out The key is wrong. Check its key")
     assert "One thing needs you" in _words(_page(person), "verdict")[0]

@@ -47,7 +47,7 @@ def marked(db: Database, status: str) -> int:
         claimed = digests.claim(session, "p", Envelope(("boss@example.com",), "x"), now(), name="daily")
         assert claimed
         digests.mark(session, claimed.id, status, now(), error="the mail server answered 554", attempts=31)
-        alarms.raise_(session, "digest:daily", "digest 1 is not sent", now())
+        alarms.raise_(session, "digest", now(), "other", subject="daily", text="digest 1 is not sent")
     return claimed.id
 
 

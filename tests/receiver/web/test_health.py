@@ -137,7 +137,7 @@ def test_the_numbers_are_those_of_the_record(monitor: FlaskClient, db: Database)
     failed = due_ticket(db)
     with db.write() as session:
         leases.fail(session, failed, "gave up")
-        alarms.raise_(session, "engine", "the key is wrong", now())
+        alarms.raise_(session, "engine", now(), "other", text="the key is wrong")
     deliver(db, *(incoming() for _ in range(5)))
     deliver(db, *(incoming(external_id="A") for _ in range(2)))
     numbers = _metrics(monitor)

@@ -81,7 +81,7 @@ def failed_ticket(db: Database) -> None:
 
 def sound(db: Database) -> None:
     with db.write() as session:
-        alarms.raise_(session, "disk", "3 MB are left", now())
+        alarms.raise_(session, "disk", now(), "other", text="3 MB are left")
 
 
 FAULTS: dict[str, Callable[[Database, Any], Any]] = {

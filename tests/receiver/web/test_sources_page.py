@@ -70,7 +70,7 @@ def test_every_source_is_listed_with_what_it_sent(
     with time_machine.travel(now() - timedelta(days=9)):
         _send(app, config, secret, ticket_json())
     with db.write() as session:
-        alarms.raise_(session, "source:zammad", "the source zammad has sent nothing", now())
+        alarms.raise_(session, "source", now(), "other", subject="zammad", text="the source zammad has sent nothing")
     page = _page(person, "/sources")
     rows = {row.xpath("string(td[1])").strip(): _text(row) for row in page.xpath("//tbody/tr")}
     assert set(rows) == set(sources.configured(config))
