@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 
 from demo import reference
 from receiver.db.models import DELIVERY_STATES, TICKET_STATES
+from receiver.db.review_reasons import ReviewReason
 from receiver.lib import secret_files, sla
 from receiver.lib.settings import Settings
 from receiver.web.dashboard import alarm_help
@@ -82,6 +83,7 @@ def test_every_metric_and_every_kind_of_alarm_is_documented(client: FlaskClient,
 def test_every_state_is_documented() -> None:
     page = (DOCS / "reference" / "states.md").read_text(encoding="utf-8")
     assert [state for state in (*DELIVERY_STATES, *TICKET_STATES) if f"| `{state}` |" not in page] == []
+    assert [reason.value for reason in ReviewReason if f"| `{reason.value}` |" not in page] == []
     assert [state for state in sla.STATES if f"`{state}`" not in page] == []
 
 
