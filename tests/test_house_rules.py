@@ -267,3 +267,28 @@ def test_the_hooks_before_a_commit_run_what_make_lint_runs() -> None:
     assert {hook for hook in hooks if any(hook in line.replace("--check ", "") for line in commands)} == hooks
     assert len(commands) == len(hooks)
     assert {hook["language"] for hook in repository["hooks"]} == {"system"}  # Else it would be downloaded.
+
+
+def test_code_that_tests_hand_to_other_processes_imports_what_there_is() -> None:
+    """Neither ruff nor mypy reads it."""
+    imports = re.compile(r"^from ((?:receiver|jobs)[\w.]*) import ([\w, ]+)$", re.MULTILINE)
+    missing = [
+        f"{path.relative_to(ROOT)}: {module}.{name}"
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for module, names in imports.findall(node.value)
+        for name in names.split(", ")
+        if not _is_there(module, name)
+    ]
+    assert missing == []
+
+
+def _is_there(module: str, name: str) -> bool:
+    try:
+        if hasattr(import_module(module), name):
+            return True
+        import_module(f"{module}.{name}")
+    except ImportError:
+        return False
+    return True

@@ -261,7 +261,8 @@ def refuse(event, _arguments):
 sys.addaudithook(refuse)
 from jobs.classification.engines import choose
 from jobs.classification.engines.base import TicketText
-from receiver import catalog, settings
+from receiver import catalog
+from receiver.lib import settings
 
 tiny = catalog.parse("categories: [{name: A, requests: [{name: VPN}, {name: Printer}]}]")
 engine = choose(settings.load({"DATA_DIR": "data"}), tiny)

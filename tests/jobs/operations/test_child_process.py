@@ -31,9 +31,9 @@ pytestmark = pytest.mark.durable
 # Of three children one dies of a mistake, one for want of Redis, and one leaves an orphan behind that ends a bit later.
 SUPERVISOR = """
 import os, signal, sys, time
-from jobs.child import AWAY, Child
-from jobs.up import Supervisor
-from receiver import settings
+from jobs.operations.child_process import AWAY, Child
+from jobs.operations.supervisor import Supervisor
+from receiver.lib import settings
 
 def leave_an_orphan():
     if os.fork() == 0:
@@ -150,7 +150,7 @@ def test_a_fork_says_how_it_ended() -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from jobs.owner import owned
+from jobs.operations.stack_lock import owned
 with owned(Path(sys.argv[1])):
     print("owned", flush=True)
     time.sleep(60)

@@ -249,8 +249,8 @@ def test_the_tickets_of_a_job_that_died_are_due_again_at_once_where_its_worker_l
 POISONED = """
 import os, signal
 from jobs.classification.engines.base import Proposal
-from jobs.classification.current_catalog import catalog_in_force
-from jobs.classification.classify import Drain
+from jobs.classification.current_catalog import current_catalog
+from jobs.classification.classify import ClassificationRun
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.db import leases
@@ -271,7 +271,7 @@ def due(db):
 config = settings.load()
 with opened(config.database_url) as db:
     while due(db):
-        Drain(db, Fragile(), catalog_in_force(db, config), config).run(10)
+        ClassificationRun(db, Fragile(), current_catalog(db, config), config).run(10)
 """
 
 
