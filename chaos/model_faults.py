@@ -211,7 +211,7 @@ class Failing:
 
 def _alarmed(world: World) -> bool:
     with closing(sqlite3.connect(str(world.db.path))) as connection:
-        return bool(connection.execute("SELECT 1 FROM alarms WHERE kind = 'engine'").fetchone())
+        return bool(connection.execute("SELECT 1 FROM circuit WHERE name = 'engine' AND state != 'closed'").fetchone())
 
 
 def outage(

@@ -6,7 +6,7 @@ import json
 import re
 import time
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import redis
@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from receiver import queue
 from receiver.catalog import Catalog
-from receiver.db import catalogs, classifications, deliveries, leases, people, reviews, sign_in
+from receiver.db import catalogs, circuit_breaker, classifications, deliveries, leases, people, reviews, sign_in
 from receiver.db.database import Database
 from receiver.db.deliveries import Arrival, Content
 from receiver.db.models import Classification, Delivery, Person, Ticket
@@ -28,6 +28,7 @@ from receiver.intake.sources import Source, profiles
 from receiver.intake.sources.payload_mapping import PayloadMapping
 from receiver.lib import roles
 from receiver.lib.clock import now
+from receiver.lib.failures import Failure
 from receiver.lib.shared_secrets import Secret
 from receiver.lib.sla import Promise
 
@@ -117,6 +118,13 @@ def review(db: Database, ticket_id: int, catalog: Catalog, *choice: str, at: dat
 
 def _claim_all(session: Session) -> None:
     leases.claim(session, "factory", 1000, now())
+
+
+def open_circuit(db: Database, code: str = "key", **facts: str | int) -> None:
+    """The model is out since now, for this cause."""
+    with db.write() as session:
+        failure = Failure(code, facts or {"status": 401})
+        circuit_breaker.record_failure(session, circuit_breaker.ENGINE, failure, now(), timedelta(seconds=10))
 
 
 def person(db: Database, role: str = roles.VIEWER, **fields: Any) -> Person:

@@ -18,16 +18,18 @@ from jobs.classification import learning, outcome, retry_fallbacks
 from jobs.classification.current_catalog import current_catalog
 from jobs.classification.decide import decide
 from jobs.classification.engines import choose, local
-from jobs.classification.engines.base import BudgetError, Cause, Engine, EngineError, Proposal, TicketText
+from jobs.classification.engines.base import BudgetError, Engine, EngineError, Proposal, TicketText
 from receiver import queue
 from receiver.catalog import Catalog, CatalogError
 from receiver.db import circuit_breaker, classifications, leases, pauses
+from receiver.db.circuit_breaker import ENGINE
 from receiver.db.database import Database, opened
 from receiver.db.models import Classification, Ticket
 from receiver.intake import sources
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.log import configure
+from receiver.lib.retry_policy import Cause
 from receiver.lib.settings import Settings
 from receiver.lib.sla import Promise
 
@@ -119,8 +121,8 @@ class Classified:
 class ClassificationRun:
     """One run over what is due: keeps the engine busy, and saves each result as it comes.
 
-    In an outage of the engine (see `outages`) a run that may probe claims one ticket, and goes on as usual once that
-    is answered; any other run leaves the tickets waiting. After `patience` it lets the local engine stand in for them,
+    While the engine's circuit is open, a run that may probe claims one ticket, and goes on as usual once that is
+    answered; any other run leaves the tickets waiting. After `patience` it lets the local engine stand in for them,
     each marked as a fallback and sent to review, until the engine is back.
     """
 
@@ -175,15 +177,15 @@ class ClassificationRun:
         self._refusal, self._stands_in_for = None, None
         self._probes = self.pauses = self.failed = False
         with self._db.read() as session:
-            if circuit_breaker.current(session) is None:
+            if circuit_breaker.current(session, ENGINE) is None:
                 return
         with self._db.write() as session:
-            outage = circuit_breaker.current(session)
-            self._probes = outage is not None and circuit_breaker.take_probe(session, now())
+            outage = circuit_breaker.current(session, ENGINE)
+            self._probes = outage is not None and circuit_breaker.take_probe(session, ENGINE, now())
             if outage is None or self._probes:
                 return
-            if now() - outage.since >= self._patience:
-                self._stands_in_for = outage.message
+            if now() - (outage.opened_at or now()) >= self._patience:
+                self._stands_in_for = circuit_breaker.why(outage)
             else:
                 self.pauses = True
 

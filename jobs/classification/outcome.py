@@ -8,11 +8,13 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from jobs.classification.decide import Decision
-from jobs.classification.engines.base import BudgetError, Cause, EngineError, Proposal
+from jobs.classification.engines.base import BudgetError, EngineError, Proposal
 from receiver.catalog import Catalog
 from receiver.db import alarms, circuit_breaker, classifications, latencies
+from receiver.db.circuit_breaker import ENGINE
 from receiver.db.models import Classification, Ticket
 from receiver.lib.clock import now
+from receiver.lib.retry_policy import Cause
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +96,10 @@ def note_answer(session: Session, proposal: Proposal) -> None:
         return
     alarms.clear(session, BUDGET_ALARM)
     if proposal.stands_in_for:
-        circuit_breaker.end(session)
+        circuit_breaker.close(session, ENGINE)
     else:
         alarms.clear(session, STAND_INS_ALARM)
-        circuit_breaker.answered(session, now())
+        circuit_breaker.record_success(session, ENGINE, now())
 
 
 def note_stand_in(session: Session, error: EngineError) -> None:
@@ -121,7 +123,5 @@ def note_failure(session: Session, error: EngineError) -> bool:
     if not error.asked:
         return True
     pause = timedelta(seconds=min(error.retry_after or 0, circuit_breaker.LONGEST_PAUSE.total_seconds()))
-    if error.permanent or pause > circuit_breaker.PROBE_EVERY:
-        circuit_breaker.begin(session, str(error), now(), pause)
-        return True
-    return circuit_breaker.failed(session, str(error), now())
+    opens = error.permanent or pause > circuit_breaker.PROBE_EVERY
+    return circuit_breaker.record_failure(session, ENGINE, error.failure, now(), pause if opens else None)

@@ -16,6 +16,7 @@ from jobs.classification.decide import decide
 from jobs.classification.engines.base import Engine, EngineError, Proposal, TicketText
 from receiver.catalog import Catalog
 from receiver.db import circuit_breaker, classifications, counters
+from receiver.db.circuit_breaker import ENGINE
 from receiver.db.database import Database
 from receiver.db.models import Ticket, TimetableEntry
 from receiver.intake import sources
@@ -52,10 +53,12 @@ def ask_again(db: Database, engine: Engine, catalog: Catalog, config: Settings) 
 
 def _take(session: Session, limit: int) -> list[tuple[Ticket, int]]:
     """Tickets and the classifications to replace. One, to see, where the engine has not answered of late."""
-    if not is_due(session) or (circuit_breaker.current(session) and not circuit_breaker.take_probe(session, now())):
+    if not is_due(session):
+        return []
+    if circuit_breaker.current(session, ENGINE) and not circuit_breaker.take_probe(session, ENGINE, now()):
         return []
     session.merge(TimetableEntry(name=_SLOT, last_slot=now() + EVERY))
-    limit = limit if circuit_breaker.answered_lately(session, now()) else 1
+    limit = limit if circuit_breaker.answered_lately(session, ENGINE, now()) else 1
     last = counters.value(session, _LAST)
     found = classifications.from_fallback_engine(session, last, limit) or classifications.from_fallback_engine(
         session, 0, limit

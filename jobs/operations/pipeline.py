@@ -66,7 +66,8 @@ def run(config: Settings, input_file: Path | None, output: Path | None, skip_ema
         log.info("Step 2: Classifying %d tickets with %s (%s)", len(ticket_ids), engine.name, engine.model)
         with _progress(len(ticket_ids)) as advance:
             with db.write() as session:
-                circuit_breaker.end(session)  # What was wrong may have been mended for this run.
+                # What was wrong may have been mended for this run.
+                circuit_breaker.close(session, circuit_breaker.ENGINE)
             # Whoever waits for the report gets it: an engine that is out is replaced at once.
             drain = ClassificationRun(db, engine, catalog, config, batch.source, advance, patience=timedelta(0))
             _classify(db, drain, batch.source)

@@ -1,7 +1,8 @@
 """Alarms: what an operator must know, for as long as it is true.
 
 An alarm is kept as a code and the details that its sentence names; the sentence is made here, the same for pages, the
-API and the log. That classification is paused is no row of its own: it is read from the table of pauses.
+API and the log. That classification is paused, or that the engine is out, is no row of its own: it is read from the
+pauses and the circuit breakers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
-from receiver.db import pauses
+from receiver.db import circuit_breaker, pauses
 from receiver.db.models import Alarm, table_of
 
 _COLUMNS = table_of(Alarm).columns
@@ -141,13 +142,23 @@ def current(session: Session) -> Sequence[Raised]:
     found = [_raised(alarm) for alarm in session.scalars(select(Alarm))]
     if pause := pauses.current(session):
         found.append(Raised(pauses.ALARM, "", pauses.ALARM, {"who": pause.who}, pause.since))
-    return sorted(found, key=lambda alarm: alarm.since)
+    return sorted([*found, *_from_circuits(session)], key=lambda alarm: alarm.since)
+
+
+def _from_circuits(session: Session) -> list[Raised]:
+    return [
+        Raised(circuit.name, "", "engine", {"error": circuit_breaker.why(circuit)}, circuit.opened_at)
+        for circuit in circuit_breaker.every_open(session)
+        if circuit.opened_at
+    ]
 
 
 def known(session: Session, kind: str, subject: str = "") -> Raised | None:
     """The alarm of this kind, where it is up."""
     alarm = session.get(Alarm, (kind, subject))
-    return _raised(alarm) if alarm else None
+    if alarm:
+        return _raised(alarm)
+    return next((alarm for alarm in _from_circuits(session) if (alarm.kind, alarm.subject) == (kind, subject)), None)
 
 
 def _raised(alarm: Alarm) -> Raised:

@@ -39,7 +39,11 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class AddressRefusedError(requests.RequestException):
-    """The host has no address that may be connected to; the text says what to do."""
+    """The `host` has no address that may be connected to; the text says what to do."""
+
+    def __init__(self, message: str, host: str = "") -> None:
+        super().__init__(message)
+        self.host = host
 
 
 class GuardError(AddressRefusedError):
@@ -50,6 +54,7 @@ class GuardError(AddressRefusedError):
             f"no request is sent: {library} as installed do not call what guards them; install the versions that "
             "requirements.txt names"
         )
+        self.library = library
 
 
 class _DeniedError(Exception):
@@ -75,7 +80,8 @@ class Policy:
         # All of them must pass: an answer of one good and one bad address is what an attacker's name server gives.
         if not found or not all(self._permits(host.strip("[]").lower(), port, address) for address in found):
             raise AddressRefusedError(
-                f"the host {host} is at an address that is not public; if that is meant, name it in OUTGOING_ALLOW"
+                f"the host {host} is at an address that is not public; if that is meant, name it in OUTGOING_ALLOW",
+                host,
             )
         return found
 

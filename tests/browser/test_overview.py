@@ -2,12 +2,12 @@
 
 from playwright.sync_api import Page, expect
 
-from receiver.db import alarms, latencies
+from receiver.db import latencies
 from receiver.db.database import Database
 from receiver.lib.clock import now
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
-from tests.factories import due_ticket, settle
+from tests.factories import due_ticket, open_circuit, settle
 
 
 def test_where_there_is_no_stream_the_page_asks(page: Page, db: Database) -> None:
@@ -23,8 +23,8 @@ def test_the_overview_keeps_nobody_out_and_fits_a_phone(
     page: Page, db: Database, accessible: Check, fits: Check
 ) -> None:
     settle(db, due_ticket(db), review_reason="low_confidence")
+    open_circuit(db)
     with db.write() as session:
-        alarms.raise_(session, "engine", now(), "other", text="the model's endpoint answers 401; check OPENAI_API_KEY")
         for stage in latencies.STAGES:
             latencies.note(session, stage, [5, 90, 1800], now())
     page.reload()

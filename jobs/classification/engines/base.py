@@ -1,9 +1,11 @@
 """What every engine takes and answers, and how it fails."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
+
+from receiver.lib.failures import Failure
+from receiver.lib.retry_policy import Cause, Verdict
 
 # An engine that is less sure than this, and that the other one contradicts, is checked.
 SURE = 0.8
@@ -56,65 +58,46 @@ class Proposal:
     example_ids: tuple[int, ...] = ()
 
 
-class Cause(StrEnum):
-    """Why an engine has no answer: what is kept and counted. The sentences about it are made where they are shown."""
-
-    AWAY = "away"
-    TIMEOUT = "timeout"
-    BUSY = "busy"
-    UNREADABLE = "unreadable"
-    NO_ROOM = "no_room"
-    REQUEST = "request"
-    PARAMETER = "parameter"
-    SLIP = "slip"
-    SPARED = "spared"
-    OUTAGE = "outage"
-    BUDGET = "budget"
-    # Until an operator mends something, asking again is in vain, for any ticket.
-    KEY = "key"
-    BILLING = "billing"
-    MODEL = "model"
-    REGION = "region"
-    REDIRECT = "redirect"
-    ADDRESS = "address"
-    # It is this ticket's text that is refused, and will be again.
-    REFUSED = "refused"
-    FILTERED = "filtered"
-    TOO_LONG = "too_long"
-    PLAN = "plan"
-
-
-_PERMANENT = (Cause.KEY, Cause.BILLING, Cause.MODEL, Cause.REGION, Cause.REDIRECT, Cause.ADDRESS)
-_ABOUT_TICKET = (Cause.REFUSED, Cause.FILTERED, Cause.TOO_LONG, Cause.PLAN)
-
-
 class EngineError(Exception):
-    """An engine has no answer, for this `cause`.
+    """An engine has no answer; `failure` is the code and the facts, which its text is made of.
 
     `retry_after` is for how many seconds the engine asks to be left alone; `asked` is False where the engine was
     spared, so that the ticket has used up nothing.
     """
 
-    def __init__(self, message: str, cause: Cause, *, retry_after: float | None = None, asked: bool = True) -> None:
-        super().__init__(message)
-        self.cause, self.retry_after, self.asked = cause, retry_after, asked
+    def __init__(
+        self,
+        code: str,
+        facts: Mapping[str, str | int] | None = None,
+        *,
+        retry_after: float | None = None,
+        asked: bool = True,
+    ) -> None:
+        self.failure = Failure(code, facts or {})
+        super().__init__(str(self.failure))
+        self.retry_after, self.asked = retry_after, asked
+
+    @property
+    def cause(self) -> Cause:
+        """What is counted, and what the retry policy goes by."""
+        return self.failure.cause
 
     @property
     def permanent(self) -> bool:
         """Whether asking again, for any ticket, is in vain until an operator mends it."""
-        return self.cause in _PERMANENT and self.asked
+        return self.failure.policy.verdict is Verdict.PERMANENT and self.asked
 
     @property
     def about_ticket(self) -> bool:
         """Whether it is this ticket's text that is refused, and will be again."""
-        return self.cause in _ABOUT_TICKET
+        return self.failure.policy.verdict is Verdict.ABOUT_TICKET
 
 
 class BudgetError(EngineError):
     """The day's budget is spent; the engine answers again on the next day (UTC)."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, Cause.BUDGET, asked=False)
+    def __init__(self) -> None:
+        super().__init__(Cause.BUDGET, asked=False)
 
 
 class Engine(Protocol):

@@ -22,7 +22,11 @@ class DeadlineError(TimeoutError):
 
 
 class AnswerError(ValueError):
-    """The answer is too large, or compressed in a way that was not asked for."""
+    """The answer is not read; `kind` is too_large, compressed (wrongly) or unknown_compression."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
 
 
 class _Deadline(threading.local):
@@ -192,7 +196,7 @@ def _limited(chunks: Iterator[bytes], limit: int) -> bytes:
     for chunk in chunks:
         read += chunk
         if len(read) > limit:
-            raise AnswerError("the answer is too large")
+            raise AnswerError("too_large")
     return bytes(read)
 
 
@@ -204,10 +208,10 @@ def _plain(encoding: str, content: bytes) -> bytes:
     if encoding.lower() in ("", "identity") or content.startswith((b"{", b"[", b"data:")) or not content:
         return content
     if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
-        raise AnswerError("the answer is compressed in an unknown way")
+        raise AnswerError("unknown_compression")
     try:
         unpacker = zlib.decompressobj(_GZIP if content.startswith(b"\x1f\x8b") else zlib.MAX_WBITS)
         plain = unpacker.decompress(content, MAX_ANSWER + 1)
     except zlib.error:
-        raise AnswerError("the answer is compressed wrongly") from None
+        raise AnswerError("compressed") from None
     return _limited(iter([plain]), MAX_ANSWER)

@@ -41,7 +41,17 @@ from receiver.db.models.notifications import (
     DigestTicket,
     Errand,
 )
-from receiver.db.models.operations import Alarm, CounterRow, Latency, Pause, Process, Refusal, TimedJob, TimetableEntry
+from receiver.db.models.operations import (
+    Alarm,
+    Circuit,
+    CounterRow,
+    Latency,
+    Pause,
+    Process,
+    Refusal,
+    TimedJob,
+    TimetableEntry,
+)
 from receiver.db.models.people import (
     ApiToken,
     AuditEntry,
@@ -78,6 +88,7 @@ __all__ = [
     "Base",
     "BrowserSession",
     "CatalogVersion",
+    "Circuit",
     "Classification",
     "CounterRow",
     "Delivery",

@@ -1,9 +1,9 @@
-"""What keeps the service going: maintained numbers, alarms and the timetable."""
+"""What keeps the service going: maintained numbers, alarms, circuit breakers and the timetable."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger
+from sqlalchemy import JSON, BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
 from receiver.db.models.base import Base
@@ -66,6 +66,26 @@ class Pause(Base):
     scope: Mapped[str] = mapped_column(primary_key=True)
     who: Mapped[str]
     since: Mapped[datetime]
+
+
+class Circuit(Base):
+    """Whether what we call is left alone: the circuit breaker of the model's endpoint, by the name `engine`.
+
+    `state` is closed, open, or half_open while a probe is out. `failures` are those in a row. `cause` and `detail` are
+    the code and the facts of the last of them, of which receiver.lib.failures makes a sentence. `probe_at` is when one
+    call may next be tried, `answered_at` when the last answer came.
+    """
+
+    __tablename__ = "circuit"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    failures: Mapped[int]
+    opened_at: Mapped[datetime | None]
+    cause: Mapped[str | None]
+    detail: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    probe_at: Mapped[datetime | None]
+    answered_at: Mapped[datetime | None]
 
 
 class TimetableEntry(Base):

@@ -18,15 +18,16 @@ from sqlalchemy.exc import DBAPIError
 from jobs.classification import classify
 from jobs.classification.classify import ClassificationRun
 from jobs.classification.engines import local
-from jobs.classification.engines.base import Cause, Engine, EngineError, Example, Proposal, TicketText
+from jobs.classification.engines.base import Engine, EngineError, Example, Proposal, TicketText
 from jobs.operations import maintenance
 from receiver import catalog as catalogs
 from receiver import queue
 from receiver.db import alarms, leases, review_reasons, reviews
 from receiver.db.database import Database
-from receiver.db.models import Alarm, Classification, Ticket, TimetableEntry
+from receiver.db.models import Circuit, Classification, Ticket, TimetableEntry
 from receiver.lib import settings
 from receiver.lib.clock import now
+from receiver.lib.retry_policy import Cause
 from receiver.lib.settings import Settings
 from receiver.lib.sla import Clock
 from tests.conftest import wait_until
@@ -136,6 +137,7 @@ def let_probe(db: Database) -> None:
     """As if an outage's last probe were long ago."""
     with db.write() as session:
         session.execute(update(TimetableEntry).values(last_slot=now()))
+        session.execute(update(Circuit).values(probe_at=now()))
 
 
 def woken(config: Settings) -> int:
@@ -392,8 +394,9 @@ def test_neither_a_passing_fault_nor_a_stand_in_silences_the_alarm(db: Database,
 def an_hour_ago(db: Database) -> None:
     """As if the outage had begun an hour ago, and had just been probed."""
     with db.write() as session:
-        session.execute(update(Alarm).values(since=now() - classify.PATIENCE))
-        session.execute(update(TimetableEntry).values(last_slot=now() + timedelta(seconds=9)))
+        session.execute(
+            update(Circuit).values(opened_at=now() - classify.PATIENCE, probe_at=now() + timedelta(seconds=9))
+        )
 
 
 def broken_down(db: Database, model: Peer, count: int) -> None:
@@ -476,8 +479,9 @@ def test_an_endpoint_that_asks_for_a_pause_gets_it(db: Database, model: Peer) ->
     started = now()
     classify.classify_due()
     with db.read() as session:
-        probe = session.get_one(TimetableEntry, "engine.probe")
-    assert timedelta(seconds=590) < probe.last_slot - started < timedelta(seconds=620)
+        probe_at = session.get_one(Circuit, "engine").probe_at
+    assert probe_at
+    assert timedelta(seconds=590) < probe_at - started < timedelta(seconds=620)
     assert len(model.requests) == 1
     change(db, claimable_at=now())
     classify.classify_due()
@@ -487,7 +491,7 @@ def test_an_endpoint_that_asks_for_a_pause_gets_it(db: Database, model: Peer) ->
 def test_a_clock_that_was_wrong_does_not_put_the_next_probe_off(db: Database, model: Peer) -> None:
     broken_down(db, model, 12)
     with db.write() as session:
-        session.execute(update(TimetableEntry).values(last_slot=now() + timedelta(days=3)))
+        session.execute(update(Circuit).values(probe_at=now() + timedelta(days=3)))
     model.respond = vpn
     classify.classify_due()
     assert statuses(db) == {"classified": 12}
@@ -664,7 +668,7 @@ def test_a_drain_can_be_run_again_for_what_was_set_back(db: Database, config: Se
 
     def propose(_ticket: TicketText) -> str:
         if broken.pop() if broken else False:
-            raise EngineError("away", Cause.AWAY)
+            raise EngineError(Cause.AWAY)
         return "VPN Issue"
 
     counted: list[int] = []

@@ -8,12 +8,13 @@ import pytest
 
 from jobs.__main__ import main
 from jobs.classification.engines import deadline_client
-from jobs.classification.engines.base import Cause, EngineError, TicketText
+from jobs.classification.engines.base import EngineError, TicketText
 from jobs.classification.engines.llm import LlmEngine
 from jobs.operations import supervisor as stack
 from receiver.catalog import Catalog
 from receiver.lib import settings
 from receiver.lib.egress import GuardError
+from receiver.lib.retry_policy import Cause
 from tests.peers.http import Peer
 
 

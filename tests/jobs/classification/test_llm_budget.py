@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from jobs.classification.engines.base import BudgetError, Cause, EngineError, TicketText
+from jobs.classification.engines.base import BudgetError, EngineError, TicketText
 from jobs.classification.engines.llm import LlmEngine
 from receiver.catalog import Catalog
 from receiver.db import overview, spending
@@ -17,6 +17,7 @@ from receiver.db.database import Database
 from receiver.db.models import Spending
 from receiver.lib import settings
 from receiver.lib.clock import now
+from receiver.lib.retry_policy import Cause
 from receiver.lib.setting_kinds import Price
 from receiver.lib.settings import Settings, SettingsError
 from tests.peers import llm

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from jobs.classification.engines.base import Cause, EngineError, TicketText
+from jobs.classification.engines.base import EngineError, TicketText
 from jobs.classification.engines.llm import LlmEngine, endpoint
 from jobs.classification.engines.llm.capabilities import assumed
 from receiver.catalog import Catalog
@@ -20,6 +20,7 @@ from receiver.db.database import Database
 from receiver.db.models import ModelCapabilities
 from receiver.lib import settings
 from receiver.lib.clock import now
+from receiver.lib.retry_policy import Cause
 from tests.peers import http, llm
 from tests.peers.http import Answer, Peer, Request
 
@@ -328,10 +329,10 @@ def test_too_many_requests_halve_what_is_in_flight_and_answers_raise_it_again(mo
     )
     engine = made(model, shipped, llm_concurrency=32)
     engine.propose(TICKET)
-    before = engine._gate._limit
+    before = engine._limiter._limit
     assert 16 <= before < 17
     engine.propose(TicketText("next", ""))
-    assert engine._gate._limit > before
+    assert engine._limiter._limit > before
 
 
 SLIP = llm.refusal("Failed to generate JSON. See 'failed_generation' for more details.", None, "json_validate_failed")

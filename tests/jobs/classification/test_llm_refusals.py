@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from jobs.classification.engines.base import Cause
 from jobs.classification.engines.llm import error_causes
 from receiver.lib.clock import now
 from receiver.lib.retry_after import retry_after, wait_in
+from receiver.lib.retry_policy import Cause
 
 
 def error(message: str, code: Any = None, kind: str | None = None, **more: Any) -> dict[str, Any]:

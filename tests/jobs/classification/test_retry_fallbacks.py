@@ -10,7 +10,7 @@ from jobs.operations import maintenance
 from receiver import queue
 from receiver.db import alarms, circuit_breaker, classifications, review_reasons, tickets
 from receiver.db.database import Database
-from receiver.db.models import Classification, Ticket, TimetableEntry
+from receiver.db.models import Circuit, Classification, Ticket, TimetableEntry
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -58,6 +58,7 @@ def stand_in(db: Database, ticket_id: int, **fields: Any) -> None:
 def pass_slot(db: Database) -> None:
     with db.write() as session:
         session.execute(update(TimetableEntry).values(last_slot=now()))
+        session.execute(update(Circuit).values(probe_at=now()))
 
 
 def test_an_identical_ticket_is_answered_from_the_record_and_costs_nothing(db: Database, model: Peer) -> None:
@@ -161,7 +162,7 @@ def test_a_text_that_the_model_refuses_is_not_asked_about_again(db: Database, mo
         False,
     )
     with db.read() as session:
-        assert circuit_breaker.current(session) is None
+        assert circuit_breaker.current(session, circuit_breaker.ENGINE) is None
     assert len(model.requests) == 1
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from lxml import html as markup  # type: ignore[import-untyped]
 
 from receiver import queue
-from receiver.db import alarms, digests, latencies, leases, overview, sign_in, tickets
+from receiver.db import alarms, circuit_breaker, digests, latencies, leases, overview, sign_in, tickets
 from receiver.db.database import Database
 from receiver.db.models import Digest
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
-from tests.factories import deliver, due_ticket, incoming, serve_every_queue, settle, use_link
+from tests.factories import deliver, due_ticket, incoming, open_circuit, serve_every_queue, settle, use_link
 
 HOSTILE = (
     "<script>alert(1)</script>\"><img src=x onerror=alert(2)>' onmouseover=alert(3) {{7*7}} {% raw %} </title>&amp;"
@@ -91,7 +91,7 @@ def test_hostile_text_stays_text_wherever_it_comes_from(person: FlaskClient, db:
     ticket = due_ticket(db, external_id=HOSTILE, short_description=HOSTILE, requester_email=HOSTILE)
     settle(db, ticket, category=HOSTILE, request_type=HOSTILE, reasoning=HOSTILE)
     with db.write() as session:
-        alarms.raise_(session, "engine", now(), "other", text=HOSTILE)
+        alarms.raise_(session, "disk", now(), "other", text=HOSTILE)
         digest = digests.claim(session, "today", Envelope((HOSTILE,), "localhost"), now())
         assert digest
         digests.mark(session, digest.id, "failed", now(), error=HOSTILE)
@@ -145,13 +145,12 @@ def test_every_file_a_page_names_is_there(person: FlaskClient) -> None:
 
 
 def test_an_alarm_is_seen_until_it_is_cleared(person: FlaskClient, db: Database) -> None:
-    with db.write() as session:
-        alarms.raise_(session, "engine", now(), "other", text="the key is wrong")
+    open_circuit(db, "key", status=401)
     (told,) = _words(_page(person), "problem")
-    assert told.startswith("The engine is out The key is wrong. Check its key")
+    assert told.startswith("The engine is out The model's endpoint refused the key (401); check OPENAI_API_KEY")
     assert "One thing needs you" in _words(_page(person), "verdict")[0]
     with db.write() as session:
-        alarms.clear(session, "engine")
+        circuit_breaker.close(session, circuit_breaker.ENGINE)
     assert _words(_page(person), "problem") == []
 
 

@@ -15,14 +15,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from receiver.actions import watch
-from receiver.db import alarms, latencies, leases, overview, refusals
+from receiver.db import latencies, leases, overview, refusals
 from receiver.db.database import Database, migrate, opened
 from receiver.db.heartbeat import SCHEDULER
 from receiver.lib import secret_files
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from receiver.web.app import create_app
-from tests.factories import deliver, due_ticket, incoming, settle
+from tests.factories import deliver, due_ticket, incoming, open_circuit, settle
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_the_numbers_are_those_of_the_record(monitor: FlaskClient, db: Database)
     failed = due_ticket(db)
     with db.write() as session:
         leases.fail(session, failed, "gave up")
-        alarms.raise_(session, "engine", now(), "other", text="the key is wrong")
+    open_circuit(db)
     deliver(db, *(incoming() for _ in range(5)))
     deliver(db, *(incoming(external_id="A") for _ in range(2)))
     numbers = _metrics(monitor)

@@ -9,7 +9,6 @@ from typing import Any
 from jobs.classification import prompt_injection
 from jobs.classification.engines import local
 from jobs.classification.engines.base import SURE, BudgetError, EngineError, Example, Proposal, TicketText
-from jobs.classification.engines.llm.adaptive_limiter import AdaptiveLimiter
 from jobs.classification.engines.llm.answer import confidence, storable
 from jobs.classification.engines.llm.budget import Budget
 from jobs.classification.engines.llm.completion import Usage
@@ -18,9 +17,10 @@ from jobs.classification.engines.llm.prompt import SHOWN_EXAMPLES, Prompt
 from jobs.classification.engines.llm.second_opinions import SecondOpinions
 from receiver.catalog import Catalog
 from receiver.db import circuit_breaker, classifications
+from receiver.db.circuit_breaker import CallLimiter, LeftAloneError
 from receiver.db.database import Database
 from receiver.db.models import Classification
-from receiver.lib.clock import now
+from receiver.lib.failures import Failure
 from receiver.lib.settings import Settings
 
 _LONGEST_LABEL = 300
@@ -45,9 +45,9 @@ class LlmEngine:
         self._catalog, self._answers = catalog, db if repeats else None
         self._prompt = Prompt(catalog, redacted=settings.redact)
         self._names = (*catalog.labels, *dict.fromkeys(kind.category for kind in catalog.request_types))
-        self._gate = AdaptiveLimiter(self.parallel, proven=_answered_lately(db), patience=settings.llm_timeout)
+        self._limiter = CallLimiter(circuit_breaker.ENGINE, self.parallel, patience=settings.llm_timeout, db=db)
         self._purse = Budget(db, settings.llm_prices, settings.llm_daily_budget)
-        http, sdk = connect(settings, self._gate.saw)
+        http, sdk = connect(settings, self._limiter.saw)
         self._first = Model(settings.llm_model, sdk, http, self._purse, settings, db)
         fallback = settings.llm_fallback_model
         self._second = Model(fallback, sdk, http, self._purse, settings, db) if fallback else None
@@ -103,21 +103,24 @@ class LlmEngine:
             return asked, error
 
     def _ask_first(self, messages: list[dict[str, str]]) -> Asked:
-        self._gate.enter()
+        try:
+            self._limiter.enter()
+        except LeftAloneError as error:
+            raise EngineError(error.failure.code, error.failure.facts, asked=False) from None
         answered: bool | None = None
-        why: EngineError | None = None
+        failure: Failure | None = None
         pause = 0.0
         try:
             asked = self._first.ask(messages, self._prompt.schema)
             answered = True
         except EngineError as error:
             answered = None if isinstance(error, BudgetError) else error.about_ticket
-            why, pause = error, _pause(error)
+            failure, pause = error.failure, _pause(error)
             raise
         else:
             return asked
         finally:
-            self._gate.leave(answered=answered, why=why, pause=pause)
+            self._limiter.leave(answered=answered, failure=failure, pause=pause)
 
     def _known_answer(self, key: str) -> Classification | None:
         if self._answers is None:
@@ -182,10 +185,3 @@ def _pause(error: EngineError) -> float:
     usual = circuit_breaker.PROBE_EVERY.total_seconds()
     wait = min(error.retry_after or 0.0, circuit_breaker.LONGEST_PAUSE.total_seconds())
     return max(wait, usual) if error.permanent or wait > usual else 0.0
-
-
-def _answered_lately(db: Database | None) -> bool:
-    if db is None:
-        return False
-    with db.read() as session:
-        return circuit_breaker.answered_lately(session, now())

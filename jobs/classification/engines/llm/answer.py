@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.classification.engines.base import Cause, EngineError
+from jobs.classification.engines.base import EngineError
 from jobs.classification.engines.llm.completion import ENVELOPES, Completion, Usage
+from receiver.lib.retry_policy import Cause
 
 _MOST_STARTS, _DEEPEST = 50, 4
 _THINKING = re.compile(r"<(/?)(?:think|thinking|thought|thoughts|reasoning)>|\[(/?)THINK\]|◁(/?)think▷", re.I)
@@ -45,13 +46,11 @@ class Answer:
     def read(self) -> dict[str, Any]:
         """The fields. Raises EngineError where there are none."""
         if self.refused:
-            raise EngineError("the model refused to answer for this ticket", Cause.REFUSED)
+            raise EngineError(Cause.REFUSED)
         if self.cut_off:
-            message = "the model found no end within its limit (finish_reason: length); raise LLM_MAX_TOKENS"
-            raise EngineError(message, Cause.NO_ROOM)
+            raise EngineError("no_room.cut_off")
         if self.fields is None:
-            message = f"the model gave no readable answer (finish_reason: {self.finish_reason})"
-            raise EngineError(message, Cause.UNREADABLE)
+            raise EngineError(Cause.UNREADABLE, {"finish_reason": self.finish_reason})
         return self.fields
 
 

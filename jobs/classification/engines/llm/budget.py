@@ -63,7 +63,7 @@ class Budget:
                 self._turn_day(day)
                 while self._slice < micros and not self._refill(micros):
                     if not self._held:
-                        raise BudgetError("LLM_DAILY_BUDGET is spent; the local engine answers until midnight UTC")
+                        raise BudgetError
                     self._changed.wait(1.0)  # What is in flight may cost less than was taken for it.
                 self._slice -= micros
                 self._held += micros

@@ -5,9 +5,9 @@ import re
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from jobs.classification.engines.base import Cause
 from jobs.classification.engines.llm.endpoint import Address
 from jobs.classification.engines.llm.error_causes import Refusal
+from receiver.lib.retry_policy import Cause
 
 _FORMATS = ("json_schema", "json_object", "text")
 _MORE_ROOM, _MOST_ROOM, _MOST_TOKENS = 4, 16, 32_000

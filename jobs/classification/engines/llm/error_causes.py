@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.classification.engines.base import Cause
 from receiver.lib.retry_after import retry_after, wait_in
+from receiver.lib.retry_policy import Cause
 
 _SAID = 300
 # The codes and words of providers and gateways, in the order in which they are looked for. What stands in a code holds

@@ -13,7 +13,7 @@ import httpx2
 import openai
 from sqlalchemy.exc import SQLAlchemyError
 
-from jobs.classification.engines.base import Cause, EngineError
+from jobs.classification.engines.base import EngineError
 from jobs.classification.engines.deadline_client import AnswerError, DeadlineClient, DeadlineError
 from jobs.classification.engines.llm import capabilities, completion, endpoint, error_causes
 from jobs.classification.engines.llm.answer import Answer, find
@@ -26,36 +26,12 @@ from receiver.db import model_capabilities
 from receiver.db.database import Database
 from receiver.lib import egress
 from receiver.lib.clock import now
+from receiver.lib.retry_policy import FIRST_PAUSE, LONGEST_PAUSE, MODEL, Cause
 from receiver.lib.settings import Settings
 
-MAX_RETRIES = 2
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 # So many tickets may try every way of asking in vain; after that it is likely not the way of asking.
 _MOST_IN_VAIN = 2
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
-_WORDS = {
-    Cause.KEY: "refused the key ({status}); check OPENAI_API_KEY and OPENAI_BASE_URL",
-    Cause.BILLING: "says that there is no money or quota left ({status}); check billing and plan at the provider",
-    Cause.MODEL: "does not know the model ({status}); check LLM_MODEL and OPENAI_BASE_URL",
-    Cause.REGION: "does not serve this country or region ({status}); choose another provider or region for it",
-    Cause.REDIRECT: "redirects ({status}), which is not followed; write where it is in OPENAI_BASE_URL",
-    Cause.FILTERED: "refuses this ticket's text by its content filter ({status})",
-    Cause.TOO_LONG: (
-        "refuses this ticket's text as too long ({status}); where it does so for every ticket, the model's context is "
-        "too small for the catalog: choose another LLM_MODEL, or shorten the descriptions and examples"
-    ),
-    Cause.PLAN: (
-        "says that the request is larger than the plan allows for a minute ({status}); raise the plan's limit of "
-        "tokens per minute at the provider, or choose another LLM_MODEL"
-    ),
-    Cause.NO_ROOM: (
-        "has no room for as many tokens as the model needs for its answer ({status}); lower LLM_MAX_TOKENS, or choose "
-        "another LLM_MODEL"
-    ),
-    Cause.BUSY: "failed ({status})",
-    Cause.AWAY: "cannot be reached; check OPENAI_BASE_URL and whether it runs",
-}
-
 log = logging.getLogger(__name__)
 
 
@@ -172,17 +148,16 @@ class Model:
         trial.is_sure = trial.is_sure and refusal.cause not in (Cause.SLIP, Cause.REQUEST)
 
     def _pause(self, refusal: Refusal, trial: _Try) -> None:
-        """Wait before the same is asked again. Raises EngineError after MAX_RETRIES, or where there is no time."""
-        usual = min(_FIRST_PAUSE * 2**trial.retries, _LONGEST_PAUSE) * random.uniform(0.75, 1)  # noqa: S311 - jitter.
+        """Wait before the same is asked again. Raises EngineError where no repeat, or no time, is left."""
+        usual = min(FIRST_PAUSE * 2**trial.retries, LONGEST_PAUSE) * random.uniform(0.75, 1)  # noqa: S311 - jitter.
         wait = usual if refusal.retry_after is None else max(refusal.retry_after, 0.0)
         trial.retries += 1
-        if trial.retries > MAX_RETRIES or wait >= self._http.left():
+        if trial.retries > MODEL[refusal.cause].repeats or wait >= self._http.left():
             raise self._error(refusal)
         time.sleep(wait)
 
     def _error(self, refusal: Refusal) -> EngineError:
-        words = _WORDS.get(refusal.cause, "refuses the request ({status})").format(status=refusal.status)
-        return EngineError(f"the model's endpoint {words}", refusal.cause, retry_after=refusal.retry_after)
+        return EngineError(refusal.cause, {"status": refusal.status}, retry_after=refusal.retry_after)
 
     def _learn(self, manner: Capabilities, *, sure: bool, in_vain: int) -> None:
         """Ask in this manner from now on, after so many tickets that were refused in every manner."""
@@ -235,8 +210,7 @@ class Model:
             return error_causes.judge_error(said.error, response.headers)
         if manner.beginning != self._address.beginnings[-1]:
             return Refusal(Cause.MODEL, response.status_code, "")  # The page of a server whose calls are elsewhere.
-        message = "the model's endpoint answers with a page of the web; check OPENAI_BASE_URL, and what is in between"
-        raise EngineError(message, Cause.UNREADABLE)
+        raise EngineError("unreadable.page")
 
     def _sent(self, request: bytes, trial: _Try) -> httpx2.Response:
         """The endpoint's answer of a good status. Raises EngineError, _RefusedError, _UnknownCostError."""
@@ -253,14 +227,14 @@ class Model:
         except openai.APIStatusError as error:
             answer = error.response
             raise _RefusedError(error_causes.judge(error.status_code, answer.headers, answer.content)) from None
+        except egress.GuardError as error:
+            raise EngineError("address.unguarded", {"library": error.library}) from None
         except egress.AddressRefusedError as error:
-            raise EngineError(f"the model's endpoint is not asked: {error}", Cause.ADDRESS) from None
+            raise EngineError(Cause.ADDRESS, {"host": error.host}) from None
         except (DeadlineError, openai.APITimeoutError):
-            message = "the model's endpoint failed: Timeout; it took longer than LLM_TIMEOUT"
-            raise _UnknownCostError(EngineError(message, Cause.TIMEOUT)) from None
+            raise _UnknownCostError(EngineError(Cause.TIMEOUT)) from None
         except AnswerError as error:
-            message = f"the model's endpoint failed: {error}"
-            raise _UnknownCostError(EngineError(message, Cause.UNREADABLE)) from None
+            raise _UnknownCostError(EngineError(f"unreadable.{error.kind}")) from None
         except openai.OpenAIError as error:
             refused = _RefusedError(Refusal(Cause.AWAY, 0, ""))
             raise refused if isinstance(error.__cause__, _NOT_SENT) else _UnknownCostError(refused) from None

@@ -1,0 +1,109 @@
+"""What a failed call means, by its cause: whether, when and by whom it is tried again.
+
+There are two layers. Inside one call the same request may be sent a few times more (`repeats`), while the caller's
+deadline lasts. After that the work queue decides: its row says how often a kind of work is tried, and how far apart.
+No library below retries.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why a call brought no answer: the code that is kept and counted."""
+
+    AWAY = "away"
+    TIMEOUT = "timeout"
+    BUSY = "busy"
+    UNREADABLE = "unreadable"
+    NO_ROOM = "no_room"
+    REQUEST = "request"
+    PARAMETER = "parameter"
+    SLIP = "slip"
+    SPARED = "spared"
+    OUTAGE = "outage"
+    BUDGET = "budget"
+    KEY = "key"
+    BILLING = "billing"
+    MODEL = "model"
+    REGION = "region"
+    REDIRECT = "redirect"
+    ADDRESS = "address"
+    REFUSED = "refused"
+    FILTERED = "filtered"
+    TOO_LONG = "too_long"
+    PLAN = "plan"
+    # Of helpdesks only.
+    SERVER = "server"
+    GONE = "gone"
+    SETUP = "setup"
+    OTHER = "other"
+
+
+class Verdict(StrEnum):
+    """What becomes of the work whose call has failed."""
+
+    RETRY = "retry"  # It may pass: an attempt is used up, and the peer is counted as failing.
+    OUTAGE = "outage"  # The peer was not asked; the work waits until it is, and no attempt is used up.
+    PERMANENT = "permanent"  # In vain until an operator mends something.
+    ABOUT_TICKET = "about_ticket"  # In vain for this ticket alone.
+    BUDGET = "budget"  # There is no money for the call today.
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What to do about a cause.
+
+    `repeats` is how often the same request may be sent again within one call, `pause` for how many seconds the peer is
+    left alone by everybody where it names no time itself, `counts` whether an attempt was used up, `alarms` whether an
+    operator is told although it is tried again.
+    """
+
+    verdict: Verdict
+    repeats: int = 0
+    pause: float = 0
+    counts: bool = True
+    alarms: bool = False
+
+
+# Between the repeats within one call, where the peer names no time: each pause is twice the one before. In seconds.
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
+
+_retry, _permanent, _about_ticket = Policy(Verdict.RETRY), Policy(Verdict.PERMANENT), Policy(Verdict.ABOUT_TICKET)
+
+MODEL = {
+    Cause.AWAY: Policy(Verdict.RETRY, repeats=2),
+    Cause.BUSY: Policy(Verdict.RETRY, repeats=2),
+    Cause.SLIP: Policy(Verdict.RETRY, repeats=1),
+    Cause.REQUEST: Policy(Verdict.RETRY, repeats=1),
+    Cause.TIMEOUT: _retry,
+    Cause.UNREADABLE: _retry,
+    Cause.NO_ROOM: _retry,
+    Cause.PARAMETER: _retry,
+    Cause.SPARED: Policy(Verdict.OUTAGE, counts=False),
+    Cause.OUTAGE: Policy(Verdict.OUTAGE, counts=False),
+    Cause.BUDGET: Policy(Verdict.BUDGET, counts=False),
+    Cause.KEY: _permanent,
+    Cause.BILLING: _permanent,
+    Cause.MODEL: _permanent,
+    Cause.REGION: _permanent,
+    Cause.REDIRECT: _permanent,
+    Cause.ADDRESS: _permanent,
+    Cause.REFUSED: _about_ticket,
+    Cause.FILTERED: _about_ticket,
+    Cause.TOO_LONG: _about_ticket,
+    Cause.PLAN: _about_ticket,
+}
+
+HELPDESK = {
+    Cause.AWAY: Policy(Verdict.RETRY, pause=30),
+    Cause.SERVER: Policy(Verdict.RETRY, pause=30),
+    Cause.BUSY: Policy(Verdict.RETRY, pause=30, counts=False),
+    Cause.REDIRECT: Policy(Verdict.RETRY, pause=30, alarms=True),
+    Cause.ADDRESS: Policy(Verdict.RETRY, pause=60, alarms=True),
+    Cause.KEY: Policy(Verdict.RETRY, pause=300, alarms=True),
+    Cause.OTHER: _retry,
+    Cause.REQUEST: _permanent,
+    Cause.GONE: _permanent,
+    Cause.SETUP: Policy(Verdict.PERMANENT, alarms=True),
+}
