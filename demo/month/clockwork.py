@@ -21,8 +21,7 @@ from receiver.catalog import Catalog
 from receiver.db import audit, classifications, deliveries, digests, latencies, leases, people, reviews, spending
 from receiver.db import catalogs as catalog_rows
 from receiver.db.database import Database
-from receiver.db.models import Classification, Delivery, Person, Spending, Ticket
-from receiver.db.timetable import note
+from receiver.db.models import Classification, Delivery, Person, Spending, Ticket, TimetableEntry
 from receiver.digests import schedules
 from receiver.intake import reading, samples, sources
 from receiver.intake.signatures import Message
@@ -89,7 +88,7 @@ class Month:
         with self._db.write() as session:
             while latencies.merge(session, self._until):
                 pass  # It does an hour at a time.
-            note(session, digests.SCHEDULED, self._plan.latest_slot(self._until))
+            session.add(TimetableEntry(name=digests.SCHEDULED, last_slot=self._plan.latest_slot(self._until)))
 
     def _next_cut(self, at: datetime) -> datetime:
         return min(self._plan.next_slot(at), at + timedelta(days=1))

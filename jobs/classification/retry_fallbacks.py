@@ -15,23 +15,23 @@ from jobs.classification import outcome
 from jobs.classification.decide import decide
 from jobs.classification.engines.base import Engine, EngineError, Proposal, TicketText
 from receiver.catalog import Catalog
-from receiver.db import circuit_breaker, classifications, counters
+from receiver.db import circuit_breaker, classifications, counters, moments
 from receiver.db.circuit_breaker import ENGINE
 from receiver.db.database import Database
-from receiver.db.models import Ticket, TimetableEntry
+from receiver.db.models import Ticket
 from receiver.intake import sources
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 
 EVERY = timedelta(seconds=10)
 AT_ONCE = 32
-_SLOT, _LAST = "engine.again", "engine.again"
+_LAST = "engine.again"
 
 
 def is_due(session: Session) -> bool:
     """Whether there is a ticket to ask about again, and it is time."""
-    entry = session.get(TimetableEntry, _SLOT)
-    early = entry is not None and now() < entry.last_slot <= now() + EVERY
+    again = moments.noted(session, moments.NEXT_RETRY_OF_FALLBACKS)
+    early = again is not None and now() < again <= now() + EVERY
     return not early and bool(classifications.from_fallback_engine(session, 0, 1))
 
 
@@ -57,7 +57,7 @@ def _take(session: Session, limit: int) -> list[tuple[Ticket, int]]:
         return []
     if circuit_breaker.current(session, ENGINE) and not circuit_breaker.take_probe(session, ENGINE, now()):
         return []
-    session.merge(TimetableEntry(name=_SLOT, last_slot=now() + EVERY))
+    moments.note(session, moments.NEXT_RETRY_OF_FALLBACKS, now() + EVERY)
     limit = limit if circuit_breaker.answered_lately(session, ENGINE, now()) else 1
     last = counters.value(session, _LAST)
     found = classifications.from_fallback_engine(session, last, limit) or classifications.from_fallback_engine(

@@ -17,7 +17,7 @@ from jobs.helpdesks import pull
 from jobs.helpdesks.api import Api, CallError, search
 from jobs.helpdesks.pull import PullError
 from receiver import queue
-from receiver.db import alarms, deliveries, latencies, tickets, timetable
+from receiver.db import alarms, deliveries, latencies, moments, tickets
 from receiver.db.database import Database, opened
 from receiver.db.deliveries import Arrival, Content
 from receiver.db.tickets import IncomingTicket
@@ -54,7 +54,8 @@ def is_due(db: Database, config: Settings, source: Source) -> bool:
     if every is None:
         return False
     with db.read() as session:
-        last, pause = timetable.noted(session, _name(source)), timetable.noted(session, _pause(source))
+        last = moments.noted(session, moments.RECONCILED, source.name)
+        pause = moments.noted(session, moments.RECONCILE_PAUSED_UNTIL, source.name)
     return not (last and timedelta(0) <= now() - last < every) and not (pause and now() < pause)
 
 
@@ -67,19 +68,11 @@ def _pulled_every(config: Settings, source: Source) -> int:
     return config.reconcile_minutes if source.name == "standard" and config.helpdesk_webhook_url else 0
 
 
-def _name(source: Source) -> str:
-    return f"reconcile:{source.name}"
-
-
-def _pause(source: Source) -> str:
-    return f"reconcile-pause:{source.name}"
-
-
 def reconcile(db: Database, config: Settings, source: Source) -> int:
     """Bring in what the record lacks, and return how many tickets that were; what goes wrong is an alarm."""
     started, found = now(), 0
     with db.read() as session:
-        last = timetable.noted(session, _name(source))
+        last = moments.noted(session, moments.RECONCILED, source.name)
     try:
         for items in _pages(config, source, last - OVERLAP if last else None):
             for start in range(0, len(items), config.max_batch):
@@ -89,7 +82,7 @@ def reconcile(db: Database, config: Settings, source: Source) -> int:
             _note_failure(session, source, error)
         return found
     with db.write() as session:
-        timetable.note(session, _name(source), started)
+        moments.note(session, moments.RECONCILED, started, source.name)
         alarms.clear(session, ALARM, source.name)
     if found:
         log.warning("%d tickets of %s had not come by webhook; they are recorded", found, source.name)
@@ -100,7 +93,8 @@ def _note_failure(session: Any, source: Source, error: CallError | PullError) ->
     if told := alarms.raise_(session, ALARM, now(), subject=source.name, source=source.name, error=str(error)):
         log.error("Alarm: %s", told)
     if pause := getattr(error, "pause", 0):
-        timetable.note(session, _pause(source), now() + timedelta(seconds=pause))
+        until = now() + timedelta(seconds=pause)
+        moments.note(session, moments.RECONCILE_PAUSED_UNTIL, until, source.name)
 
 
 def _pages(config: Settings, source: Source, since: datetime | None) -> Iterator[Sequence[Any]]:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from jobs.operations import shell_user
 from receiver import __version__
 from receiver.catalog.fetching import is_url, public
-from receiver.db import alarms, catalogs, database, timetable
+from receiver.db import alarms, catalogs, database, moments
 from receiver.db.database import Database, opened
 from receiver.lib import settings
 from receiver.lib.clock import now
@@ -341,7 +341,7 @@ def _note(db: Database, moment: datetime) -> None:
     """Write down when, for page and metrics; that it cannot be written makes no backup worse."""
     try:
         with db.write() as session:
-            timetable.note(session, timetable.BACKUP, moment)
+            moments.note(session, moments.BACKED_UP, moment)
             alarms.clear(session, ALARM)
     except SQLAlchemyError as error:
         log.warning("That there is a backup is not noted: %s", type(error).__name__)

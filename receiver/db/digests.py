@@ -13,7 +13,16 @@ from sqlalchemy.orm import Session
 from receiver.db import alarms, counters, recipients
 from receiver.db.database import PARAMETERS
 from receiver.db.digest_filters import EVERYTHING, Filter, members, untold_at_risk
-from receiver.db.models import Classification, CounterRow, Digest, DigestRecipient, DigestTicket, Ticket, TimetableEntry
+from receiver.db.models import (
+    Classification,
+    CounterRow,
+    Digest,
+    DigestRecipient,
+    DigestTicket,
+    Moment,
+    Ticket,
+    TimetableEntry,
+)
 from receiver.lib.mail_addresses import Envelope, once
 
 SENDING_LEASE = timedelta(seconds=120)  # Renewed while its holder lives, so only that of a dead one runs out.
@@ -311,6 +320,7 @@ def recover_future(session: Session, now: datetime) -> None:
         .values(claimable_at=now + SENDING_LEASE)  # Whoever is sending it has the usual time to end.
     )
     session.execute(update(TimetableEntry).where(TimetableEntry.last_slot > far).values(last_slot=now))
+    session.execute(update(Moment).where(Moment.at > far).values(at=now))
 
 
 def previous(session: Session, digest: Digest) -> Digest | None:
@@ -356,10 +366,9 @@ def take_slot(session: Session, name: str, slot: datetime) -> bool:
 
     The first time a digest is seen its current slot counts as done: what was due before it existed is not sent late.
     """
-    key = name if name == SCHEDULED else f"digest:{name}"
-    entry = session.get(TimetableEntry, key, with_for_update=True)
+    entry = session.get(TimetableEntry, name, with_for_update=True)
     if entry is None:
-        session.add(TimetableEntry(name=key, last_slot=slot))
+        session.add(TimetableEntry(name=name, last_slot=slot))
         counters.put(session, _position(name), last_settled(session, name))
         return False
     if slot <= entry.last_slot:

@@ -1,30 +1,12 @@
-"""The timetable as the record knows it: what is run how often, how it went last, and moments that jobs note."""
+"""The timetable as the record knows it: what is run how often, and how it went last."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, delete, select, text, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from receiver.db.models import TimedJob, TimetableEntry, table_of
-
-BACKUP = "backup"  # The name under which the moment of the last one is noted.
-
-_NOTE = text(
-    "INSERT INTO timetable (name, last_slot) VALUES (:name, :moment)"
-    " ON CONFLICT (name) DO UPDATE SET last_slot = :moment"
-).bindparams(bindparam("moment", type_=table_of(TimetableEntry).columns.last_slot.type))
-
-
-def noted(session: Session, name: str) -> datetime | None:
-    """The moment noted under this name."""
-    entry = session.get(TimetableEntry, name)
-    return entry.last_slot if entry else None
-
-
-def note(session: Session, name: str, moment: datetime) -> None:
-    """Note a moment under this name, in the place of the one before."""
-    session.execute(_NOTE, {"name": name, "moment": moment})
+from receiver.db.models import TimedJob
 
 
 def announce(session: Session, jobs: Iterable[tuple[str, str, int]]) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from receiver import queue
 from receiver.actions import watch
-from receiver.db import alarms, database, latencies, overview, processes, refusals, timetable
+from receiver.db import alarms, database, latencies, moments, overview, processes, refusals
 from receiver.db.database import Database
 from receiver.db.heartbeat import SCHEDULER
 from receiver.lib.clock import now
@@ -69,7 +69,7 @@ class _Numbers(Collector):
             counts = overview.counts(session, now())
             stages = latencies.of_all_time(session)
             refused = refusals.totals(session)
-            backed_up = timetable.noted(session, timetable.BACKUP)
+            backed_up = moments.noted(session, moments.BACKED_UP)
             living = processes.living(session, now() - timedelta(seconds=watch.SILENT_SECONDS))
         for noun in ("tickets", "deliveries"):
             family = GaugeMetricFamily(f"ticket_attribution_{noun}", f"{noun} by status", labels=["status"])

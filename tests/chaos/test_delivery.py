@@ -13,7 +13,7 @@ from chaos.ledger import Ledger
 from chaos.world import World, running
 from receiver import queue
 from receiver.db.database import Database
-from receiver.db.models import Circuit, Ticket, TimetableEntry
+from receiver.db.models import Circuit, Moment, Ticket
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.conftest import wait_until
@@ -52,7 +52,7 @@ def test_while_the_model_is_away_tickets_wait_and_afterwards_none_is_lost(tmp_pa
 def _is_settled(world: World) -> bool:
     """Whether no ticket waits; until then the pauses are over, as if seconds were minutes, and the worker is woken."""
     with world.db.write() as session:
-        session.execute(update(TimetableEntry).values(last_slot=now()))
+        session.execute(update(Moment).values(at=now()))
         session.execute(update(Circuit).values(probe_at=now()))
         session.execute(update(Ticket).where(Ticket.lease.is_(None)).values(claimable_at=now()))
     with queue.connect(world.config.redis_url) as connection:

@@ -89,12 +89,22 @@ class Circuit(Base):
 
 
 class TimetableEntry(Base):
-    """The last slot of a timed job that was acted upon."""
+    """The last slot of a digest, by its name, that was acted upon."""
 
     __tablename__ = "timetable"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     last_slot: Mapped[datetime]
+
+
+class Moment(Base):
+    """When something was last done, or until when something is left alone; receiver.db.moments lists the kinds."""
+
+    __tablename__ = "moments"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
 
 
 class TimedJob(Base):

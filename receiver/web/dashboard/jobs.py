@@ -9,7 +9,7 @@ from flask import Blueprint, abort, current_app, flash, redirect, render_templat
 from flask.typing import ResponseReturnValue
 
 from receiver import queue
-from receiver.db import alarms, audit, pauses, tickets, timetable
+from receiver.db import alarms, audit, moments, pauses, tickets, timetable
 from receiver.db.models import TimedJob
 from receiver.lib.clock import now
 from receiver.queue import admin, inspection
@@ -34,7 +34,7 @@ def found() -> dict[str, Any]:
         pause = pauses.current(session)
         waiting, since = tickets.due(session)
         timed = timetable.timed_jobs(session)
-        backed_up = timetable.noted(session, timetable.BACKUP)
+        backed_up = moments.noted(session, moments.BACKED_UP)
     return {
         "backed_up": backed_up,
         "seen": _seen(),

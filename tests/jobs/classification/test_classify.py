@@ -24,7 +24,7 @@ from receiver import catalog as catalogs
 from receiver import queue
 from receiver.db import alarms, leases, review_reasons, reviews
 from receiver.db.database import Database
-from receiver.db.models import Circuit, Classification, Ticket, TimetableEntry
+from receiver.db.models import Circuit, Classification, Moment, Ticket
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.retry_policy import Cause
@@ -136,7 +136,7 @@ def pass_time(db: Database) -> None:
 def let_probe(db: Database) -> None:
     """As if an outage's last probe were long ago."""
     with db.write() as session:
-        session.execute(update(TimetableEntry).values(last_slot=now()))
+        session.execute(update(Moment).values(at=now()))
         session.execute(update(Circuit).values(probe_at=now()))
 
 

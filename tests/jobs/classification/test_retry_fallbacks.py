@@ -10,7 +10,7 @@ from jobs.operations import maintenance
 from receiver import queue
 from receiver.db import alarms, circuit_breaker, classifications, review_reasons, tickets
 from receiver.db.database import Database
-from receiver.db.models import Circuit, Classification, Ticket, TimetableEntry
+from receiver.db.models import Circuit, Classification, Moment, Ticket
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -57,7 +57,7 @@ def stand_in(db: Database, ticket_id: int, **fields: Any) -> None:
 
 def pass_slot(db: Database) -> None:
     with db.write() as session:
-        session.execute(update(TimetableEntry).values(last_slot=now()))
+        session.execute(update(Moment).values(at=now()))
         session.execute(update(Circuit).values(probe_at=now()))
 
 

@@ -25,7 +25,7 @@ from jobs.__main__ import main
 from jobs.digests import send
 from jobs.operations import backup, erase, restore
 from jobs.operations.backup import BackupError
-from receiver.db import alarms, api_tokens, browser_sessions, database, people, sign_in, timetable
+from receiver.db import alarms, api_tokens, browser_sessions, database, moments, people, sign_in
 from receiver.db.database import Database
 from receiver.db.models import Person, Ticket
 from receiver.lib import data_dir_lock, roles, secret_files, settings
@@ -429,7 +429,7 @@ def test_the_timetable_makes_a_backup_when_one_is_due_and_deletes_the_oldest(
     assert backup.MANIFEST in _inside(second.path)
     assert (place / "mine.zip").exists()
     with db.read() as session:
-        assert timetable.noted(session, timetable.BACKUP) is not None
+        assert moments.noted(session, moments.BACKED_UP) is not None
 
 
 def test_a_backup_that_cannot_be_made_by_the_timetable_is_an_alarm_until_one_is(

@@ -128,7 +128,7 @@ def test_a_changed_file_is_seen_by_all_and_of_a_wrong_one_the_last_good_one_serv
         assert client.post("/api/digests/preview", headers=headers).get_json()["name"] == serving
         with db.read() as session:
             assert [each.name for each in alarms.current(session)] == ["digests_file"] * alarm
-            assert session.get(TimetableEntry, f"digest:{serving}")
+            assert session.get(TimetableEntry, serving)
     path.unlink()
     assert list(schedules.current(settings.load()).plans) == ["two"]
 
