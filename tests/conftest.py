@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from copy import copy
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from receiver.lib import roles, settings
 from receiver.lib.clock import now
 from receiver.lib.passwords import Passwords
 from receiver.lib.settings import Settings
+from receiver.web import state
 from receiver.web.app import create_app, furnish
 from tests import databases
 from tests.peers import http, llm, smtp
@@ -178,8 +179,10 @@ def app(config: Settings, db: Database, application: Callable[[Settings], Flask]
     made = application(config)
     made.testing = True
     # Redis is here, but a busy machine may let it answer later than a request would wait.
-    made.extensions["redis"] = made.extensions["jobs_redis"] = queue.connect(config.redis_url, timeout=20)
-    made.extensions["passwords"] = Passwords(CHEAP)
+    web = state.of(made)
+    web.redis = queue.connect(config.redis_url, timeout=20)
+    web.context = replace(web.context, redis=web.redis)
+    web.passwords = Passwords(CHEAP)
     return made
 
 

@@ -12,15 +12,15 @@ from sqlalchemy.exc import DBAPIError, TimeoutError
 from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, ServiceUnavailable
 
 from receiver import queue
+from receiver.actions.context import Context
 from receiver.db.database import Database
 from receiver.db.group_commit import Group
 from receiver.digests import schedules
-from receiver.intake import sources
 from receiver.lib import secret_files, settings
 from receiver.lib.log import configure
 from receiver.lib.passwords import Passwords
 from receiver.lib.settings import Settings
-from receiver.web import api, auth, dashboard, health, webhooks
+from receiver.web import api, auth, dashboard, health, state, webhooks
 from receiver.web.api import docs
 from receiver.web.api.description import describe, describe_webhooks
 from receiver.web.api.errors import require_json
@@ -28,6 +28,8 @@ from receiver.web.dashboard import error_page, formats, frame, oidc, sign_in
 from receiver.web.latency_buffer import LatencyBuffer
 from receiver.web.proxy import OPENED_AT, BehindProxy
 from receiver.web.refusal_counter import RefusalCounter
+from receiver.web.state import WebState
+from receiver.web.system_status import StatusReader
 
 _RETRY_AFTER_SECONDS = 10
 # The most impatient of the helpdesks we know waits five seconds for an answer, and shall hear why there is none.
@@ -51,7 +53,7 @@ def create_app(config: Settings | None = None) -> Flask:
     """The web application; without a `config` its settings come from the environment. Raises SettingsError."""
     config = config or settings.load()
     configure(config.log_level)
-    if _made_before and _made_before[0].extensions["settings"] == config:
+    if _made_before and state.of(_made_before[0]).context.settings == config:
         furnish(_made_before[0], config)  # Connections and threads of its own, which a fork does not take along.
         return _made_before[0]
     app = Flask(
@@ -79,21 +81,27 @@ def furnish(app: Flask, config: Settings) -> None:
     inner = partial(Flask.wsgi_app, app)
     app.wsgi_app = BehindProxy(inner, config.public_url, config.trusted_proxies)  # type: ignore[method-assign]
     app.config.update(MAX_CONTENT_LENGTH=config.max_body_mb * 1024 * 1024, **auth.cookies(config, app.secret_key))
-    app.extensions["settings"] = config
-    app.extensions["sources"] = sources.configured(config)
-    schedules.current(config)  # Whoever starts it is told of a mistake.
-    app.extensions["api_token"] = secret_files.api_token(config)
-    app.extensions["factor_cipher"] = secret_files.factor_cipher(config)
-    app.extensions["db"] = Database(config.database_url, patience=_PATIENCE_SECONDS)
-    app.extensions["group"] = Group(app.extensions["db"])
-    app.extensions["stopwatch"] = LatencyBuffer(app.extensions["db"])
-    app.extensions["refused"] = RefusalCounter(app.extensions["db"])
-    app.extensions["redis"] = queue.connect(config.redis_url, timeout=0.05)
+    db = Database(config.database_url, patience=_PATIENCE_SECONDS)
     # Looking at many jobs takes longer than asking whether Redis answers.
-    app.extensions["jobs_redis"] = queue.connect(config.redis_url, timeout=0.25)
-    app.extensions["waker"] = queue.Waker(config.redis_url, enough=config.workers)
-    app.extensions["passwords"] = Passwords()
-    app.extensions["pulse"] = frame.system_status()
+    jobs_redis = queue.connect(config.redis_url, timeout=0.25)
+    context = Context(db, config, jobs_redis, queue.Waker(config.redis_url, enough=config.workers).wake)
+    # Whoever starts it is told of a mistake in a file, and the files that are made are there.
+    schedules.current(config)
+    _ = context.sources, context.factor_cipher
+    state.put(
+        app,
+        WebState(
+            context=context,
+            group=Group(db),
+            latencies=LatencyBuffer(db),
+            refusals=RefusalCounter(db),
+            redis=queue.connect(config.redis_url, timeout=0.05),
+            passwords=Passwords(),
+            api_token=secret_files.api_token(config),
+            system_status=StatusReader(context),
+            oidc=oidc.client(app, config),
+        ),
+    )
 
 
 def _register(app: Flask) -> None:
@@ -104,7 +112,8 @@ def _register(app: Flask) -> None:
     app.register_blueprint(health.blueprint)
     # Open: how to come in.
     app.register_blueprint(sign_in.blueprint)
-    oidc.init_app(app)
+    if state.of(app).oidc:
+        app.register_blueprint(oidc.blueprint)
     app.before_request_funcs[health.metrics_blueprint.name] = [auth.require_token_or_person]
     app.register_blueprint(health.metrics_blueprint)
     for blueprint in api.BLUEPRINTS:
@@ -140,7 +149,7 @@ def _explain(error: HTTPException) -> ResponseReturnValue:
 
 def _opened_elsewhere(error: CSRFError) -> ResponseReturnValue:
     """A page's token does not fit. Where that is because of the address it was opened at, say which one to open."""
-    config: Settings = current_app.extensions["settings"]
+    config = state.context().settings
     opened_at = request.environ.get(OPENED_AT, "")
     if config.public_url and opened_at.partition("://")[2] != urlsplit(config.public_url).netloc:
         return _explain(BadRequest(f"This is not the address of this service: open {config.url} instead."))

@@ -21,7 +21,8 @@ from receiver.db.models import Person
 from receiver.lib.clock import now
 from receiver.lib.roles import ADMIN, OPERATOR, REVIEWER, ROLES, VIEWER
 from receiver.lib.settings import Settings
-from receiver.web import login_throttle, refusal_counter, second_factor_check
+from receiver.web import login_throttle, second_factor_check
+from receiver.web.state import context, count_refusal, web_state
 
 __all__ = ["ADMIN", "OPERATOR", "REVIEWER", "ROLES", "VIEWER"]
 
@@ -124,7 +125,7 @@ def cookies(settings: Settings, session_key: str) -> dict[str, Any]:
 
 def _signed_in(token: str) -> SignedIn | None:
     """The person of a session that has not ended. A record that is away is noted for the guards."""
-    moment, db = now(), current_app.extensions["db"]
+    moment, db = now(), context().db
     try:
         with db.read() as reading:
             found = browser_sessions.find(reading, token, moment)
@@ -166,7 +167,7 @@ def must_set_up() -> bool:
     if session.get(_BY) == OIDC:
         return False
     if "has_factor" not in g:
-        with current_app.extensions["db"].read() as reading:
+        with context().db.read() as reading:
             g.has_factor = second_factors.find(reading, current_user.person_id) is not None
     return not g.has_factor
 
@@ -199,14 +200,14 @@ def require_token_or_person() -> None:
 
 
 def _bearer(offered: str) -> Caller:
-    expected: str = current_app.extensions["api_token"]
+    expected: str = web_state().api_token
     if hmac.compare_digest(offered.encode("latin-1", "replace"), expected.encode()):
         return Caller("API token", ADMIN)
-    moment, db = now(), current_app.extensions["db"]
+    moment, db = now(), context().db
     with db.read() as reading:
         found = api_tokens.find(reading, offered)
     if found is None:
-        refusal_counter.note(refusals.TOKEN)
+        count_refusal(refusals.TOKEN)
         abort(401, "The bearer token is wrong or was revoked; `python -m jobs token` prints the right one.")
     token, person = found
     if token.expires_at <= moment:
@@ -241,7 +242,7 @@ def log_in(person: Person, by: str, factor: str | None = None) -> ResponseReturn
 
     `by` says how they came in, `factor` what second factor they gave.
     """
-    db: Database = current_app.extensions["db"]
+    db: Database = context().db
     wanted = str(session.get(_WANTED) or "")
     before = current_user.id if current_user.is_authenticated else None
     session.clear()  # Nothing that was planted in this browser before belongs to the person.
@@ -272,14 +273,14 @@ def note_export(subject: str, form: str) -> None:
     It comes before the file: what cannot be written down is not given out.
     """
     if request.method == "GET":
-        with current_app.extensions["db"].write() as writing:
+        with context().db.write() as writing:
             audit.note(writing, caller(), "export", subject, now(), {"as": form})
 
 
 def log_out() -> None:
     """End this browser's session, on both sides."""
     if current_user.is_authenticated:
-        with current_app.extensions["db"].write() as writing:
+        with context().db.write() as writing:
             browser_sessions.end(writing, current_user.id)
             audit.note(writing, current_user.email, "sign out", f"person {current_user.person_id}", now())
     logout_user()

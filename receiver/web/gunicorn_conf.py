@@ -62,10 +62,11 @@ def post_worker_init(worker: Any) -> None:
     however the stack was started: a web process needs no Redis for it.
     """
     from receiver.actions import watch
+    from receiver.web import state
     from receiver.web.dashboard import live
 
     sys.setswitchinterval(0.0005)
     gc.set_threshold(50_000, 20, 50)
-    known = worker.wsgi.extensions
-    words = (known["db"], known["settings"], live.ending)
+    known = state.of(worker.wsgi).context
+    words = (known.db, known.settings, live.ending)
     threading.Thread(target=watch.run, args=words, name="watch", daemon=True).start()

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import redis
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -19,6 +19,7 @@ from receiver.db import alarms, database, latencies, moments, overview, processe
 from receiver.db.database import Database
 from receiver.db.heartbeat import SCHEDULER
 from receiver.lib.clock import now
+from receiver.web.state import context, web_state
 
 blueprint = Blueprint("health", __name__)
 metrics_blueprint = Blueprint("metrics", __name__)
@@ -34,16 +35,16 @@ def healthz() -> ResponseReturnValue:
 def readyz() -> ResponseReturnValue:
     """The record can be used; Redis and the kinds of alarms that are up are reported but not required."""
     try:
-        evicts = queue.eviction(current_app.extensions["redis"])
+        evicts = queue.eviction(web_state().redis)
         transport = f"up, but {evicts}" if evicts else "up"
     except (redis.RedisError, OSError) as error:
         transport = f"away: {queue.reason(error)}; tickets wait safely in the record"
     kinds: list[str] = []
     try:
-        wrong = database.describe(database.schema(current_app.extensions["db"]))
+        wrong = database.describe(database.schema(context().db))
         ready, state = wrong is None, wrong or "up"
         if ready:
-            with current_app.extensions["db"].read() as session:
+            with context().db.read() as session:
                 # Of what is wrong only the kind: this address is open, and a message may name a source.
                 kinds = sorted({alarm.kind for alarm in alarms.current(session)})
     except SQLAlchemyError as error:
@@ -56,7 +57,7 @@ def readyz() -> ResponseReturnValue:
 def metrics() -> ResponseReturnValue:
     """The record's numbers for Prometheus; whichever process is asked, they are the same."""
     registry = CollectorRegistry()
-    registry.register(_Numbers(current_app.extensions["db"]))
+    registry.register(_Numbers(context().db))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping
 
-from flask import current_app, request
 from sqlalchemy.orm import Session
 
 from receiver.db import refusals
@@ -13,12 +12,6 @@ from receiver.db.refusals import Key
 from receiver.lib.clock import now
 
 log = logging.getLogger(__name__)
-
-
-def note(kind: str, source: str = "") -> None:
-    """Count this request as refused; `kind` is one of `refusals.KINDS`, `source` the one that a webhook was for."""
-    refused: RefusalCounter = current_app.extensions["refused"]
-    refused.note(kind, source, request.remote_addr or "unknown")
 
 
 class RefusalCounter(CountBuffer):

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cryptography.fernet import Fernet
-from flask import current_app, request
+from flask import request
 from sqlalchemy.orm import Session
 
 from receiver.db import audit, refusals, second_factors, sign_in_tries
@@ -13,7 +12,8 @@ from receiver.db.models import Person
 from receiver.lib.clock import now
 from receiver.lib.roles import ROLES
 from receiver.lib.settings import Settings
-from receiver.web import login_throttle, refusal_counter
+from receiver.web import login_throttle
+from receiver.web.state import context, count_refusal
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,14 @@ class Answer:
 
 def is_required(role: str) -> bool:
     """Whether REQUIRE_SECOND_FACTOR asks people of this role to have one."""
-    config: Settings = current_app.extensions["settings"]
+    config: Settings = context().settings
     lowest = config.require_second_factor
     return lowest != "none" and ROLES.index(role) >= ROLES.index(lowest)
 
 
-def cipher() -> Fernet:
-    """What secrets of factors are kept with."""
-    kept: Fernet = current_app.extensions["factor_cipher"]
-    return kept
-
-
 def check(person: Person, code: str) -> Answer:
     """Spend a person's code. Wrong ones are slowed as wrong passwords are, counted, and in the audit."""
-    db: Database = current_app.extensions["db"]
+    db: Database = context().db
     moment, keys = now(), login_throttle.factor_keys(person)
     with db.read() as session:
         wait = sign_in_tries.wait(session, keys, moment)
@@ -47,16 +41,16 @@ def check(person: Person, code: str) -> Answer:
         with db.write() as session:
             wait = sign_in_tries.begin(session, keys, moment)
     if wait:
-        refusal_counter.note(refusals.THROTTLED)
+        count_refusal(refusals.THROTTLED)
         return Answer(None, wait)
     with db.write() as session:
-        kind = second_factors.accept(session, person.id, code, cipher(), moment)
+        kind = second_factors.accept(session, person.id, code, context().factor_cipher, moment)
         if kind:
             sign_in_tries.forgive(session, keys)
         else:
             _note_refusal(session, person, moment)
     if kind is None:
-        refusal_counter.note(refusals.SECOND_FACTOR)
+        count_refusal(refusals.SECOND_FACTOR)
     return Answer(kind, timedelta(0))
 
 

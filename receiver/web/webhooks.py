@@ -4,7 +4,7 @@ import hmac
 import time
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, jsonify, request
+from flask import Blueprint, Response, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,8 @@ from receiver.intake import reading, samples
 from receiver.intake.signatures import Message, SignatureError, glpi
 from receiver.intake.sources import Source
 from receiver.lib.clock import now
-from receiver.web import proxy, refusal_counter
+from receiver.web import proxy
+from receiver.web.state import context, count_refusal, web_state
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
@@ -34,9 +35,9 @@ def receive(source_name: str) -> ResponseReturnValue:
         return _rehearse(source, arrival, content)
     delivery, first = _db(source, arrival, content)
     if first is None and delivery.accepted + delivery.updated:
-        current_app.extensions["waker"].wake(queue.CLASSIFY)
+        context().wake(queue.CLASSIFY)
         took = (time.perf_counter() - began) * 1000
-        current_app.extensions["stopwatch"].note(latencies.ACCEPT, took, delivery.accepted)
+        web_state().latencies.note(latencies.ACCEPT, took, delivery.accepted)
     return _acknowledge(source, delivery, first)
 
 
@@ -55,7 +56,7 @@ def shake_hands(source_name: str) -> ResponseReturnValue:
 
 
 def _source(name: str) -> Source:
-    sources: dict[str, Source] = current_app.extensions["sources"]
+    sources: dict[str, Source] = context().sources
     if name not in sources:
         abort(404, "There is no source of this name; SOURCES_FILE lists them.")
     return sources[name]
@@ -69,9 +70,9 @@ def _arrival(source: Source) -> tuple[Arrival, Content]:
         abort(415, "Send the body without a Content-Encoding, or as gzip.")
     received_at = now()
     try:
-        return reading.read(source, _message(), received_at, current_app.extensions["settings"])
+        return reading.read(source, _message(), received_at, context().settings)
     except SignatureError as error:
-        refusal_counter.note(refusals.SIGNATURE, source.name)
+        count_refusal(refusals.SIGNATURE, source.name)
         abort(401, str(error))
 
 
@@ -79,7 +80,7 @@ def _message() -> Message:
     # The raw bytes are what was signed, so they are read before anything could parse them.
     body = _body_without_length() if request.content_length is None else request.get_data(parse_form_data=False)
     headers = {name.lower(): value for name, value in request.headers}
-    public = (current_app.extensions["settings"].public_url or "").rstrip("/")
+    public = (context().settings.public_url or "").rstrip("/")
     path = request.environ.get("RAW_URI") or request.full_path.removesuffix("?")
     return Message(
         headers,
@@ -114,16 +115,16 @@ def _db(source: Source, arrival: Arrival, content: Content) -> tuple[Delivery, D
             return deliveries.record_redelivery(session, arrival, first), first
         return deliveries.record(session, arrival, content), None
 
-    group: Group = current_app.extensions["group"]
+    group: Group = web_state().group
     return group.write(write, size=1 + len(content.tickets))
 
 
 def _rehearse(source: Source, arrival: Arrival, content: Content) -> ResponseReturnValue:
     """What would become of one of our own samples. What claims to be one and is none is not recorded either."""
-    expected = samples.proof(current_app.extensions["settings"], source.name, arrival.body)
+    expected = samples.proof(context().settings, source.name, arrival.body)
     if not hmac.compare_digest(request.headers[samples.HEADER].encode(), expected.encode()):
         abort(401, "This sample was made with another API_TOKEN; send it with the settings of this receiver.")
-    trial = samples.dry_run(current_app.extensions["db"], arrival, content)
+    trial = samples.dry_run(context().db, arrival, content)
     return jsonify(sample=True, outcome=trial.outcome, tickets=trial.tickets)
 
 

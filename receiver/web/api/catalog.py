@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import abort, current_app
+from flask import abort
 from flask_smorest import abort as refuse
 from marshmallow import Schema, fields
 
@@ -13,6 +13,7 @@ from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.api.errors import Blueprint
 from receiver.web.api.pages import columns
+from receiver.web.state import context
 
 blueprint = Blueprint("catalog", __name__, url_prefix="/api", description="What tickets are attributed to")
 
@@ -65,7 +66,7 @@ class CatalogOut(Schema):
 @blueprint.refuses(404, "Its location has not given a good one yet.")
 def get_catalog() -> dict[str, Any]:
     """The catalog in force, how old it is, and what it leaves unsaid."""
-    db, settings = current_app.extensions["db"], current_app.extensions["settings"]
+    db, settings = context().db, context().settings
     try:
         return _catalog(current.current_catalog(db, settings, asks=False), current.last_good(db, settings))
     except CatalogError as error:
@@ -78,13 +79,13 @@ def get_catalog() -> dict[str, Any]:
 @auth.require_role(auth.OPERATOR)
 def reload_catalog() -> dict[str, Any]:
     """Look at the catalog's location now; what is good there is in force for every ticket classified from now on."""
-    db, settings = current_app.extensions["db"], current_app.extensions["settings"]
+    db, settings = context().db, context().settings
     try:
         found = current.reload(db, settings, min(settings.request_timeout, _RELOAD_SECONDS), auth.caller())
     except CatalogError as error:
         mistakes = [{"line": fault.line, "message": fault.message} for fault in error.faults]
         refuse(422, message=str(error), messages={"catalog": mistakes or [{"line": None, "message": str(error)}]})
-    current_app.extensions["waker"].wake(queue.CLASSIFY)  # For tickets that waited for a good one.
+    context().wake(queue.CLASSIFY)  # For tickets that waited for a good one.
     return _catalog(found, current.last_good(db, settings))
 
 
@@ -93,7 +94,7 @@ def _catalog(found: Catalog, version: CatalogVersion | None) -> dict[str, Any]:
     age = max(0, round((now() - version.loaded_at).total_seconds())) if version else None
     return facts | {
         "age_seconds": age,
-        "problem": current.load_error(current_app.extensions["db"]),
+        "problem": current.load_error(context().db),
         "counts": catalog.counts(found),
         "warnings": catalog.quality(found),
         "fallback": found.fallback,

@@ -3,7 +3,7 @@
 from datetime import UTC
 from typing import Any
 
-from flask import abort, current_app
+from flask import abort
 from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
@@ -16,6 +16,7 @@ from receiver.intake.schemas import Moment, PlainText
 from receiver.web import auth
 from receiver.web.api.errors import Blueprint
 from receiver.web.api.pages import ID, MAX_ID, MAX_PAGE, PageQuery, columns, page, page_of
+from receiver.web.state import context
 
 blueprint = Blueprint("deliveries", __name__, url_prefix="/api", description="What arrived, and reading it again")
 
@@ -111,7 +112,7 @@ class ReplayOut(Schema):
 @blueprint.response(200, page_of(DeliveryOut, "DeliveryPage"))
 def list_deliveries(query: dict[str, Any]) -> dict[str, Any]:
     """Deliveries, newest first."""
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         rows = deliveries.page(session, query["limit"] + 1, query.get("cursor"), status=query.get("status"))
     return page([columns(row) for row in rows], query["limit"])
 
@@ -133,12 +134,12 @@ def get_raw(delivery_id: int) -> dict[str, Any]:
     if delivery.body is None:
         original = f" It repeats delivery {delivery.original_id}." if delivery.original_id else ""
         abort(410, f"The raw bytes of this delivery are not kept.{original}")
-    settings, sources = current_app.extensions["settings"], current_app.extensions["sources"]
+    settings, sources = context().settings, context().sources
     return payload_masking.shown(delivery, sources.get(delivery.source), settings.max_body_mb * 2**20)
 
 
 def _delivery(delivery_id: int) -> Delivery:
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         found: Delivery | None = session.get(Delivery, delivery_id)
     return found or abort(404, "There is no delivery with this id.")
 
@@ -150,9 +151,9 @@ def _delivery(delivery_id: int) -> Delivery:
 @auth.require_role(auth.OPERATOR)
 def replay_delivery(delivery_id: int) -> Replay:
     """Read one delivery again with today's mapping of its source."""
-    extensions = current_app.extensions
+    known = context()
     try:
-        done = replay(extensions["db"], extensions["sources"], delivery_id, extensions["settings"], auth.caller())
+        done = replay(known.db, known.sources, delivery_id, known.settings, auth.caller())
     except ReplayError as error:
         abort(error.status, str(error))
     _wake([done])
@@ -168,9 +169,9 @@ def replay_selection(selection: dict[str, Any]) -> dict[str, Any]:
 
     Where `next` is not null there are more; send the same selection with it as `cursor`.
     """
-    extensions = current_app.extensions
+    known = context()
     ids, cursor = (selection["ids"], None) if "ids" in selection else _since(selection)
-    done = list(replay_each(extensions["db"], extensions["sources"], ids, extensions["settings"], auth.caller()))
+    done = list(replay_each(known.db, known.sources, ids, known.settings, auth.caller()))
     _wake(done)
     return {"items": done, "next": cursor}
 
@@ -178,7 +179,7 @@ def replay_selection(selection: dict[str, Any]) -> dict[str, Any]:
 def _since(selection: dict[str, Any]) -> tuple[list[int], int | None]:
     """A page of a source's deliveries since a time, and the cursor of the next one."""
     source, since, limit = selection["source"], selection["since"], selection["limit"]
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         status, cursor = selection.get("status"), selection["cursor"]
         found: list[int] = list(deliveries.kept_since(session, source, since, status, limit + 1, cursor))
     return found[:limit], found[limit - 1] if len(found) > limit else None
@@ -186,4 +187,4 @@ def _since(selection: dict[str, Any]) -> tuple[list[int], int | None]:
 
 def _wake(done: list[Replay]) -> None:
     if any(each.made_due for each in done):
-        current_app.extensions["waker"].wake(queue.CLASSIFY)
+        context().wake(queue.CLASSIFY)

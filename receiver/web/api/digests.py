@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from flask import Response, abort, current_app, send_file
+from flask import Response, abort, send_file
 from flask.views import MethodView
 from marshmallow import RAISE, Schema, fields
 from marshmallow.validate import Length
@@ -20,6 +20,7 @@ from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.api.errors import Blueprint
 from receiver.web.api.pages import ID, PageQuery, columns, page, page_of
+from receiver.web.state import context
 
 blueprint = Blueprint("digests", __name__, url_prefix="/api", description="What was mailed, and sending a digest now")
 
@@ -106,7 +107,7 @@ class Digests(MethodView):
     @blueprint.response(200, page_of(DigestOut, "DigestPage"))
     def get(self, query: dict[str, Any]) -> dict[str, Any]:
         """Digests, newest first."""
-        with current_app.extensions["db"].read() as session:
+        with context().db.read() as session:
             rows = digests.page(session, query["limit"] + 1, query.get("cursor"))
             states = recipients.of_each(session, [row.id for row in rows])
         listed = [columns(row) | {"recipient_states": states.get(row.id, [])} for row in rows]
@@ -124,7 +125,7 @@ class Digests(MethodView):
 
 def _shown(digest: Digest) -> dict[str, Any]:
     """A digest with what became of it for each recipient."""
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         found = session.get_one(Digest, digest.id)  # One that was just made does not know all of its columns.
         return columns(found) | {"recipient_states": recipients.of(session, digest.id)}
 
@@ -134,7 +135,7 @@ NOTHING_NEW = "Nothing was settled since the last digest."
 
 def plan_named(name: str | None) -> Plan:
     """The digest of this name, or without one the first there is; 404 where there is none."""
-    found = schedules.current(current_app.extensions["settings"]).plans
+    found = schedules.current(context().settings).plans
     if name is None:
         return next(iter(found.values()))
     return found.get(name) or abort(404, f"There is no digest of this name; there are {', '.join(found)}.")
@@ -143,13 +144,13 @@ def plan_named(name: str | None) -> Plan:
 def claim_digest_now(moment: datetime, plan: Plan | None = None) -> Digest | None:
     """The digest of everything settled since the last one, on its way; None where there is nothing to send."""
     plan, period = plan or plan_named(None), f"now-{moment.isoformat()}"
-    envelope = plan.envelope(current_app.extensions["settings"])
-    with current_app.extensions["db"].write() as session:
+    envelope = plan.envelope(context().settings)
+    with context().db.write() as session:
         digest: Digest | None = digests.claim(session, period, envelope, moment, name=plan.name, chosen=plan.chosen)
         if digest is not None:
             _note(session, "send", digest.id, name=plan.name)
     if digest is not None:
-        current_app.extensions["waker"].wake(queue.DIGEST)
+        context().wake(queue.DIGEST)
     return digest
 
 
@@ -159,31 +160,31 @@ def _note(session: Session, action: str, digest_id: int, **details: Any) -> None
 
 def copy_digest(digest_id: int) -> Digest:
     """A copy of a digest, on its way to the same people; 409 where there is none to be copied."""
-    with current_app.extensions["db"].write() as session:
+    with context().db.write() as session:
         made: Digest | None = digests.copy(session, digest_id, now())
         if made is None:
             abort(409, "It is on its way itself; a copy can be sent when it has arrived.")
         _note(session, "resend", digest_id, copy=made.id)
-    current_app.extensions["waker"].wake(queue.DIGEST)
+    context().wake(queue.DIGEST)
     return made
 
 
 def redrive_digest(digest_id: int) -> Digest:
     """A digest that did not reach everybody, on its way to the others after all; 409 where it is nothing of that."""
-    with current_app.extensions["db"].write() as session:
+    with context().db.write() as session:
         if not digests.redrive(session, digest_id, now()):
             abort(
                 409, "It has neither failed for anybody nor is it held or cancelled, so there is nothing to try again."
             )
         _note(session, "redrive", digest_id)
         found: Digest = session.get_one(Digest, digest_id)
-    current_app.extensions["waker"].wake(queue.DIGEST)
+    context().wake(queue.DIGEST)
     return found
 
 
 def accept_digest(digest_id: int) -> Digest:
     """A held digest that counts as sent from now on; 409 where it is not held."""
-    with current_app.extensions["db"].write() as session:
+    with context().db.write() as session:
         if not digests.accept(session, digest_id, now()):
             abort(409, "It is not held, so there is nothing to decide.")
         _note(session, "mark as sent", digest_id)
@@ -193,7 +194,7 @@ def accept_digest(digest_id: int) -> Digest:
 
 def pending(plan: Plan, moment: datetime) -> dict[str, Any]:
     """What this digest would tell if it were sent now."""
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         rows = digest_members.pending_counts(session, plan.name, plan.chosen, moment)
     return {
         "name": plan.name,
@@ -224,7 +225,7 @@ def get_digest(digest_id: int) -> dict[str, Any]:
 
 def get_digest_or_404(digest_id: int) -> Digest:
     """The digest with this id."""
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         found: Digest | None = session.get(Digest, digest_id)
     return found or abort(404, "There is no digest with this id.")
 
@@ -234,7 +235,7 @@ def get_digest_or_404(digest_id: int) -> Digest:
 @blueprint.refuses(404, "There is no digest with this id, or its workbook is not built yet.")
 def get_workbook(digest_id: int) -> Response:
     """The workbook of a digest, as it was sent."""
-    path: Path = digests.workbook_path(current_app.extensions["settings"].data_dir, digest_id)
+    path: Path = digests.workbook_path(context().settings.data_dir, digest_id)
     missing = "There is no workbook: it is built when the digest is sent, and kept for WORKBOOK_RETENTION_DAYS."
     return _kept(path, _XLSX, missing, f"digest {digest_id}", "workbook")
 
@@ -244,7 +245,7 @@ def get_workbook(digest_id: int) -> Response:
 @blueprint.refuses(404, "There is no digest with this id, or its mail is not written yet.")
 def get_mail(digest_id: int) -> Response:
     """The mail of a digest as it was written, without the workbook."""
-    path: Path = digests.mail_path(current_app.extensions["settings"].data_dir, digest_id)
+    path: Path = digests.mail_path(context().settings.data_dir, digest_id)
     missing = "This digest has no mail yet; it is written when the digest is sent."
     return _kept(path, _MAIL, missing, f"digest {digest_id}", "mail")
 

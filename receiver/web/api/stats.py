@@ -3,13 +3,13 @@
 from typing import Any
 
 import redis
-from flask import current_app
 from marshmallow import Schema, fields
 
 from receiver import queue
 from receiver.db import overview, pauses
 from receiver.lib.clock import now
 from receiver.web.api.errors import Blueprint
+from receiver.web.state import context, web_state
 
 blueprint = Blueprint("stats", __name__, url_prefix="/api", description="The state of the whole")
 
@@ -57,8 +57,8 @@ class StatsOut(Schema):
 @blueprint.response(200, StatsOut)
 def stats() -> dict[str, Any]:
     """Counts by status, the queues, the engine and what it cost."""
-    settings = current_app.extensions["settings"]
-    with current_app.extensions["db"].read() as session:
+    settings = context().settings
+    with context().db.read() as session:
         found = overview.counts(session, now())
         paused = pauses.current(session) is not None
     found["queue"] = found.pop("due") | redis_state() | {"paused": paused}
@@ -72,6 +72,6 @@ def stats() -> dict[str, Any]:
 def redis_state() -> dict[str, Any]:
     """Whether Redis answers, and how many jobs wait in each queue."""
     try:
-        return {"redis": "up", "jobs": queue.depths(current_app.extensions["redis"])}
+        return {"redis": "up", "jobs": queue.depths(web_state().redis)}
     except (redis.RedisError, OSError) as error:
         return {"redis": f"away: {type(error).__name__}", "jobs": {}}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flask import abort, current_app
+from flask import abort
 from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf
 
@@ -17,6 +17,7 @@ from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.api.errors import Blueprint
 from receiver.web.api.pages import ID, PageQuery, columns, page_of
+from receiver.web.state import context
 
 blueprint = Blueprint("tickets", __name__, url_prefix="/api", description="What arrived, and what it is attributed to")
 
@@ -122,7 +123,7 @@ class ReviewOut(TicketOut):
 def list_tickets(query: dict[str, Any]) -> dict[str, Any]:
     """Tickets, newest first. A page may hold fewer than `limit` and still have a `next` one."""
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         found = ticket_query.page(session, ticket_query.TicketQuery(**query), limit, now(), cursor, whole=True)
     return {"items": [_ticket(*pair) for pair in found.pairs], "next": found.after}
 
@@ -131,7 +132,7 @@ def list_tickets(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, TicketDetailOut)
 def get_ticket(ticket_id: int) -> dict[str, Any]:
     """One ticket with its history."""
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         found = tickets.with_classification(session, ticket_id)
         if found is None:
             abort(404, "There is no ticket with this id.")
@@ -148,7 +149,7 @@ def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
     """Confirm what a ticket is attributed to ({}), or correct it; from then on no engine changes it."""
     choice = (body["category"], body["request_type"]) if body else None
     try:
-        found = review.review(ticket_id, choice)
+        found = review.review(context(), auth.caller(), ticket_id, choice)
     except CatalogError as error:
         abort(409, f"There is nothing to choose from: {error}")
     except reviews.UnknownEntryError as error:
@@ -167,7 +168,7 @@ def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
 def undo_review(ticket_id: int) -> dict[str, Any]:
     """Undo one's own review of a ticket: it is again what it was before, and so is what was learned from it."""
     try:
-        review.undo(ticket_id)
+        review.undo(context(), auth.caller(), ticket_id)
     except review_undo.NothingToUndoError as error:
         abort(409, str(error))
     return _found(ticket_id)
@@ -179,7 +180,7 @@ def undo_review(ticket_id: int) -> dict[str, Any]:
 @auth.require_role(auth.REVIEWER)
 def redrive_ticket(ticket_id: int) -> dict[str, Any]:
     """Have a ticket classified again, whatever became of it, unless a person has reviewed it."""
-    done = review.redrive([ticket_id])
+    done = review.redrive(context(), auth.caller(), [ticket_id])
     found = _found(ticket_id)
     if not done:
         abort(409, "A person has reviewed this ticket, and no engine overrules a person; review it again instead.")
@@ -187,7 +188,7 @@ def redrive_ticket(ticket_id: int) -> dict[str, Any]:
 
 
 def _found(ticket_id: int) -> dict[str, Any]:
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         found = tickets.with_classification(session, ticket_id) or abort(404, "There is no ticket with this id.")
     return _ticket(*found)
 

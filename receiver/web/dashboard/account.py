@@ -2,19 +2,19 @@
 
 from datetime import timedelta
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from sqlalchemy.orm import Session
 
 from receiver.db import api_tokens, audit, browser_sessions, second_factors, sign_in_tries
-from receiver.db.database import Database
 from receiver.db.models import Person
 from receiver.lib import passwords
 from receiver.lib.clock import now
 from receiver.web import auth, login_throttle
 from receiver.web.api.pages import ID
 from receiver.web.dashboard import forms
+from receiver.web.state import context, web_state
 
 blueprint = Blueprint("account_pages", __name__, url_prefix="/account")
 
@@ -31,7 +31,7 @@ def account_page() -> ResponseReturnValue:
 
 def _page(errors: dict[str, str] | None = None, fresh: str | None = None) -> ResponseReturnValue:
     moment, person_id = now(), current_user.person_id
-    with _db().read() as session:
+    with context().db.read() as session:
         person = session.get_one(Person, person_id)
         tokens, browsers = api_tokens.of(session, person_id), browser_sessions.count(session, person_id, moment)
         factor = second_factors.find(session, person_id)
@@ -50,7 +50,7 @@ def change_name() -> ResponseReturnValue:
     values, errors = forms.read(forms.Name())
     if errors:
         return _page(errors)
-    with _db().write() as session:
+    with context().db.write() as session:
         person = session.get_one(Person, current_user.person_id)
         person.name = values["name"]
         audit.note(session, auth.caller(), "change name", f"person {person.id}", now())
@@ -61,16 +61,16 @@ def change_name() -> ResponseReturnValue:
 @auth.require_role(auth.VIEWER)
 def change_password() -> ResponseReturnValue:
     """Set a new password, for whoever knows the one of today; every other session ends, and tokens where asked."""
-    with _db().read() as session:
+    with context().db.read() as session:
         person = session.get_one(Person, current_user.person_id)
     wrong = passwords.problem(request.form.get("password", ""), person.email, person.name)
     if wrong:
         return _page({"password": wrong})
     if told := doubt(person):
         return _page({"current": told})
-    known: passwords.Passwords = current_app.extensions["passwords"]
+    known: passwords.Passwords = web_state().passwords
     kept = known.hash(request.form["password"])
-    with _db().write() as session:
+    with context().db.write() as session:
         session.get_one(Person, person.id).password_hash = kept
         tokens = _end_others(session, "change password")
     return _back(f"The password is changed, and every other browser signed out{tokens}.")
@@ -80,7 +80,7 @@ def change_password() -> ResponseReturnValue:
 @auth.require_role(auth.VIEWER)
 def sign_out_everywhere() -> ResponseReturnValue:
     """End every session but this one, and every API token where asked."""
-    with _db().write() as session:
+    with context().db.write() as session:
         tokens = _end_others(session, "sign out everywhere")
     return _back(f"Every other browser is signed out{tokens}.")
 
@@ -97,7 +97,7 @@ def _end_others(session: Session, action: str) -> str:
 def is_recent() -> bool:
     """Whether this browser was signed in within the last 15 minutes."""
     moment = now()
-    with _db().read() as session:
+    with context().db.read() as session:
         found = browser_sessions.find(session, current_user.id, moment)
     return found is not None and found[0].created_at > moment - _RECENT
 
@@ -110,14 +110,14 @@ def doubt(person: Person) -> str | None:
             None if is_recent() else "You signed in more than 15 minutes ago. Sign out and in again, then repeat this."
         )
     keys = login_throttle.keys(person.email, person)
-    with _db().write() as session:
+    with context().db.write() as session:
         waits = sign_in_tries.begin(session, keys, moment)
     if waits:
         return "There were too many tries; wait a quarter of an hour."
-    known: passwords.Passwords = current_app.extensions["passwords"]
+    known: passwords.Passwords = web_state().passwords
     if not known.fits(request.form.get("current", ""), person.password_hash):
         return "This is not your password."
-    with _db().write() as session:
+    with context().db.write() as session:
         sign_in_tries.forgive(session, keys[:1])
     return None
 
@@ -130,13 +130,13 @@ def make_token() -> ResponseReturnValue:
     if not errors and not auth.has_role(values["role"]):
         errors = {"role": f"Not above your own role, {current_user.role}."}
     moment, person_id = now(), current_user.person_id
-    with _db().read() as session:
+    with context().db.read() as session:
         person = session.get_one(Person, person_id)
     if not errors and (told := doubt(person)):
         errors = {"current": told}
     if errors:
         return _page({f"token-{name}": words for name, words in errors.items()})
-    with _db().write() as session:
+    with context().db.write() as session:
         if len(api_tokens.of(session, person_id)) >= _MOST_TOKENS:
             abort(409, f"You have {_MOST_TOKENS} tokens; revoke some first.")
         token, text = api_tokens.issue(session, person_id, moment=moment, **values)
@@ -149,7 +149,7 @@ def make_token() -> ResponseReturnValue:
 @auth.require_role(auth.VIEWER)
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Make one of your tokens worthless."""
-    with _db().write() as session:
+    with context().db.write() as session:
         token = api_tokens.revoke(session, current_user.person_id, token_id) or abort(404)
         audit.note(
             session, auth.caller(), "revoke token", f"person {current_user.person_id}", now(), {"token": token.name}
@@ -160,8 +160,3 @@ def revoke_token(token_id: int) -> ResponseReturnValue:
 def _back(words: str) -> ResponseReturnValue:
     flash(words)
     return redirect(url_for("account_pages.account_page"))
-
-
-def _db() -> Database:
-    db: Database = current_app.extensions["db"]
-    return db

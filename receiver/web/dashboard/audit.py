@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from flask import Blueprint, current_app, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from receiver.db import audit
 from receiver.web import auth
 from receiver.web.dashboard import query_args
+from receiver.web.state import context
 
 blueprint = Blueprint("audit_pages", __name__, url_prefix="/audit")
 
@@ -22,7 +23,7 @@ _FILTERS = ("who", "action", "subject")
 def audit_page() -> ResponseReturnValue:
     """Entries, newest first, by the filters in the URL."""
     chosen, before = query_args.texts(*_FILTERS), query_args.place("before")
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         rows = audit.page(session, _ROWS + 1, before, chosen)
         state = _state(session)
     more: dict[str, Any] | None = {**chosen, "before": rows[_ROWS - 1].number} if len(rows) > _ROWS else None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from receiver import catalog, queue
@@ -14,6 +14,7 @@ from receiver.db.catalog_usage import Entry
 from receiver.db.models import CatalogVersion
 from receiver.web import auth
 from receiver.web.dashboard import query_args
+from receiver.web.state import context
 
 blueprint = Blueprint("catalog_pages", __name__, url_prefix="/catalog")
 
@@ -28,7 +29,7 @@ def catalog_page() -> ResponseReturnValue:
 
 
 def _page(refused: CatalogError | None = None) -> str:
-    db, settings = current_app.extensions["db"], current_app.extensions["settings"]
+    db, settings = context().db, context().settings
     words = query_args.text("q")[:200]
     try:
         found, missing = current.current_catalog(db, settings, asks=False), None
@@ -96,7 +97,7 @@ def _left(found: Catalog, tickets: Mapping[Entry, int]) -> list[tuple[str, str, 
 @blueprint.get("/changes/<before>/<after>")
 def changes_page(before: str, after: str) -> ResponseReturnValue:
     """What is different from one version to another."""
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         pair = [session.get(CatalogVersion, version) for version in (before, after)]
     old, new = (version or abort(404, "There is no such version of the catalog.") for version in pair)
     try:
@@ -110,13 +111,13 @@ def changes_page(before: str, after: str) -> ResponseReturnValue:
 @auth.require_role(auth.OPERATOR)
 def reload() -> ResponseReturnValue:
     """Look at the catalog's location now; where that is refused, the page says in which lines it is wrong."""
-    db, settings = current_app.extensions["db"], current_app.extensions["settings"]
+    db, settings = context().db, context().settings
     before = current.last_good(db, settings)
     try:
         found = current.reload(db, settings, min(settings.request_timeout, _RELOAD_SECONDS), auth.caller())
     except CatalogError as error:
         return _page(error), 422
-    current_app.extensions["waker"].wake(queue.CLASSIFY)  # For tickets that waited for a good one.
+    context().wake(queue.CLASSIFY)  # For tickets that waited for a good one.
     is_same = before is not None and before.version == found.version
     flash(f"Nothing has changed: version {found.version}." if is_same else f"Version {found.version} is in force.")
     return redirect(url_for("catalog_pages.catalog_page"))

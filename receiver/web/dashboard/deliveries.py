@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -17,6 +17,7 @@ from receiver.intake.sources import Source
 from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.dashboard import query_args
+from receiver.web.state import context
 
 blueprint = Blueprint("deliveries_pages", __name__, url_prefix="/deliveries")
 
@@ -33,7 +34,7 @@ def deliveries_page() -> ResponseReturnValue:
     if chosen.get("status", QUARANTINED) not in DELIVERY_STATES:
         abort(400, f"There are the states {', '.join(DELIVERY_STATES)}.")
     before = query_args.place("before")
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         rows = deliveries.page(session, _ROWS + 1, before, conflict=conflict, **chosen)
     return render_template(
         "deliveries.html",
@@ -59,23 +60,23 @@ def _id(number: int) -> int:
 
 
 def _sources() -> Mapping[str, Source]:
-    found: Mapping[str, Source] = current_app.extensions["sources"]
+    found: Mapping[str, Source] = context().sources
     return found
 
 
 @blueprint.get("/<int:delivery_id>")
 def delivery_page(delivery_id: int) -> ResponseReturnValue:
     """One delivery: what it said, how it proved itself, what is wrong with it, and what came of it."""
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         delivery = session.get(Delivery, _id(delivery_id)) or abort(404, "There is no delivery with this id.")
         related = _related(session, delivery)
     source = _sources().get(delivery.source)
-    limit = current_app.extensions["settings"].max_body_mb * 2**20
+    limit = context().settings.max_body_mb * 2**20
     may_read = delivery.body is not None and auth.has_role(auth.OPERATOR)
     shown = payload_masking.shown(delivery, source, limit) if may_read else None
     return render_template(
         "delivery.html", delivery=delivery, source=source, proof=_proof(delivery, source), shown=shown,
-        most_shown=_MOST_SHOWN, retention=current_app.extensions["settings"].raw_retention_days, **related,
+        most_shown=_MOST_SHOWN, retention=context().settings.raw_retention_days, **related,
     )  # fmt: skip
 
 
@@ -122,7 +123,7 @@ class _Since(NamedTuple):
 def dismiss_selection() -> ResponseReturnValue:
     """Take one delivery or a selection out of what needs somebody: there is no ticket in it."""
     ids = [_id(number) for number in request.form.getlist("delivery", type=int)][:_ROWS]
-    with current_app.extensions["db"].write() as session:
+    with context().db.write() as session:
         done = [delivery_id for delivery_id in ids if deliveries.dismiss(session, delivery_id)]
         for delivery_id in done:
             audit.note(session, auth.caller(), "dismiss", f"delivery {delivery_id}", now())
@@ -136,7 +137,7 @@ def dismiss_selection() -> ResponseReturnValue:
 def replay_since() -> ResponseReturnValue:
     """Read a source's deliveries since a time again, so many in one request; the page itself asks for the rest."""
     chosen = _since()
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         found = deliveries.kept_since(
             session, chosen.source, chosen.since, chosen.status or None, _AT_ONCE + 1, chosen.after
         )
@@ -160,9 +161,9 @@ def _since() -> _Since:
 
 
 def _replayed(ids: list[int]) -> list[Replay]:
-    extensions = current_app.extensions
-    settings, who = extensions["settings"], auth.caller()
-    done = list(replay_each(extensions["db"], extensions["sources"], ids, settings, who))
+    known = context()
+    settings, who = known.settings, auth.caller()
+    done = list(replay_each(known.db, known.sources, ids, settings, who))
     if any(each.made_due for each in done):
-        extensions["waker"].wake(queue.CLASSIFY)
+        known.wake(queue.CLASSIFY)
     return done

@@ -5,7 +5,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import redis
-from flask import Blueprint, Response, abort, current_app, flash, redirect, render_template, request, send_file, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
 from receiver.db import audit, digests, recipients
@@ -18,6 +18,7 @@ from receiver.web import auth
 from receiver.web.api import digests as orders
 from receiver.web.api.pages import ID
 from receiver.web.dashboard import mail_preview, query_args
+from receiver.web.state import context
 
 blueprint = Blueprint("digests_pages", __name__, url_prefix="/digests")
 
@@ -30,7 +31,7 @@ _FRAMED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-a
 def digests_page() -> ResponseReturnValue:
     """The digests there are, and what was sent."""
     before, status = query_args.place("before"), query_args.text("status") or None
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         found = digests.page(session, _AT_ONCE + 1, before, status)
         planned = [(plan, digests.latest(session, plan.name)) for plan in _plans().values()]
     shown, more = found[:_AT_ONCE], len(found) > _AT_ONCE
@@ -54,14 +55,14 @@ def period(digest: Digest) -> str:
 
 
 def _plans() -> dict[str, Plan]:
-    return schedules.current(current_app.extensions["settings"]).plans
+    return schedules.current(context().settings).plans
 
 
 @blueprint.get(f"/<{ID}:digest_id>")
 def digest_page(digest_id: int) -> ResponseReturnValue:
     """One digest, with its mail as it looked."""
     digest = orders.get_digest_or_404(digest_id)
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         changed = audit.about(session, f"digest {digest_id}")
         states = recipients.of(session, digest_id)
     has = {"mail": _mail(digest_id).exists(), "workbook": _workbook(digest_id).exists()}
@@ -70,11 +71,11 @@ def digest_page(digest_id: int) -> ResponseReturnValue:
 
 
 def _mail(digest_id: int) -> Path:
-    return digests.mail_path(current_app.extensions["settings"].data_dir, digest_id)
+    return digests.mail_path(context().settings.data_dir, digest_id)
 
 
 def _workbook(digest_id: int) -> Path:
-    return digests.workbook_path(current_app.extensions["settings"].data_dir, digest_id)
+    return digests.workbook_path(context().settings.data_dir, digest_id)
 
 
 @blueprint.get(f"/<{ID}:digest_id>/mail")
@@ -127,7 +128,7 @@ def ask_for_preview() -> ResponseReturnValue:
     plan = orders.plan_named(request.form.get("name"))
     moment = now()
     try:
-        admin.preview(current_app.extensions["jobs_redis"], plan.name)
+        admin.preview(context().redis, plan.name)
     except (redis.RedisError, OSError):
         flash("Redis does not answer, so nothing can be built now. Try again when it is back.", "error")
         return redirect(_here())
@@ -146,7 +147,7 @@ def preview_page(name: str) -> ResponseReturnValue:
 
 
 def _preview(name: str, suffix: str) -> Path:
-    return digests.preview_path(current_app.extensions["settings"].data_dir, orders.plan_named(name).name, suffix)
+    return digests.preview_path(context().settings.data_dir, orders.plan_named(name).name, suffix)
 
 
 @blueprint.get("/preview/<name>/mail")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
-from flask import Response, current_app
+from flask import Response
 
 from receiver.db import ticket_query
 from receiver.db.database import Database
@@ -11,6 +11,7 @@ from receiver.db.ticket_query import TicketQuery
 from receiver.db.tickets import Pair
 from receiver.lib import spreadsheet
 from receiver.lib.spreadsheet import Row
+from receiver.web.state import context
 
 LIMIT = 100_000
 _ONCE = 500
@@ -34,7 +35,7 @@ def xlsx_of(wanted: TicketQuery, moment: datetime) -> Response:
 def _file(
     write: Callable[[Iterable[Row]], Iterator[bytes]], wanted: TicketQuery, moment: datetime, name: str, kind: str
 ) -> Response:
-    rows = _rows(current_app.extensions["db"], wanted, moment)
+    rows = _rows(context().db, wanted, moment)
     return Response(write(rows), content_type=kind, headers={"Content-Disposition": f"attachment; filename={name}"})
 
 

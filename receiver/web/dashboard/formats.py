@@ -3,12 +3,13 @@
 import math
 from datetime import UTC, datetime, timedelta
 
-from flask import Flask, current_app
+from flask import Flask
 
 from receiver.db import review_reasons
 from receiver.db.models import Ticket
 from receiver.lib import sla
 from receiver.lib.clock import now
+from receiver.web.state import context
 
 _STEPS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -99,7 +100,7 @@ def in_unit(value: float | None, unit: str) -> str:
 
 def sla_start(ticket: Ticket) -> datetime:
     """When a ticket's SLA clock started."""
-    clock: sla.Clock = current_app.extensions["settings"].sla_clock
+    clock: sla.Clock = context().settings.sla_clock
     return clock.start(ticket.source_created_at, ticket.received_at)
 
 

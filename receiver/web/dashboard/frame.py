@@ -1,7 +1,5 @@
 """What stands around every page: the rail, the engine's state, what waits for review."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +7,10 @@ from flask import Flask, current_app, request
 from flask_login import current_user
 from sqlalchemy.exc import SQLAlchemyError
 
-from receiver.db import alarms, counters, tickets
 from receiver.lib.roles import ADMIN, OPERATOR, VIEWER
 from receiver.web import auth
+from receiver.web.state import web_state
 
-_FRESH_SECONDS = 1.0
 _LIVE = ("overview_pages.overview_page", "jobs_pages.jobs_page")
 
 
@@ -45,16 +42,6 @@ PLACES = (
 )
 
 
-@dataclass(frozen=True)
-class SystemStatus:
-    """The state of the whole in a word: `state` is good, warn or bad, `review` what waits for a person."""
-
-    state: str
-    engine: str
-    text: str
-    review: int
-
-
 def init_app(app: Flask) -> None:
     """Give every template the frame."""
     app.context_processor(_around)
@@ -68,7 +55,7 @@ def _around() -> dict[str, Any]:
         "places": [place for place in PLACES if f"{place.name}_pages" in known and auth.has_role(place.role)],
         "at_place": _at_place(),
         "live": _at_place() if request.endpoint in _LIVE else "frame",
-        "pulse": current_app.extensions["pulse"](),
+        "pulse": web_state().system_status(),
     }
 
 
@@ -82,34 +69,3 @@ def _must_set_up() -> bool:
 
 def _at_place() -> str:
     return (request.blueprint or "").removesuffix("_pages")
-
-
-def system_status() -> Callable[[], SystemStatus]:
-    """The pulse, read again where the last reading is two seconds old or this request changes something."""
-    last: list[tuple[float, SystemStatus]] = []
-
-    def status_of_system() -> SystemStatus:
-        if not last or request.method != "GET" or time.monotonic() - last[0][0] > _FRESH_SECONDS:
-            last[:] = [(time.monotonic(), _read())]
-        return last[0][1]
-
-    return status_of_system
-
-
-def _read() -> SystemStatus:
-    settings = current_app.extensions["settings"]
-    engine = settings.llm_model if settings.uses_llm else "local engine"
-    try:
-        with current_app.extensions["db"].read() as session:
-            up = alarms.current(session)
-            waiting, _ = tickets.due(session)
-            review = counters.value(session, "ticket.needs_review")
-    except SQLAlchemyError:
-        return SystemStatus("bad", engine, "record away", 0)
-    if up:
-        return SystemStatus("bad", engine, f"{len(up)} alarm{'s' if len(up) > 1 else ''}", review)
-    return (
-        SystemStatus("warn", engine, f"{waiting:,} waiting", review)
-        if waiting
-        else SystemStatus("good", engine, "idle", review)
-    )

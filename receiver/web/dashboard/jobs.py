@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import redis
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from receiver import queue
@@ -15,6 +15,7 @@ from receiver.lib.clock import now
 from receiver.queue import admin, inspection
 from receiver.queue.admin import JobError
 from receiver.web import auth
+from receiver.web.state import context
 
 blueprint = Blueprint("jobs_pages", __name__, url_prefix="/jobs")
 
@@ -30,7 +31,7 @@ def jobs_page() -> ResponseReturnValue:
 def found() -> dict[str, Any]:
     """Everything the page shows; without Redis, what the record knows."""
     moment = now()
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         pause = pauses.current(session)
         waiting, since = tickets.due(session)
         timed = timetable.timed_jobs(session)
@@ -57,7 +58,7 @@ def _seen() -> inspection.Seen | None:
 
 
 def _redis() -> "redis.Redis":
-    return current_app.extensions["jobs_redis"]  # type: ignore[no-any-return]
+    return context().redis
 
 
 @blueprint.post("/pause")
@@ -65,7 +66,7 @@ def _redis() -> "redis.Redis":
 def pause() -> ResponseReturnValue:
     """Classify nothing from now on."""
     who, moment = auth.caller(), now()
-    with current_app.extensions["db"].write() as session:
+    with context().db.write() as session:
         if pauses.begin(session, who, moment):
             audit.note(session, who, "pause", "classification", moment)
     return _back("Classification is paused. Tickets are accepted, and wait.")
@@ -76,10 +77,10 @@ def pause() -> ResponseReturnValue:
 def resume() -> ResponseReturnValue:
     """Go on where it was paused."""
     who = auth.caller()
-    with current_app.extensions["db"].write() as session:
+    with context().db.write() as session:
         if pauses.end(session):
             audit.note(session, who, "resume", "classification", now())
-    current_app.extensions["waker"].wake(queue.CLASSIFY)
+    context().wake(queue.CLASSIFY)
     return _back("Classification goes on.")
 
 
@@ -137,7 +138,7 @@ def change_queue(name: str, action: str) -> ResponseReturnValue:
 @auth.require_role(auth.OPERATOR)
 def run_now(name: str) -> ResponseReturnValue:
     """Run a job of the timetable before its time."""
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         timed = timetable.timed_job(session, name)
     if timed is None:
         abort(404)
@@ -151,7 +152,7 @@ def run_now(name: str) -> ResponseReturnValue:
 
 def _note(action: str, subject: str, details: dict[str, Any]) -> None:
     """Redis takes part in no transaction of the record, so what was done there is noted after it."""
-    with current_app.extensions["db"].write() as session:
+    with context().db.write() as session:
         audit.note(session, auth.caller(), action, subject, now(), details)
 
 

@@ -10,9 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, render_template, request, stream_with_context
+from flask import Blueprint, Response, abort, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import ServiceUnavailable
@@ -20,6 +19,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.dashboard import jobs, overview
+from receiver.web.state import web_state
 
 blueprint = Blueprint("live_pages", __name__, url_prefix="/live")
 
@@ -40,19 +40,19 @@ _free = threading.BoundedSemaphore(MOST_STREAMS)
 class _Shared:
     """What a page shows, read again where the last reading is too old."""
 
-    def __init__(self, read: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, read: Callable[[], dict[str, object]]) -> None:
         self._read, self._turn = read, threading.Lock()
         self._at = 0.0
-        self._last: dict[str, Any] | None = None
+        self._last: dict[str, object] | None = None
 
-    def __call__(self) -> dict[str, Any] | None:
+    def __call__(self) -> dict[str, object] | None:
         """The reading that all streams share; None where the record is away."""
         with self._turn:
             if time.monotonic() - self._at >= _EVERY_SECONDS:
                 self._last, self._at = self._fresh(), time.monotonic()
             return self._last
 
-    def _fresh(self) -> dict[str, Any] | None:
+    def _fresh(self) -> dict[str, object] | None:
         try:
             return self._read()
         except SQLAlchemyError:
@@ -64,7 +64,7 @@ class Page:
     """The elements of a page that are kept up to date, and where their contents come from."""
 
     template: str
-    read: Callable[[], dict[str, Any]]
+    read: Callable[[], dict[str, object]]
 
 
 FRAME = "frame"
@@ -90,12 +90,11 @@ def live(name: str) -> ResponseReturnValue:
     return stream
 
 
-def _reading(name: str, page: Page) -> Callable[[], dict[str, Any] | None]:
-    readings: dict[str, _Shared] = current_app.extensions.setdefault("live", {})
-    return readings.setdefault(name, _Shared(page.read))
+def _reading(name: str, page: Page) -> Callable[[], dict[str, object] | None]:
+    return web_state().live.setdefault(name, _Shared(page.read))
 
 
-def _elements(page: Page, found: dict[str, Any] | None) -> str:
+def _elements(page: Page, found: dict[str, object] | None) -> str:
     """The HTML of everything that may have changed, each element with its id."""
     around = render_template(PAGES[FRAME].template)
     if found is None or page.template == PAGES[FRAME].template:
@@ -103,10 +102,10 @@ def _elements(page: Page, found: dict[str, Any] | None) -> str:
     return around + render_template(page.template, moment=now(), **found)
 
 
-def _events(page: Page, reading: Callable[[], dict[str, Any] | None]) -> Iterator[str]:
+def _events(page: Page, reading: Callable[[], dict[str, object] | None]) -> Iterator[str]:
     let_in_at = time.monotonic()
     ends = let_in_at + _LONGEST_SECONDS
-    told: tuple[Any, Any] | None = None
+    told: tuple[object, object] | None = None
     told_at = 0.0
     there: set[str] = set()
     yield "retry: 2000\n\n"
@@ -115,7 +114,7 @@ def _events(page: Page, reading: Callable[[], dict[str, Any] | None]) -> Iterato
             if not auth.is_still_in():
                 return  # The browser comes back, and is sent to sign in.
             let_in_at = time.monotonic()
-        found = (reading(), current_app.extensions["pulse"]())
+        found = (reading(), web_state().system_status())
         changed: list[str] = []
         is_long_ago = time.monotonic() - told_at > _AT_LEAST_SECONDS
         if found != told or is_long_ago:

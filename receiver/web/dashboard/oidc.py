@@ -1,6 +1,6 @@
 """Signing in by an OpenID Connect provider, where OIDC_ISSUER names one: the code flow with state, nonce and PKCE."""
 
-from typing import Any
+from typing import Any, cast
 
 from authlib.integrations.flask_client import FlaskOAuth2App, OAuth, OAuthError
 from authlib.integrations.requests_client import OAuth2Session
@@ -21,6 +21,7 @@ from receiver.lib.roles import ROLES
 from receiver.lib.settings import Settings
 from receiver.web import auth
 from receiver.web.dashboard.sign_in import refuse
+from receiver.web.state import context, web_state
 
 blueprint = Blueprint("oidc_pages", __name__, url_prefix="/sign-in/oidc")
 
@@ -43,7 +44,7 @@ class _Provider(FlaskOAuth2App):  # type: ignore[misc]
 
     def load_server_metadata(self) -> dict[str, Any]:
         metadata: dict[str, Any] = super().load_server_metadata()
-        announced, wanted = str(metadata.get("issuer")), current_app.extensions["settings"].oidc_issuer.rstrip("/")
+        announced, wanted = str(metadata.get("issuer")), str(context().settings.oidc_issuer).rstrip("/")
         if announced not in (wanted, f"{wanted}/"):
             current_app.logger.warning("OIDC_ISSUER is %s, but the provider calls itself %s", wanted, announced)
             raise _RefusedError(
@@ -62,13 +63,12 @@ class _RefusedError(Exception):
     """The provider's person may not come in; the text says why, and what to do."""
 
 
-def init_app(app: Flask) -> None:
-    """Open the way by the provider, where one is set."""
-    config: Settings = app.extensions["settings"]
+def client(app: Flask, config: Settings) -> object | None:
+    """The client of the provider that the settings name, if they name one."""
     if config.oidc_issuer is None:
-        return
+        return None
     issuer = config.oidc_issuer.rstrip("/")
-    app.extensions["oidc"] = _Registry(app).register(
+    found: object = _Registry(app).register(
         "oidc",
         client_id=config.oidc_client_id,
         client_secret=config.oidc_client_secret,
@@ -79,7 +79,11 @@ def init_app(app: Flask) -> None:
             "rule": egress.Policy(config.outgoing_allow, own=issuer),
         },
     )
-    app.register_blueprint(blueprint)
+    return found
+
+
+def _provider() -> _Provider:
+    return cast(_Provider, web_state().oidc)
 
 
 @blueprint.get("")
@@ -87,9 +91,9 @@ def to_provider() -> ResponseReturnValue:
     """Send the browser to the provider."""
     for name in [name for name in session if name.startswith("_state_")]:
         del session[name]  # What was begun before and never came back; a cookie has little room.
-    back = current_app.extensions["settings"].origin + url_for("oidc_pages.from_provider")
+    back = context().settings.origin + url_for("oidc_pages.from_provider")
     try:
-        return current_app.extensions["oidc"].authorize_redirect(back)  # type: ignore[no-any-return]
+        return _provider().authorize_redirect(back)  # type: ignore[no-any-return]
     except (OAuthError, RequestException, RuntimeError, ValueError) as error:
         return _failed(error)
     except _RefusedError as error:
@@ -99,8 +103,8 @@ def to_provider() -> ResponseReturnValue:
 @blueprint.get("/callback")
 def from_provider() -> ResponseReturnValue:
     """Let in whom the provider vouches for."""
-    config: Settings = current_app.extensions["settings"]
-    provider = current_app.extensions["oidc"]
+    config: Settings = context().settings
+    provider = _provider()
     if "error" in request.args:
         return _refused_there()
     try:
@@ -140,7 +144,7 @@ def _person(claims: dict[str, Any], issuer: str, config: Settings) -> Person:
     Who was here before is known by the provider's `sub`, which is never given to somebody else. A mailbox may be: so
     an address finds an account only as long as that has no `sub` of this provider.
     """
-    db, subject, moment = current_app.extensions["db"], str(claims["sub"]), now()
+    db, subject, moment = context().db, str(claims["sub"]), now()
     with db.read() as reading:
         person: Person | None = people.by_identity(reading, issuer, subject)
         email = person.email if person else _address(claims, config)

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar, cast
 
 import redis
-from flask import Blueprint, current_app, render_template
+from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from receiver.db import alarms, digests, latencies, overview, tickets
 from receiver.db.latencies import ACCEPT, HOUR, MINUTE, WHOLE
+from receiver.db.models import Classification, Ticket
 from receiver.digests import schedules
 from receiver.digests.schedules import Plan
 from receiver.lib.clock import now
@@ -18,12 +19,15 @@ from receiver.lib.settings import Settings
 from receiver.queue import inspection
 from receiver.web.dashboard import alarm_help
 from receiver.web.dashboard.tickets import midnight
+from receiver.web.state import context, web_state
 
 blueprint = Blueprint("overview_pages", __name__)
 
 _LATEST = 8
 _MINUTES, _HOURS = 60, 24
 _WRITTEN_SECONDS = 5
+
+T = TypeVar("T")
 
 
 @blueprint.get("/")
@@ -32,10 +36,10 @@ def overview_page() -> ResponseReturnValue:
     return render_template("overview.html", moment=now(), **found())
 
 
-def found() -> dict[str, Any]:
+def found() -> dict[str, object]:
     """Everything the page shows; two readings of an unchanged record are equal."""
-    config, moment = current_app.extensions["settings"], now()
-    with current_app.extensions["db"].read() as session:
+    config, moment = context().settings, now()
+    with context().db.read() as session:
         counts = overview.counts(session, moment)
         since = tickets.due(session)[1]
         left = overview.left_over(session)
@@ -45,7 +49,7 @@ def found() -> dict[str, Any]:
             "stages": _stages(session, moment),
             "by_minute": _throughput(session, moment, MINUTE, _MINUTES),
             "by_hour": _throughput(session, moment, HOUR, _HOURS),
-            "sources": overview.last_deliveries(session, list(current_app.extensions["sources"])),
+            "sources": overview.last_deliveries(session, list(context().sources)),
             "digests": [_order(session, plan, moment) for plan in schedules.current(config).plans.values()],
             "latest": [_row(*pair) for pair in tickets.page(session, {}, _LATEST)],
         }
@@ -59,21 +63,21 @@ def found() -> dict[str, Any]:
         "cost": counts["cost"]["today"],
         "workers": workers,
         "budget": config.llm_daily_budget,
-        "source_names": list(current_app.extensions["sources"]),
+        "source_names": list(context().sources),
     }
 
 
-def _once(name: str, key: Any, read: Callable[[], Any]) -> Any:
+def _once(name: str, key: object, read: Callable[[], T]) -> T:
     """What stays the same until its key changes is read once by each process."""
-    kept: dict[str, tuple[Any, Any]] = current_app.extensions.setdefault("overview", {})
+    kept = web_state().overview
     if name not in kept or kept[name][0] != key:
         kept[name] = (key, read())
-    return kept[name][1]
+    return cast(T, kept[name][1])
 
 
 def _first_of_today(session: Session, config: Settings, moment: datetime) -> int:
     began = midnight(moment, config.digest_timezone)
-    return int(_once("first", began, lambda: tickets.first_since(session, began)))
+    return _once("first", began, lambda: tickets.first_since(session, began))
 
 
 def _stages(session: Session, moment: datetime) -> tuple[str, dict[str, latencies.Quantiles | None]]:
@@ -84,7 +88,7 @@ def _stages(session: Session, moment: datetime) -> tuple[str, dict[str, latencie
     return period, {stage: latencies.quantiles(histograms.get(stage, {})) for stage in latencies.STAGES}
 
 
-def _throughput(session: Session, moment: datetime, seconds: int, many: int) -> dict[str, Any]:
+def _throughput(session: Session, moment: datetime, seconds: int, many: int) -> dict[str, object]:
     """How many tickets were received and classified in each of so many slots that have ended.
 
     What the web processes have not written yet is theirs for some seconds, see `Stopwatch`.
@@ -126,7 +130,7 @@ class Row(NamedTuple):
     received_at: datetime
 
 
-def _row(ticket: Any, classification: Any) -> Row:
+def _row(ticket: Ticket, classification: Classification | None) -> Row:
     confidence = classification.confidence if classification else None
     return Row(
         ticket.id,
@@ -152,7 +156,7 @@ class Workers(NamedTuple):
 
 def _workers() -> Workers | None:
     try:
-        found = inspection.look(current_app.extensions["jobs_redis"], now())
+        found = inspection.look(context().redis, now())
     except (redis.RedisError, OSError):
         return None
     silent = sum(worker.silent for worker in found.workers)

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from receiver.db import api_tokens, audit, browser_sessions, people, second_factors, sign_in
-from receiver.db.database import Database
 from receiver.db.models import Person
 from receiver.db.people import PersonError
 from receiver.lib import roles
@@ -14,6 +13,7 @@ from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.api.pages import ID
 from receiver.web.dashboard import forms
+from receiver.web.state import context
 
 blueprint = Blueprint("people_pages", __name__, url_prefix="/people")
 
@@ -28,7 +28,7 @@ def people_page() -> ResponseReturnValue:
 
 
 def _list(errors: dict[str, str]) -> ResponseReturnValue:
-    with _db().read() as session:
+    with context().db.read() as session:
         found = people.everybody(session, _MOST)
         waiting = sign_in.waiting(session, now())
     shown = render_template(
@@ -46,7 +46,7 @@ def invite() -> ResponseReturnValue:
         return _list(errors)
     moment = now()
     try:
-        with _db().write() as session:
+        with context().db.write() as session:
             person = people.add(session, values["email"], values["name"], values["role"], moment)
             token = sign_in.issue(session, moment, person, sets_password=True)
             audit.note(session, auth.caller(), "invite", _named(person), moment, {"role": person.role})
@@ -56,7 +56,7 @@ def invite() -> ResponseReturnValue:
 
 
 def _link(person: Person, token: str) -> ResponseReturnValue:
-    return render_template("link.html", person=person, link=f"{current_app.extensions['settings'].url}/sign-in/{token}")
+    return render_template("link.html", person=person, link=f"{context().settings.url}/sign-in/{token}")
 
 
 @blueprint.get(f"/<{ID}:person_id>")
@@ -64,7 +64,7 @@ def _link(person: Person, token: str) -> ResponseReturnValue:
 def person_page(person_id: int) -> ResponseReturnValue:
     """One person: what is known, what was changed, and what an admin may do."""
     moment = now()
-    with _db().read() as session:
+    with context().db.read() as session:
         person = _person(session, person_id)
         known: dict[str, Any] = {
             "tokens": api_tokens.of(session, person_id),
@@ -84,7 +84,7 @@ def change_role(person_id: int) -> ResponseReturnValue:
     if errors:
         return _back(person_id, errors["role"], "error")
     try:
-        with _db().write() as session:
+        with context().db.write() as session:
             person = _person(session, person_id)
             before = person.role
             people.change_role(session, person, values["role"])
@@ -101,7 +101,7 @@ def disable(person_id: int) -> ResponseReturnValue:
     """Keep a person out: sessions, links and tokens end at once."""
     moment = now()
     try:
-        with _db().write() as session:
+        with context().db.write() as session:
             person = _person(session, person_id)
             people.disable(session, person)
             browser_sessions.end_all(session, person_id)
@@ -118,7 +118,7 @@ def disable(person_id: int) -> ResponseReturnValue:
 def end_access(person_id: int) -> ResponseReturnValue:
     """End a person's sessions, links and API tokens; they may sign in again."""
     moment = now()
-    with _db().write() as session:
+    with context().db.write() as session:
         person = _person(session, person_id)
         browser_sessions.end_all(session, person_id)
         sign_in.void(session, person, moment)
@@ -131,7 +131,7 @@ def end_access(person_id: int) -> ResponseReturnValue:
 @auth.require_role(auth.ADMIN)
 def enable(person_id: int) -> ResponseReturnValue:
     """Let a disabled person in again."""
-    with _db().write() as session:
+    with context().db.write() as session:
         person = _person(session, person_id)
         person.active = True
         audit.note(session, auth.caller(), "enable", _named(person), now())
@@ -142,7 +142,7 @@ def enable(person_id: int) -> ResponseReturnValue:
 @auth.require_role(auth.ADMIN)
 def forget_identity(person_id: int) -> ResponseReturnValue:
     """Let the next who comes from the OpenID Connect provider with this person's address have the account."""
-    with _db().write() as session:
+    with context().db.write() as session:
         person = _person(session, person_id)
         person.oidc_issuer = person.oidc_subject = None
         audit.note(session, auth.caller(), "forget identity", _named(person), now())
@@ -153,7 +153,7 @@ def forget_identity(person_id: int) -> ResponseReturnValue:
 @auth.require_role(auth.ADMIN)
 def reset_factor(person_id: int) -> ResponseReturnValue:
     """Forget the second factor of a person who has lost it; their sessions end."""
-    with _db().write() as session:
+    with context().db.write() as session:
         person = _person(session, person_id)
         if not second_factors.reset(session, person, auth.caller(), now()):
             abort(409, f"{person.name} has no second factor.")
@@ -165,7 +165,7 @@ def reset_factor(person_id: int) -> ResponseReturnValue:
 def make_link(person_id: int) -> ResponseReturnValue:
     """A link by which a person sets a new password, shown once; earlier ones are void."""
     moment = now()
-    with _db().write() as session:
+    with context().db.write() as session:
         person = _person(session, person_id)
         if not person.active:
             abort(409, f"{person.name} is disabled; enable the account first.")
@@ -179,7 +179,7 @@ def make_link(person_id: int) -> ResponseReturnValue:
 @auth.require_role(auth.ADMIN)
 def revoke_token(person_id: int, token_id: int) -> ResponseReturnValue:
     """Make a person's API token worthless."""
-    with _db().write() as session:
+    with context().db.write() as session:
         token = api_tokens.revoke(session, person_id, token_id) or abort(404)
         details = {"token": token.name}
         audit.note(session, auth.caller(), "revoke token", f"person {person_id}", now(), details)
@@ -198,8 +198,3 @@ def _named(person: Person) -> str:
 def _back(person_id: int, words: str, category: str = "message") -> ResponseReturnValue:
     flash(words, category)
     return redirect(url_for("people_pages.person_page", person_id=person_id))
-
-
-def _db() -> Database:
-    db: Database = current_app.extensions["db"]
-    return db

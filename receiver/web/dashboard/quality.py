@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from math import sqrt
 from typing import Any
 
-from flask import Blueprint, current_app, render_template, request
+from flask import Blueprint, render_template, request
 
 from receiver.db import review_outcomes
 from receiver.db.review_outcomes import Confusion, Day, Scope, Sureness
@@ -14,6 +14,7 @@ from receiver.lib import accuracy
 from receiver.lib.accuracy import Pair
 from receiver.lib.clock import now
 from receiver.web.dashboard import query_args
+from receiver.web.state import context
 
 blueprint = Blueprint("quality_pages", __name__)
 
@@ -32,7 +33,7 @@ def quality_page() -> str:
     days = _days()
     chosen = query_args.texts(*_FILTERS)
     since = now().date() - timedelta(days=days - 1)
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         scope = Scope(since, **chosen)
         confusions, sureness = review_outcomes.confusions(session, scope), review_outcomes.sureness(session, scope)
         by_day = review_outcomes.by_day(session, scope)
@@ -43,12 +44,12 @@ def quality_page() -> str:
         windows=list(WINDOWS),
         chosen=chosen,
         here={"days": days, "category": category, **chosen},
-        sources=sorted({*current_app.extensions["sources"], *filter(None, [chosen.get("source")])}),
+        sources=sorted({*context().sources, *filter(None, [chosen.get("source")])}),
         reviews=sum(day.judged for day in by_day),
         limit=review_outcomes.NEWEST,
         trend=trend(by_day, since, WINDOWS[days]),
         found=_figures(confusions, sureness, category) if confusions else None,
-        threshold=current_app.extensions["settings"].review_threshold,
+        threshold=context().settings.review_threshold,
     )
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -16,6 +16,7 @@ from receiver.web.api.pages import ID
 from receiver.web.dashboard import query_args, review_locks
 from receiver.web.dashboard.ticket import choice, seen, shown
 from receiver.web.dashboard.tickets import kinds, midnight
+from receiver.web.state import context, web_state
 
 blueprint = Blueprint("review_pages", __name__, url_prefix="/review")
 
@@ -27,7 +28,7 @@ _CANDIDATES = 50
 def review_page() -> ResponseReturnValue:
     """The first tickets of the queue."""
     moment = now()
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         cards = _cards(session)
         left = review_queue.left(session, _night(moment))
     return render_template(
@@ -43,14 +44,14 @@ def review_page() -> ResponseReturnValue:
 
 def _night(moment: datetime) -> datetime:
     """When the day of `moment` ends on the digests' clock; a day has 23 to 25 hours."""
-    zone = current_app.extensions["settings"].digest_timezone
+    zone = context().settings.digest_timezone
     return midnight(midnight(moment, zone) + timedelta(hours=36), zone)
 
 
 @blueprint.get("/next")
 def next_cards() -> ResponseReturnValue:
     """The tickets behind the last one that a browser has."""
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         cards = _cards(session)
     return render_template("review_cards.html", cards=cards, moment=now())
 
@@ -59,7 +60,7 @@ def _cards(session: Session) -> list[dict[str, Any]]:
     ids = review_queue.waiting(
         session, _CANDIDATES, query_args.place("after"), query_args.text("reason"), query_args.text("category")
     )
-    mine = review_locks.take(current_app.extensions["redis"], ids, auth.caller(), _AHEAD)
+    mine = review_locks.take(web_state().redis, ids, auth.caller(), _AHEAD)
     found = (tickets.with_classification(session, ticket_id) for ticket_id in mine)
     return [shown(session, *pair) for pair in found if pair]
 
@@ -69,14 +70,14 @@ def _cards(session: Session) -> list[dict[str, Any]]:
 def decide(ticket_id: int) -> ResponseReturnValue:
     """Confirm or correct one ticket."""
     try:
-        found = review.review(ticket_id, choice(), seen())
+        found = review.review(context(), auth.caller(), ticket_id, choice(), seen())
     except (reviews.UnknownEntryError, reviews.NothingToConfirmError, CatalogError) as error:
         return _refused(422, str(error))
     except reviews.ChangedMeanwhileError as error:
         return _refused(409, f"{error} Here is the next one.")
     if found is None:
         return _refused(409, "This ticket was erased meanwhile. Here is the next one.")
-    review_locks.leave(current_app.extensions["redis"], ticket_id)
+    review_locks.leave(web_state().redis, ticket_id)
     return _answer([])
 
 
@@ -85,12 +86,12 @@ def decide(ticket_id: int) -> ResponseReturnValue:
 def undo(ticket_id: int) -> ResponseReturnValue:
     """Undo one's review of a ticket, and have it before one again."""
     try:
-        ticket = review.undo(ticket_id)
+        ticket = review.undo(context(), auth.caller(), ticket_id)
     except review_undo.NothingToUndoError as error:
         return _refused(409, str(error))
     if ticket is None:
         return _refused(409, "This ticket was erased meanwhile.")
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         pair = tickets.with_classification(session, ticket_id)
         return _answer([shown(session, *pair)] if pair else [])
 
@@ -100,7 +101,7 @@ def _answer(cards: list[dict[str, Any]]) -> ResponseReturnValue:
     if "HX-Request" not in request.headers:
         return redirect(url_for("review_pages.review_page"))
     moment = now()
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         left = review_queue.left(session, _night(moment))
     return render_template("review_cards.html", cards=cards, moment=moment, left=left, counted=review_queue.COUNTED)
 

@@ -4,18 +4,18 @@ from typing import Any
 
 import pyotp
 import segno
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from markupsafe import Markup
 
 from receiver.db import audit, second_factors
-from receiver.db.database import Database
 from receiver.db.models import Person
 from receiver.lib.clock import now
 from receiver.web import auth, second_factor_check
 from receiver.web.dashboard.account import doubt, is_recent
 from receiver.web.dashboard.formats import span
+from receiver.web.state import context
 
 blueprint = Blueprint("second_factor_pages", __name__, url_prefix="/account/second-factor")
 
@@ -32,12 +32,12 @@ def second_factor_page() -> ResponseReturnValue:
 
 def _page(errors: dict[str, str] | None = None, codes: list[str] | None = None) -> ResponseReturnValue:
     person = _person()
-    with _db().read() as session:
+    with context().db.read() as session:
         known: dict[str, Any] = {
             "factor": second_factors.find(session, person.id),
             "left": second_factors.recovery_codes_left(session, person.id),
         }
-        secret = second_factors.unconfirmed(session, person.id, second_factor_check.cipher(), now())
+        secret = second_factors.unconfirmed(session, person.id, context().factor_cipher, now())
     if secret:
         address = pyotp.TOTP(secret).provisioning_uri(name=person.email, issuer_name=_ISSUER)
         # Level L, which segno raises where there is room: the longest address in another script would not fit else.
@@ -63,10 +63,10 @@ def begin() -> ResponseReturnValue:
     person = _person()
     if not _came_just_now() and (told := doubt(person)):
         return _page({"current": told})
-    with _db().write() as session:
+    with context().db.write() as session:
         if second_factors.find(session, person.id):
             abort(409, "You have a second factor; turn it off first.")
-        second_factors.begin(session, person.id, second_factor_check.cipher(), now())
+        second_factors.begin(session, person.id, context().factor_cipher, now())
     return _back()
 
 
@@ -80,10 +80,8 @@ def _came_just_now() -> bool:
 def confirm() -> ResponseReturnValue:
     """Let the factor count, with a code of it, and show the recovery codes this once."""
     moment, person = now(), _person()
-    with _db().write() as session:
-        good = second_factors.confirm(
-            session, person.id, request.form.get("code", ""), second_factor_check.cipher(), moment
-        )
+    with context().db.write() as session:
+        good = second_factors.confirm(session, person.id, request.form.get("code", ""), context().factor_cipher, moment)
         if good:
             codes = second_factors.new_recovery_codes(session, person.id)
             audit.note(session, auth.caller(), "set up second factor", f"person {person.id}", moment)
@@ -97,7 +95,7 @@ def renew_codes() -> ResponseReturnValue:
     person = _person()
     if errors := _unproven(person, "codes-"):
         return _page(errors)
-    with _db().write() as session:
+    with context().db.write() as session:
         codes = second_factors.new_recovery_codes(session, person.id)
         audit.note(session, auth.caller(), "make recovery codes", f"person {person.id}", now())
     return _page(codes=codes)
@@ -110,7 +108,7 @@ def turn_off() -> ResponseReturnValue:
     person = _person()
     if errors := _unproven(person, "off-"):
         return _page(errors)
-    with _db().write() as session:
+    with context().db.write() as session:
         second_factors.remove(session, person.id)
         audit.note(session, auth.caller(), "turn off second factor", f"person {person.id}", now())
     flash("Your second factor is turned off.")
@@ -119,7 +117,7 @@ def turn_off() -> ResponseReturnValue:
 
 def _unproven(person: Person, prefix: str) -> dict[str, str]:
     """What is wrong with the password and the code of a form whose fields are told apart by `prefix`."""
-    with _db().read() as session:
+    with context().db.read() as session:
         if second_factors.find(session, person.id) is None:
             abort(409, "You have no second factor; set one up first.")
     if told := doubt(person):
@@ -137,10 +135,5 @@ def _back() -> ResponseReturnValue:
 
 
 def _person() -> Person:
-    with _db().read() as session:
+    with context().db.read() as session:
         return session.get_one(Person, current_user.person_id)
-
-
-def _db() -> Database:
-    db: Database = current_app.extensions["db"]
-    return db

@@ -4,20 +4,19 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
-from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask import session as cookie
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from receiver.db import api_tokens, audit, browser_sessions, people, refusals, second_factors, sign_in, sign_in_tries
-from receiver.db.database import Database
 from receiver.db.models import Person
 from receiver.lib import roles
 from receiver.lib.clock import now
-from receiver.lib.passwords import Passwords
-from receiver.web import auth, login_throttle, refusal_counter, second_factor_check
+from receiver.web import auth, login_throttle, second_factor_check
 from receiver.web.dashboard import forms
 from receiver.web.dashboard.formats import span
+from receiver.web.state import context, count_refusal, web_state
 
 blueprint = Blueprint("sign_in_pages", __name__)
 
@@ -42,10 +41,10 @@ def refuse(problem: str, status: int) -> ResponseReturnValue:
 
 
 def _page(problem: str | None = None, status: int = 200) -> tuple[str, int]:
-    with _db().read() as session:
+    with context().db.read() as session:
         is_first = people.first_admin(session) is None
     email = request.form.get("email", "")[:254]
-    oidc = "oidc" in current_app.extensions
+    oidc = web_state().oidc is not None
     return render_template("sign_in.html", problem=problem, is_first=is_first, email=email, oidc=oidc), status
 
 
@@ -54,28 +53,29 @@ def sign_in_with_password() -> ResponseReturnValue:
     """Come in by e-mail and password; after a few wrong tries each further one waits."""
     auth.csrf.protect()
     email, password = request.form.get("email", "")[:254], request.form.get("password", "")
-    with _db().read() as session:
+    with context().db.read() as session:
         person = people.by_email(session, email)
         keys = login_throttle.keys(email, person)
         left = sign_in_tries.wait(session, keys, now())
     if not left:  # Who has to wait takes no turn of those who write.
-        with _db().write() as session:
+        with context().db.write() as session:
             left = sign_in_tries.begin(session, keys, now())
     if left:
-        refusal_counter.note(refusals.THROTTLED)
+        count_refusal(refusals.THROTTLED)
         words = f"There were too many tries; wait {span(left.total_seconds() + 1)}, or ask an admin for a link."
         return *_page(words, 429), {"Retry-After": str(int(left.total_seconds()) + 1)}
-    if not _passwords().fits(password, person.password_hash if person else None) or not person or not person.active:
-        refusal_counter.note(refusals.PASSWORD)
+    fits = web_state().passwords.fits(password, person.password_hash if person else None)
+    if not fits or not person or not person.active:
+        count_refusal(refusals.PASSWORD)
         return _page(_WRONG, 403)
     return _go_on(_welcome(person, password, keys), "password")
 
 
 def _welcome(person: Person, password: str, keys: list[sign_in_tries.Key]) -> Person:
     """Forget the tries of whoever knew the password, and keep it by today's parameters."""
-    outdated = _passwords().is_outdated(person.password_hash or "")
-    fresh = _passwords().hash(password) if outdated else person.password_hash
-    with _db().write() as session:
+    outdated = web_state().passwords.is_outdated(person.password_hash or "")
+    fresh = web_state().passwords.hash(password) if outdated else person.password_hash
+    with context().db.write() as session:
         sign_in_tries.forgive(session, keys[:1])
         for key in keys[1:]:  # An address is that of others too: only this one try was a good one.
             sign_in_tries.take_back(session, key)
@@ -89,7 +89,7 @@ def _go_on(person: Person, by: str) -> ResponseReturnValue:
 
     What was shown so far is in the signed session, for ten minutes and as long as the password stays the same.
     """
-    with _db().read() as reading:
+    with context().db.read() as reading:
         has_factor = second_factors.find(reading, person.id) is not None
     if not has_factor:
         return auth.log_in(person, by)
@@ -106,7 +106,7 @@ def _half_in() -> tuple[Person, str] | None:
     if _HALF not in cookie:
         return None
     person_id, by, fingerprint, at = cookie[_HALF]
-    with _db().read() as reading:
+    with context().db.read() as reading:
         person = reading.get(Person, person_id)
     if person is None or not person.active or _fingerprint(person) != fingerprint:
         return None
@@ -145,7 +145,7 @@ def show_link(token: str) -> ResponseReturnValue:
 
     This spends no link: mail scanners and the previews of chat programs open every address they see.
     """
-    with _db().read() as session:
+    with context().db.read() as session:
         found = sign_in.opened(session, token, now())
     if found is None:
         return _page(_SPENT, 403)
@@ -159,20 +159,20 @@ def show_link(token: str) -> ResponseReturnValue:
 def use_link(token: str) -> ResponseReturnValue:
     """Spend a one-time link: come in, make the first account, or set the name and password of an invited person."""
     auth.csrf.protect()
-    with _db().read() as session:
+    with context().db.read() as session:
         found = sign_in.opened(session, token, now())
     if found is None:
         return _page(_SPENT, 403)
     link, person = found
     if person and not link.sets_password:
-        with _db().write() as session:
+        with context().db.write() as session:
             spent = sign_in.use(session, token, now())
         return _go_on(person, "link") if spent else _page(_SPENT, 403)
     values, errors = forms.read(forms.NewAccount() if person is None else forms.Password())
     errors |= forms.password_problems(values, person.email if person else values.get("email", ""))
     if errors:
         return _ask(token, person, errors)
-    kept = _passwords().hash(values.pop("password"))
+    kept = web_state().passwords.hash(values.pop("password"))
     admitted = _set_up(token, _Account(**values), kept)
     return _go_on(admitted, "link") if admitted else _page(_SPENT, 403)
 
@@ -186,7 +186,7 @@ class _Account:
 def _set_up(token: str, account: _Account, password_hash: str) -> Person | None:
     """Spend the link for an account with this password; the person's other links, sessions and API tokens end."""
     moment = now()
-    with _db().write() as session:
+    with context().db.write() as session:
         spent = sign_in.use(session, token, moment)
         if spent is None:
             return None
@@ -215,13 +215,3 @@ def sign_out() -> ResponseReturnValue:
     auth.csrf.protect()
     auth.log_out()
     return redirect(url_for("sign_in_pages.sign_in_page"))
-
-
-def _db() -> Database:
-    db: Database = current_app.extensions["db"]
-    return db
-
-
-def _passwords() -> Passwords:
-    passwords: Passwords = current_app.extensions["passwords"]
-    return passwords

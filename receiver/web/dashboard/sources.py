@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -19,6 +19,7 @@ from receiver.intake.sources import Source, api, pages
 from receiver.lib import secret_files
 from receiver.lib.clock import now
 from receiver.web import auth
+from receiver.web.state import context
 
 blueprint = Blueprint("sources_pages", __name__, url_prefix="/sources")
 
@@ -44,17 +45,17 @@ class _Row(NamedTuple):
 @blueprint.get("")
 def sources_page() -> ResponseReturnValue:
     """Every source, what it sent in the last week, and its alarms."""
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         days = source_daily_stats.latest(session, now(), _WEEK)
         up = alarms.current(session)
         last = {name: deliveries.latest(session, name) for name in _sources()}
         bad = {name: deliveries.quarantined(session, name) for name in _sources()}
     rows = [_row(source, last[name], days.get(name, []), up, bad[name]) for name, source in _sources().items()]
-    return render_template("sources.html", rows=rows, base=current_app.extensions["settings"].url)
+    return render_template("sources.html", rows=rows, base=context().settings.url)
 
 
 def _sources() -> Mapping[str, Source]:
-    found: Mapping[str, Source] = current_app.extensions["sources"]
+    found: Mapping[str, Source] = context().sources
     return found
 
 
@@ -63,7 +64,7 @@ def _source(name: str) -> Source:
 
 
 def _row(source: Source, last: Delivery | None, days: list[SourceDailyStats], up: Sequence[Raised], bad: int) -> _Row:
-    settings = current_app.extensions["settings"]
+    settings = context().settings
     messages = [alarm.message for alarm in up if alarm.kind in _ALARMS and alarm.subject == source.name]
     return _Row(source, source.proof(now().timestamp()), settings.url + source.path, last, days, messages, bad)
 
@@ -75,7 +76,7 @@ def source_page(name: str) -> ResponseReturnValue:
 
 
 def _shown(source: Source, **more: Any) -> str:
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         days = source_daily_stats.latest(session, now(), _FORTNIGHT, source.name).get(source.name, [])
         up = alarms.current(session)
         row = _row(
@@ -114,7 +115,7 @@ def _way_back(source: Source) -> list[str]:
 
 def _rotation(source: Source) -> dict[str, str]:
     """Where the secret of a source stands, and what to write there; `kept` where we can change it ourselves."""
-    settings = current_app.extensions["settings"]
+    settings = context().settings
     ends = f"{now() + timedelta(days=_WEEK):%Y-%m-%d}"
     if source.name == "standard":
         return {"place": "environment"} if settings.webhook_secret else {"place": "kept"}
@@ -141,9 +142,9 @@ def _lines(source: Source, ends: str) -> str:
 def test_source(name: str) -> ResponseReturnValue:
     """Try a source with a sample, or with a body of one's own; nothing of it is left."""
     source, own = _source(name), request.form.get("body", "").strip()
-    extensions = current_app.extensions
+    known = context()
     try:
-        trial = samples.attempt(extensions["db"], source, extensions["settings"], own.encode() if own else None)
+        trial = samples.attempt(known.db, source, known.settings, own.encode() if own else None)
     except SampleError as error:
         trial = DryRunResult(refused=str(error))
     return _shown(source, trial=trial, own=own)
@@ -158,9 +159,9 @@ def rotate_secret(name: str) -> ResponseReturnValue:
         abort(400, "Say for how long the present secret counts on.")
     moment = now()
     until = moment + timedelta(hours=hours)
-    with current_app.extensions["db"].write() as session:  # Whose lock lets one rotate at a time.
+    with context().db.write() as session:  # Whose lock lets one rotate at a time.
         audit.note(session, auth.caller(), "rotate secret", f"source {name}", moment, {"old_until": until.isoformat()})
-        fresh = secret_files.rotate(current_app.extensions["settings"], until)
+        fresh = secret_files.rotate(context().settings, until)
     return _shown(source, fresh=fresh, until=until)
 
 
@@ -169,9 +170,9 @@ def rotate_secret(name: str) -> ResponseReturnValue:
 def end_old_secrets(name: str) -> ResponseReturnValue:
     """Let only the newest secret count."""
     _kept(name)
-    with current_app.extensions["db"].write() as session:
+    with context().db.write() as session:
         audit.note(session, auth.caller(), "end old secrets", f"source {name}", now())
-        secret_files.end_old(current_app.extensions["settings"])
+        secret_files.end_old(context().settings)
     flash("Only the newest secret counts now.")
     return redirect(url_for("sources_pages.source_page", name=name))
 

@@ -16,6 +16,7 @@ from receiver.web import auth
 from receiver.web.api.pages import ID
 from receiver.web.dashboard import highlight
 from receiver.web.dashboard.query_args import whole
+from receiver.web.state import context
 
 blueprint = Blueprint("ticket_pages", __name__, url_prefix="/tickets")
 
@@ -31,7 +32,7 @@ _REFUSALS = (
 @blueprint.get(f"/<{ID}:ticket_id>")
 def ticket_page(ticket_id: int) -> ResponseReturnValue:
     """One ticket with all that is known of it."""
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         found = tickets.with_classification(session, ticket_id)
         if found is None:
             abort(404, "There is no ticket with this number; it may have been erased.")
@@ -56,7 +57,7 @@ def shown(session: Session, ticket: Ticket, current: Classification | None) -> d
         "text": highlight.pieces(text_limits.body(ticket.long_description), reason),
         "examples": examples.among(session, said.example_ids or []) if said else [],
         "others": _others(said, current),
-        "threshold": current_app.extensions["settings"].review_threshold,
+        "threshold": context().settings.review_threshold,
     }
 
 
@@ -73,7 +74,7 @@ def _others(said: Classification | None, current: Classification | None) -> list
     if said is None or current is None:
         return []
     try:
-        labels = review.catalog().labels
+        labels = review.catalog(context()).labels
     except CatalogError:
         return []
     second = [said.second_opinion] if said.agreement is False and said.second_opinion else []
@@ -96,7 +97,7 @@ def _past(session: Session, ticket_id: int) -> dict[str, Any]:
 def review_ticket(ticket_id: int) -> ResponseReturnValue:
     """Confirm or correct it."""
     try:
-        found = review.review(ticket_id, choice(), seen())
+        found = review.review(context(), auth.caller(), ticket_id, choice(), seen())
     except _REFUSALS as error:
         return _back(ticket_id, str(error), "error")
     if found is None:
@@ -120,7 +121,7 @@ def seen() -> int | None:
 def undo_review(ticket_id: int) -> ResponseReturnValue:
     """Undo one's own review of it."""
     try:
-        found = review.undo(ticket_id)
+        found = review.undo(context(), auth.caller(), ticket_id)
     except review_undo.NothingToUndoError as error:
         return _back(ticket_id, str(error), "error")
     if found is None:
@@ -132,7 +133,7 @@ def undo_review(ticket_id: int) -> ResponseReturnValue:
 @auth.require_role(auth.REVIEWER)
 def redrive_ticket(ticket_id: int) -> ResponseReturnValue:
     """Have it classified again."""
-    if review.redrive([ticket_id]):
+    if review.redrive(context(), auth.caller(), [ticket_id]):
         return _back(ticket_id, "The ticket will be classified again.")
     return _back(ticket_id, "A person has reviewed this ticket, and no engine overrules a person.", "error")
 

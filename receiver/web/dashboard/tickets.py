@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, Response, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,7 @@ from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.dashboard import export, query_args
 from receiver.web.dashboard.formats import words
+from receiver.web.state import context
 
 blueprint = Blueprint("tickets_pages", __name__, url_prefix="/tickets")
 
@@ -45,7 +46,7 @@ def tickets_page() -> ResponseReturnValue:
     """One page of the tickets that the URL asks for."""
     moment = now()
     wanted, entries = wanted_of_url(moment), kinds()
-    with current_app.extensions["db"].read() as session:
+    with context().db.read() as session:
         found = ticket_query.page(session, wanted, PAGE, moment, query_args.place("after"))
         total, orders = _total(session, wanted), _orders(session, wanted)
     return render_template(
@@ -56,7 +57,7 @@ def tickets_page() -> ResponseReturnValue:
         moment=moment,
         kinds=entries,
         options=_options(entries) | {"order": [(name, SORTED[name]) for name in orders]},
-        threshold=current_app.extensions["settings"].review_threshold,
+        threshold=context().settings.review_threshold,
         link=_link,
         looked_at=ticket_query.LOOKED_AT,
         ranked=RANKED,
@@ -70,7 +71,7 @@ def _options(entries: dict[str, list[RequestType]]) -> dict[str, list[tuple[str,
     return {
         "status": [(state, words(state)) for state in TICKET_STATES],
         "category": [(name, name) for name in entries],
-        "source": [(name, name) for name in sorted(current_app.extensions["sources"])],
+        "source": [(name, name) for name in sorted(context().sources)],
         "since": list(SINCE.items()),
         "sla": list(PROMISES.items()),
     }
@@ -115,7 +116,7 @@ def wanted_of_url(moment: datetime) -> TicketQuery:
 def _first_moment(since: str, moment: datetime) -> datetime:
     """From when on the list is: today begins at midnight on the digests' clock, as on the overview."""
     if since == TODAY:
-        return midnight(moment, current_app.extensions["settings"].digest_timezone)
+        return midnight(moment, context().settings.digest_timezone)
     return moment - timedelta(days=int(since.removesuffix("d")))
 
 
@@ -145,7 +146,7 @@ def kinds() -> dict[str, list[RequestType]]:
     """The catalog's entries by category; none where it cannot be had."""
     found: dict[str, list[RequestType]] = {}
     try:
-        for kind in review.catalog().request_types:
+        for kind in review.catalog(context()).request_types:
             found.setdefault(kind.category, []).append(kind)
     except CatalogError:
         return {}
@@ -165,7 +166,7 @@ def confirm_selected() -> ResponseReturnValue:
     """Confirm what the selected tickets are attributed to."""
     selected = _selected()
     try:
-        done = review.confirm(selected)
+        done = review.confirm(context(), auth.caller(), selected)
     except CatalogError as error:
         return _back(f"There is nothing to confirm: {error}", "error")
     rest = f" {_many(len(selected) - done)} had no answer that could be confirmed." if done < len(selected) else ""
@@ -177,7 +178,7 @@ def confirm_selected() -> ResponseReturnValue:
 def redrive_selected() -> ResponseReturnValue:
     """Have the selected tickets classified again."""
     selected = _selected()
-    done = len(review.redrive(selected))
+    done = len(review.redrive(context(), auth.caller(), selected))
     left = len(selected) - done
     rest = f" {_many(left)} {'stays' if left == 1 else 'stay'} as a person reviewed {'it' if left == 1 else 'them'}."
     return _back(f"{_many(done)} will be classified again.{rest if left else ''}")

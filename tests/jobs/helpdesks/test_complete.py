@@ -24,6 +24,7 @@ from receiver.intake.sources.expressions import Expression
 from receiver.intake.sources.helpdesk_profile import FieldPath
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
+from receiver.web import state
 from tests.factories import review, settle, signed, source_named
 from tests.peers import http
 from tests.peers.helpdesks import TOKEN, USER, Helpdesk, serving
@@ -111,7 +112,7 @@ def desk(request: pytest.FixtureRequest, app: Flask, client: FlaskClient, db: Da
     helpdesk, peer = serving(profile, answers=deepcopy(ANSWERS[profile]))
     with ExitStack() as stack:
         found = Desk(profile, stack.enter_context(http.serve(peer)), helpdesk, client, db)
-        app.extensions["sources"]["acme"] = found.source
+        state.of(app).context.sources["acme"] = found.source
         yield found
 
 
@@ -145,7 +146,7 @@ def test_what_the_api_knows_is_read_in_the_form_that_a_delivery_would_have(desk:
 @pytest.mark.parametrize("desk", ["intercom"], indirect=True)
 def test_a_ticket_without_a_subject_is_completed_as_far_as_its_helpdesk_knows(desk: Desk, config: Settings) -> None:
     desk.source = replace(desk.source, shape=replace(desk.source.shape, thin=True))
-    desk.client.application.extensions["sources"]["acme"] = desk.source
+    state.of(desk.client.application).context.sources["acme"] = desk.source
     desk.send(short_description="")
     desk.run(config)
     assert (desk.ticket().requester_email, desk.is_due()) == ("ada@example.com", True)
@@ -278,7 +279,7 @@ def test_a_batch_of_thin_tickets_is_completed_one_by_one(desk: Desk, config: Set
 
 def test_a_replayed_thin_ticket_is_completed_too(desk: Desk, config: Settings) -> None:
     other = replace(desk.source.shape, fields={"id": FieldPath(Expression("nr"))})
-    desk.client.application.extensions["sources"]["acme"] = replace(desk.source, shape=other)
+    state.of(desk.client.application).context.sources["acme"] = replace(desk.source, shape=other)
     answer = desk.send()
     assert answer["status"] == "quarantined"
     done = replay(desk.db, {"acme": desk.source}, answer["delivery"], config, "ada")
@@ -318,7 +319,7 @@ def test_a_replay_leaves_alone_what_is_being_classified(desk: Desk, config: Sett
 def bare(desk: Desk, app: Flask, config: Settings) -> Desk:
     """A helpdesk whose events say only which ticket it is, after its first one was completed and classified."""
     desk.source = replace(desk.source, shape=replace(desk.source.shape, thin=True))
-    app.extensions["sources"]["acme"] = desk.source
+    state.of(app).context.sources["acme"] = desk.source
     event(desk)
     desk.run(config)
     settle(desk.db, desk.ticket().id)

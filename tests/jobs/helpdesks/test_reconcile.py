@@ -23,6 +23,7 @@ from receiver.db.models import Delivery, Ticket
 from receiver.intake.sources import Source, profiles
 from receiver.intake.sources.payload_mapping import PayloadMapping
 from receiver.lib.settings import Settings
+from receiver.web import state
 from tests.factories import signed, source_named
 from tests.peers import http
 from tests.peers.http import Answer, Peer, Request
@@ -88,7 +89,7 @@ def pushed(number: int) -> dict[str, Any]:
 def test_exactly_what_lost_webhooks_missed_is_brought_in(
     db: Database, config: Settings, peer: Peer, app: Flask, client: FlaskClient
 ) -> None:
-    app.extensions["sources"]["acme"] = source(peer)
+    state.of(app).context.sources["acme"] = source(peer)
     lost = {3, 14, 15, 26, 35, 58, 79, 88, 93, 97}
     for number in set(range(100)) - lost:
         assert client.post("/webhooks/acme", **signed(SECRET, pushed(number))).status_code == 200
@@ -119,7 +120,7 @@ def test_what_was_erased_is_not_brought_back_by_the_same_answer(db: Database, co
 def test_a_webhook_that_comes_late_after_all_doubles_nothing(
     db: Database, config: Settings, peer: Peer, app: Flask, client: FlaskClient
 ) -> None:
-    app.extensions["sources"]["acme"] = source(peer)
+    state.of(app).context.sources["acme"] = source(peer)
     peer.respond = pages([item(1)])
     reconcile.reconcile(db, config, source(peer))
     answer = client.post("/webhooks/acme", **signed(SECRET, pushed(1)))
@@ -283,7 +284,7 @@ def test_the_pull_api_reconciles_the_source_standard(
     environment.setenv("RECONCILE_MINUTES", "15")
     requests = [pushed(number) for number in range(5)]
     peer.respond = lambda _: Answer.of({"response_code": 200, "data": {"requests": requests}})
-    secret = app.extensions["sources"]["standard"].secrets[0].value
+    secret = state.of(app).context.sources["standard"].secrets[0].value
     client.post("/webhooks/standard", **signed(secret, requests[:3]))
     for _ in range(3):
         reconcile.reconcile_due()

@@ -24,6 +24,7 @@ from receiver.intake.sources.bodies import parse_json
 from receiver.lib import secret_files
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
+from receiver.web import state
 from tests.conftest import wait_until
 from tests.factories import arrival, signed, ticket_json
 
@@ -58,7 +59,7 @@ def _sources(config: Settings, read: Callable[[bytes, int], Content]) -> Mapping
 def mended(config: Settings, app: Flask) -> Mapping[str, sources.Source]:
     """The sources of the application, now lenient."""
     changed = _sources(config, _mended)
-    app.extensions["sources"] = changed
+    state.of(app).context.sources.update(changed)
     return changed
 
 
@@ -103,7 +104,7 @@ def test_a_quarantined_delivery_becomes_tickets(api: FlaskClient, db: Database) 
 @pytest.mark.usefixtures("mended")
 def test_what_a_replay_brings_is_classified_at_once(api: FlaskClient, db: Database, app: Flask) -> None:
     api.post(f"/api/deliveries/{_keep(db, BROKEN)}/replay")
-    wait_until(lambda: queue.depths(app.extensions["redis"])[queue.CLASSIFY] == 1)
+    wait_until(lambda: queue.depths(state.of(app).redis)[queue.CLASSIFY] == 1)
 
 
 def test_a_replay_that_still_fails_stays_quarantined_and_says_why(api: FlaskClient, db: Database) -> None:
@@ -220,7 +221,7 @@ def test_what_cannot_be_replayed_says_why(api: FlaskClient, db: Database, app: F
         assert (answer.status_code, answer.get_json()["code"]) == (code, code)
         assert words in answer.get_json()["message"]
     with pytest.raises(ReplayError, match="dropped"):
-        replay(db, app.extensions["sources"], kept, config, "ada")
+        replay(db, state.of(app).context.sources, kept, config, "ada")
     assert _rows(db) == []
 
 

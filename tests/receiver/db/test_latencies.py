@@ -18,6 +18,7 @@ from receiver.db.latencies import ACCEPT, MODEL, WAIT, WHOLE
 from receiver.lib import secret_files
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
+from receiver.web import state
 from tests.factories import deliver, incoming, signed, ticket_json
 from tests.peers.http import Peer
 
@@ -80,7 +81,7 @@ def test_a_delivery_is_counted_once_for_each_new_ticket(
     message = signed(secret_files.webhook_secrets(config)[0], [ticket_json(), ticket_json()])
     for _ in range(2):
         assert client.post("/webhooks/standard", **message).status_code == 200
-    app.extensions["stopwatch"].flush()
+    state.of(app).latencies.flush()
     assert _counts(db) == {ACCEPT: 2}
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import event
 from receiver.db import review_queue, ticket_query
 from receiver.db.database import Database
 from receiver.lib.clock import now
+from receiver.web import state
 from receiver.web.dashboard import review_locks
 from tests.factories import due_ticket, settle
 
@@ -94,7 +95,7 @@ def test_what_is_left_names_what_is_due_today(db: Database) -> None:
 
 
 def test_two_reviewers_get_different_tickets(app: Flask) -> None:
-    connection = app.extensions["redis"]
+    connection = state.of(app).redis
     assert review_locks.take(connection, [1, 2, 3, 4], "Ada", 2) == [1, 2]
     assert review_locks.take(connection, [1, 2, 3, 4], "Grace", 2) == [3, 4]
     assert review_locks.take(connection, [1, 2, 3, 4], "Ada", 2) == [1, 2]

@@ -1,5 +1,6 @@
 """DIGESTS_FILE: what it may say, that every mistake is told at once, and when each digest comes next."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from receiver.db.models import TimetableEntry
 from receiver.digests import schedules
 from receiver.lib import secret_files, settings
 from receiver.lib.settings import Settings, SettingsError
+from receiver.web import state
 from receiver.web.app import create_app
 from tests.conftest import ROOT
 
@@ -120,7 +122,7 @@ def test_a_changed_file_is_seen_by_all_and_of_a_wrong_one_the_last_good_one_serv
 ) -> None:
     path = Path("digests.yaml")
     environment.setenv("DIGESTS_FILE", str(path))
-    client.application.extensions["settings"] = settings.load()
+    state.of(client.application).context = replace(state.of(client.application).context, settings=settings.load())
     headers = {"Authorization": f"Bearer {secret_files.api_token(config)}"}
     for text, serving, alarm in [(GOOD, "one", 0), (BAD, "one", 1), (OTHER, "two", 0)]:
         path.write_text(text)

@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
@@ -21,6 +21,7 @@ from receiver.db.models import Delivery, Digest
 from receiver.lib import secret_files
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
+from receiver.web import state
 from receiver.web.app import create_app
 from tests.conftest import wait_until
 from tests.factories import arrival, deliver, due_ticket, incoming, settle
@@ -245,7 +246,7 @@ def test_an_unknown_path_is_answered_in_json(api: FlaskClient) -> None:
 
 def test_a_bug_is_answered_in_json_and_tells_nothing_of_itself(app: Flask, api: FlaskClient) -> None:
     app.testing = False
-    app.extensions["db"] = None
+    state.of(app).context = replace(state.of(app).context, db=cast(Database, None))
     answer = api.get("/api/tickets")
     assert _is_error(answer, 500)
     assert "NoneType" not in answer.text
@@ -294,7 +295,7 @@ def test_a_digest_is_ordered_sent_and_its_workbook_fetched(
     assert ordered.status_code == 202
     digest = ordered.get_json()
     assert (digest["status"], digest["tickets"], digest["sent_at"]) == ("claimed", 1, None)
-    wait_until(lambda: queue.depths(app.extensions["redis"])[queue.DIGEST] == 1)
+    wait_until(lambda: queue.depths(state.of(app).redis)[queue.DIGEST] == 1)
     assert _is_error(api.get(f"/api/digests/{digest['id']}/workbook"), 404)
     digest_job.send_due()
     sent = api.get(f"/api/digests/{digest['id']}").get_json()

@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,6 +20,7 @@ from receiver.db.database import Database
 from receiver.db.models import Digest
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
+from receiver.web import state
 from tests.factories import deliver, due_ticket, incoming, open_circuit, serve_every_queue, settle, use_link
 
 HOSTILE = (
@@ -30,7 +32,7 @@ LATEST = "//section[@id='latest']//tbody/tr"
 
 @pytest.fixture
 def person(app: Flask, client: FlaskClient, db: Database) -> FlaskClient:
-    serve_every_queue(app.extensions["jobs_redis"])
+    serve_every_queue(state.of(app).context.redis)
     with db.write() as session:
         token = sign_in.issue(session, now())
     use_link(client, f"/sign-in/{token}")
@@ -155,7 +157,7 @@ def test_an_alarm_is_seen_until_it_is_cleared(person: FlaskClient, db: Database)
 
 
 def test_without_redis_the_overview_is_calm(person: FlaskClient, app: Flask) -> None:
-    app.extensions["jobs_redis"] = queue.connect("redis://127.0.0.1:1", timeout=0.25)
+    state.of(app).context = replace(state.of(app).context, redis=queue.connect("redis://127.0.0.1:1", timeout=0.25))
     page = _page(person)
     assert "Redis is away Tickets wait safely in the database" in _words(page, "problem")[0]
 

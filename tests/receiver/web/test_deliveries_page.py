@@ -17,7 +17,7 @@ from receiver.db.deliveries import Content
 from receiver.db.models import Delivery, Ticket
 from receiver.lib import secret_files
 from receiver.lib.settings import Settings
-from receiver.web import auth
+from receiver.web import auth, state
 from tests.factories import arrival, csrf, sign_in_as, signed, ticket_json
 from tests.receiver.web.test_dashboard import HOSTILE, no_way_in, person
 
@@ -133,7 +133,7 @@ def _replayed(answer: Any) -> list[str]:
 
 def _mend(app: Flask) -> None:
     """Read what was broken, as an operator might have it."""
-    known = app.extensions["sources"]
+    known = state.of(app).context.sources
     standard = known["standard"]
     known["standard"] = replace(standard, shape=replace(standard.shape, lenient=True))
 

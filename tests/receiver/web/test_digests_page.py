@@ -21,6 +21,7 @@ from receiver.lib import roles
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
 from receiver.lib.settings import Settings
+from receiver.web import state
 from receiver.web.dashboard import digests as page_module
 from tests.factories import csrf, due_ticket, settle, sign_in_as
 from tests.receiver.web.test_dashboard import HOSTILE, no_way_in
@@ -102,7 +103,7 @@ def test_a_preview_is_asked_for_by_name(client: FlaskClient, db: Database, app: 
     assert "A worker builds it" in waits.text
     assert client.get("/digests/preview/digest/mail").status_code == 404
     assert client.get("/digests/preview/..%2F..%2Fsecret/mail").status_code == 404
-    build_preview(app.extensions["redis"])
+    build_preview(state.of(app).redis)
     built = client.get(waits.request.full_path)
     assert "As it would be sent" in built.text
     workbook = client.get("/digests/preview/digest/workbook")
@@ -118,7 +119,7 @@ def test_however_often_a_preview_is_asked_for_one_waits_and_no_digest_waits_for_
     form = {"csrf_token": csrf(client), "name": "digest"}
     for _ in range(20):
         assert client.post("/digests/preview", data=form).status_code == 302
-    connection = app.extensions["redis"]
+    connection = state.of(app).redis
     assert [queue.queue(name, connection).count for name in (queue.TRAINING, queue.DIGEST)] == [1, 0]
     queue.queue(queue.TRAINING, connection).empty()
     client.post("/digests/preview", data=form)

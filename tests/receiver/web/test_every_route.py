@@ -19,7 +19,7 @@ from receiver.catalog import current
 from receiver.db import api_tokens
 from receiver.db.database import Database
 from receiver.lib.clock import now
-from receiver.web import auth
+from receiver.web import auth, state
 from tests.factories import csrf, due_ticket, person, settle, sign_in_as
 
 LOOKING = {"GET", "HEAD"}
@@ -63,7 +63,7 @@ def _role(app: Flask, endpoint: str, method: str) -> str:
 def guarded(app: Flask, db: Database) -> list[Route]:
     """Every route that is not open, over a record that has something to show."""
     settle(db, due_ticket(db))
-    current.current_catalog(db, app.extensions["settings"])  # Whoever asks first for the catalog has it remembered.
+    current.current_catalog(db, state.of(app).context.settings)  # Whoever asks first for the catalog has it remembered.
     return [route for route in _routes(app) if route.endpoint not in OPEN]
 
 

@@ -1,6 +1,7 @@
 """Jobs: what is seen of Redis and the timetable, and who may change what."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from receiver import queue
 from receiver.db import audit, pauses, sign_in, timetable
 from receiver.db.database import Database
 from receiver.lib.clock import now
-from receiver.web import auth
+from receiver.web import auth, state
 from tests.factories import csrf, due_ticket, sign_in_as, use_link
 from tests.receiver.queue.test_inspection import connection, enqueued, failed
 from tests.receiver.web.test_dashboard import HOSTILE, no_way_in
@@ -132,7 +133,7 @@ def test_without_redis_the_page_is_calm_and_shows_what_the_record_knows(
 ) -> None:
     due_ticket(db)
     scheduler.announce(db)
-    app.extensions["jobs_redis"] = queue.connect("redis://127.0.0.1:1", timeout=0.25)
+    state.of(app).context = replace(state.of(app).context, redis=queue.connect("redis://127.0.0.1:1", timeout=0.25))
     text = " ".join(_page(person).text_content().split())
     assert "Redis is away. Tickets wait safely in the database: 1 of them" in text
     assert "maintenance.sweep" in text

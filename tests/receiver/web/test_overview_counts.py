@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from receiver.db.deliveries import Arrival, Content
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
 from receiver.lib.settings import Settings
-from receiver.web import auth
+from receiver.web import auth, state
 from receiver.web.dashboard.tickets import midnight
 from tests.factories import csrf, deliver, due_ticket, incoming, serve_every_queue, settle, sign_in_as
 
@@ -109,7 +110,7 @@ def test_all_is_well_only_where_nothing_is_left_over(
 
 
 def test_what_redis_would_know_is_not_known_without_it(person: FlaskClient, app: Flask) -> None:
-    app.extensions["jobs_redis"] = queue.connect("redis://127.0.0.1:1", timeout=0.25)
+    state.of(app).context = replace(state.of(app).context, redis=queue.connect("redis://127.0.0.1:1", timeout=0.25))
     assert verdict(person).startswith("One thing needs you")
     assert "whether jobs fail or workers live is not known" in verdict(person)
 
@@ -161,7 +162,7 @@ def test_today_is_today_where_the_digests_are(
     person: FlaskClient, db: Database, app: Flask, config: Settings, served: None, redis_of_jobs: "redis.Redis"
 ) -> None:
     zone = "Pacific/Kiritimati"
-    object.__setattr__(app.extensions["settings"], "digest_timezone", zone)
+    object.__setattr__(state.of(app).context.settings, "digest_timezone", zone)
     began = midnight(now(), zone)
     deliver(db, incoming(), at=began - timedelta(seconds=1))
     deliver(db, incoming(), incoming(), at=began)

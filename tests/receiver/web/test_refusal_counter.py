@@ -14,6 +14,7 @@ from receiver.db.database import Database
 from receiver.lib import secret_files
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
+from receiver.web import state
 from tests.conftest import ADMIN
 from tests.factories import csrf
 
@@ -30,7 +31,7 @@ def test_each_kind_is_counted_in_the_metrics_and_told_in_the_log(
 ) -> None:
     _attack(client)
     _attack(client)
-    app.extensions["refused"].flush()
+    state.of(app).refusals.flush()
     answer = client.get("/metrics", headers={"Authorization": f"Bearer {secret_files.api_token(config)}"})
     found = {
         (sample.labels["kind"], sample.labels["source"]): sample.value
@@ -48,7 +49,7 @@ def test_each_kind_is_counted_in_the_metrics_and_told_in_the_log(
 
 
 def test_an_attack_raises_an_alarm_that_ends_with_it(app: Flask, db: Database, config: Settings) -> None:
-    refused, watch = app.extensions["refused"], Watch(db, replace(config, backlog_alarm_minutes=10_000))
+    refused, watch = state.of(app).refusals, Watch(db, replace(config, backlog_alarm_minutes=10_000))
     for _ in range(refusals.MANY - 1):
         refused.note(refusals.SIGNATURE, "zendesk", "203.0.113.9")
     refused.flush()

@@ -26,6 +26,7 @@ from receiver.lib import roles, secret_files
 from receiver.lib.clock import now
 from receiver.lib.passwords import Passwords
 from receiver.lib.settings import Settings
+from receiver.web import state
 from receiver.web.app import create_app
 from tests.conftest import ADMIN, CHEAP, PASSWORD
 from tests.factories import csrf, person, sign_in_as, use_link
@@ -230,7 +231,7 @@ def test_who_guesses_codes_is_slowed_and_seen(
     assert int(answers[-1].headers["Retry-After"]) >= 1
     wrong = [entry for entry in _entries(db) if entry.action == "wrong second factor"]
     assert len(wrong) == refused
-    app.extensions["refused"].flush()
+    state.of(app).refusals.flush()
     with db.read() as session:
         assert refusals.totals(session)[refusals.SECOND_FACTOR, ""] == refused
     _send(known, "/sign-out", "/")  # Whoever was signed in there before is counted by that browser.
@@ -311,7 +312,7 @@ def test_new_codes_and_turning_off_need_the_password_and_a_code(
 
 def _requiring(config: Settings, role: str) -> Flask:
     made = create_app(replace(config, require_second_factor=role))
-    made.extensions["passwords"] = Passwords(CHEAP)
+    state.of(made).passwords = Passwords(CHEAP)
     return made
 
 
@@ -382,13 +383,13 @@ def test_without_the_session_key_a_recovery_code_lets_in_and_the_log_says_why(
     _, totp, codes = grace
     (config.data_dir / "session_key").write_text("another")
     app = create_app(config)
-    app.extensions["passwords"] = Passwords(CHEAP)
+    state.of(app).passwords = Passwords(CHEAP)
     browser = app.test_client()
     _password(browser)
     _later(clock)
     assert _code(browser, totp.at(now())).status_code == 403
     assert "another session key" in capsys.readouterr().err
-    app.extensions["refused"].flush()  # Its thread would log when the output of this test is gone.
+    state.of(app).refusals.flush()  # Its thread would log when the output of this test is gone.
     assert _code(browser, codes[0]).status_code == 302
 
 

@@ -18,6 +18,7 @@ from receiver.db.models import Person
 from receiver.lib.clock import now
 from receiver.lib.passwords import Passwords
 from receiver.lib.settings import Settings
+from receiver.web import state
 from receiver.web.app import create_app
 from tests.conftest import ADMIN, CHEAP, PASSWORD
 from tests.factories import csrf, person, sign_in_as, use_link
@@ -180,7 +181,7 @@ def test_who_is_attacked_comes_in_where_they_were_before_and_elsewhere_a_little_
     assert int(refused.headers["Retry-After"]) <= 15 * 60
     assert "too many tries" in refused.text
     restarted = create_app(config)
-    restarted.extensions["passwords"] = Passwords(CHEAP)
+    state.of(restarted).passwords = Passwords(CHEAP)
     assert _try(restarted.test_client()).status_code == 429
     assert _try(known).status_code == 302
     with time_machine.travel(now() + timedelta(minutes=15, seconds=1)):

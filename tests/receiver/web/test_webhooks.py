@@ -36,6 +36,7 @@ from receiver.db.database import Database, opened
 from receiver.db.models import REVIEWED, Delivery, Ticket
 from receiver.lib import secret_files, settings
 from receiver.lib.settings import Settings
+from receiver.web import state
 from receiver.web.app import create_app
 from tests import databases
 from tests.conftest import ROOT, wait_until
@@ -745,7 +746,7 @@ def test_a_mistake_of_ours_is_no_record_that_is_away(
     app = create_app(config)
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.logger.addHandler(caplog.handler)
-    monkeypatch.setattr(app.extensions["group"], "write", fails)
+    monkeypatch.setattr(state.of(app).group, "write", fails)
     answer = app.test_client().post(STANDARD, **signed(secret, ticket_json()))
     assert answer.status_code == 500
     assert "Retry-After" not in answer.headers
