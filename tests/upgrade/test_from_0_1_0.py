@@ -201,6 +201,7 @@ def test_counts_alarms_outage_and_pause_are_as_they_were(clock: None, api: Flask
     for part in ("tickets", "deliveries", "cost", "engine"):
         assert known(now[part], before[part]) == before[part]
     assert (now["queue"]["tickets"], now["queue"]["paused"]) == (before["queue"]["tickets"], True)
+    assert all(alarm["message"] for alarm in now["alarms"])
     assert {alarm["name"]: alarm["since"] for alarm in now["alarms"]} == {
         alarm["name"]: alarm["since"] for alarm in before["alarms"]
     }
@@ -259,6 +260,17 @@ def test_it_is_known_how_the_timed_jobs_went(clock: None, browser: FlaskClient, 
     with opened(url) as db:
         scheduler.announce(db)
     assert '<span class="status failed">OperationalError</span>' in browser.get("/jobs").text  # Of the daily training.
+
+
+def test_what_no_helpdesk_took_is_listed_and_tried_again_when_asked(url: str) -> None:
+    listed = _command("errands").splitlines()
+    for line, told in zip(
+        listed, ("crm ticket 27 answered 410", "acme ticket 32 422", "acme ticket 39 404"), strict=False
+    ):
+        assert all(word in line for word in told.split()), listed
+    assert listed[3:] == ["3 failed"]
+    assert "3" in _command("errands", "--redrive")
+    assert "acme" not in _command("errands")
 
 
 def test_the_audit_is_unbroken(url: str) -> None:
