@@ -70,11 +70,16 @@ def _redrive(db: Database, config: Settings, digest_id: int) -> None:
     _told(sent)
 
 
-def _mark_sent(db: Database, _config: Settings, digest_id: int) -> None:
-    from jobs.digests import send as digests
+def _mark_sent(db: Database, config: Settings, digest_id: int) -> None:
+    from jobs.operations import shell_user
+    from receiver.actions import digests as orders
+    from receiver.actions.context import for_command
+    from receiver.actions.errors import ActionError
 
-    if not digests.accept(db, digest_id):
-        raise SettingsError(f"--mark-sent: there is no digest {digest_id}, or it is not held.")
+    try:
+        orders.accept(for_command(db, config), shell_user.who(), digest_id)
+    except ActionError:
+        raise SettingsError(f"--mark-sent: there is no digest {digest_id}, or it is not held.") from None
     click.echo(f"Digest {digest_id} counts as sent.")
 
 

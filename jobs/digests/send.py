@@ -2,11 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
+from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -15,7 +16,10 @@ from jobs.digests import mail, workbook
 from jobs.digests.mail import Attachment, Content
 from jobs.digests.workbook import Summary
 from jobs.operations import shell_user
-from receiver.db import alarms, audit, digest_members, digests, recipients
+from receiver.actions import digests as orders
+from receiver.actions.context import Context, for_command
+from receiver.actions.errors import ActionError
+from receiver.db import alarms, digest_members, digests, recipients
 from receiver.db.database import Database, opened
 from receiver.db.digest_filters import at_risk, in_digest, soonest_due
 from receiver.db.models import Digest, DigestRecipient
@@ -33,6 +37,8 @@ _NAMED_IN_DIGEST, _NAMED_IN_ALERT = 5, 20
 _UNKNOWN = "the mail may have arrived"
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def send_due() -> None:
@@ -297,46 +303,28 @@ def _look(config: Settings, name: str, plan: Plan) -> workbook.Look:
 
 
 def send_now(db: Database, config: Settings, plan: Plan | None = None) -> Digest | None:
-    """Claim everything settled since the last digest of this plan and send it; None where nothing was."""
-    plan, moment = plan or schedules.named(config), now()
-    with db.write() as session:
-        digest = digests.claim(
-            session,
-            f"now-{moment.isoformat()}",
-            plan.envelope(config),
-            moment,
-            name=plan.name,
-            chosen=plan.chosen,
-        )
-        if digest:
-            audit.note(session, shell_user.who(), "send", f"digest {digest.id}", moment, {"name": plan.name})
-    return send(db, config, digest.id) if digest else None
+    """Claim everything settled since the last digest of this plan and send it here; None where nothing was."""
+    return _send_ordered(db, config, orders.send_now, plan or schedules.named(config))
 
 
 def resend(db: Database, config: Settings, digest_id: int) -> Digest | None:
     """Send a copy of a digest to the same people; None where there is no such digest, or it is on its way itself."""
-    with db.write() as session:
-        copied = digests.copy(session, digest_id, now())
-        if copied:
-            audit.note(session, shell_user.who(), "resend", f"digest {digest_id}", now(), {"copy": copied.id})
-    return send(db, config, copied.id) if copied else None
+    return _send_ordered(db, config, orders.resend, digest_id)
 
 
 def redrive(db: Database, config: Settings, digest_id: int) -> Digest | None:
     """Send a digest that failed or is held after all, under its own Message-ID; None where it is neither."""
-    with db.write() as session:
-        if not digests.redrive(session, digest_id, now()):
-            return None
-        audit.note(session, shell_user.who(), "redrive", f"digest {digest_id}", now())
-    return send(db, config, digest_id)
+    return _send_ordered(db, config, orders.redrive, digest_id)
 
 
-def accept(db: Database, digest_id: int) -> bool:
-    """Take a held digest for sent, because somebody has seen the mail; False where it is not held."""
-    with db.write() as session:
-        if accepted := digests.accept(session, digest_id, now()):
-            audit.note(session, shell_user.who(), "mark as sent", f"digest {digest_id}", now())
-    return accepted
+def _send_ordered(db: Database, config: Settings, order: Callable[[Context, str, T], Digest], what: T) -> Digest | None:
+    """Send what a person orders in this process, which can say how it went; no worker is woken for it."""
+    context = replace(for_command(db, config), wake=lambda _: None)
+    try:
+        ordered = order(context, shell_user.who(), what)
+    except ActionError:
+        return None
+    return send(db, config, ordered.id)
 
 
 def preview(db: Database, config: Settings, plan: Plan | None = None) -> str:

@@ -9,10 +9,19 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from gunicorn.http.errors import NoMoreData, ParseException  # type: ignore[import-untyped]
 from sqlalchemy.exc import DBAPIError, TimeoutError
-from werkzeug.exceptions import BadRequest, HTTPException, MethodNotAllowed, ServiceUnavailable
+from werkzeug.exceptions import (
+    BadRequest,
+    Conflict,
+    Gone,
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    ServiceUnavailable,
+)
 
 from receiver import queue
 from receiver.actions.context import Context
+from receiver.actions.errors import ActionError, ConflictError, GoneError, NotFoundError, QueueAwayError
 from receiver.db.database import Database
 from receiver.db.group_commit import Group
 from receiver.digests import schedules
@@ -65,6 +74,7 @@ def create_app(config: Settings | None = None) -> Flask:
     auth.init_app(app)
     _register(app)
     app.register_error_handler(HTTPException, _explain)
+    app.register_error_handler(ActionError, _not_done)
     app.register_error_handler(CSRFError, _opened_elsewhere)
     app.register_error_handler(ParseException, _badly_sent)
     app.register_error_handler(NoMoreData, _badly_sent)
@@ -145,6 +155,19 @@ def _explain(error: HTTPException) -> ResponseReturnValue:
         body["errors"] = details["messages"]
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return jsonify(body), error.code or 500, headers
+
+
+_STATUS: tuple[tuple[type[ActionError], type[HTTPException]], ...] = (
+    (NotFoundError, NotFound),
+    (ConflictError, Conflict),
+    (GoneError, Gone),
+    (QueueAwayError, ServiceUnavailable),
+)
+
+
+def _not_done(error: ActionError) -> ResponseReturnValue:
+    """An action was refused, and its view does not say so itself."""
+    return _explain(next(refusal for kind, refusal in _STATUS if isinstance(error, kind))(str(error)))
 
 
 def _opened_elsewhere(error: CSRFError) -> ResponseReturnValue:

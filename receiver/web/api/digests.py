@@ -8,12 +8,10 @@ from flask import Response, abort, send_file
 from flask.views import MethodView
 from marshmallow import RAISE, Schema, fields
 from marshmallow.validate import Length
-from sqlalchemy.orm import Session
 
-from receiver import queue
-from receiver.db import audit, digest_members, digests, recipients
+from receiver.actions import digests as orders
+from receiver.db import digest_members, digests, recipients
 from receiver.db.models import Digest
-from receiver.digests import schedules
 from receiver.digests.schedules import Plan
 from receiver.intake.schemas import PlainText
 from receiver.lib.clock import now
@@ -120,7 +118,8 @@ class Digests(MethodView):
     @blueprint.refuses(409, "Nothing was settled since the last digest.")
     def post(self, body: dict[str, Any]) -> dict[str, Any]:
         """Claim everything settled since the last digest of this name and have it sent now."""
-        return _shown(claim_digest_now(now(), plan_named(body.get("name"))) or abort(409, NOTHING_NEW))
+        plan = orders.plan_named(context(), body.get("name"))
+        return _shown(orders.send_now(context(), auth.caller(), plan))
 
 
 def _shown(digest: Digest) -> dict[str, Any]:
@@ -128,68 +127,6 @@ def _shown(digest: Digest) -> dict[str, Any]:
     with context().db.read() as session:
         found = session.get_one(Digest, digest.id)  # One that was just made does not know all of its columns.
         return columns(found) | {"recipient_states": recipients.of(session, digest.id)}
-
-
-NOTHING_NEW = "Nothing was settled since the last digest."
-
-
-def plan_named(name: str | None) -> Plan:
-    """The digest of this name, or without one the first there is; 404 where there is none."""
-    found = schedules.current(context().settings).plans
-    if name is None:
-        return next(iter(found.values()))
-    return found.get(name) or abort(404, f"There is no digest of this name; there are {', '.join(found)}.")
-
-
-def claim_digest_now(moment: datetime, plan: Plan | None = None) -> Digest | None:
-    """The digest of everything settled since the last one, on its way; None where there is nothing to send."""
-    plan, period = plan or plan_named(None), f"now-{moment.isoformat()}"
-    envelope = plan.envelope(context().settings)
-    with context().db.write() as session:
-        digest: Digest | None = digests.claim(session, period, envelope, moment, name=plan.name, chosen=plan.chosen)
-        if digest is not None:
-            _note(session, "send", digest.id, name=plan.name)
-    if digest is not None:
-        context().wake(queue.DIGEST)
-    return digest
-
-
-def _note(session: Session, action: str, digest_id: int, **details: Any) -> None:
-    audit.note(session, auth.caller(), action, f"digest {digest_id}", now(), details)
-
-
-def copy_digest(digest_id: int) -> Digest:
-    """A copy of a digest, on its way to the same people; 409 where there is none to be copied."""
-    with context().db.write() as session:
-        made: Digest | None = digests.copy(session, digest_id, now())
-        if made is None:
-            abort(409, "It is on its way itself; a copy can be sent when it has arrived.")
-        _note(session, "resend", digest_id, copy=made.id)
-    context().wake(queue.DIGEST)
-    return made
-
-
-def redrive_digest(digest_id: int) -> Digest:
-    """A digest that did not reach everybody, on its way to the others after all; 409 where it is nothing of that."""
-    with context().db.write() as session:
-        if not digests.redrive(session, digest_id, now()):
-            abort(
-                409, "It has neither failed for anybody nor is it held or cancelled, so there is nothing to try again."
-            )
-        _note(session, "redrive", digest_id)
-        found: Digest = session.get_one(Digest, digest_id)
-    context().wake(queue.DIGEST)
-    return found
-
-
-def accept_digest(digest_id: int) -> Digest:
-    """A held digest that counts as sent from now on; 409 where it is not held."""
-    with context().db.write() as session:
-        if not digests.accept(session, digest_id, now()):
-            abort(409, "It is not held, so there is nothing to decide.")
-        _note(session, "mark as sent", digest_id)
-        found: Digest = session.get_one(Digest, digest_id)
-    return found
 
 
 def pending(plan: Plan, moment: datetime) -> dict[str, Any]:
@@ -213,7 +150,7 @@ def pending(plan: Plan, moment: datetime) -> dict[str, Any]:
 @blueprint.refuses(404, "There is no digest of this name.")
 def preview_digest(body: dict[str, Any]) -> dict[str, Any]:
     """What a digest sent now would tell; nothing is claimed or sent."""
-    return pending(plan_named(body.get("name")), now())
+    return pending(orders.plan_named(context(), body.get("name")), now())
 
 
 @blueprint.get(f"/digests/<{ID}:digest_id>")
@@ -264,8 +201,7 @@ def _kept(path: Path, mimetype: str, missing: str, subject: str, form: str) -> R
 @blueprint.refuses(409, "It is on its way itself.")
 def resend_digest(digest_id: int) -> dict[str, Any]:
     """Send a copy of a digest, marked as one, to the same people."""
-    get_digest_or_404(digest_id)
-    return _shown(copy_digest(digest_id))
+    return _shown(orders.resend(context(), auth.caller(), digest_id))
 
 
 @blueprint.post(f"/digests/<{ID}:digest_id>/redrive")
@@ -274,8 +210,7 @@ def resend_digest(digest_id: int) -> dict[str, Any]:
 @blueprint.refuses(409, "It has neither failed for anybody, nor is it held or cancelled.")
 def redrive(digest_id: int) -> dict[str, Any]:
     """Have a digest sent after all to whom it did not reach, under its own Message-ID."""
-    get_digest_or_404(digest_id)
-    return _shown(redrive_digest(digest_id))
+    return _shown(orders.redrive(context(), auth.caller(), digest_id))
 
 
 @blueprint.post(f"/digests/<{ID}:digest_id>/mark-sent")
@@ -284,5 +219,4 @@ def redrive(digest_id: int) -> dict[str, Any]:
 @blueprint.refuses(409, "It is not held.")
 def mark_sent(digest_id: int) -> dict[str, Any]:
     """Say that a held digest did arrive."""
-    get_digest_or_404(digest_id)
-    return _shown(accept_digest(digest_id))
+    return _shown(orders.accept(context(), auth.caller(), digest_id))

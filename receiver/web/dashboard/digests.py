@@ -4,18 +4,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import redis
 from flask import Blueprint, Response, abort, flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 
+from receiver.actions import digests as orders
+from receiver.actions.errors import ConflictError, QueueAwayError
 from receiver.db import audit, digests, recipients
 from receiver.db.models import Digest
 from receiver.digests import schedules
 from receiver.digests.schedules import Plan
 from receiver.lib.clock import now
-from receiver.queue import admin
 from receiver.web import auth
-from receiver.web.api import digests as orders
+from receiver.web.api.digests import get_digest_or_404
 from receiver.web.api.pages import ID
 from receiver.web.dashboard import mail_preview, query_args
 from receiver.web.state import context
@@ -61,7 +61,7 @@ def _plans() -> dict[str, Plan]:
 @blueprint.get(f"/<{ID}:digest_id>")
 def digest_page(digest_id: int) -> ResponseReturnValue:
     """One digest, with its mail as it looked."""
-    digest = orders.get_digest_or_404(digest_id)
+    digest = get_digest_or_404(digest_id)
     with context().db.read() as session:
         changed = audit.about(session, f"digest {digest_id}")
         states = recipients.of(session, digest_id)
@@ -94,9 +94,14 @@ def _framed(path: Path) -> Response:
 @auth.require_role(auth.OPERATOR)
 def send() -> ResponseReturnValue:
     """Send a digest now."""
-    digest = orders.claim_digest_now(now(), orders.plan_named(request.form.get("name")))
-    flash(f"Digest {digest.id} is on its way." if digest else orders.NOTHING_NEW)
-    return redirect(url_for("digests_pages.digest_page", digest_id=digest.id) if digest else _here())
+    plan = orders.plan_named(context(), request.form.get("name"))
+    try:
+        digest = orders.send_now(context(), auth.caller(), plan)
+    except ConflictError as error:
+        flash(str(error))
+        return redirect(_here())
+    flash(f"Digest {digest.id} is on its way.")
+    return redirect(url_for("digests_pages.digest_page", digest_id=digest.id))
 
 
 def _here() -> str:
@@ -104,9 +109,9 @@ def _here() -> str:
 
 
 _ORDERS = {
-    "resend": (orders.copy_digest, "The copy is on its way."),
-    "redrive": (orders.redrive_digest, "It is on its way, under the same Message-ID."),
-    "mark-sent": (orders.accept_digest, "It counts as sent."),
+    "resend": (orders.resend, "The copy is on its way."),
+    "redrive": (orders.redrive, "It is on its way, under the same Message-ID."),
+    "mark-sent": (orders.accept, "It counts as sent."),
 }
 
 
@@ -115,8 +120,7 @@ _ORDERS = {
 def order(digest_id: int, action: str) -> ResponseReturnValue:
     """Send a copy, try again, or decide that a held one did arrive."""
     do, told = _ORDERS.get(action) or abort(404)
-    orders.get_digest_or_404(digest_id)
-    digest = do(digest_id)
+    digest = do(context(), auth.caller(), digest_id)
     flash(told)
     return redirect(url_for("digests_pages.digest_page", digest_id=digest.id))
 
@@ -125,12 +129,12 @@ def order(digest_id: int, action: str) -> ResponseReturnValue:
 @auth.require_role(auth.VIEWER)
 def ask_for_preview() -> ResponseReturnValue:
     """Have a worker build what a digest would be if it were sent now."""
-    plan = orders.plan_named(request.form.get("name"))
+    plan = orders.plan_named(context(), request.form.get("name"))
     moment = now()
     try:
-        admin.preview(context().redis, plan.name)
-    except (redis.RedisError, OSError):
-        flash("Redis does not answer, so nothing can be built now. Try again when it is back.", "error")
+        orders.order_preview(context(), plan)
+    except QueueAwayError as error:
+        flash(str(error), "error")
         return redirect(_here())
     return redirect(url_for("digests_pages.preview_page", name=plan.name, asked=f"{moment.timestamp():.3f}"))
 
@@ -138,7 +142,7 @@ def ask_for_preview() -> ResponseReturnValue:
 @blueprint.get("/preview/<name>")
 def preview_page(name: str) -> ResponseReturnValue:
     """What this digest would be; until a worker has built it, the page asks again by itself."""
-    plan, mail = orders.plan_named(name), _preview(name, ".eml")
+    plan, mail = orders.plan_named(context(), name), _preview(name, ".eml")
     built_at = datetime.fromtimestamp(mail.stat().st_mtime, UTC) if mail.exists() else None
     since = request.args.get("asked", 0.0, type=float)
     is_built = built_at is not None and built_at.timestamp() >= since
@@ -147,7 +151,7 @@ def preview_page(name: str) -> ResponseReturnValue:
 
 
 def _preview(name: str, suffix: str) -> Path:
-    return digests.preview_path(context().settings.data_dir, orders.plan_named(name).name, suffix)
+    return digests.preview_path(context().settings.data_dir, orders.plan_named(context(), name).name, suffix)
 
 
 @blueprint.get("/preview/<name>/mail")
