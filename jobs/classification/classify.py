@@ -18,7 +18,7 @@ from jobs.classification import learning, outcome, retry_fallbacks
 from jobs.classification.current_catalog import current_catalog
 from jobs.classification.decide import decide
 from jobs.classification.engines import choose, local
-from jobs.classification.engines.base import BudgetError, Engine, EngineError, Proposal, TicketText
+from jobs.classification.engines.base import Engine, EngineError, Proposal, TicketText
 from receiver import queue
 from receiver.catalog import Catalog, CatalogError
 from receiver.db import circuit_breaker, classifications, leases, pauses
@@ -29,7 +29,7 @@ from receiver.intake import sources
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.log import configure
-from receiver.lib.retry_policy import Cause
+from receiver.lib.retry_policy import Cause, Verdict
 from receiver.lib.settings import Settings
 from receiver.lib.sla import Promise
 
@@ -243,8 +243,9 @@ class ClassificationRun:
             proposal = self._engine.propose(text)
         except EngineError as error:
             # Neither a text that is refused nor a budget that is spent gets better by trying again.
-            is_final = error.about_ticket or isinstance(error, BudgetError)
-            if not is_final and (error.permanent or not error.asked or ticket.attempts < MAX_ATTEMPTS):
+            is_final = error.verdict in (Verdict.ABOUT_TICKET, Verdict.BUDGET)
+            waits = error.verdict in (Verdict.PERMANENT, Verdict.OUTAGE)
+            if waits or (error.verdict is Verdict.RETRY and ticket.attempts < MAX_ATTEMPTS):
                 raise
             stand_in = self._stand_in(text)
             return _Answer(stand_in, stand_in_for=str(error), error=error, cause=error.cause, again=not is_final)
@@ -301,7 +302,7 @@ class ClassificationRun:
     def _note_failure(self, session: Session, error: EngineError) -> bool:
         """Whether this failure belongs to an outage; then this run claims nothing more."""
         self.failed = True
-        if error.permanent:
+        if error.verdict is Verdict.PERMANENT:
             self._refusal = error
         is_outage = outcome.note_failure(session, error)
         self.pauses = self.pauses or is_outage

@@ -8,13 +8,13 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from jobs.classification.decide import Decision
-from jobs.classification.engines.base import BudgetError, EngineError, Proposal
+from jobs.classification.engines.base import EngineError, Proposal
 from receiver.catalog import Catalog
 from receiver.db import alarms, circuit_breaker, classifications, latencies
 from receiver.db.circuit_breaker import ENGINE
 from receiver.db.models import Classification, Ticket
 from receiver.lib.clock import now
-from receiver.lib.retry_policy import Cause
+from receiver.lib.retry_policy import Cause, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def note_answer(session: Session, proposal: Proposal) -> None:
 
 def note_stand_in(session: Session, error: EngineError) -> None:
     """Another engine has answered, and quietly: raise the alarm where that is so for several tickets in a row."""
-    if isinstance(error, BudgetError):
+    if error.verdict is Verdict.BUDGET:
         return  # Which has an alarm of its own.
     count = classifications.stand_ins_in_a_row(session, Cause.BUDGET, _REFUSED_TEXTS)
     if count < (_REFUSED_TEXTS if error.cause in (Cause.REFUSED, Cause.FILTERED) else _STAND_INS):
@@ -115,13 +115,11 @@ def note_stand_in(session: Session, error: EngineError) -> None:
 
 def note_failure(session: Session, error: EngineError) -> bool:
     """Whether this failure belongs to an outage, in which tickets wait."""
-    if isinstance(error, BudgetError):
+    if error.verdict is Verdict.BUDGET:
         alarms.raise_(session, BUDGET_ALARM, now(), error=str(error))
         return False
-    if error.about_ticket:
-        return False
-    if not error.asked:
-        return True
+    if error.verdict in (Verdict.ABOUT_TICKET, Verdict.OUTAGE):
+        return error.verdict is Verdict.OUTAGE
     pause = timedelta(seconds=min(error.retry_after or 0, circuit_breaker.LONGEST_PAUSE.total_seconds()))
-    opens = error.permanent or pause > circuit_breaker.PROBE_EVERY
+    opens = error.verdict is Verdict.PERMANENT or pause > circuit_breaker.PROBE_EVERY
     return circuit_breaker.record_failure(session, ENGINE, error.failure, now(), pause if opens else None)

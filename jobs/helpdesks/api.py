@@ -16,42 +16,51 @@ from receiver.intake.sources.bodies import parse_json
 from receiver.intake.sources.expressions import Expression
 from receiver.lib import egress
 from receiver.lib.retry_after import retry_after
+from receiver.lib.retry_policy import HELPDESK, Cause, Verdict
 from receiver.lib.settings import Settings
 
 LONGEST_CALL = 60.0
 _NO_SUCH_TICKET = "the helpdesk's API has no ticket of this name"
 _LONGEST_PAUSE = 3600.0
-# Another attempt at the same request would be answered the same.
-_HOPELESS = {400, 404, 405, 410, 411, 413, 414, 415, 422}
+_CAUSES = {
+    401: Cause.KEY,
+    403: Cause.KEY,
+    410: Cause.GONE,
+    429: Cause.BUSY,
+    503: Cause.BUSY,
+    # Another attempt at the same request would be answered the same.
+    **dict.fromkeys((400, 404, 405, 411, 413, 414, 415, 422), Cause.REQUEST),
+}
 _ADVICE = {
     400: "; it does not take what write_back says, so compare that with its fields",
     404: "; it has no such ticket, or the url in api is another's",
     422: "; it does not take what write_back says, so compare that with its fields",
 }
-_REFUSED, _SLOW_DOWN = {401, 403}, {429, 503}
 
 
 class CallError(Exception):
     """A helpdesk was not asked or told; the text says why, and repeats nothing of a ticket or a credential.
 
-    `permanent` where another attempt is no use, `pause` the seconds for which the whole source must be left alone,
-    `counts` whether this was an attempt at all, `alarms` where a person must act although it is tried again.
+    What is done about it is the policy of its `cause`. `pause` is for how many seconds the whole source is left alone:
+    as long as it asks for, within an hour, or else as the policy says.
     """
 
-    def __init__(
-        self, message: str, *, status: int = 0, pause: float = 0, counts: bool = True, alarms: bool = False
-    ) -> None:
+    def __init__(self, message: str, cause: Cause = Cause.OTHER, *, retry_after: float = 0) -> None:
         super().__init__(message)
-        self.status, self.pause, self.counts, self.alarms = status, pause, counts, alarms
-        self.permanent = status in _HOPELESS
+        self.cause, self.policy = cause, HELPDESK[cause]
+        self.pause = min(max(retry_after, 0), _LONGEST_PAUSE) or self.policy.pause
+
+    @property
+    def permanent(self) -> bool:
+        """Whether another attempt is no use."""
+        return self.policy.verdict is Verdict.PERMANENT
 
 
 class HopelessError(CallError):
     """What no request could mend, such as a configuration that does not fit the helpdesk."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(message, alarms=True)
-        self.permanent = True
+        super().__init__(message, Cause.SETUP)
 
 
 def search(expression: str, value: Any) -> Any:
@@ -126,9 +135,9 @@ def send(rule: egress.Policy, seconds: float, method: str, url: str, **options: 
         with egress.Session(rule, seconds) as session:
             response = session.request(method, url, **options)
     except egress.AddressRefusedError as error:
-        raise CallError(str(error), pause=60, alarms=True) from None
+        raise CallError(str(error), Cause.ADDRESS) from None
     except requests.RequestException as error:
-        raise CallError(f"it cannot be reached ({type(error).__name__})", pause=30) from None
+        raise CallError(f"it cannot be reached ({type(error).__name__})", Cause.AWAY) from None
     if response.ok and response.status_code < 300:
         return response.content
     raise _refusal(response)
@@ -136,15 +145,13 @@ def send(rule: egress.Policy, seconds: float, method: str, url: str, **options: 
 
 def _refusal(response: requests.Response) -> CallError:
     status = response.status_code
-    if status in _SLOW_DOWN:
-        asked = min(max(retry_after(response.headers) or 0, 0), _LONGEST_PAUSE)
-        return CallError(
-            f"it answered {status} and wants to be left alone", status=status, pause=asked or 30, counts=False
-        )
-    if status in _REFUSED:
-        return CallError(f"it answered {status}; check the token in api", status=status, pause=300, alarms=True)
-    pause = 30 if status >= 500 or status < 400 else 0
-    return CallError(f"it answered {status}{_ADVICE.get(status, '')}", status=status, pause=pause, alarms=status < 400)
+    unlisted = Cause.SERVER if status >= 500 else Cause.REDIRECT if status < 400 else Cause.OTHER
+    cause = _CAUSES.get(status, unlisted)
+    if cause is Cause.BUSY:
+        asked = retry_after(response.headers) or 0
+        return CallError(f"it answered {status} and wants to be left alone", cause, retry_after=asked)
+    advice = "; check the token in api" if cause is Cause.KEY else _ADVICE.get(status, "")
+    return CallError(f"it answered {status}{advice}", cause)
 
 
 def _credentials(helpdesk: Mapping[str, Any], api: Mapping[str, Any]) -> dict[str, str]:

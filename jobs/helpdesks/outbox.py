@@ -22,6 +22,7 @@ from receiver.intake.sources import Source
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.log import configure
+from receiver.lib.retry_policy import Cause
 from receiver.lib.settings import Settings
 
 ALARM = "outgoing"
@@ -144,16 +145,20 @@ class _Round:
     def _note_failure(self, session: Session, errand: Errand, error: CallError) -> None:
         """A passing fault is tried again, later; a hopeless one, or the last of the schedule, is a dead letter."""
         schedule = _COMPLETING_SCHEDULE if errand.kind == COMPLETE else _SCHEDULE
-        if error.status == write_back.GONE and "webhook" in ((self._source and self._source.write_back) or {}):
+        if error.cause is Cause.GONE and "webhook" in ((self._source and self._source.write_back) or {}):
             self._unsubscribe(session)
         elif error.permanent or errand.attempts > len(schedule):
             self._bury(session, errand, error)
         else:
             wait = schedule[errand.attempts - 1] * _random.uniform(1, 1 + _JITTER)
             outbox.set_back(
-                session, errand, now() + timedelta(seconds=max(wait, error.pause)), str(error), counts=error.counts
+                session,
+                errand,
+                now() + timedelta(seconds=max(wait, error.pause)),
+                str(error),
+                counts=error.policy.counts,
             )
-            if error.alarms:
+            if error.policy.alarms:
                 self._alert(session, ALARM, error=str(error))
         if error.pause:
             outbox.hold_source(session, self._name, now() + timedelta(seconds=error.pause))

@@ -13,9 +13,8 @@ from receiver.intake.sources import Source
 from receiver.intake.sources.api import carried
 from receiver.lib import egress
 from receiver.lib.clock import now
+from receiver.lib.retry_policy import WEBHOOK
 from receiver.lib.settings import Settings
-
-GONE = 410
 
 
 def write(
@@ -141,8 +140,7 @@ def _send_webhook(
     try:
         api.send(rule, seconds, "POST", wanted["webhook"], data=body, headers=headers)
     except CallError as error:
-        # The specification has every answer but 2xx tried again; 410 alone ends it for good.
-        error.permanent = error.status == GONE
+        error.policy = WEBHOOK[error.cause]
         raise
 
 

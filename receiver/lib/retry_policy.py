@@ -107,3 +107,6 @@ HELPDESK = {
     Cause.GONE: _permanent,
     Cause.SETUP: Policy(Verdict.PERMANENT, alarms=True),
 }
+
+# Standard Webhooks, "Deliverability and reliability": only 410 says that a receiver wants no more.
+WEBHOOK = HELPDESK | {Cause.REQUEST: _retry}

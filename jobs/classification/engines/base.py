@@ -83,14 +83,20 @@ class EngineError(Exception):
         return self.failure.cause
 
     @property
+    def verdict(self) -> Verdict:
+        """What becomes of the ticket; where the engine was spared, it waits, whatever the engine was spared for."""
+        verdict = self.failure.policy.verdict
+        return verdict if self.asked or verdict is Verdict.BUDGET else Verdict.OUTAGE
+
+    @property
     def permanent(self) -> bool:
         """Whether asking again, for any ticket, is in vain until an operator mends it."""
-        return self.failure.policy.verdict is Verdict.PERMANENT and self.asked
+        return self.verdict is Verdict.PERMANENT
 
     @property
     def about_ticket(self) -> bool:
         """Whether it is this ticket's text that is refused, and will be again."""
-        return self.failure.policy.verdict is Verdict.ABOUT_TICKET
+        return self.verdict is Verdict.ABOUT_TICKET
 
 
 class BudgetError(EngineError):

@@ -1,21 +1,27 @@
 """The model's client hangs on what its library calls; where that changes, it sends nothing."""
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import httpcore2
 import httpx2
+import openai
 import pytest
 
 from jobs.__main__ import main
 from jobs.classification.engines import deadline_client
 from jobs.classification.engines.base import EngineError, TicketText
 from jobs.classification.engines.llm import LlmEngine
+from jobs.classification.engines.llm.model import connect
 from jobs.operations import supervisor as stack
 from receiver.catalog import Catalog
 from receiver.lib import settings
 from receiver.lib.egress import GuardError
 from receiver.lib.retry_policy import Cause
-from tests.peers.http import Peer
+from tests.peers.http import Answer, Peer
 
 
 def _rename_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,3 +105,40 @@ def test_the_stack_does_not_start_then_and_says_why(
 
 def test_the_installed_library_is_guarded() -> None:
     deadline_client.check()
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503, 529])
+def test_the_sdk_sends_one_request_whatever_the_answer_is(model: Peer, status: int) -> None:
+    model.respond = lambda _request: Answer(status, b"{}", {"retry-after-ms": "1"})
+    http, sdk = connect(settings.load({"OPENAI_BASE_URL": f"{model.url}/v1"}), lambda _status: None)
+    with closing(sdk), http.call(10), pytest.raises(openai.APIStatusError):
+        sdk.post("/chat/completions", cast_to=httpx2.Response, content=b"{}")
+    assert len(model.requests) == 1
+
+
+@contextmanager
+def _hangs_up() -> Iterator[tuple[int, list[int]]]:
+    """The port of a peer that closes each connection at once, and how many there were."""
+    connections: list[int] = []
+
+    def serve(listener: socket.socket) -> None:
+        with suppress(OSError):  # It is closed at the end.
+            while True:
+                listener.accept()[0].close()
+                connections.append(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
+        thread.start()
+        yield listener.getsockname()[1], connections
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(10)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_neither_the_sdk_nor_the_transport_connects_again(scheme: str) -> None:
+    with _hangs_up() as (port, connections):
+        http, sdk = connect(settings.load({"OPENAI_BASE_URL": f"{scheme}://127.0.0.1:{port}/v1"}), lambda _status: None)
+        with closing(sdk), http.call(10), pytest.raises(openai.APIConnectionError):
+            sdk.post("/chat/completions", cast_to=httpx2.Response, content=b"{}")
+    assert len(connections) == 1

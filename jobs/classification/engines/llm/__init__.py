@@ -8,7 +8,7 @@ from typing import Any
 
 from jobs.classification import prompt_injection
 from jobs.classification.engines import local
-from jobs.classification.engines.base import SURE, BudgetError, EngineError, Example, Proposal, TicketText
+from jobs.classification.engines.base import SURE, EngineError, Example, Proposal, TicketText
 from jobs.classification.engines.llm.answer import confidence, storable
 from jobs.classification.engines.llm.budget import Budget
 from jobs.classification.engines.llm.completion import Usage
@@ -21,6 +21,7 @@ from receiver.db.circuit_breaker import CallLimiter, LeftAloneError
 from receiver.db.database import Database
 from receiver.db.models import Classification
 from receiver.lib.failures import Failure
+from receiver.lib.retry_policy import Verdict
 from receiver.lib.settings import Settings
 
 _LONGEST_LABEL = 300
@@ -94,7 +95,8 @@ class LlmEngine:
         try:
             return self._ask_first(messages), None
         except EngineError as error:
-            if self._second is None or error.permanent or error.about_ticket or isinstance(error, BudgetError):
+            in_vain = error.verdict in (Verdict.PERMANENT, Verdict.ABOUT_TICKET, Verdict.BUDGET)
+            if self._second is None or in_vain:
                 raise
             try:
                 asked = self._second.ask(messages, self._prompt.schema)
@@ -114,7 +116,7 @@ class LlmEngine:
             asked = self._first.ask(messages, self._prompt.schema)
             answered = True
         except EngineError as error:
-            answered = None if isinstance(error, BudgetError) else error.about_ticket
+            answered = None if error.verdict is Verdict.BUDGET else error.about_ticket
             failure, pause = error.failure, _pause(error)
             raise
         else:
