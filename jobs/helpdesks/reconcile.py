@@ -20,6 +20,7 @@ from receiver import queue
 from receiver.db import alarms, deliveries, latencies, moments, tickets
 from receiver.db.database import Database, opened
 from receiver.db.deliveries import Arrival, Content
+from receiver.db.models import RECONCILE
 from receiver.db.tickets import IncomingTicket
 from receiver.intake import sources
 from receiver.intake.sources import Source, standard
@@ -171,7 +172,7 @@ def _newest(found: Sequence[IncomingTicket]) -> Sequence[IncomingTicket]:
 def _arrival(source: Source, documents: list[Any]) -> Arrival:
     body = json.dumps(documents, ensure_ascii=False).encode("utf-8", "replace")
     sha256 = hashlib.sha256(body).hexdigest()
-    headers = {"content-type": "application/json"}
-    if (source.reconcile or {}).get("fields"):
-        headers[standard.OWN_SHAPE] = "by reconcile: fields"
-    return Arrival(source.name, f"reconcile-{sha256}", headers, body, sha256, now())
+    headers, has_fields = {"content-type": "application/json"}, bool((source.reconcile or {}).get("fields"))
+    return Arrival(
+        source.name, f"reconcile-{sha256}", headers, body, sha256, now(), origin=RECONCILE, own_shape=has_fields
+    )

@@ -24,7 +24,7 @@ from jobs.helpdesks import pull
 from receiver.db import circuit_breaker, deliveries, digests, leases, one_shot_runs, recipients, tickets
 from receiver.db.database import Database, migrate, opened
 from receiver.db.deliveries import Arrival
-from receiver.db.models import Digest
+from receiver.db.models import ONE_SHOT, Digest
 from receiver.intake.sources import standard
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings, SettingsError
@@ -93,7 +93,8 @@ def record_batch(db: Database, batch: pull.Batch) -> list[int]:
     if not content.tickets:
         raise PipelineError("there is not one usable ticket to classify")
     digest_of_body = hashlib.sha256(batch.body).hexdigest()
-    arrival = Arrival(batch.source, f"{digest_of_body}-{now().isoformat()}", {}, batch.body, digest_of_body, now())
+    key = f"{digest_of_body}-{now().isoformat()}"
+    arrival = Arrival(batch.source, key, {}, batch.body, digest_of_body, now(), origin=ONE_SHOT)
     with db.write() as session:
         deliveries.record(session, arrival, content)
         return tickets.ids(session, batch.source, [ticket.external_id for ticket in content.tickets])

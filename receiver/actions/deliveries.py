@@ -96,6 +96,6 @@ def _content(sources: Mapping[str, Source], delivery: Delivery, settings: Settin
     source = sources.get(delivery.source)
     if source is None:
         raise ReplayError(f"There is no source {delivery.source!r} any more; add it to SOURCES_FILE again.", 409)
-    if standard.OWN_SHAPE in delivery.headers:
+    if delivery.own_shape:
         return source.completing(standard.validate(standard.unwrap(parse_json(delivery.body or b""))))
     return source.read(delivery.body or b"", delivery.headers, settings.max_batch, settings.max_body_mb * 2**20)

@@ -9,16 +9,30 @@ from sqlalchemy import Select, bindparam, func, insert, select, text, update
 from sqlalchemy.orm import Session, defer
 
 from receiver.db import outbox, source_daily_stats, tickets
-from receiver.db.models import ACCEPTED, DISMISSED, DUPLICATE, PARTIAL, QUARANTINED, REPLAYED, Delivery, table_of
+from receiver.db.models import (
+    ACCEPTED,
+    DISMISSED,
+    DUPLICATE,
+    PARTIAL,
+    QUARANTINED,
+    REPLAYED,
+    WEBHOOK,
+    Delivery,
+    table_of,
+)
 from receiver.db.tickets import IncomingTicket
 
 MOST_COUNTED = 1_000
+_OF_ARRIVAL = (
+    *("source", "key", "received_at", "headers", "body_sha256"),
+    *("origin", "verification", "peer", "own_shape"),
+)
 _OUTCOME = ("status", "accepted", "updated", "duplicates", "rejected", "error")
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """A genuine message: `key` is the sender's delivery id."""
+    """A genuine message: `key` is the sender's delivery id; see Delivery for what the others mean."""
 
     source: str
     key: str
@@ -26,6 +40,10 @@ class Arrival:
     body: bytes
     body_sha256: str
     received_at: datetime
+    origin: str = WEBHOOK
+    verification: str | None = None
+    peer: str | None = None
+    own_shape: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,8 +118,7 @@ def record(session: Session, arrival: Arrival, content: Content) -> Delivery:
 
 def _insert(session: Session, arrival: Arrival, **values: Any) -> Delivery:
     """The row of an arrival, as it stands in the record now."""
-    columns = {name: getattr(arrival, name) for name in ("source", "key", "received_at", "headers", "body_sha256")}
-    values |= columns
+    values |= {name: getattr(arrival, name) for name in _OF_ARRIVAL}
     source_daily_stats.add(session, arrival.source, arrival.received_at, values["accepted"], values["status"])
     return Delivery(id=session.connection().execute(_INSERT, values).scalar_one(), **values)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from receiver.db.models import Delivery
+from receiver.db.models import UNSIGNED, Delivery
 from receiver.intake.sources import Source, bodies
 from receiver.lib import secret_masking
 
@@ -22,9 +22,10 @@ def shown(delivery: Delivery, source: Source | None, max_bytes: int) -> dict[str
     is_form = delivery.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded")
     mask = secret_masking.masked_form if is_form else secret_masking.masked
     text = mask(_text(delivery, max_bytes), known)
+    proof = {UNSIGNED: f"from {delivery.peer}"} if delivery.verification == UNSIGNED else {}
     return {
         "delivery": delivery.id,
-        "headers": _headers(delivery.headers, known),
+        "headers": _headers(delivery.headers, known) | proof,
         "body": text,
         "error": delivery.error,
         "fault": _fault(delivery.error, text),

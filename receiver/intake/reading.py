@@ -4,6 +4,7 @@ import hashlib
 from datetime import datetime
 
 from receiver.db.deliveries import Arrival, Content
+from receiver.db.models import UNSIGNED, VERIFIED
 from receiver.intake.signatures import Message
 from receiver.intake.signatures.message import MAX_ID_LENGTH
 from receiver.intake.sources import Source
@@ -16,10 +17,10 @@ def read(source: Source, message: Message, received_at: datetime, config: Settin
     kept = source.kept(message.headers)
     content = source.read(message.body, kept, config.max_batch, config.max_body_mb * 2**20)
     digest = hashlib.sha256(message.body).hexdigest()
-    if not source.is_signed:
-        kept["unsigned"] = f"from {message.peer}"
     key = key or _named(kept.get((source.shape.delivery.header or "").lower())) or _named(content.key) or digest
-    return Arrival(source.name, key, kept, message.body, digest, received_at), content
+    verification, peer = (VERIFIED, None) if source.is_signed else (UNSIGNED, message.peer)
+    arrival = Arrival(source.name, key, kept, message.body, digest, received_at, verification=verification, peer=peer)
+    return arrival, content
 
 
 def _named(name: str | None) -> str | None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from receiver.db.models.base import Base, Id, partial_index
@@ -14,10 +14,17 @@ ACCEPTED, PARTIAL, QUARANTINED, DUPLICATE, REPLAYED, DISMISSED = DELIVERY_STATES
     *("accepted", "partial", "quarantined", "duplicate", "replayed"),
     "dismissed",  # A person has looked, and nothing in it is a ticket.
 )
+WEBHOOK, RECONCILE, ONE_SHOT = ORIGINS = ("webhook", "reconcile", "run")
+VERIFIED, UNSIGNED = VERIFICATIONS = ("verified", "unsigned")
 
 
 class Delivery(Base):
-    """One HTTP message of a source, its raw bytes included; a redelivery is a row of its own."""
+    """One HTTP message of a source, its raw bytes included; a redelivery is a row of its own.
+
+    `origin` is what brought it: the source's webhook, our reconciling, or a run of the command line. What came by
+    webhook was `verified`, or is `unsigned` and came from the address of `peer`. `own_shape` says that the body holds
+    tickets in our own fields instead of the source's.
+    """
 
     __tablename__ = "deliveries"
     __table_args__ = (
@@ -46,6 +53,10 @@ class Delivery(Base):
     error: Mapped[str | None]
     original_id: Mapped[int | None] = mapped_column(ForeignKey("deliveries.id"))
     conflict: Mapped[bool] = mapped_column(default=False)
+    origin: Mapped[str] = mapped_column(default=WEBHOOK, server_default=WEBHOOK)
+    verification: Mapped[str | None]
+    peer: Mapped[str | None]
+    own_shape: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class Ticket(Base):

@@ -16,8 +16,6 @@ class _ThinTicketIn(TicketIn):
     short_description = Prose(text_limits.subject, load_default="")
 
 
-# Among the headers of a delivery: its body is in our own shape, whatever the shape of its source. No sender can say so.
-OWN_SHAPE = "own shape"
 _SCHEMA, _THIN_SCHEMA = TicketIn(), _ThinTicketIn()
 _WRAPPERS = ("tickets", "requests", "data")
 

@@ -10,7 +10,7 @@ from marshmallow.validate import Length, OneOf, Range
 from receiver import queue
 from receiver.actions.deliveries import Replay, ReplayError, replay, replay_each
 from receiver.db import deliveries
-from receiver.db.models import DELIVERY_STATES, Delivery
+from receiver.db.models import DELIVERY_STATES, ORIGINS, VERIFICATIONS, Delivery
 from receiver.intake import payload_masking
 from receiver.intake.schemas import Moment, PlainText
 from receiver.web import auth
@@ -50,6 +50,10 @@ class DeliveryOut(OutcomeOut):
     received_at = fields.AwareDateTime()
     original_id = fields.Integer(allow_none=True, metadata={"description": "The delivery that it repeats."})
     conflict = fields.Boolean(metadata={"description": "Whether it repeats the key of a delivery with another body."})
+    origin = fields.String(validate=OneOf(ORIGINS), metadata={"description": "What brought it."})
+    verification = fields.String(
+        allow_none=True, metadata={"enum": [*VERIFICATIONS, None], "description": "Whether its sender proved itself."}
+    )
 
 
 class DeliveryQuery(PageQuery):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from receiver import queue
 from receiver.actions.deliveries import Replay, replay_each
 from receiver.db import audit, deliveries, tickets
-from receiver.db.models import DELIVERY_STATES, QUARANTINED, Delivery
+from receiver.db.models import DELIVERY_STATES, QUARANTINED, RECONCILE, UNSIGNED, Delivery
 from receiver.intake import payload_masking
 from receiver.intake.sources import Source
 from receiver.lib.clock import now
@@ -92,9 +92,9 @@ def _related(session: Session, delivery: Delivery) -> dict[str, Any]:
 
 def _proof(delivery: Delivery, source: Source | None) -> tuple[str, str]:
     """How it was proved who sent it: a state and a sentence. What is not proved is refused, and never recorded."""
-    if "unsigned" in delivery.headers:
-        return "warn", f"unsigned: nothing but the address was checked ({delivery.headers['unsigned']})"
-    if delivery.key.startswith("reconcile-"):
+    if delivery.verification == UNSIGNED:
+        return "warn", f"unsigned: nothing but the address was checked (from {delivery.peer})"
+    if delivery.origin == RECONCILE:
         return "good", "asked for by us, by reconcile"
     if source is None:
         return "good", "verified when it arrived; the source is gone from SOURCES_FILE"

@@ -97,9 +97,7 @@ def test_exactly_what_lost_webhooks_missed_is_brought_in(
     before = count(db, Delivery)
     assert reconcile.reconcile(db, config, source(peer)) == 10
     with db.read() as session:
-        names = set(
-            session.scalars(select(Ticket.external_id).join(Delivery).where(Delivery.key.startswith("reconcile-")))
-        )
+        names = set(session.scalars(select(Ticket.external_id).join(Delivery).where(Delivery.origin == "reconcile")))
     assert names == {str(number) for number in lost}
     assert (count(db, Ticket), len(peer.requests)) == (100, 4)
     recorded = count(db, Delivery)
@@ -295,5 +293,5 @@ def test_the_pull_api_reconciles_the_source_standard(
     with queue.connect(config.redis_url) as connection:
         assert queue.depths(connection)["classify"] >= 1
     with db.read() as session:
-        body = session.scalars(select(Delivery.body).where(Delivery.key.startswith("reconcile-"))).one()
+        body = session.scalars(select(Delivery.body).where(Delivery.origin == "reconcile")).one()
     assert [found["id"] for found in json.loads(body or b"")] == [3, 4]

@@ -211,7 +211,8 @@ def test_hostile_text_is_text(person: FlaskClient, db: Database, push: Push) -> 
     fields = {"id": HOSTILE, "short_description": HOSTILE, HOSTILE: HOSTILE}
     kept = push([ticket_json(**fields), {"id": HOSTILE, "short_description": 5}], f"msg {HOSTILE[:9]}")
     with db.write() as session:
-        session.execute(update(Delivery).values(error=HOSTILE, headers={"user-agent": HOSTILE, "unsigned": HOSTILE}))
+        values = {"error": HOSTILE, "headers": {"user-agent": HOSTILE}, "verification": "unsigned", "peer": HOSTILE}
+        session.execute(update(Delivery).values(**values))
     for path in ("/deliveries", f"/deliveries/{kept}"):
         page = _page(person, path)
         no_way_in(page)
