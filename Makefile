@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: demo run test lint docs lock sbom image browser proxies bench chaos screenshots clean
+.PHONY: demo run test test-full lint docs lock sbom image browser proxies bench chaos screenshots clean
 
 demo: .venv/installed
 	$(BIN)/python -m demo
@@ -11,10 +11,19 @@ demo: .venv/installed
 run: .venv/installed
 	$(BIN)/python -m jobs up
 
-# A third worker has the cores while two wait; and a hundred processes are started, that all would compile for themselves.
+# What every change is tried with: all modules, on a real database and Redis, and people's ways in the browser. The two
+# stages together are all tests, as is `python -m pytest`. A third worker has the cores while two wait; and a hundred
+# processes are started, that all would compile for themselves.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal
+
 test: .venv/installed-dev browser
 	$(BIN)/python -m compileall -q receiver jobs
-	$(BIN)/python -m pytest -n 3 --dist worksteal
+	$(PYTEST) -m "not full" --hypothesis-profile short
+
+# The rest: whole stacks, short chaos, what is large or slow, and every property at length.
+test-full: .venv/installed-dev browser
+	$(BIN)/python -m compileall -q receiver jobs
+	$(PYTEST) -m "full or hypothesis"
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from argon2 import PasswordHasher
 from dotenv import dotenv_values
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import settings as hypothesis_settings
 from werkzeug.serving import make_server
 
 from jobs.operations import embedded_redis
@@ -33,12 +34,16 @@ from tests import databases
 from tests.peers import http, llm, smtp
 from tests.peers.http import Peer
 from tests.peers.smtp import MailServer
+from tests.properties import SHORT
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = {name: value or "" for name, value in dotenv_values(ROOT / ".env.example").items()}
 ADMIN, PASSWORD = "grace@example.com", "a long password of words"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
+
+# For properties that do not say how often they are to be tried; see tests/properties.py for the others.
+hypothesis_settings.register_profile(SHORT, max_examples=20, deadline=None)
 
 # The collector would look through all that is loaded again and again: a tenth of what the tests take.
 gc.set_threshold(100_000, 20, 50)

@@ -44,6 +44,8 @@ from receiver.lib import settings
 from receiver.lib.mail_addresses import Envelope
 from tests import factories
 
+pytestmark = pytest.mark.full
+
 # A thousand and more in the long version; see chaos/intake.py.
 RUNS = int(os.environ.get("STATE_MACHINE_RUNS", "6"))
 # What is asked here does not hang on the disk, which thousands of commits would wait for.

@@ -1,5 +1,6 @@
 """Catalog as a person has it before them."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from receiver.db import catalogs
@@ -11,6 +12,7 @@ from tests.browser.test_frame import Check
 OLD = "categories: [{name: Access Management, requests: [{name: Account Unlock}, {name: Token Ring}]}]"
 
 
+@pytest.mark.full
 def test_catalog_keeps_nobody_out_and_fits_a_phone(page: Page, db: Database, accessible: Check, fits: Check) -> None:
     with db.write() as session:
         catalogs.remember(session, "old", OLD, now())

@@ -27,6 +27,7 @@ def sent(config: Settings, db: Database) -> None:
         digests.mark(session, held.id, "held", now(), error="the connection broke; the mail may have arrived")
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("sent")
 def test_digests_keep_nobody_out_and_fit_a_phone(page: Page, accessible: Check, fits: Check) -> None:
     for path in ("/digests", "/digests/2"):

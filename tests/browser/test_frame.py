@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from receiver.db.database import Database
@@ -11,6 +12,7 @@ from tests.factories import due_ticket, settle
 Check = Callable[[Page], None]
 
 
+@pytest.mark.full
 def test_nobody_is_kept_out(page: Page, db: Database, accessible: Check) -> None:
     settle(db, due_ticket(db), review_reason="low_confidence")
     page.reload()

@@ -22,6 +22,7 @@ def busy(config: Settings, db: Database) -> None:
             enqueued(connection)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("busy")
 def test_jobs_keeps_nobody_out_and_fits_a_phone(page: Page, accessible: Check, fits: Check) -> None:
     page.goto("/jobs")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import pyotp
+import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import delete
 
@@ -118,6 +119,7 @@ def test_a_second_factor_is_set_up_on_a_phone_and_asked_for(stranger: Page, acce
     expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
 
 
+@pytest.mark.full
 def test_nobody_is_kept_out_of_these_pages(page: Page, db: Database, accessible: Check, fits: Check) -> None:
     long = person(db, name="Maximiliane Freifrau von Hohenlohe-Langenburg", email=f"{'max' * 20}@example.com")
     with db.write() as session:

@@ -20,6 +20,7 @@ def reviewed(db: Database, shipped: Catalog) -> None:
         review(db, ticket, shipped, *choice)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("reviewed")
 def test_quality_keeps_nobody_out_and_fits_a_phone(page: Page, accessible: Check, fits: Check) -> None:
     page.goto("/quality")

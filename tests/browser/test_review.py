@@ -121,6 +121,7 @@ def test_what_somebody_else_did_meanwhile_is_said_and_kept(page: Page, queue: Da
     assert _ticket(queue, "no tunnel") == ("reviewed", LAPTOP)
 
 
+@pytest.mark.full
 def test_nobody_is_kept_out(page: Page, queue: Database, accessible: Check, fits: Check) -> None:
     page.emulate_media(reduced_motion="reduce")
     for path in ("/review", "/tickets", "/tickets/1"):

@@ -18,7 +18,7 @@ from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.conftest import wait_until
 
-pytestmark = pytest.mark.durable
+pytestmark = [pytest.mark.durable, pytest.mark.full]
 
 SEED = 20261122
 

@@ -24,6 +24,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield world
 
 
+@pytest.mark.full
 def test_a_refused_client_that_does_not_hang_up_keeps_nobody_waiting(web: World) -> None:
     clients = [socket.create_connection(("127.0.0.1", web.config.port)) for _ in range(20)]
     try:
@@ -37,6 +38,7 @@ def test_a_refused_client_that_does_not_hang_up_keeps_nobody_waiting(web: World)
             client.close()
 
 
+@pytest.mark.full
 def test_a_crowd_of_slow_clients_keeps_nobody_waiting(web: World) -> None:
     crowd = Crowd(web.config.port)
     try:
@@ -48,11 +50,13 @@ def test_a_crowd_of_slow_clients_keeps_nobody_waiting(web: World) -> None:
     assert percentile([reply.seconds for reply in replies], 0.5) < 5
 
 
+@pytest.mark.full
 def test_what_is_too_large_or_packed_is_refused(web: World) -> None:
     refusals = {name: attack(web, name).status for name, attack in intake._ATTACKS.items()}
     assert refusals == intake._REFUSALS
 
 
+@pytest.mark.full
 def test_malformed_bodies_are_refused_one_by_one(web: World) -> None:
     rng, before = random.Random(SEED), intake.count(web, "tickets")
     for number in range(60):
@@ -62,6 +66,7 @@ def test_malformed_bodies_are_refused_one_by_one(web: World) -> None:
     assert intake.count(web, "tickets") == before
 
 
+@pytest.mark.full
 def test_a_batch_with_bad_tickets_is_taken_in_part_and_comes_out_the_same_again(web: World) -> None:
     batch = [ticket(f"P-{number}") for number in range(500)]
     bad = [3, 71, 200, 201, 330, 498, 499]
@@ -70,10 +75,12 @@ def test_a_batch_with_bad_tickets_is_taken_in_part_and_comes_out_the_same_again(
     assert intake._sent_thrice(web, batch, bad, "msg_partly") == []
 
 
+@pytest.mark.full
 def test_duplicates_from_many_senders_become_one_ticket_each(tmp_path: Path) -> None:
     assert intake.t4_duplicates(tmp_path, random.Random(SEED), distinct=25).faults == []
 
 
+@pytest.mark.full
 def test_no_forged_signature_is_accepted_and_no_genuine_one_refused() -> None:
     rng = random.Random(SEED)
     secret = forged.new_secret(rng)

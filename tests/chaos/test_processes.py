@@ -19,7 +19,7 @@ from jobs.operations.child_process import Child
 from receiver import queue
 from tests.conftest import wait_until
 
-pytestmark = pytest.mark.durable
+pytestmark = [pytest.mark.durable, pytest.mark.full]
 
 SEED = 20261122
 

@@ -14,7 +14,7 @@ from receiver import queue
 from tests.conftest import wait_until
 from tests.peers import llm
 
-pytestmark = pytest.mark.durable
+pytestmark = [pytest.mark.durable, pytest.mark.full]
 
 SEED = 20261122
 

@@ -12,6 +12,7 @@ from jobs.classification.engines.base import Proposal
 from receiver import catalog as catalogs
 from receiver.catalog import Catalog, RequestType
 from receiver.db.review_reasons import ReviewReason
+from tests.properties import tries
 
 CATALOG = catalogs.parse("""
 fallback: Uncategorized
@@ -186,7 +187,7 @@ _near = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=tries(100))
 @given(label=st.text() | _near, confidence=st.floats(0, 1), threshold=st.floats(0, 1))
 def test_whatever_an_engine_answers_the_decision_is_an_entry(label: str, confidence: float, threshold: float) -> None:
     decision = decide(proposed(label, confidence), CATALOG, threshold)
@@ -198,7 +199,7 @@ def test_whatever_an_engine_answers_the_decision_is_an_entry(label: str, confide
     )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=tries(100))
 @given(names=st.lists(st.tuples(_names, _names), min_size=1, max_size=6, unique=True), label=_names)
 def test_the_decision_is_an_entry_of_whatever_catalog_is_in_force(names: list[tuple[str, str]], label: str) -> None:
     kinds = tuple(RequestType(category, name) for category, name in names)

@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from jobs.__main__ import main
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.full
+
 TICKETS = ROOT / "tests" / "gold" / "tickets.jsonl"
 
 

@@ -25,6 +25,7 @@ from receiver.catalog import Catalog
 from receiver.lib import settings
 from tests.peers import http, llm
 from tests.peers.http import Answer, Peer
+from tests.properties import tries
 
 KEY = "sk-planted-0123456789"
 TICKET = TicketText("Zebra-Subject", "Zebra-Body: my password is Hunter2")
@@ -137,7 +138,7 @@ def test_the_instructions_are_the_same_bytes_for_every_ticket(engine: LlmEngine,
     assert first == second
 
 
-@examples(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(deadline=None, max_examples=tries(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     short=st.text(st.characters(codec="utf-8"), max_size=60),
     long=st.sampled_from(

@@ -88,6 +88,7 @@ def test_cached_tokens_cost_less(model: Peer, shipped: Catalog, db: Database) ->
     assert proposal.cost_micros == 100 + 800 * 0.5 + 400
 
 
+@pytest.mark.full
 def test_a_budget_is_never_passed_by_more_than_one_call_with_two_workers_at_full_speed(
     model: Peer, shipped: Catalog, db: Database
 ) -> None:

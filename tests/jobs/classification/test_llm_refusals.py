@@ -14,6 +14,7 @@ from jobs.classification.engines.llm import error_causes
 from receiver.lib.clock import now
 from receiver.lib.retry_after import retry_after, wait_in
 from receiver.lib.retry_policy import Cause
+from tests.properties import tries
 
 
 def error(message: str, code: Any = None, kind: str | None = None, **more: Any) -> dict[str, Any]:
@@ -173,7 +174,7 @@ def test_when_to_come_again_is_read_in_a_sentence(said: str, seconds: float | No
     assert wait_in(said) == seconds
 
 
-@examples(deadline=None, max_examples=200)
+@examples(deadline=None, max_examples=tries(200))
 @given(
     status=st.integers(300, 599),
     body=st.binary(max_size=200)

@@ -15,6 +15,7 @@ from receiver.catalog import Catalog
 from receiver.lib import settings
 from tests.peers import llm
 from tests.peers.http import Peer
+from tests.properties import tries
 
 TICKET = TicketText("VPN", "does not connect")
 LABEL = "VPN Connection Issue"
@@ -272,7 +273,7 @@ HOSTILE = st.recursive(
 )
 
 
-@examples(deadline=None, max_examples=150)
+@examples(deadline=None, max_examples=tries(150))
 @given(body=HOSTILE, cut=st.integers(0, 200))
 def test_no_shape_of_an_answer_breaks_the_reader(body: Any, cut: int) -> None:
     written = json.dumps(body).encode()

@@ -21,6 +21,7 @@ from jobs.classification.engines.local.evidence import without_commands
 from receiver import catalog as catalogs
 from receiver.catalog import Catalog
 from tests.conftest import ROOT
+from tests.properties import tries
 
 BARE = catalogs.parse("""
 categories:
@@ -69,7 +70,7 @@ def test_every_text_gets_an_entry_of_the_catalog(
     assert is_sound(bare.propose(TicketText(short, long)), BARE)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=tries(20))
 @given(short=st.text(st.characters(codec="utf-8"), max_size=80), long=st.text(st.characters(codec="utf-8")))
 def test_whatever_is_written_the_answer_is_sound(bare: LocalEngine, short: str, long: str) -> None:
     assert is_sound(bare.propose(TicketText(short, long)), BARE)

@@ -111,6 +111,7 @@ def again(text: TicketText, dice: random.Random) -> TicketText:
     return TicketText(noisy(text.short_description, dice), body)
 
 
+@pytest.mark.full
 def test_noisy_repeats_get_the_corrected_label(full: LocalEngine, shipped: Catalog, tickets: list[Labelled]) -> None:
     dice = random.Random(1)
     full.learn(as_examples(tickets))
@@ -127,6 +128,7 @@ def test_tickets_that_tell_of_something_else_are_no_repeats(
     assert [outcome.proposal.reasoning for outcome in outcomes if "repeats" in outcome.proposal.reasoning] == []
 
 
+@pytest.mark.full
 def test_new_wording_never_loses_more_than_a_point(
     full: LocalEngine, shipped: Catalog, tickets: list[Labelled]
 ) -> None:
@@ -184,6 +186,7 @@ def test_a_linear_model_leaves_entries_to_the_engine_that_it_has_never_seen(engi
     assert engine.propose(VPN).label == "VPN"
 
 
+@pytest.mark.full
 def test_learning_while_other_threads_propose_gives_nobody_half_a_memory(engine: LocalEngine) -> None:
     stop, labels = threading.Event(), set()
 

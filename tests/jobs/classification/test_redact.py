@@ -88,6 +88,7 @@ def test_what_describes_the_problem_stays(text: str) -> None:
     assert redact(text) == text
 
 
+@pytest.mark.full
 def test_no_planted_value_reaches_the_model_when_it_shall_not(model: Peer, shipped: Catalog) -> None:
     engine = LlmEngine(settings.load({"OPENAI_BASE_URL": f"{model.url}/v1", "REDACT": "true"}), shipped)
     for _, value in CASES:

@@ -49,6 +49,7 @@ def _record_reviews(db: Database, count: int) -> None:
             reviews.review(session, ticket_id, ("Made up", dict(texts)[text]), CATALOG, "Ada", now())
 
 
+@pytest.mark.full
 def test_a_model_that_wins_is_in_force_and_the_next_job_has_nothing_to_do(
     db: Database, caplog: pytest.LogCaptureFixture
 ) -> None:

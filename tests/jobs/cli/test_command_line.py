@@ -66,6 +66,7 @@ def test_every_wrong_setting_is_named_in_one_message(tmp_path: Path) -> None:
     assert "planted" not in finished.err
 
 
+@pytest.mark.full
 def test_processes_that_start_together_in_a_fresh_folder_agree(tmp_path: Path) -> None:
     environ = environment_of(tmp_path)
     lines = ("token", "token --sign-in", "migrate", "digest --dry-run")

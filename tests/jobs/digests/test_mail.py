@@ -27,6 +27,7 @@ from tests.jobs.digests.test_workbook import NOON, pair, ticket
 from tests.peers import smtp
 from tests.peers.http import free_port
 from tests.peers.smtp import MailServer
+from tests.properties import tries
 
 HEADERS = {
     "Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "List-Id", "MIME-Version", "Content-Type",
@@ -202,7 +203,7 @@ def test_no_line_break_adds_a_header_or_a_recipient(by_smtp: Settings, tmp_path:
     assert "\n" not in attached.get_filename()
 
 
-@hypothesis_settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(deadline=None, max_examples=tries(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=120))
 @example("=?utf-8?q?a=0d=0aBcc:_eve@example.com?=")
 @example('"\\" <eve@example.com>, eve@example.com')
@@ -217,7 +218,7 @@ def test_no_name_whatever_adds_a_header_or_a_recipient(by_smtp: Settings, tmp_pa
     assert len(list(message.iter_attachments())) == 1
 
 
-@hypothesis_settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(deadline=None, max_examples=tries(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(max_size=1200), language=st.sampled_from(settings.LANGUAGES), people=st.integers(0, 150))
 @example("x" * 1100, "de", 150)
 @example("ä" * 1100, "fr", 1)

@@ -147,6 +147,7 @@ def test_a_fault_that_never_passes_ends_in_failed_and_an_alarm(started: Database
     assert len(alarm_messages(started)) == 1
 
 
+@pytest.mark.full
 def test_the_attempts_last_for_a_day(started: Database, by_mail: MailServer) -> None:
     settled(started, "T-1")
     by_mail.replies["MAIL"] = "451 later"
@@ -406,6 +407,7 @@ def two_senders(environment: pytest.MonkeyPatch) -> Iterator[list[subprocess.Pop
         child.communicate()
 
 
+@pytest.mark.full
 def test_two_processes_at_once_send_once(
     db: Database, by_mail: MailServer, two_senders: list[subprocess.Popen[str]]
 ) -> None:

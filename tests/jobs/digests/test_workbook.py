@@ -21,6 +21,7 @@ from receiver.db.models import Ticket
 from receiver.db.tickets import Pair
 from receiver.lib.spreadsheet import escaped, unescaped
 from tests.factories import classification, due_ticket, settle
+from tests.properties import tries
 
 NOON = datetime(2025, 12, 5, 12, 0, 30, tzinfo=UTC)
 COLUMNS = [
@@ -167,7 +168,7 @@ def test_a_text_that_just_fits_is_not_cut(tmp_path: Path) -> None:
 texts = st.text(st.characters(), max_size=40) | st.sampled_from(FORMULAS).map(lambda text: text * 2)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=tries(40))
 @given(st.lists(texts, min_size=1, max_size=12))
 @example(["\r\n", " ", "  a  ", "\n", "\x85\u2028", "<b>&amp;</b>", "]]>", "\U0001fffe\ufdd0"])
 def test_any_text_comes_back_or_is_visibly_replaced(found: list[str]) -> None:

@@ -25,6 +25,7 @@ from tests.factories import classification
 from tests.jobs.digests.test_workbook import NOON, ticket
 from tests.peers import http
 from tests.peers.http import Answer, Peer, Request, free_port
+from tests.properties import tries
 
 ROWS = [
     ["ID", "Short Description", "Requester Email"],
@@ -229,7 +230,7 @@ def test_a_workbook_that_notes_a_wrong_size_is_read_whole(tmp_path: Path) -> Non
 texts = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), min_size=1)
 
 
-@hypothesis_settings(deadline=None, max_examples=25)
+@hypothesis_settings(deadline=None, max_examples=tries(25))
 @given(
     found=st.lists(
         st.tuples(
@@ -310,7 +311,7 @@ def test_a_workbook_with_broken_parts_is_refused_in_words(tmp_path: Path, entry:
         assert "a.xlsx" in str(error)
 
 
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(deadline=None, max_examples=tries(60))
 @given(changes=st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4))
 def test_a_damaged_workbook_never_ends_in_a_traceback(
     changes: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory

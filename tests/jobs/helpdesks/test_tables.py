@@ -22,6 +22,7 @@ from receiver.lib.spreadsheet import as_csv, as_xlsx, escaped, unescaped
 from tests.factories import classification
 from tests.jobs.digests.test_workbook import NOON, ticket
 from tests.jobs.helpdesks.test_pull import edited, file_complaint, read, workbook_of
+from tests.properties import tries
 
 TWO = [{"id": "1", "short_description": "Größe; „laut“"}, {"id": "2", "short_description": "a, b\r\n| c"}]
 
@@ -280,7 +281,7 @@ def test_what_is_written_for_excel_is_what_excel_reads(text: str) -> None:
     assert unescaped(escaped(text)) == text
 
 
-@hypothesis_settings(deadline=None, max_examples=60)
+@hypothesis_settings(deadline=None, max_examples=tries(60))
 @given(
     body=st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")),
     suffix=st.sampled_from([".csv", ".json", ".jsonl"]),

@@ -189,6 +189,7 @@ def test_a_folder_that_cannot_be_made_is_refused_in_one_line(tmp_path: Path) -> 
         pass
 
 
+@pytest.mark.full
 def test_workers_without_the_rest_say_that_they_live_and_a_watch_looks(db: Database, config: Settings) -> None:
     command = [sys.executable, "-m", "jobs", "worker"]
     environ = os.environ | {"PYTHONPATH": str(ROOT), "WORKERS": "2"}

@@ -158,6 +158,7 @@ def test_no_secret_and_no_word_of_a_ticket_is_printed_even_when_debugging(whole:
         assert secret not in printed
 
 
+@pytest.mark.full
 def test_a_second_run_asks_no_model_and_still_writes_the_workbook(whole: Run) -> None:
     asked, mailed = len(whole.model.requests), len(whole.mail.messages)
     target = whole.folder / "elsewhere" / "mine.xlsx"
@@ -176,6 +177,7 @@ def tickets_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.full
 def test_a_refused_key_of_the_model_ends_the_run_in_words_and_loses_nothing(tmp_path: Path, tickets_file: Path) -> None:
     with http.serve(Peer(lambda _: Answer.of({"error": {"message": "bad key"}}, status=401))) as model:
         environ = environment_of(tmp_path, **SECRETS, OPENAI_BASE_URL=f"{model.url}/v1")
@@ -224,6 +226,7 @@ def test_without_one_usable_ticket_the_run_says_so(config: Settings, db: Databas
         pipeline.run(config, tmp_path / "none.json", None, skip_email=True)
 
 
+@pytest.mark.full
 def test_a_run_finishes_what_a_killed_run_had_begun(tmp_path: Path) -> None:
     held = [ticket_json(id=f"K-{number}") for number in range(3)]
     (tmp_path / "tickets.json").write_text(json.dumps(held))

@@ -28,7 +28,7 @@ from tests.peers import http, llm, smtp
 from tests.peers.http import Answer, Peer, Request, free_port
 from tests.peers.smtp import MailServer
 
-pytestmark = pytest.mark.durable
+pytestmark = [pytest.mark.durable, pytest.mark.full]
 
 TICKETS = 12
 

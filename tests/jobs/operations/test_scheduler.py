@@ -85,6 +85,7 @@ def test_each_entry_is_due_at_once_and_then_after_its_interval(config: Settings,
     assert runs == {timed.job: 60 // timed.seconds + 1 for timed in scheduler.TIMETABLE}
 
 
+@pytest.mark.full
 def test_two_schedulers_at_once_do_no_harm(
     db: Database, config: Settings, connection: "redis.Redis", tmp_path: Path
 ) -> None:

@@ -121,6 +121,7 @@ def is_accepted(url: str, secret: str) -> bool:
         return False
 
 
+@pytest.mark.full
 def test_the_stack_starts_mends_itself_and_stops_without_a_trace(tmp_path: Path, model: Peer) -> None:
     model.respond = llm.first_label
     secret = new_webhook_secret()

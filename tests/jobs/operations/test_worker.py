@@ -168,6 +168,7 @@ def test_a_worker_classifies_what_it_is_woken_for_and_logs_no_text(
     assert "Hunter2" not in log
 
 
+@pytest.mark.full
 def test_a_worker_that_is_asked_to_stop_ends_in_time_and_every_ticket_is_classified_or_due(
     db: Database, config: Settings, model: Peer, held: threading.Event, worker: Process
 ) -> None:
@@ -189,6 +190,7 @@ def note_leases(db: Database, ends: set[datetime]) -> bool:
     return False
 
 
+@pytest.mark.full
 def test_a_worker_that_is_asked_to_stop_before_its_job_runs_claims_nothing(
     db: Database, config: Settings, environment: pytest.MonkeyPatch, model: Peer, held: threading.Event
 ) -> None:
@@ -208,6 +210,7 @@ def test_a_worker_that_is_asked_to_stop_before_its_job_runs_claims_nothing(
     assert model.requests == []
 
 
+@pytest.mark.full
 def test_the_tickets_of_a_killed_worker_are_due_again_after_the_lease_and_a_sweep(
     db: Database, config: Settings, model: Peer, held: threading.Event, worker: Process
 ) -> None:
@@ -232,6 +235,7 @@ def test_the_tickets_of_a_killed_worker_are_due_again_after_the_lease_and_a_swee
     assert count(db) == 26
 
 
+@pytest.mark.full
 def test_the_tickets_of_a_job_that_died_are_due_again_at_once_where_its_worker_lives(
     db: Database, config: Settings, model: Peer, held: threading.Event, worker: Process
 ) -> None:
@@ -275,6 +279,7 @@ with opened(config.database_url) as db:
 """
 
 
+@pytest.mark.full
 def test_a_ticket_that_kills_its_process_fails_with_the_reason_and_the_others_are_classified(
     db: Database, config: Settings
 ) -> None:
@@ -302,6 +307,7 @@ class Payload:
         return Path.touch, (self._path,)
 
 
+@pytest.mark.full
 def test_a_pickled_payload_runs_nothing(db: Database, config: Settings, worker: Process, tmp_path: Path) -> None:
     touched = tmp_path / "touched"
     with queue.connect(config.redis_url) as connection:
@@ -317,6 +323,7 @@ def test_a_pickled_payload_runs_nothing(db: Database, config: Settings, worker: 
     assert touched.exists()
 
 
+@pytest.mark.full
 def test_a_foreign_job_written_as_json_is_not_run(config: Settings, worker: Process, tmp_path: Path) -> None:
     made = tmp_path / "made"
     with queue.connect(config.redis_url) as connection:
@@ -356,6 +363,7 @@ def test_what_somebody_writes_into_a_job_is_not_called_imported_or_followed(
     assert not (tmp_path / "unpickled").exists()
 
 
+@pytest.mark.full
 def test_of_a_timed_job_that_keeps_failing_one_failure_is_remembered(config: Settings) -> None:
     with queue.connect(config.redis_url) as connection:  # There is no record, so each run fails.
         target = queue.queue(queue.MAINTENANCE, connection)

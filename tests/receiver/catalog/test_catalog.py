@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from receiver import catalog
 from receiver.catalog import MAX_BYTES, MAX_REQUEST_TYPES, Catalog, CatalogError
 from tests.conftest import ROOT
+from tests.properties import tries
 
 OTHER = {"name": "Other", "requests": [{"name": "Uncategorized"}]}
 NETWORK = {"name": "Network", "requests": [{"name": "VPN", "sla": {"unit": "hours", "value": 4}}]}
@@ -440,7 +441,7 @@ _behind = st.builds("{}\n{}".format, st.just(PLAIN), st.text(max_size=30) | _sha
 
 
 @given(_trees.map(yaml.safe_dump) | st.text() | _shards | _behind)
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=tries(400))
 def test_any_text_is_a_catalog_or_is_refused(text: str) -> None:
     try:
         found = catalog.parse(text)

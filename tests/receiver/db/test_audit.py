@@ -106,6 +106,7 @@ def test_a_page_of_a_long_audit_is_read_by_an_index(db: Database, names: list[st
     assert ("ix_audit_action_who" in plan) == (names == ["who", "action"])
 
 
+@pytest.mark.full
 def test_a_thousand_edits_are_all_found(db: Database) -> None:
     random = Random(19)
     with db.write() as session:

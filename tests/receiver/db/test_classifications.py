@@ -10,6 +10,7 @@ from receiver.db.database import Database
 from receiver.db.models import CLASSIFIED, NEEDS_REVIEW, Classification, Ticket
 from receiver.lib.clock import now
 from tests.factories import classification, due_ticket, promise, settle
+from tests.properties import tries
 
 
 def _again(db: Database, ticket_id: int, **fields: object) -> None:
@@ -32,7 +33,7 @@ def test_the_newest_decision_is_the_current_one_and_the_others_stay(db: Database
     assert _history(db, other) == [("another ticket's", True)]
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=tries(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from(["claim", "save", "save twice", "lose", "change", "expire"]), max_size=15))
 def test_a_settled_ticket_has_exactly_one_current_decision_whatever_happened(db: Database, steps: list[str]) -> None:
     ticket, saved, decided = due_ticket(db), 0, False

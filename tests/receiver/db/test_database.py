@@ -132,6 +132,7 @@ def _check_fair(db: Database) -> None:
     assert len(set(order[:first_done])) == WRITERS, "one had all its turns before another had its first"
 
 
+@pytest.mark.full
 def test_many_processes_write_at_once_without_an_error_and_none_starves(db: Database) -> None:
     start = processes.Barrier(WRITERS)
     writers = [processes.Process(target=_write_many, args=(db.url, f"w{n}", start)) for n in range(WRITERS)]
@@ -143,6 +144,7 @@ def test_many_processes_write_at_once_without_an_error_and_none_starves(db: Data
     _check_fair(db)
 
 
+@pytest.mark.full
 def test_many_threads_write_at_once_without_an_error(db: Database) -> None:
     with ThreadPoolExecutor(4 * WRITERS) as pool:
         list(pool.map(lambda n: _read_then_write(db, f"w{n % WRITERS}"), range(WRITERS * WRITES)))

@@ -12,6 +12,7 @@ from receiver.db.models import Digest, DigestTicket
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
 from tests.factories import deliver, due_ticket, incoming, settle
+from tests.properties import tries
 
 NOON = datetime(2025, 12, 5, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -69,7 +70,7 @@ steps = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=tries(20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps)
 def test_a_digest_holds_exactly_what_was_settled_since_the_last_one(db: Database, steps: list[tuple[str, int]]) -> None:
     ids = [due_ticket(db) for _ in range(4)]

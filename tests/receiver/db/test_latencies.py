@@ -48,6 +48,7 @@ def test_nothing_has_no_quantiles() -> None:
     assert latencies.quantiles({}) is None
 
 
+@pytest.mark.full
 def test_minutes_become_hours_and_hours_all_time_and_no_count_is_lost(db: Database) -> None:
     with db.write() as session:
         for minutes in range(0, 60 * 24 * 40, 97):

@@ -160,6 +160,7 @@ def _migrate(url: str, start: Barrier) -> None:
         assert is_at_head(db)
 
 
+@pytest.mark.full
 def test_processes_that_migrate_at_once_all_succeed(empty: Database) -> None:
     start = processes.Barrier(5)
     children = [processes.Process(target=_migrate, args=(empty.url, start)) for _ in range(5)]

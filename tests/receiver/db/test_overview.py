@@ -16,6 +16,7 @@ from receiver.db.models import DELIVERY_STATES, REVIEWED, TICKET_STATES, Classif
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
 from tests.factories import arrival, classification, deliver, due_ticket, incoming, promise, settle
+from tests.properties import tries
 
 
 def _deliver(session: Session, number: int) -> None:
@@ -81,7 +82,7 @@ def _by_status(session: Session, table: Any, states: tuple[str, ...]) -> dict[st
     return {status: found.pop(status, 0) for status in states} | found
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=tries(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(st.sampled_from(OPERATIONS), st.integers(0, 4)), min_size=5, max_size=25))
 def test_maintained_counts_are_the_real_ones_after_whatever_happened(
     db: Database, steps: list[tuple[Callable[[Session, int], None], int]]

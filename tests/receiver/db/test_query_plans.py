@@ -28,7 +28,7 @@ from tests import databases
 from tests.factories import classification, deliver, incoming, promise, signed, ticket_json, use_link
 from tests.peers.http import Peer
 
-pytestmark = pytest.mark.sqlite
+pytestmark = [pytest.mark.sqlite, pytest.mark.full]
 
 ENVELOPE = Envelope((), "localhost")
 RISKY = Filter(source=("standard",), status=("classified",), at_risk=True)

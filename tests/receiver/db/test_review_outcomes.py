@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
@@ -19,6 +20,7 @@ from receiver.db.review_outcomes import Day, Scope
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.factories import classification, due_ticket, review, settle
+from tests.properties import tries
 
 TYPES = ("VPN Connection Issue", "Wi-Fi/LAN Connectivity")
 CATEGORY = "Network & Connectivity"
@@ -107,7 +109,8 @@ def test_an_erased_ticket_leaves_no_verdict(db: Database, config: Settings, ship
     assert _judged(db) == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.full
+@settings(max_examples=tries(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.sampled_from(["engine", "Ada", "Grace"]), max_size=6), max_size=3))
 def test_the_migration_finds_in_histories_what_settling_writes(db: Database, histories: list[list[str]]) -> None:
     known = [due_ticket(db) for _ in histories]

@@ -16,12 +16,13 @@ from receiver.db.models import RECEIVED, REVIEWED, Delivery, Ticket
 from receiver.db.tickets import IncomingTicket
 from receiver.lib.clock import now
 from tests.factories import deliver, due_ticket, incoming, settle
+from tests.properties import tries
 
 NOON = datetime(2025, 12, 5, 12, tzinfo=UTC)
 _sources = (f"helpdesk-{number}" for number in itertools.count())
 # The record stays from example to example; each has a source of its own.
 hypothetical = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=tries(40), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )  # fmt: skip
 
 

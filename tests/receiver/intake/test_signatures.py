@@ -14,6 +14,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from receiver.intake.signatures import SignatureError, sign_standard, verify_standard
 from receiver.lib import secret_files
 from receiver.lib.shared_secrets import standard_key
+from tests.properties import tries
 
 SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 NEXT_SECRET = "whsec_ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="
@@ -63,7 +64,7 @@ _ids = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, m
 
 
 @given(_secrets, _ids, st.text())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=tries(100))
 @time_machine.travel(AT, tick=False)
 def test_what_the_reference_signs_we_accept_and_the_other_way_round(secret: str, name: str, text: str) -> None:
     reference, body = Webhook(secret), text.encode("utf-8", "replace")
@@ -204,6 +205,6 @@ _header = st.text(st.characters(max_codepoint=255))
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(_headers(), _header)), st.binary())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=tries(300))
 def test_no_header_whatever_gets_in_or_breaks_anything(headers: dict[str, str], body: bytes) -> None:
     _refused(_headers(signature="v1,AAAA") | headers, body)

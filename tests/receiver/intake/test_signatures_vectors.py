@@ -21,6 +21,7 @@ from receiver.intake.signatures.static import Credential, Unsigned, basic
 from receiver.intake.signatures.tokens import SignedToken
 from receiver.intake.sources import profiles
 from receiver.lib.shared_secrets import Secret
+from tests.properties import tries
 
 AT = 1767225600.0
 BODY = '{"id":4711,"subject":"Réinitialiser mot de passe","priority":"high"}'.encode()
@@ -179,7 +180,7 @@ _texts = st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=60)
 
 
 @given(st.dictionaries(st.sampled_from([name for case in VECTORS for name in case[2]]), _texts), st.binary(max_size=60))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=tries(150))
 def test_whatever_comes_is_refused_and_nothing_worse(headers: dict[str, str], body: bytes) -> None:
     for case in VECTORS:
         assert not _is_taken(case, Message(headers, body, "POST", case[5]))

@@ -105,6 +105,7 @@ MEGABYTES = [
 ]  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("piece", MEGABYTES)
 def test_a_body_of_a_megabyte_takes_no_minute(piece: str) -> None:
     began = time.thread_time()

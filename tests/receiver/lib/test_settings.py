@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from receiver.db.database import Database
 from receiver.lib import settings
 from receiver.lib.settings import Settings, SettingsError, embedded_socket
+from tests.properties import tries
 
 NAMES = [field.name.upper() for field in fields(Settings)]
 SECRET = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -226,7 +227,7 @@ _prefixed = st.tuples(
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), _prefixed.map("".join)))
-@hypothesis_settings(deadline=None, max_examples=200)
+@hypothesis_settings(deadline=None, max_examples=tries(200))
 def test_any_values_give_settings_or_an_explanation(environ: dict[str, str]) -> None:
     try:
         found = settings.load(environ)

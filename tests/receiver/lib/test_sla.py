@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from receiver.catalog.entries import Sla
 from receiver.lib import sla
 from receiver.lib.sla import AT_RISK_FROM, Clock, Hours, Week
+from tests.properties import tries
 
 MINUTE = timedelta(minutes=1)
 OFFICE = sla.week("mon-thu 09:00-17:30, fri 09:00-12:00 13:00-15:00")
@@ -64,7 +65,7 @@ ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathm
 AROUND = st.sampled_from(["2026-03-06", "2026-03-27", "2026-04-22", "2026-10-23", "2026-10-28", "2026-12-30"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(60), deadline=None)
 @given(week=WEEKS, zone=ZONES, start=AROUND, offset=st.integers(0, 4 * 24 * 60), minutes=st.integers(1, 3000))
 def test_it_agrees_with_a_clock_that_looks_at_the_wall(
     week: Week, zone: str, start: str, offset: int, minutes: int
@@ -74,7 +75,7 @@ def test_it_agrees_with_a_clock_that_looks_at_the_wall(
     assert sla.due(received_at, minutes, "minutes", hours) == slow(received_at, minutes, hours)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=tries(60), deadline=None)
 @given(
     week=WEEKS, zone=ZONES, start=AROUND, offset=st.integers(0, 10_000), value=st.integers(1, 90),
     unit=st.sampled_from(list(sla.UNITS)),

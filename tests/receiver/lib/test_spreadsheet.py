@@ -80,6 +80,7 @@ def test_no_cell_of_a_workbook_is_a_formula_and_what_xml_cannot_hold_is_left_out
     assert {(len(str(row[1].value)), row[2].value) for row in sheet.iter_rows()} == {(32_001, "!")}
 
 
+@pytest.mark.full
 def test_a_cell_of_a_megabyte_takes_no_minute() -> None:
     for piece in ("\n", "; ", ";", " ", "\u2060", ';"', "=", ";="):
         began = time.thread_time()

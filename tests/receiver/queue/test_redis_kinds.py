@@ -24,6 +24,8 @@ from tests.jobs.operations.test_pipeline import environment_of, run_jobs
 from tests.peers import servers
 from tests.peers.http import free_port
 
+pytestmark = pytest.mark.full
+
 SECRET = "not-to-be-told"
 LIMITED = f"+@all -@dangerous ~rq:* resetchannels &rq:* >{SECRET} on"
 

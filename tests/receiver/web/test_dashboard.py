@@ -22,6 +22,7 @@ from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
 from receiver.web import state
 from tests.factories import deliver, due_ticket, incoming, open_circuit, serve_every_queue, settle, use_link
+from tests.properties import tries
 
 HOSTILE = (
     "<script>alert(1)</script>\"><img src=x onerror=alert(2)>' onmouseover=alert(3) {{7*7}} {% raw %} </title>&amp;"
@@ -105,7 +106,7 @@ def test_hostile_text_stays_text_wherever_it_comes_from(person: FlaskClient, db:
     assert shown in _words(page, "problem")[0]
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=tries(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1))
 def test_any_subject_is_shown_as_it_is(person: FlaskClient, db: Database, text: str) -> None:
     due_ticket(db, short_description=text)

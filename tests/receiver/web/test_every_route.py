@@ -21,6 +21,7 @@ from receiver.db.database import Database
 from receiver.lib.clock import now
 from receiver.web import auth, state
 from tests.factories import csrf, due_ticket, person, settle, sign_in_as
+from tests.properties import tries
 
 LOOKING = {"GET", "HEAD"}
 OPEN = {
@@ -203,7 +204,9 @@ def test_nothing_in_a_url_is_an_error_of_ours(app: Flask, db: Database, guarded:
 
 
 @given(st.data())
-@hypothesis_settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    deadline=None, max_examples=tries(100), suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_no_parameter_of_any_view_is_an_error_of_ours(
     app: Flask, db: Database, guarded: list[Route], signed_in: FlaskClient, data: st.DataObject
 ) -> None:

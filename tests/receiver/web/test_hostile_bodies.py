@@ -19,6 +19,7 @@ from receiver.db.models import Delivery, Ticket
 from receiver.lib import secret_files
 from receiver.lib.settings import Settings
 from tests.factories import signed
+from tests.properties import tries
 
 MARK = "Xyzzy Plugh"
 TICKET = {"id": "H-1", "short_description": MARK, "long_description": MARK}
@@ -356,7 +357,7 @@ def _mutated(draw: st.DrawFn) -> bytes:
 
 
 @given(_mutated())
-@hypothesis_settings(deadline=None, max_examples=150, suppress_health_check=SUPPRESSED)
+@hypothesis_settings(deadline=None, max_examples=tries(150), suppress_health_check=SUPPRESSED)
 def test_no_mutation_breaks_anything_or_slips_in(sender: Sender, body: bytes) -> None:
     before = sender.count()
     status, answer = sender.send(body)
@@ -369,7 +370,7 @@ def test_no_mutation_breaks_anything_or_slips_in(sender: Sender, body: bytes) ->
 
 
 @given(st.lists(_tickets, min_size=1, max_size=6).map(lambda items: json.loads(json.dumps(items))))
-@hypothesis_settings(deadline=None, max_examples=100, suppress_health_check=SUPPRESSED)
+@hypothesis_settings(deadline=None, max_examples=tries(100), suppress_health_check=SUPPRESSED)
 def test_every_ticket_of_a_batch_is_accounted_for(sender: Sender, batch: list[Any]) -> None:
     status, answer = sender.send(batch)
     if status == 422:

@@ -22,10 +22,11 @@ from receiver.lib import secret_files
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.factories import deliver, due_ticket, incoming, settle, use_link
+from tests.properties import tries
 
 # The same requests in every run: a build shall not fail by luck.
 _tries = settings(
-    max_examples=4,
+    max_examples=tries(4),
     deadline=None,
     derandomize=True,
     database=None,

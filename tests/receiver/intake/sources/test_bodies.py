@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from receiver.intake.sources.bodies import decode
+from tests.properties import tries
 
 FORM = "application/x-www-form-urlencoded"
 LIMIT = 1_000_000
@@ -191,7 +192,7 @@ _pieces = st.sampled_from(
 
 
 @given(_json, st.booleans())
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(deadline=None, max_examples=tries(100))
 def test_what_is_json_is_never_mended(value: Any, ascii_only: bool) -> None:
     assert read(json.dumps(value, ensure_ascii=ascii_only)) == value
 
@@ -202,7 +203,7 @@ def test_what_is_json_is_never_mended(value: Any, ascii_only: bool) -> None:
     st.sampled_from(["", "gzip", "br", "\x00"]),
     st.booleans(),
 )
-@hypothesis_settings(deadline=None, max_examples=300)
+@hypothesis_settings(deadline=None, max_examples=tries(300))
 def test_nothing_but_a_value_error_comes_of_any_body(body: bytes, kind: str, encoding: str, lenient: bool) -> None:
     try:
         decode(body, kind, encoding, lenient=lenient, max_bytes=10_000)
@@ -216,7 +217,7 @@ _quoted = st.lists(st.sampled_from(["a", "é", " ", "\n", "\t", '"', ".", ",", "
 
 
 @given(_quoted, st.sampled_from(['{"id": 1, "d": "%s"}', '{"d": "%s", "id": 1}', '[{"d": "%s"}, {"d": "last"}]']))
-@hypothesis_settings(deadline=None, max_examples=300)
+@hypothesis_settings(deadline=None, max_examples=tries(300))
 def test_a_text_put_in_raw_comes_out_whole_or_not_at_all(text: str, template: str) -> None:
     try:
         found = read(template.replace("%s", text))
@@ -227,6 +228,6 @@ def test_a_text_put_in_raw_comes_out_whole_or_not_at_all(text: str, template: st
 
 
 @given(st.lists(st.from_regex(r'[\w .!?\n\t]{1,9}"?[\w.!?]{1,9}', fullmatch=True), max_size=8).map("".join))
-@hypothesis_settings(deadline=None, max_examples=100)
+@hypothesis_settings(deadline=None, max_examples=tries(100))
 def test_line_breaks_and_quotes_around_words_are_always_mended(text: str) -> None:
     assert read(f'{{"id": 1, "d": "{text}", "e": "x"}}') == {"id": 1, "d": text, "e": "x"}

@@ -13,6 +13,7 @@ from receiver.intake.sources import mapping, profiles
 from receiver.intake.sources.expressions import Expression
 from receiver.intake.sources.helpdesk_profile import Names
 from receiver.intake.sources.payload_mapping import PayloadMapping
+from tests.properties import tries
 
 JSON = {"content-type": "application/json"}
 SHAPES = {name: PayloadMapping.of(profile) for name, profile in profiles.shipped().items()}
@@ -30,7 +31,7 @@ _values = st.recursive(
 
 
 @given(_values, st.sampled_from(["", "issues", "convo.created", "\xff"]))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=tries(150))
 def test_any_document_gives_tickets_or_reasons(document: Any, event: str) -> None:
     body = json.dumps(document).encode()
     for shape in SHAPES.values():

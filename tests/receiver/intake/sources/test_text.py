@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from receiver.intake.sources.text import readable
 from receiver.lib.text_limits import MOST_TEXT
+from tests.properties import tries
 
 REQUEST = "The VPN client says no route since this morning."
 
@@ -283,7 +284,7 @@ _anything = st.recursive(
 
 
 @given(st.lists(_anything, min_size=1, max_size=4))
-@hypothesis_settings(deadline=None, max_examples=150)
+@hypothesis_settings(deadline=None, max_examples=tries(150))
 def test_no_document_is_an_error_whatever_stands_where_a_text_should(nodes: list[Any]) -> None:
     readable({"type": "doc", "content": [{"type": ["paragraph"], "content": nodes}, *nodes]}, "adf")
 
@@ -330,6 +331,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("form", ["html", "text", "markdown", "adf"])
 def test_a_long_text_of_anything_comes_to_an_end(form: str) -> None:
     for piece in HOSTILE:
@@ -345,6 +347,7 @@ SLOW = [
 ]  # fmt: skip
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("first", "then"), SLOW)
 def test_no_mail_of_400_kb_holds_up_what_comes_after_it(first: str, then: str) -> None:
     source = first * (200_000 // len(first)) + (then or first) * (200_000 // len(then or first))
@@ -405,7 +408,7 @@ _words = st.lists(
 
 
 @given(_words, st.sampled_from(["html", "text", "markdown", "adf", "other"]))
-@hypothesis_settings(deadline=None, max_examples=300)
+@hypothesis_settings(deadline=None, max_examples=tries(300))
 def test_no_text_is_an_error_or_leaves_controls_behind(source: str, form: str) -> None:
     found = readable(source, form)
     assert not [letter for letter in found if (letter < " " and letter not in "\n\t") or "\x7f" <= letter <= "\x9f"]
@@ -414,7 +417,7 @@ def test_no_text_is_an_error_or_leaves_controls_behind(source: str, form: str) -
 
 
 @given(_words)
-@hypothesis_settings(deadline=None, max_examples=200)
+@hypothesis_settings(deadline=None, max_examples=tries(200))
 def test_there_is_something_wherever_there_was_something(source: str) -> None:
     assert (readable(source, "text") != "") == any(letter.isalnum() for letter in source) or not source.isalnum()
 
