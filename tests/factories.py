@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from receiver import queue
+from receiver.actions.review import decide
 from receiver.catalog import Catalog
 from receiver.db import catalogs, circuit_breaker, classifications, deliveries, leases, people, reviews, sign_in
 from receiver.db.database import Database
@@ -111,7 +112,7 @@ def review(db: Database, ticket_id: int, catalog: Catalog, *choice: str, at: dat
     with db.write() as session:
         catalogs.remember(session, catalog.version, catalog.text, at or now())
         chosen = (choice[0], choice[1]) if choice else None
-        found = reviews.review(session, ticket_id, chosen, catalog, "Ada", at or now())
+        found = decide(session, ticket_id, chosen, catalog, "Ada", at or now())
     assert found is not None
     return found
 

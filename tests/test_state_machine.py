@@ -25,6 +25,7 @@ from jobs.classification.classify import ClassificationRun
 from jobs.classification.engines.base import Example, Proposal, TicketText
 from jobs.operations import backup, restore
 from receiver import catalog
+from receiver.actions.review import NothingToConfirmError, UnknownEntryError, decide
 from receiver.db import (
     catalogs,
     classifications,
@@ -34,7 +35,6 @@ from receiver.db import (
     digests,
     erasure,
     leases,
-    reviews,
     tickets,
 )
 from receiver.db.deliveries import Content
@@ -322,7 +322,7 @@ class RecordMachine(RuleBasedStateMachine):
         """What the API does with a review; whether it learned something."""
         chosen = (choice[0], choice[1]) if choice else None
         with self.db.write() as session:
-            found = reviews.review(session, self.ticket_id(name), chosen, self.catalog, "Ada", self.now())
+            found = decide(session, self.ticket_id(name), chosen, self.catalog, "Ada", self.now())
         assert found is not None
         return found.learned
 
@@ -332,7 +332,7 @@ class RecordMachine(RuleBasedStateMachine):
         """A person agrees with what a ticket is attributed to, where it is and the catalog still has it."""
         known = self.model.tickets[name := sorted(self.model.tickets)[pick % len(self.model.tickets)]]
         if known.status not in ATTRIBUTED or known.label not in self.catalog.labels:
-            with pytest.raises(reviews.NothingToConfirmError):
+            with pytest.raises(NothingToConfirmError):
                 self.reviewed(name)
             return
         known.review(str(known.label))
@@ -345,7 +345,7 @@ class RecordMachine(RuleBasedStateMachine):
         known = self.model.tickets[name := sorted(self.model.tickets)[pick % len(self.model.tickets)]]
         kind = self.catalog.labels.get(label)
         if kind is None:
-            with pytest.raises(reviews.UnknownEntryError):
+            with pytest.raises(UnknownEntryError):
                 self.reviewed(name, "Access", label)
             return
         known.review(label)

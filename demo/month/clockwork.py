@@ -17,8 +17,9 @@ from demo.month.helpdesks import Helpdesk
 from demo.month.writing import INJECTION, Writer, Written
 from jobs.digests import send as digest_job
 from receiver.actions import review
+from receiver.actions.review import decide
 from receiver.catalog import Catalog
-from receiver.db import audit, classifications, deliveries, digests, latencies, leases, people, reviews, spending
+from receiver.db import audit, classifications, deliveries, digests, latencies, leases, people, spending
 from receiver.db import catalogs as catalog_rows
 from receiver.db.database import Database
 from receiver.db.models import Classification, Delivery, Person, Spending, Ticket, TimetableEntry
@@ -227,7 +228,7 @@ class Month:
             if errs := self._chance.random() < 0.03:
                 kind = self._chance.choice([k for k in self._catalog.request_types if k.category == kind.category])
             same = (kind.category, kind.name) == (before.category, before.request_type)
-            reviewed = reviews.review(session, ticket.id, (kind.category, kind.name), self._catalog, who, at)
+            reviewed = decide(session, ticket.id, (kind.category, kind.name), self._catalog, who, at)
             if reviewed:
                 action, details = review.noted(reviewed)
                 audit.note(session, who, action, f"ticket {ticket.id}", at, details)

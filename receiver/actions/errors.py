@@ -13,6 +13,10 @@ class ConflictError(ActionError):
     """As it is now, this cannot be done to it."""
 
 
+class InvalidError(ActionError):
+    """What was asked for is not possible at all."""
+
+
 class GoneError(ActionError):
     """What it would take was kept once, and is no longer."""
 

@@ -1,18 +1,29 @@
 """What people do to tickets: confirm or correct them, undo that, and have them classified again."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy.orm import Session
 
 from receiver import queue
 from receiver.actions.context import Context
-from receiver.catalog import Catalog, current
-from receiver.db import audit, review_undo, reviews, tickets
+from receiver.actions.errors import ConflictError, InvalidError
+from receiver.catalog import Catalog, RequestType, current
+from receiver.db import audit, reviews, tickets
 from receiver.db.models import Ticket
-from receiver.db.reviews import Review
+from receiver.db.reviews import Entry, Held, Review
 from receiver.intake import sources
+from receiver.lib.sla import Clock
 
 _AT_ONCE = 20  # Reviews in one transaction, so that whoever else writes has a turn in between.
+
+
+class NothingToConfirmError(ConflictError):
+    """The ticket has no answer that could be confirmed."""
+
+
+class UnknownEntryError(InvalidError):
+    """What the person chose is not in the catalog; the text names what is near."""
 
 
 def catalog(context: Context) -> Catalog:
@@ -23,7 +34,11 @@ def catalog(context: Context) -> Catalog:
 def review(
     context: Context, who: str, ticket_id: int, choice: tuple[str, str] | None, seen: int | None = None
 ) -> Review | None:
-    """Review one ticket; `reviews.review` says what the parameters are and what is raised, and CatalogError."""
+    """Make a ticket `choice` (category, request type) or, without one, confirm what it is attributed to.
+
+    `seen` is the classification that the person had before them, 0 for none. None where there is no such ticket.
+    Raises NothingToConfirmError, UnknownEntryError, ChangedMeanwhileError and CatalogError.
+    """
     entries = catalog(context)
     with context.db.write() as session:
         return _review(context, who, session, ticket_id, choice, entries, seen)
@@ -37,7 +52,7 @@ def confirm(context: Context, who: str, ticket_ids: Sequence[int]) -> int:
             for ticket_id in ticket_ids[start : start + _AT_ONCE]:
                 try:
                     done += _review(context, who, session, ticket_id, None, entries, None) is not None
-                except reviews.NothingToConfirmError:
+                except NothingToConfirmError:
                     continue
     return done
 
@@ -53,11 +68,53 @@ def _review(
 ) -> Review | None:
     moment, clock = context.clock(), context.settings.sla_clock
     writes = sources.writing_back(context.sources)
-    found = reviews.review(session, ticket_id, choice, entries, who, moment, writes, clock, seen)
+    found = decide(session, ticket_id, choice, entries, who, moment, writes, clock, seen)
     if found:
         action, details = noted(found)
         audit.note(session, who, action, f"ticket {ticket_id}", moment, details)
     return found
+
+
+def decide(
+    session: Session,
+    ticket_id: int,
+    choice: tuple[str, str] | None,
+    catalog: Catalog,
+    reviewer: str,
+    moment: datetime,
+    writes: Mapping[str, bool] | None = None,
+    clock: Clock | None = None,
+    seen: int | None = None,
+) -> Review | None:
+    """Review a ticket in the caller's transaction, which notes it in the audit; see `review` and `reviews.settle`."""
+    held = reviews.hold(session, ticket_id, seen)
+    if held is None:
+        return None
+    kind = _chosen(catalog, choice) if choice else _confirmed(catalog, held)
+    entry = Entry(kind.category, kind.name, kind.sla, catalog.version)
+    return reviews.settle(session, held, entry, reviewer, moment, writes, clock)
+
+
+def _chosen(catalog: Catalog, choice: tuple[str, str]) -> RequestType:
+    kind = catalog.find(*choice)
+    if kind is None:
+        raise UnknownEntryError(f"{' / '.join(choice)} is not in the catalog. {catalog.near(*choice)}")
+    return kind
+
+
+def _confirmed(catalog: Catalog, held: Held) -> RequestType:
+    before = held.before
+    if before is None or not held.is_attributed:
+        raise NothingToConfirmError(
+            f"The ticket is {held.ticket.status}, so there is no answer to confirm; send category and request_type to"
+            " say what it is, or wait until it is classified."
+        )
+    kind = catalog.find(before.category, before.request_type)
+    if kind is None:
+        raise NothingToConfirmError(
+            f"{before.category} / {before.request_type} has left the catalog; send category and request_type."
+        )
+    return kind
 
 
 def noted(found: Review) -> tuple[str, dict[str, str]]:
@@ -72,7 +129,7 @@ def undo(context: Context, who: str, ticket_id: int) -> Ticket | None:
     """Undo one's own review of a ticket; None where there is no such ticket. Raises NothingToUndoError."""
     moment = context.clock()
     with context.db.write() as session:
-        ticket = review_undo.undo(session, ticket_id, who, moment)
+        ticket = reviews.undo(session, ticket_id, who, moment)
         if ticket:
             audit.note(session, who, "undo review", f"ticket {ticket_id}", moment)
     if ticket:

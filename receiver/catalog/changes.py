@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from receiver.catalog.entries import Catalog, RequestType, Sla
+from receiver.catalog.entries import Catalog, RequestType
+from receiver.lib.sla import Sla
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from difflib import get_close_matches
 from functools import cached_property
 
-from receiver.lib import sla
-from receiver.lib.sla import Hours, Promise
+from receiver.lib.sla import Sla
 
 
 @dataclass(frozen=True)
@@ -40,19 +39,6 @@ class CatalogError(ValueError):
         """The same in one line."""
         more = f" (and {len(self.faults) - 1} more mistakes)" if len(self.faults) > 1 else ""
         return f"the catalog is wrong in {self.faults[0]}{more}" if self.faults else str(self)
-
-
-@dataclass(frozen=True)
-class Sla:
-    """A time promise: `value` in `unit` (minutes, hours, days, weeks)."""
-
-    value: float
-    unit: str
-    is_default: bool = False
-
-    def promise(self, start: datetime, hours: Hours | None) -> Promise:
-        """What it promises to a ticket whose clock started then; without hours the clock always runs."""
-        return sla.promise(start, self.value, self.unit, hours)
 
 
 DEFAULT_SLA = Sla(24, "hours", is_default=True)
@@ -100,6 +86,14 @@ class Catalog:
             if (kind.category, kind.name) == (category, name):
                 return kind
         return None
+
+    def near(self, category: str, name: str) -> str:
+        """A sentence that names the request types most like this one, which is not in the catalog."""
+        names = {f"{kind.category} / {kind.name}".casefold(): kind for kind in self.request_types}
+        same = [text for text, kind in names.items() if kind.name.casefold() == name.casefold()]
+        found = same or get_close_matches(f"{category} / {name}".casefold(), names, n=3)
+        listed = "; ".join(f"{names[text].category} / {names[text].name}" for text in found)
+        return f"Near it: {listed}." if listed else "GET /api/catalog lists its entries."
 
 
 def labels(kinds: Sequence[RequestType]) -> list[str]:

@@ -10,9 +10,9 @@ from statistics import median_low
 import yaml
 
 from receiver.catalog.document import compose
-from receiver.catalog.entries import DEFAULT_SLA, Catalog, RequestType, Sla, labels
+from receiver.catalog.entries import DEFAULT_SLA, Catalog, RequestType, labels
 from receiver.catalog.reading import Fields, Reader, is_null, kind_of, quoted
-from receiver.lib.sla import UNITS
+from receiver.lib.sla import UNITS, Sla
 
 SHIPPED = Path(__file__).with_name("catalog.yaml")
 MAX_REQUEST_TYPES = 1_000

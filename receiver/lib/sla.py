@@ -93,6 +93,19 @@ def promise(start: datetime, value: float, unit: str, hours: Hours | None = None
     return Promise(_after(start, amount * AT_RISK_FROM, unit, hours), _after(start, amount, unit, hours))
 
 
+@dataclass(frozen=True)
+class Sla:
+    """A time promise: `value` in `unit` (minutes, hours, days, weeks)."""
+
+    value: float
+    unit: str
+    is_default: bool = False
+
+    def promise(self, start: datetime, hours: Hours | None) -> Promise:
+        """What it promises to a ticket whose clock started then; without hours the clock always runs."""
+        return promise(start, self.value, self.unit, hours)
+
+
 def due(start: datetime, value: float, unit: str, hours: Hours | None = None) -> datetime:
     """When that promise ends."""
     return promise(start, value, unit, hours).due_at

@@ -17,11 +17,12 @@ from werkzeug.exceptions import (
     MethodNotAllowed,
     NotFound,
     ServiceUnavailable,
+    UnprocessableEntity,
 )
 
 from receiver import queue
 from receiver.actions.context import Context
-from receiver.actions.errors import ActionError, ConflictError, GoneError, NotFoundError, QueueAwayError
+from receiver.actions.errors import ActionError, ConflictError, GoneError, InvalidError, NotFoundError, QueueAwayError
 from receiver.db.database import Database
 from receiver.db.group_commit import Group
 from receiver.digests import schedules
@@ -160,6 +161,7 @@ def _explain(error: HTTPException) -> ResponseReturnValue:
 _STATUS: tuple[tuple[type[ActionError], type[HTTPException]], ...] = (
     (NotFoundError, NotFound),
     (ConflictError, Conflict),
+    (InvalidError, UnprocessableEntity),
     (GoneError, Gone),
     (QueueAwayError, ServiceUnavailable),
 )

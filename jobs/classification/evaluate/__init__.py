@@ -17,7 +17,6 @@ from jobs.helpdesks import pull
 from jobs.helpdesks.pull import PullError
 from receiver.catalog import Catalog
 from receiver.db import database
-from receiver.db.reviews import near
 from receiver.lib.settings import Settings
 
 LEARNING_ROUNDS = 10
@@ -40,7 +39,7 @@ def load(path: Path, catalog: Catalog) -> list[Labelled]:
     if strange:
         raise PullError(
             f"{path.name}, ticket {strange[0].number}: {' / '.join(strange[0].label)} is not in the catalog. "
-            f"{near(catalog, strange[0].label)} So it is with {len(strange)} of {len(labelled)} tickets; correct their "
+            f"{catalog.near(*strange[0].label)} So it is with {len(strange)} of {len(labelled)} tickets; correct their "
             "category and request_type, or set SERVICE_CATALOG_URL to the catalog that they were labelled with"
         )
     return labelled

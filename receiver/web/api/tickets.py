@@ -8,7 +8,7 @@ from marshmallow.validate import Length, OneOf
 
 from receiver.actions import review
 from receiver.catalog import CatalogError
-from receiver.db import classifications, review_reasons, review_undo, reviews, ticket_query, tickets
+from receiver.db import classifications, review_reasons, reviews, ticket_query, tickets
 from receiver.db.models import TICKET_STATES, Classification, Ticket
 from receiver.db.review_reasons import ReviewReason
 from receiver.intake.schemas import PlainText
@@ -152,10 +152,6 @@ def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
         found = review.review(context(), auth.caller(), ticket_id, choice)
     except CatalogError as error:
         abort(409, f"There is nothing to choose from: {error}")
-    except reviews.UnknownEntryError as error:
-        abort(422, str(error))
-    except reviews.NothingToConfirmError as error:
-        abort(409, str(error))
     if found is None:
         abort(404, "There is no ticket with this id.")
     return _ticket(found.ticket, found.classification) | {"learned": found.learned}
@@ -169,7 +165,7 @@ def undo_review(ticket_id: int) -> dict[str, Any]:
     """Undo one's own review of a ticket: it is again what it was before, and so is what was learned from it."""
     try:
         review.undo(context(), auth.caller(), ticket_id)
-    except review_undo.NothingToUndoError as error:
+    except reviews.NothingToUndoError as error:
         abort(409, str(error))
     return _found(ticket_id)
 

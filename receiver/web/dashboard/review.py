@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from receiver.actions import review
 from receiver.catalog import CatalogError
-from receiver.db import review_queue, review_undo, reviews, tickets
+from receiver.db import review_queue, reviews, tickets
 from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.api.pages import ID
@@ -71,7 +71,7 @@ def decide(ticket_id: int) -> ResponseReturnValue:
     """Confirm or correct one ticket."""
     try:
         found = review.review(context(), auth.caller(), ticket_id, choice(), seen())
-    except (reviews.UnknownEntryError, reviews.NothingToConfirmError, CatalogError) as error:
+    except (review.UnknownEntryError, review.NothingToConfirmError, CatalogError) as error:
         return _refused(422, str(error))
     except reviews.ChangedMeanwhileError as error:
         return _refused(409, f"{error} Here is the next one.")
@@ -87,7 +87,7 @@ def undo(ticket_id: int) -> ResponseReturnValue:
     """Undo one's review of a ticket, and have it before one again."""
     try:
         ticket = review.undo(context(), auth.caller(), ticket_id)
-    except review_undo.NothingToUndoError as error:
+    except reviews.NothingToUndoError as error:
         return _refused(409, str(error))
     if ticket is None:
         return _refused(409, "This ticket was erased meanwhile.")

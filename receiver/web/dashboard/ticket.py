@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from receiver.actions import review
 from receiver.catalog import CatalogError
-from receiver.db import audit, classifications, examples, outbox, review_undo, reviews, tickets
+from receiver.db import audit, classifications, examples, outbox, reviews, tickets
 from receiver.db.models import Classification, Ticket
 from receiver.lib import text_limits
 from receiver.lib.clock import now
@@ -21,10 +21,10 @@ from receiver.web.state import context
 blueprint = Blueprint("ticket_pages", __name__, url_prefix="/tickets")
 
 _REFUSALS = (
-    reviews.UnknownEntryError,
-    reviews.NothingToConfirmError,
+    review.UnknownEntryError,
+    review.NothingToConfirmError,
     reviews.ChangedMeanwhileError,
-    review_undo.NothingToUndoError,
+    reviews.NothingToUndoError,
     CatalogError,
 )
 
@@ -122,7 +122,7 @@ def undo_review(ticket_id: int) -> ResponseReturnValue:
     """Undo one's own review of it."""
     try:
         found = review.undo(context(), auth.caller(), ticket_id)
-    except review_undo.NothingToUndoError as error:
+    except reviews.NothingToUndoError as error:
         return _back(ticket_id, str(error), "error")
     if found is None:
         abort(404)

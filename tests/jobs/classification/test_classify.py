@@ -22,7 +22,8 @@ from jobs.classification.engines.base import Engine, EngineError, Example, Propo
 from jobs.operations import maintenance
 from receiver import catalog as catalogs
 from receiver import queue
-from receiver.db import alarms, leases, review_reasons, reviews
+from receiver.actions.review import decide
+from receiver.db import alarms, leases, review_reasons
 from receiver.db.database import Database
 from receiver.db.models import Circuit, Classification, Moment, Ticket
 from receiver.lib import settings
@@ -186,7 +187,7 @@ def test_the_sla_clock_starts_when_the_helpdesk_created_the_ticket(
     assert found.at_risk_at == moment + (counted_from + 3) * hour
     with db.write() as session:
         clock = Clock(starts=starts)
-        assert reviews.review(session, found.id, None, catalogs.parse(CATALOG), "Ada", moment, clock=clock)
+        assert decide(session, found.id, None, catalogs.parse(CATALOG), "Ada", moment, clock=clock)
     assert tickets(db)[0].due_at == found.due_at
 
 

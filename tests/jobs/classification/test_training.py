@@ -10,8 +10,9 @@ from jobs.classification import learning, training
 from jobs.classification.engines.base import Example, TicketText
 from jobs.classification.engines.linear import Linear
 from jobs.classification.training import Trial
+from receiver.actions.review import decide
 from receiver.catalog import parse
-from receiver.db import catalogs, examples, linear_models, reviews
+from receiver.db import catalogs, examples, linear_models
 from receiver.db.database import Database
 from receiver.db.models import LinearModel, Ticket
 from receiver.lib.clock import now
@@ -46,7 +47,7 @@ def _record_reviews(db: Database, count: int) -> None:
         catalogs.remember(session, CATALOG.version, CATALOG.text, now())
         rows = session.query(Ticket.id, Ticket.short_description).all()
         for ticket_id, text in rows:
-            reviews.review(session, ticket_id, ("Made up", dict(texts)[text]), CATALOG, "Ada", now())
+            decide(session, ticket_id, ("Made up", dict(texts)[text]), CATALOG, "Ada", now())
 
 
 @pytest.mark.full

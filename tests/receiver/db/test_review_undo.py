@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from receiver.actions.review import decide
 from receiver.catalog import Catalog
 from receiver.db import (
     catalogs,
@@ -14,7 +15,6 @@ from receiver.db import (
     digests,
     leases,
     outbox,
-    review_undo,
     reviews,
     tickets,
 )
@@ -32,7 +32,7 @@ WRITES = {"standard": True}
 
 def _undo(db: Database, ticket_id: int, who: str = "Ada") -> Ticket | None:
     with db.write() as session:
-        return review_undo.undo(session, ticket_id, who, now())
+        return reviews.undo(session, ticket_id, who, now())
 
 
 # Whatever a ticket is made of; counters only grow, and an example that was put back is a new row.
@@ -94,10 +94,10 @@ def test_a_review_is_undone_once_and_by_whoever_made_it(db: Database, shipped: C
     ticket_id = due_ticket(db)
     settle(db, ticket_id)
     review(db, ticket_id, shipped)
-    with pytest.raises(review_undo.NothingToUndoError, match="Ada has reviewed this ticket since"):
+    with pytest.raises(reviews.NothingToUndoError, match="Ada has reviewed this ticket since"):
         _undo(db, ticket_id, "Grace")
     _undo(db, ticket_id)
-    with pytest.raises(review_undo.NothingToUndoError, match="no review"):
+    with pytest.raises(reviews.NothingToUndoError, match="no review"):
         _undo(db, ticket_id)
     assert _undo(db, 4711) is None
 
@@ -107,7 +107,7 @@ def test_what_was_said_of_another_text_is_not_put_back(db: Database, shipped: Ca
     settle(db, ticket_id)
     review(db, ticket_id, shipped)
     deliver(db, incoming(external_id="A", short_description="something else"))
-    with pytest.raises(review_undo.NothingToUndoError, match="text has changed"):
+    with pytest.raises(reviews.NothingToUndoError, match="text has changed"):
         _undo(db, ticket_id)
 
 
@@ -155,7 +155,7 @@ def test_the_helpdesk_is_told_what_counts_now(db: Database, shipped: Catalog, to
         if told == "the first answer":
             _tell(session)
     with db.write() as session:
-        reviews.review(session, ticket_id, LAPTOP, shipped, "Ada", now(), WRITES)
+        decide(session, ticket_id, LAPTOP, shipped, "Ada", now(), WRITES)
         if told == "the review":
             _tell(session)
     _undo(db, ticket_id)
@@ -180,7 +180,7 @@ def test_whoever_sees_an_older_state_changes_nothing(db: Database, shipped: Cata
         saw = first.id
     review(db, ticket_id, shipped, *LAPTOP)
     with db.write() as session, pytest.raises(reviews.ChangedMeanwhileError, match=r"Ada has .*Laptop"):
-        reviews.review(session, ticket_id, None, shipped, "Grace", now(), seen=saw)
+        decide(session, ticket_id, None, shipped, "Grace", now(), seen=saw)
     with db.write() as session:
         session.query(Ticket).update({"status": "classified"})
         tickets.make_due(session, ticket_id, now())
@@ -191,4 +191,4 @@ def test_a_ticket_that_nobody_was_asked_about_can_be_seen_as_such(db: Database, 
     ticket_id = due_ticket(db)
     with db.write() as session:
         catalogs.remember(session, shipped.version, shipped.text, now())
-        assert reviews.review(session, ticket_id, LAPTOP, shipped, "Ada", now(), seen=0)
+        assert decide(session, ticket_id, LAPTOP, shipped, "Ada", now(), seen=0)

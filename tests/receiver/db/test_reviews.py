@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from receiver.actions.review import NothingToConfirmError, UnknownEntryError, decide
 from receiver.catalog import Catalog
-from receiver.db import classifications, digest_members, digests, leases, reviews, tickets
+from receiver.db import classifications, digest_members, digests, leases, tickets
 from receiver.db.database import Database
 from receiver.db.models import REVIEWED, Classification, Ticket
 from receiver.lib.clock import now
@@ -97,7 +98,7 @@ def test_without_an_answer_there_is_nothing_to_confirm_but_something_to_correct(
         settle(db, ticket_id)
         with db.write() as session:
             tickets.make_due(session, ticket_id, now())
-    with pytest.raises(reviews.NothingToConfirmError, match="send category and request_type"):
+    with pytest.raises(NothingToConfirmError, match="send category and request_type"):
         review(db, ticket_id, shipped)
     assert review(db, ticket_id, shipped, *VPN).ticket.status == REVIEWED
 
@@ -105,7 +106,7 @@ def test_without_an_answer_there_is_nothing_to_confirm_but_something_to_correct(
 def test_what_has_left_the_catalog_cannot_be_confirmed(db: Database, shipped: Catalog) -> None:
     ticket_id = due_ticket(db)
     settle(db, ticket_id, category="Of old", request_type="Fax")
-    with pytest.raises(reviews.NothingToConfirmError, match="Of old / Fax has left the catalog"):
+    with pytest.raises(NothingToConfirmError, match="Of old / Fax has left the catalog"):
         review(db, ticket_id, shipped)
 
 
@@ -122,7 +123,7 @@ def test_an_entry_of_no_catalog_is_refused_with_what_is_near(
 ) -> None:
     ticket_id = due_ticket(db)
     settle(db, ticket_id)
-    with pytest.raises(reviews.UnknownEntryError, match=r"is not in the catalog\.") as refused:
+    with pytest.raises(UnknownEntryError, match=r"is not in the catalog\.") as refused:
         review(db, ticket_id, shipped, *choice)
     assert said in str(refused.value)
     assert _ticket(db, ticket_id).status == "classified"
@@ -201,13 +202,13 @@ def test_an_answer_found_wrong_is_not_given_again_to_identical_tickets(
 
 def test_an_unknown_ticket_is_none(db: Database, shipped: Catalog) -> None:
     with db.write() as session:
-        assert reviews.review(session, 4711, VPN, shipped, "Ada", now()) is None
+        assert decide(session, 4711, VPN, shipped, "Ada", now()) is None
 
 
 def test_a_name_of_several_categories_is_near_in_each(shipped: Catalog) -> None:
     kind = shipped.find(*VPN)
     assert kind is not None
     doubled = replace(shipped, request_types=(*shipped.request_types, replace(kind, category="Home Office")))
-    said = reviews.near(doubled, ("Nowhere", kind.name))
+    said = doubled.near("Nowhere", kind.name)
     assert f"Home Office / {kind.name}" in said
     assert " / ".join(VPN) in said

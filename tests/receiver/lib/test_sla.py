@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from receiver.catalog.entries import Sla
 from receiver.lib import sla
-from receiver.lib.sla import AT_RISK_FROM, Clock, Hours, Week
+from receiver.lib.sla import AT_RISK_FROM, Clock, Hours, Sla, Week
 from tests.properties import tries
 
 MINUTE = timedelta(minutes=1)
