@@ -39,12 +39,9 @@ def terms(text: str) -> list[str]:
     """
     words = _WORD.findall(_ADDRESS.sub(" ", text.lower()))
     pairs = [f"{one} {other}" for one, other in pairwise(words)]
-    runs = [f"#{word[i : i + _RUN]}" for word in (f" {word} " for word in words) for i in _starts(word)]
+    padded = [f" {word} " for word in words]
+    runs = [f"#{word[start : start + _RUN]}" for word in padded for start in range(max(1, len(word) - _RUN + 1))]
     return words + pairs + runs
-
-
-def _starts(word: str) -> range:
-    return range(max(1, len(word) - _RUN + 1))
 
 
 class Linear:
@@ -78,6 +75,7 @@ class Linear:
 
     def scores(self, text: str) -> _Array:
         """How much speaks for each label, in the order of `labels`; the same for all where no term is known."""
+        # TF-IDF: how often a term occurs counts by its logarithm, and a rare term counts for more.
         counts = Counter(self._vocabulary[term] for term in terms(text) if term in self._vocabulary)
         if not counts:
             return np.zeros(len(self.labels), dtype=np.float32)

@@ -1,10 +1,8 @@
 """The LLM engine: chat completions whose answer is one of the live catalog's entries."""
 
-import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any
 
 from jobs.classification import prompt_injection
 from jobs.classification.engines import local
@@ -19,21 +17,18 @@ from receiver.catalog import Catalog
 from receiver.db import circuit_breaker, classifications
 from receiver.db.circuit_breaker import CallLimiter, LeftAloneError
 from receiver.db.database import Database
-from receiver.db.models import Classification
 from receiver.lib.failures import Failure
 from receiver.lib.retry_policy import Verdict
 from receiver.lib.settings import Settings
 
 _LONGEST_LABEL = 300
 
-log = logging.getLogger(__name__)
-
 
 class LlmEngine:
     """Asks the model at OPENAI_BASE_URL, and LLM_FALLBACK_MODEL where that fails. One client serves every thread.
 
-    With a `record` it remembers what the endpoint can do, keeps to the day's budget, and, where it `repeats`, answers a
-    ticket that is identical to an earlier one without asking again.
+    With a database it remembers what the endpoint can do, keeps to the day's budget and to the circuit breaker of all
+    workers, and, where it `repeats`, answers a ticket that is identical to an earlier one without asking again.
     """
 
     name = "llm"
@@ -43,17 +38,17 @@ class LlmEngine:
     ) -> None:
         self.model = settings.llm_model
         self.parallel = settings.llm_concurrency
-        self._catalog, self._answers = catalog, db if repeats else None
+        self._catalog, self._answers_db = catalog, db if repeats else None
         self._prompt = Prompt(catalog, redacted=settings.redact)
-        self._names = (*catalog.labels, *dict.fromkeys(kind.category for kind in catalog.request_types))
+        self._catalog_names = (*catalog.labels, *dict.fromkeys(kind.category for kind in catalog.request_types))
         self._limiter = CallLimiter(circuit_breaker.ENGINE, self.parallel, patience=settings.llm_timeout, db=db)
-        self._purse = Budget(db, settings.llm_prices, settings.llm_daily_budget)
+        budget = Budget(db, settings.llm_prices, settings.llm_daily_budget)
         http, sdk = connect(settings, self._limiter.saw)
-        self._first = Model(settings.llm_model, sdk, http, self._purse, settings, db)
+        self._first_model = Model(settings.llm_model, sdk, http, budget, settings, db)
         fallback = settings.llm_fallback_model
-        self._second = Model(fallback, sdk, http, self._purse, settings, db) if fallback else None
+        self._fallback_model = Model(fallback, sdk, http, budget, settings, db) if fallback else None
         self._has_examples = False
-        self._harmless: dict[int, bool] = {}
+        self._is_harmless: dict[int, bool] = {}
         self._opinions = SecondOpinions(catalog)
 
     def propose(self, ticket: TicketText) -> Proposal:
@@ -61,12 +56,11 @@ class LlmEngine:
 
         Raises EngineError when there is none that can be read.
         """
-        examples = self._nearest(ticket)
+        examples = self._harmless_examples(ticket)
         key = self._prompt.cache_key(ticket, examples, self.model)
-        known = self._known_answer(key)
-        if known:
-            proposal = self._again(known, key)
-        else:
+        proposal = self._earlier_answer(key)
+        if proposal is None:
+            # The local engine computes while the model thinks, so its opinion costs no time.
             opinion = self._opinions.begin(ticket)
             asked, failure = self._ask(self._prompt.messages(ticket, examples))
             proposal = replace(self._proposal(ticket, asked, opinion, key), stands_in_for=failure)
@@ -75,36 +69,63 @@ class LlmEngine:
     def learn(self, examples: Sequence[Example]) -> None:
         """These are all the examples there are; the local engine finds those that are like a ticket."""
         local.for_catalog(self._catalog).learn(examples)
-        self._has_examples, self._harmless = bool(examples), {}
+        self._has_examples, self._is_harmless = bool(examples), {}
 
-    def _nearest(self, ticket: TicketText) -> list[Example]:
-        found = local.for_catalog(self._catalog).nearest(ticket, SHOWN_EXAMPLES) if self._has_examples else []
-        return [example for example in found if self._is_harmless(example)]
+    def _harmless_examples(self, ticket: TicketText) -> list[Example]:
+        """The examples that are most like a ticket, without those whose text tries to command the model.
 
-    def _is_harmless(self, example: Example) -> bool:
-        """Looked at here too: where a person reviewed it before any model read it, nothing has said if it commands."""
-        if example.id not in self._harmless:
-            self._harmless[example.id] = not self._steers(example.text)
-        return self._harmless[example.id]
+        Where a person reviewed a ticket before any model read it, nothing has said yet whether it does.
+        """
+        if not self._has_examples:
+            return []
+        found = local.for_catalog(self._catalog).nearest(ticket, SHOWN_EXAMPLES)
+        for example in found:
+            if example.id not in self._is_harmless:
+                self._is_harmless[example.id] = not self._steers(example.text)
+        return [example for example in found if self._is_harmless[example.id]]
 
     def _steers(self, text: TicketText) -> bool:
-        return prompt_injection.detect(f"{text.short_description}\n{text.long_description}", self._names)
+        return prompt_injection.detect(f"{text.short_description}\n{text.long_description}", self._catalog_names)
+
+    def _earlier_answer(self, key: str) -> Proposal | None:
+        """The proposal that an identical ticket was given, which costs nothing; None where there is none."""
+        if self._answers_db is None:
+            return None
+        with self._answers_db.read() as session:
+            earlier = classifications.answered(session, key)
+        if earlier is None:
+            return None
+        return Proposal(
+            label=self._catalog.names.get((earlier.category, earlier.request_type), ""),
+            confidence=earlier.confidence,
+            reasoning=earlier.reasoning,
+            alternatives=tuple(earlier.alternatives),
+            engine=self.name,
+            model=earlier.model,
+            prompt_version=earlier.prompt_version,
+            second_opinion=earlier.second_opinion,
+            cache_key=key,
+            from_cache=True,
+            fuzzy_matched=earlier.fuzzy_matched,
+        )
 
     def _ask(self, messages: list[dict[str, str]]) -> tuple[Asked, EngineError | None]:
         """An answer that can be read, and where it is the second model's, why the first gave none."""
         try:
-            return self._ask_first(messages), None
+            return self._ask_first_model(messages), None
         except EngineError as error:
+            # A wrong key or a refused text fares no better with another model at the same endpoint.
             in_vain = error.verdict in (Verdict.PERMANENT, Verdict.ABOUT_TICKET, Verdict.BUDGET)
-            if self._second is None or in_vain:
+            if self._fallback_model is None or in_vain:
                 raise
             try:
-                asked = self._second.ask(messages, self._prompt.schema)
+                asked = self._fallback_model.ask(messages, self._prompt.schema)
             except EngineError:
-                raise error from None
+                raise error from None  # The first model is the one that an operator chose, and mends.
             return asked, error
 
-    def _ask_first(self, messages: list[dict[str, str]]) -> Asked:
+    def _ask_first_model(self, messages: list[dict[str, str]]) -> Asked:
+        """The answer of the model whose endpoint the circuit breaker watches; its outcome is told to the limiter."""
         try:
             self._limiter.enter()
         except LeftAloneError as error:
@@ -113,53 +134,45 @@ class LlmEngine:
         failure: Failure | None = None
         pause = 0.0
         try:
-            asked = self._first.ask(messages, self._prompt.schema)
+            asked = self._first_model.ask(messages, self._prompt.schema)
             answered = True
         except EngineError as error:
+            # An endpoint that refuses one text is there all the same; one that was not asked has told nothing.
             answered = None if error.verdict is Verdict.BUDGET else error.about_ticket
-            failure, pause = error.failure, _pause(error)
+            failure = error.failure
+            usual = circuit_breaker.PROBE_EVERY.total_seconds()
+            wait = min(error.retry_after or 0.0, circuit_breaker.LONGEST_PAUSE.total_seconds())
+            if error.permanent or wait > usual:
+                pause = max(wait, usual)
             raise
         else:
             return asked
         finally:
             self._limiter.leave(answered=answered, failure=failure, pause=pause)
 
-    def _known_answer(self, key: str) -> Classification | None:
-        if self._answers is None:
-            return None
-        with self._answers.read() as session:
-            return classifications.answered(session, key)
-
-    def _again(self, known: Classification, key: str) -> Proposal:
-        """The proposal that an identical ticket was given."""
-        return Proposal(
-            label=self._catalog.names.get((known.category, known.request_type), ""),
-            confidence=known.confidence,
-            reasoning=known.reasoning,
-            alternatives=tuple(known.alternatives),
-            engine=self.name,
-            model=known.model,
-            prompt_version=known.prompt_version,
-            second_opinion=known.second_opinion,
-            cache_key=key,
-            from_cache=True,
-            fuzzy_matched=known.fuzzy_matched,
-        )
-
     def _proposal(self, ticket: TicketText, asked: Asked, opinion: Future[Proposal] | None, key: str) -> Proposal:
+        """What the model's answer says, unchecked, beside what the local engine would have said."""
         answer, usage = asked.answer.read(), asked.answer.usage or Usage()
-        label = self._written(answer)
+        label, category = storable(answer.get("request_type", ""), _LONGEST_LABEL), answer.get("category")
+        if label not in self._catalog.labels and isinstance(category, str):
+            label = f"{storable(category, _LONGEST_LABEL)}: {label}"  # Some models split an entry's name in two.
+        listed = answer.get("alternatives")
+        alternatives = [
+            other
+            for other in (listed if isinstance(listed, list) else [])
+            if isinstance(other, str) and other in self._catalog.labels
+        ]
         text = f"{ticket.short_description}\n{ticket.long_description}"
-        named, sureness = prompt_injection.names_entry(text, label), confidence(answer.get("confidence"))
+        is_named, sureness = prompt_injection.names_entry(text, label), confidence(answer.get("confidence"))
         # Whoever is sure, and was not told what to say, is right or wrong without it.
-        second = self._opinions.get(ticket, opinion, needed=named or sureness < SURE)
+        second = self._opinions.get(ticket, opinion, needed=is_named or sureness < SURE)
         # Who spells an entry's name out and gets it, against what the rest of the ticket says, may have ordered it.
-        ordered = named and (second is None or second.label != label or second.steers)
+        is_ordered = is_named and (second is None or second.label != label or second.steers)
         return Proposal(
             label=label,
             confidence=sureness,
             reasoning=storable(answer.get("reasoning", "")),
-            alternatives=self._known(answer.get("alternatives")),
+            alternatives=tuple(alternatives[:2]),
             engine=self.name,
             model=asked.model,
             prompt_version=self._prompt.version,
@@ -167,23 +180,6 @@ class LlmEngine:
             completion_tokens=usage.completion,
             cost_micros=asked.cost_micros,
             second_opinion=second.label if second else None,
-            steers=ordered or self._steers(ticket),
+            steers=is_ordered or self._steers(ticket),
             cache_key=key,
         )
-
-    def _written(self, answer: dict[str, Any]) -> str:
-        """The label, with the category where the model named one beside it and the label alone is no entry."""
-        label, category = storable(answer.get("request_type", ""), _LONGEST_LABEL), answer.get("category")
-        alone = label in self._catalog.labels or not isinstance(category, str)
-        return label if alone else f"{storable(category, _LONGEST_LABEL)}: {label}"
-
-    def _known(self, alternatives: Any) -> tuple[str, ...]:
-        found = alternatives if isinstance(alternatives, list) else []
-        return tuple(label for label in found if isinstance(label, str) and label in self._catalog.labels)[:2]
-
-
-def _pause(error: EngineError) -> float:
-    """For how long an error asks to leave the endpoint alone, where that is longer than the usual pause."""
-    usual = circuit_breaker.PROBE_EVERY.total_seconds()
-    wait = min(error.retry_after or 0.0, circuit_breaker.LONGEST_PAUSE.total_seconds())
-    return max(wait, usual) if error.permanent or wait > usual else 0.0

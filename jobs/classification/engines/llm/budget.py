@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,9 +33,9 @@ class Reservation:
 class Budget:
     """Pays for the calls of one process.
 
-    Before a call its highest cost is taken from a slice of the day's budget, and the slice from the record, where
+    Before a call its highest cost is taken from a slice of the day's budget, and the slice from the database, where
     every worker takes its own; what the call did not cost goes back. A worker that is killed leaves its slice taken, so
-    that the day ends early rather than late. What was spent is written to the record once a second, and whenever no
+    that the day ends early rather than late. What was spent is written to the database once a second, and whenever no
     call is in flight.
     """
 
@@ -60,7 +60,8 @@ class Budget:
         with self._changed:
             day, micros = spending.day_of(now()), self.cost(model, most)
             if self._budget is not None:
-                self._turn_day(day)
+                if day != self._day:
+                    self._slice, self._held, self._day = 0, 0, day  # What was left of yesterday's is worth nothing.
                 while self._slice < micros and not self._refill(micros):
                     if not self._held:
                         raise BudgetError
@@ -71,7 +72,7 @@ class Budget:
             return Reservation(day, micros)
 
     def _refill(self, micros: int) -> bool:
-        """Take a slice of the budget from the record, or at least what one call needs."""
+        """Take a slice of the budget from the database, or at least what one call needs."""
         if self._db is None or self._budget is None:
             return False
         with self._db.write() as session:
@@ -81,46 +82,36 @@ class Budget:
                     return True
         return False
 
-    def _turn_day(self, day: str) -> None:
-        if day != self._day:
-            self._slice, self._held, self._day = 0, 0, day  # What was left of yesterday's is worth nothing.
-
-    def put_back(self, hold: Reservation, model: str, used: Usage | None) -> int:
+    def put_back(self, reservation: Reservation, model: str, used: Usage | None) -> int:
         """After the call: what it cost. `used` is None where nobody knows; then all that was taken counts as spent."""
-        cost = hold.micros if used is None else self.cost(model, used)
+        cost = reservation.micros if used is None else self.cost(model, used)
         used = used or Usage()
         with self._changed:
             self._in_flight -= 1
-            if self._budget is not None and hold.day == self._day:
-                self._held -= hold.micros
-                self._slice += hold.micros - cost
-            self._note(hold.day, model, used, cost)
+            if self._budget is not None and reservation.day == self._day:
+                self._held -= reservation.micros
+                self._slice += reservation.micros - cost
+            values = (1, used.prompt, used.completion, cost)
+            self._spent.update({(reservation.day, model, name): n for name, n in zip(_COUNTS, values, strict=True)})
             if not self._in_flight or time.monotonic() > self._written + _WRITE_EVERY_SECONDS:
                 self._write()
             self._changed.notify_all()
         return cost
 
-    def _note(self, day: str, model: str, used: Usage, cost: int) -> None:
-        values = (1, used.prompt, used.completion, cost)
-        self._spent.update({(day, model, name): value for name, value in zip(_COUNTS, values, strict=True)})
-
     def _write(self) -> None:
-        """Bring the record up to date; what could not be written now is written with the next."""
+        """Bring the database up to date; what could not be written now is written with the next."""
         if self._db is None:
             return
         self._written = time.monotonic()
         idle = self._slice if not self._in_flight else 0
         try:
             with self._db.write() as session:
-                for row in self._rows():
-                    spending.add(session, row)
+                for day, model in {(day, model) for day, model, _ in self._spent}:
+                    counts = {name: self._spent[day, model, name] for name in _COUNTS}
+                    spending.add(session, Spending(day=day, model=model, **counts))
                 if idle:
                     spending.release(session, self._day, idle)
         except (SQLAlchemyError, OSError):
             return
         self._spent.clear()
         self._slice -= idle
-
-    def _rows(self) -> Iterator[Spending]:
-        for day, model in {(day, model) for day, model, _ in self._spent}:
-            yield Spending(day=day, model=model, **{name: self._spent[day, model, name] for name in _COUNTS})

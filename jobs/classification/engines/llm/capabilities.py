@@ -2,7 +2,7 @@
 
 import copy
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from jobs.classification.engines.llm.endpoint import Address
@@ -37,9 +37,14 @@ class Capabilities:
     def options(self, schema: dict[str, Any], temperature: float, max_tokens: int) -> dict[str, Any]:
         """The request's parameters beside model and messages."""
         options: dict[str, Any] = {"stream": False}  # Some gateways stream unless they are told not to.
-        if self.format != "text":
-            strict = _brief(schema) if self.brief else schema
-            options["response_format"] = strict if self.format == "json_schema" else {"type": self.format}
+        if self.format == "json_schema":
+            options["response_format"] = schema
+            if self.brief:
+                options["response_format"] = bounded = copy.deepcopy(schema)
+                properties = bounded["json_schema"]["schema"]["properties"]
+                properties["reasoning"]["maxLength"], properties["alternatives"]["maxItems"] = _BRIEF, 2
+        elif self.format == "json_object":
+            options["response_format"] = {"type": self.format}
         if self.temperature:
             options["temperature"] = temperature
         for name in ("max_completion_tokens", "max_tokens"):
@@ -50,10 +55,6 @@ class Capabilities:
     def most_tokens(self, max_tokens: int) -> int:
         """How many tokens an answer may have, where LLM_MAX_TOKENS is `max_tokens`."""
         return max(max_tokens, min(max_tokens * self.room, _MOST_TOKENS))
-
-    def learned(self) -> dict[str, Any]:
-        """As it is kept in the record."""
-        return asdict(self)
 
     def less_than(self, other: "Capabilities") -> list[str]:
         """In words, what `other` was asked for and this is not."""
@@ -105,11 +106,16 @@ def degrade(present: Capabilities, refusal: Refusal, address: Address) -> Capabi
         return replace(present, key="api-key")
     if refusal.cause not in (Cause.PARAMETER, Cause.REQUEST, Cause.SLIP):
         return None
+    changes: dict[str, Any] = {}
     if "temperature" in said and present.temperature:
-        return replace(present, temperature=False)
-    if (limit := _other_limit(present.limit, said)) != present.limit:
-        return replace(present, limit=limit)
-    return replace(present, brief=False, room=_MORE_ROOM) if present.brief else _looser(present)
+        changes = {"temperature": False}
+    elif (limit := _other_limit(present.limit, said)) != present.limit:
+        changes = {"limit": limit}
+    elif present.brief:  # The bounds may be what the endpoint cannot read in the schema.
+        changes = {"brief": False, "room": _MORE_ROOM}
+    elif looser := _FORMATS[_FORMATS.index(present.format) + 1 :]:
+        changes = {"format": looser[0]}
+    return replace(present, **changes) if changes else None
 
 
 def _other_limit(limit: str, said: str) -> str:
@@ -124,11 +130,6 @@ def _other_limit(limit: str, said: str) -> str:
     return limit
 
 
-def _looser(present: Capabilities) -> Capabilities | None:
-    place = _FORMATS.index(present.format)
-    return replace(present, format=_FORMATS[place + 1]) if place + 1 < len(_FORMATS) else None
-
-
 def after_cut(present: Capabilities, *, begun: bool) -> Capabilities | None:
     """How to ask where the answer was cut off by its limit, or None where there is nothing left to try.
 
@@ -139,11 +140,3 @@ def after_cut(present: Capabilities, *, begun: bool) -> Capabilities | None:
         return replace(present, brief=True)
     most = _MORE_ROOM if begun else _MOST_ROOM
     return replace(present, room=present.room * _MORE_ROOM) if present.room * _MORE_ROOM <= most else None
-
-
-def _brief(schema: dict[str, Any]) -> dict[str, Any]:
-    """The same schema, with bounds to the length of the reasoning and to the number of alternatives."""
-    bounded = copy.deepcopy(schema)
-    properties = bounded["json_schema"]["schema"]["properties"]
-    properties["reasoning"]["maxLength"], properties["alternatives"]["maxItems"] = _BRIEF, 2
-    return bounded

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import httpx2
@@ -31,7 +31,9 @@ from receiver.lib.settings import Settings
 
 # So many tickets may try every way of asking in vain; after that it is likely not the way of asking.
 _MOST_IN_VAIN = 2
+# After these nothing has left this process, so the call has cost nothing.
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+
 log = logging.getLogger(__name__)
 
 
@@ -77,7 +79,7 @@ class _Try:
 
     manner: Capabilities
     retries: int = 0
-    slipped: bool = False
+    slips: int = 0
     is_sure: bool = True
 
 
@@ -85,36 +87,33 @@ class Model:
     """Asks one model; what it refuses is left out, and remembered in the process and in the record."""
 
     def __init__(
-        self, name: str, sdk: openai.OpenAI, http: DeadlineClient, purse: Budget, config: Settings, db: Database | None
+        self, name: str, sdk: openai.OpenAI, http: DeadlineClient, budget: Budget, config: Settings, db: Database | None
     ) -> None:
-        self.name, self._sdk, self._http, self._purse, self._db = name, sdk, http, purse, db
+        self.name, self._sdk, self._http, self._budget, self._db = name, sdk, http, budget, db
         self._temperature, self._max_tokens = config.llm_temperature, config.llm_max_tokens
         self._seconds, self._key = config.llm_timeout, config.openai_api_key
         self._address: Address = endpoint.read(config.openai_base_url)
         self._endpoint = f"{self._address.name} {name}"
         self._learning = threading.Lock()
-        learned = self._remembered()
+        learned: dict[str, Any] = {}
+        if db is not None:
+            with db.read() as session:
+                learned = model_capabilities.learned(session, self._endpoint, now())
         self._in_vain = capabilities.tried_in_vain(learned)
-        self._abilities = capabilities.remembered(learned, capabilities.assumed(self._address))
-
-    def _remembered(self) -> dict[str, Any]:
-        if self._db is None:
-            return {}
-        with self._db.read() as session:
-            return model_capabilities.learned(session, self._endpoint, now())
+        self._capabilities = capabilities.remembered(learned, capabilities.assumed(self._address))
 
     def ask(self, messages: list[dict[str, str]], schema: dict[str, Any]) -> Asked:
         """An answer that can be read, after LLM_TIMEOUT seconds at most, retries and other ways of asking included.
 
         Raises EngineError, and BudgetError before a call for which there is no money.
         """
-        trial, cost = _Try(self._abilities), 0
+        trial, cost = _Try(self._capabilities), 0
         with self._http.call(self._seconds):
             while True:
                 try:
                     answer, price = self._call(messages, schema, trial)
                 except _RefusedError as refused:
-                    self._after(refused.refusal, trial)
+                    self._adapt(refused.refusal, trial)
                     continue
                 cost += price
                 if answer.fields is not None:
@@ -122,37 +121,39 @@ class Model:
                 elif answer.cut_off and (other := capabilities.after_cut(trial.manner, begun=answer.begun)):
                     trial.manner, trial.is_sure = other, False
                     if not answer.begun:  # Kept at once: the time that was spent on it may be missing for an answer.
-                        self._learn(replace(self._abilities, room=other.room), sure=False, in_vain=0)
+                        self._learn(replace(self._capabilities, room=other.room), sure=False, in_vain=0)
                     continue
                 answer.read()
                 return Asked(answer, self.name, cost)
 
-    def _after(self, refusal: Refusal, trial: _Try) -> None:
+    def _adapt(self, refusal: Refusal, trial: _Try) -> None:
         """Change `trial` to how to ask next. Raises EngineError where there is no way, or where it would not help."""
-        if refusal.cause in (Cause.BUSY, Cause.AWAY):
-            self._pause(refusal, trial)
-            return
         is_given_up = self._in_vain >= _MOST_IN_VAIN
-        if refusal.cause in (Cause.SLIP, Cause.REQUEST) and not trial.slipped and not is_given_up:
-            trial.slipped = True  # A model slips now and then; how it is asked stays the same.
+        repeats = MODEL[refusal.cause].repeats
+        if refusal.cause in (Cause.BUSY, Cause.AWAY):
+            self._wait(refusal, trial, repeats)
             return
+        if trial.slips < repeats and not is_given_up:
+            trial.slips += 1  # A model slips now and then; how it is asked stays the same.
+            return
+        # The text was no longer than before; it is the room for the answer that has grown.
         if refusal.cause is Cause.TOO_LONG and trial.manner.room > 1:
             raise self._error(replace(refusal, cause=Cause.NO_ROOM))
         other = capabilities.degrade(trial.manner, refusal, self._address)
         is_format = other is not None and other.format != trial.manner.format
         if other is None or (is_format and is_given_up):
             if refusal.cause in (Cause.SLIP, Cause.REQUEST, Cause.PARAMETER) and not is_given_up:
-                self._learn(self._abilities, sure=False, in_vain=self._in_vain + 1)
+                self._learn(self._capabilities, sure=False, in_vain=self._in_vain + 1)
             raise self._error(refusal)
         trial.manner = other
         trial.is_sure = trial.is_sure and refusal.cause not in (Cause.SLIP, Cause.REQUEST)
 
-    def _pause(self, refusal: Refusal, trial: _Try) -> None:
+    def _wait(self, refusal: Refusal, trial: _Try, repeats: int) -> None:
         """Wait before the same is asked again. Raises EngineError where no repeat, or no time, is left."""
         usual = min(FIRST_PAUSE * 2**trial.retries, LONGEST_PAUSE) * random.uniform(0.75, 1)  # noqa: S311 - jitter.
         wait = usual if refusal.retry_after is None else max(refusal.retry_after, 0.0)
         trial.retries += 1
-        if trial.retries > MODEL[refusal.cause].repeats or wait >= self._http.left():
+        if trial.retries > repeats or wait >= self._http.left():
             raise self._error(refusal)
         time.sleep(wait)
 
@@ -162,17 +163,17 @@ class Model:
     def _learn(self, manner: Capabilities, *, sure: bool, in_vain: int) -> None:
         """Ask in this manner from now on, after so many tickets that were refused in every manner."""
         with self._learning:
-            if (manner, in_vain) == (self._abilities, self._in_vain):
+            if (manner, in_vain) == (self._capabilities, self._in_vain):
                 return
-            if words := "; ".join(manner.less_than(self._abilities)):
+            if words := "; ".join(manner.less_than(self._capabilities)):
                 lasts = "a week" if sure else "an hour"
                 log.warning("The model %s %s; this is remembered for %s", self.name, words, lasts)
-            self._abilities, self._in_vain = manner, in_vain
+            self._capabilities, self._in_vain = manner, in_vain
             if self._db is None:
                 return
             try:
                 with self._db.write() as session:
-                    learned = manner.learned() | ({"in_vain": in_vain} if in_vain else {})
+                    learned = asdict(manner) | ({"in_vain": in_vain} if in_vain else {})
                     model_capabilities.remember(session, self._endpoint, learned, now(), sure=sure)
             except SQLAlchemyError as error:
                 log.warning("What was learned of the model cannot be kept: %s", type(error).__name__)
@@ -184,14 +185,15 @@ class Model:
         whole = json.dumps({"model": self.name, "messages": messages} | options, ensure_ascii=False)
         request = whole.encode("utf-8", "replace")
         # A token is at least one byte, in every tokenizer that works on bytes.
-        hold = self._purse.take(self.name, Usage(len(request), 0, manner.most_tokens(self._max_tokens)))
+        reservation = self._budget.take(self.name, Usage(len(request), 0, manner.most_tokens(self._max_tokens)))
         used: Usage | None = Usage()
         cost = 0
         try:
             response = self._sent(request, trial)
             used = None  # From here on something may have been used, until we are told how much.
             said = completion.read(response.content)
-            answer = find(said, plain=manner.format == "text", labels=_labels(schema))
+            labels: list[str] = schema["json_schema"]["schema"]["properties"]["request_type"]["enum"]
+            answer = find(said, plain=manner.format == "text", labels=labels)
             is_failure = answer.fields is None and not answer.refused
             if is_failure and (said.error or said.is_page):
                 used = said.usage or Usage()
@@ -201,7 +203,7 @@ class Model:
             used = None
             raise error.error from None
         finally:
-            cost = self._purse.put_back(hold, self.name, used)
+            cost = self._budget.put_back(reservation, self.name, used)
         return answer, cost
 
     def _in_a_200(self, said: completion.Completion, response: httpx2.Response, manner: Capabilities) -> Refusal:
@@ -246,8 +248,3 @@ class _UnknownCostError(Exception):
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
         self.error = error
-
-
-def _labels(schema: dict[str, Any]) -> list[str]:
-    found: list[str] = schema["json_schema"]["schema"]["properties"]["request_type"]["enum"]
-    return found

@@ -30,25 +30,25 @@ class Prompt:
 
     def messages(self, ticket: TicketText, examples: Sequence[Example]) -> list[dict[str, str]]:
         """The instructions, and the ticket with the reviewed tickets that are most like it just before it."""
-        reviewed = "".join(self._reviewed(example) for example in examples)
+        content = ""
+        for example in examples:
+            label = self._catalog.names.get((example.category, example.request_type))
+            if label is not None:  # Else the entry has left the catalog since.
+                text = f"{example.text.short_description}\n{example.text.long_description}"
+                shown = self._plain(text, _MAX_EXAMPLE)
+                content += f"<reviewed>\n{shown}\n</reviewed> request_type: {label}\n"
         text = f"{ticket.short_description}\n\n{ticket.long_description}"
-        content = f"{reviewed}<ticket>\n{self._plain(text, MAX_TEXT)}\n</ticket>"
+        content += f"<ticket>\n{self._plain(text, MAX_TEXT)}\n</ticket>"
         return [{"role": "system", "content": self._instructions}, {"role": "user", "content": content}]
 
-    def _reviewed(self, example: Example) -> str:
-        label = self._catalog.names.get((example.category, example.request_type))
-        if label is None:
-            return ""  # The entry has left the catalog since.
-        text = f"{example.text.short_description}\n{example.text.long_description}"
-        return f"<reviewed>\n{self._plain(text, _MAX_EXAMPLE)}\n</reviewed> request_type: {label}\n"
-
     def _plain(self, text: str, limit: int) -> str:
-        """The text without what could close the marks around it; masked before it is cut, or half a number stays."""
+        """The text without what could close the marks around it, of `limit` characters at most."""
+        # Masked before it is cut, or half a number would stay unmasked at the end.
         text = sanitise(text, limit=20 * MAX_TEXT)
         return cut((redact(text) if self._redacted else text).translate(_HARMLESS), limit)
 
     def cache_key(self, ticket: TicketText, examples: Sequence[Example], model: str) -> str:
-        """The same for tickets that the same model is told the same about, case and spacing aside."""
+        """The cache key: equal where the same model would be told the same, case and spacing aside."""
         text = sanitise(f"{ticket.short_description}\n\n{ticket.long_description}", limit=20 * MAX_TEXT)
         shown = ",".join(str(example.id) for example in examples)
         parts = (

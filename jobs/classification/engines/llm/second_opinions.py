@@ -43,15 +43,16 @@ class SecondOpinions:
 
     def _form(self, ticket: TicketText) -> Future[Proposal]:
         opinion: Future[Proposal] = Future()
-        # No pool: its threads would keep a run that is done from ending, until the engine is built that nobody needs.
-        threading.Thread(target=self._fill, args=(opinion, ticket), name="opinion", daemon=True).start()
-        return opinion
 
-    def _fill(self, opinion: Future[Proposal], ticket: TicketText) -> None:
-        with self._turn:
-            if not opinion.set_running_or_notify_cancel():
-                return
-            try:
-                opinion.set_result(local.for_catalog(self._catalog).propose(ticket))
-            except Exception as error:  # noqa: BLE001 - whoever waits for the opinion hears it, and nobody else.
-                opinion.set_exception(error)
+        def fill() -> None:
+            with self._turn:
+                if not opinion.set_running_or_notify_cancel():
+                    return
+                try:
+                    opinion.set_result(local.for_catalog(self._catalog).propose(ticket))
+                except Exception as error:  # noqa: BLE001 - whoever waits for the opinion hears it, and nobody else.
+                    opinion.set_exception(error)
+
+        # No pool: its threads would keep a run that is done from ending, until the engine is built that nobody needs.
+        threading.Thread(target=fill, name="opinion", daemon=True).start()
+        return opinion

@@ -41,7 +41,7 @@ class Scale:
     def confidence(self, scores: Scores) -> float:
         """How likely the best entry is to be the right one, between 0 and 1."""
         second, best = np.sort(scores)[-2:] if len(scores) > 1 else (_NOTHING, scores[0])
-        right = _sigmoid(self.slope * (best - second) / self.temperature + self.offset)
+        right = 1 / (1 + np.exp(-(self.slope * (best - second) / self.temperature + self.offset)))
         return float(right * np.clip(best / self.familiar, 0, 1))
 
 
@@ -53,27 +53,21 @@ def fitted(scores: Scores, truths: Sequence[int], examples: float) -> Scale:
     bare = np.array([np.log(_BARE_TEMPERATURE), _BARE_FAMILIAR])
     count = len(truths) if scores.shape[1] > 1 else 0
     own = count / (count + _BARE_WEIGHT)
-    temperature, familiar = own * (_own(scores, truths) if count else bare) + (1 - own) * bare
+    measured = bare
+    if count:
+        losses = [_loss(scores, truths, temperature) for temperature in _TEMPERATURES]
+        best = _TEMPERATURES[int(np.argmin(losses))]
+        measured = np.array([np.log(best), _FAMILIAR * np.quantile(scores.max(axis=1), 0.1)])
+    # The more examples of its own a catalog has, the less counts what holds for catalogs without any.
+    temperature, familiar = own * measured + (1 - own) * bare
     rich = examples / (examples + _HALFWAY)
     slope, offset = rich * _RICH + (1 - rich) * _BARE
     return Scale(float(np.exp(temperature)), max(float(familiar), _BARE_FAMILIAR), float(slope), float(offset))
 
 
-def _own(scores: Scores, truths: Sequence[int]) -> Scores:
-    losses = [_loss(scores, truths, temperature) for temperature in _TEMPERATURES]
-    best = _TEMPERATURES[int(np.argmin(losses))]
-    return np.array([np.log(best), _FAMILIAR * np.quantile(scores.max(axis=1), 0.1)])
-
-
 def _loss(scores: Scores, truths: Sequence[int], temperature: float) -> float:
-    shares = _softmax(scores, temperature)[np.arange(len(truths)), list(truths)]
-    return float(-np.log(shares + 1e-12).mean())
-
-
-def _sigmoid(log_odds: float) -> float:
-    return float(1 / (1 + np.exp(-log_odds)))
-
-
-def _softmax(scores: Scores, temperature: float) -> Scores:
+    """The mean negative log-likelihood of the right entries, when softmax makes probabilities of the scores."""
+    # Without the greatest score taken off, the powers of a low temperature would overflow.
     powers = np.exp((scores - scores.max(axis=-1, keepdims=True)) / temperature)
-    return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+    shares = powers / powers.sum(axis=-1, keepdims=True)
+    return float(-np.log(shares[np.arange(len(truths)), list(truths)] + 1e-12).mean())

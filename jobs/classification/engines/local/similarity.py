@@ -13,7 +13,7 @@ from jobs.classification.engines.local.ngrams import NgramIndex, Scores
 _CENTRE, _NEAREST, _NGRAMS, _HINT = 0.4, 0.6, 0.25, 0.03
 SUBJECT = 0.25
 _MAX_HINTS = 3
-_REHEARSED = 300
+_DRY_RUN_EXAMPLES = 300
 _ABSENT = -2.0  # Below any cosine.
 
 
@@ -53,40 +53,33 @@ class Similarity:
 
     def dry_run(self) -> tuple[Scores, list[int]]:
         """The scores of the catalog's own examples, each as if it were not in the catalog, and whose they are."""
-        chosen = self._rehearsed()
-        truths = [int(self._places[index]) for index in chosen]
-        if not chosen:
-            return np.empty((0, len(self._entries))), truths
-        vectors = self._vectors[chosen]
-        likeness = vectors @ self._vectors.T
-        likeness[np.arange(len(chosen)), chosen] = _ABSENT
-        meaning = _CENTRE * self._centred_without(vectors, truths) + _NEAREST * self._best_two(likeness)
-        words = np.array([self._words_without(index, place) for index, place in zip(chosen, truths, strict=True)])
-        return np.asarray(meaning + words), truths
-
-    def _rehearsed(self) -> list[int]:
-        """The places of examples, evenly spread, of entries that have others left."""
+        # Evenly spread, and of entries that have others left.
         examples = [
             int(start) + offset
             for start, entry in zip(self._starts, self._entries, strict=True)
             for offset in range(entry.descriptions, len(entry.texts))
             if len(entry.texts) > 2
         ]
-        return examples[:: len(examples) // _REHEARSED + 1]
-
-    def _centred_without(self, vectors: Vectors, truths: list[int]) -> Vectors:
+        chosen = examples[:: len(examples) // _DRY_RUN_EXAMPLES + 1]
+        truths = [int(self._places[index]) for index in chosen]
+        if not chosen:
+            return np.empty((0, len(self._entries))), truths
+        rows = np.arange(len(chosen))
+        vectors = self._vectors[chosen]
+        likeness = vectors @ self._vectors.T
+        likeness[rows, chosen] = _ABSENT
+        # The centre of an example's own entry is where it would be without the example.
         sums = np.add.reduceat(self._vectors, self._starts)
-        found = vectors @ self._centres.T
-        rest = normal(sums[truths] - vectors)
-        found[np.arange(len(truths)), truths] = (rest * vectors).sum(axis=1)
-        return np.asarray(found)
-
-    def _words_without(self, index: int, place: int) -> Scores:
-        start = int(self._starts[place])
-        text = self._entries[place].texts[index - start]
-        shared = self._ngrams.scores(text)
-        shared[place] = self._ngrams.score_without(text, place)
-        return _NGRAMS * shared + _HINT * self._hints(text)
+        centred = vectors @ self._centres.T
+        centred[rows, truths] = (normal(sums[truths] - vectors) * vectors).sum(axis=1)
+        meaning = _CENTRE * centred + _NEAREST * self._best_two(likeness)
+        words = []
+        for index, place in zip(chosen, truths, strict=True):
+            text = self._entries[place].texts[index - int(self._starts[place])]
+            shared = self._ngrams.scores(text)
+            shared[place] = self._ngrams.score_without(text, place)
+            words.append(_NGRAMS * shared + _HINT * self._hints(text))
+        return np.asarray(meaning + np.array(words)), truths
 
     def _best_two(self, likeness: Vectors) -> Vectors:
         """The mean of each entry's two best texts, for each row."""
