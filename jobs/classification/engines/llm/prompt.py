@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,18 @@ _MAX_EXAMPLE = 400
 _HARMLESS = str.maketrans("<>", "‹›")
 
 
+@cache
+def _compiled(template: str) -> jinja2.Template:
+    """A job makes a prompt anew, and compiling the template takes longer than all else about it."""
+    return jinja2.Template(template, trim_blocks=True, lstrip_blocks=True)
+
+
 class Prompt:
     """The messages and the schema for one catalog; `version` is a digest of the template."""
 
     def __init__(self, catalog: Catalog, *, redacted: bool) -> None:
         template = TEMPLATE.read_text(encoding="utf-8")
-        self._instructions = jinja2.Template(template, trim_blocks=True, lstrip_blocks=True).render(catalog=catalog)
+        self._instructions = _compiled(template).render(catalog=catalog)
         self._redacted, self._catalog = redacted, catalog
         self.schema = _schema(catalog)
         self.version = hashlib.sha256(template.encode()).hexdigest()[:12]
