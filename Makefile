@@ -20,7 +20,7 @@ test: .venv/installed-dev browser
 	$(BIN)/python -m compileall -q receiver jobs
 	$(PYTEST) -m "not full" --hypothesis-profile short
 
-# The rest: whole stacks, short chaos, what is large or slow, and every property at length.
+# The rest: whole stacks, each page in the browser, short chaos, what is large or slow, and every property at length.
 test-full: .venv/installed-dev browser
 	$(BIN)/python -m compileall -q receiver jobs
 	$(PYTEST) -m "full or hypothesis"

@@ -9,10 +9,11 @@ from receiver.lib.clock import now
 from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 
+pytestmark = pytest.mark.full
+
 OLD = "categories: [{name: Access Management, requests: [{name: Account Unlock}, {name: Token Ring}]}]"
 
 
-@pytest.mark.full
 def test_catalog_keeps_nobody_out_and_fits_a_phone(page: Page, db: Database, accessible: Check, fits: Check) -> None:
     with db.write() as session:
         catalogs.remember(session, "old", OLD, now())

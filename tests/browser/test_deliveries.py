@@ -11,6 +11,8 @@ from tests.browser.test_frame import Check
 from tests.browser.test_review import accepting
 from tests.factories import signed, ticket_json
 
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture
 def arrived(app: Flask, config: Settings) -> None:
@@ -27,7 +29,6 @@ def arrived(app: Flask, config: Settings) -> None:
         sender.post("/webhooks/standard", **signed(secret, body, key))
 
 
-@pytest.mark.full
 @pytest.mark.usefixtures("arrived")
 def test_deliveries_keep_nobody_out_and_fit_a_phone(page: Page, accessible: Check, fits: Check) -> None:
     for path in ("/deliveries", "/deliveries/1", "/deliveries/4"):

@@ -14,6 +14,8 @@ from tests.browser.test_frame import Check
 from tests.factories import due_ticket, settle
 from tests.receiver.web.test_digests_page import build_preview
 
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture
 def sent(config: Settings, db: Database) -> None:
@@ -27,7 +29,6 @@ def sent(config: Settings, db: Database) -> None:
         digests.mark(session, held.id, "held", now(), error="the connection broke; the mail may have arrived")
 
 
-@pytest.mark.full
 @pytest.mark.usefixtures("sent")
 def test_digests_keep_nobody_out_and_fit_a_phone(page: Page, accessible: Check, fits: Check) -> None:
     for path in ("/digests", "/digests/2"):

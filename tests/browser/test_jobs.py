@@ -11,6 +11,8 @@ from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.receiver.queue.test_inspection import enqueued, failed
 
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture
 def busy(config: Settings, db: Database) -> None:
@@ -22,7 +24,6 @@ def busy(config: Settings, db: Database) -> None:
             enqueued(connection)
 
 
-@pytest.mark.full
 @pytest.mark.usefixtures("busy")
 def test_jobs_keeps_nobody_out_and_fits_a_phone(page: Page, accessible: Check, fits: Check) -> None:
     page.goto("/jobs")

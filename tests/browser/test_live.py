@@ -14,6 +14,8 @@ from tests.factories import due_ticket, settle
 from tests.peers.http import free_port
 from tests.receiver.web.test_webhooks import listens
 
+pytestmark = pytest.mark.full
+
 
 class Server:
     """gunicorn, as `jobs up` starts it."""

@@ -10,8 +10,9 @@ from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.factories import due_ticket, open_circuit, settle
 
+pytestmark = pytest.mark.full
 
-@pytest.mark.full
+
 def test_where_there_is_no_stream_the_page_asks(page: Page, db: Database) -> None:
     page.route(
         "**/live/*", lambda route: route.continue_() if "once" in route.request.url else route.fulfill(status=204)
@@ -21,7 +22,6 @@ def test_where_there_is_no_stream_the_page_asks(page: Page, db: Database) -> Non
     expect(page.locator("#pulse")).to_contain_text("1 waiting")
 
 
-@pytest.mark.full
 def test_the_overview_keeps_nobody_out_and_fits_a_phone(
     page: Page, db: Database, accessible: Check, fits: Check
 ) -> None:

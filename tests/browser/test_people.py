@@ -16,6 +16,8 @@ from tests.browser.conftest import PHONE
 from tests.conftest import ADMIN, PASSWORD
 from tests.factories import person
 
+pytestmark = pytest.mark.full
+
 Check = Callable[[Page], None]
 
 
@@ -119,7 +121,6 @@ def test_a_second_factor_is_set_up_on_a_phone_and_asked_for(stranger: Page, acce
     expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
 
 
-@pytest.mark.full
 def test_nobody_is_kept_out_of_these_pages(page: Page, db: Database, accessible: Check, fits: Check) -> None:
     long = person(db, name="Maximiliane Freifrau von Hohenlohe-Langenburg", email=f"{'max' * 20}@example.com")
     with db.write() as session:

@@ -9,6 +9,8 @@ from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.factories import due_ticket, review, settle
 
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture
 def reviewed(db: Database, shipped: Catalog) -> None:
@@ -20,7 +22,6 @@ def reviewed(db: Database, shipped: Catalog) -> None:
         review(db, ticket, shipped, *choice)
 
 
-@pytest.mark.full
 @pytest.mark.usefixtures("reviewed")
 def test_quality_keeps_nobody_out_and_fits_a_phone(page: Page, accessible: Check, fits: Check) -> None:
     page.goto("/quality")

@@ -15,6 +15,8 @@ from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.factories import due_ticket, review, settle
 
+pytestmark = pytest.mark.full
+
 SUBJECTS = ("no tunnel", "no printer", "no mouse", "no badge", "no mail")
 LAPTOP = "Laptop Repair/Replacement"
 
@@ -121,7 +123,6 @@ def test_what_somebody_else_did_meanwhile_is_said_and_kept(page: Page, queue: Da
     assert _ticket(queue, "no tunnel") == ("reviewed", LAPTOP)
 
 
-@pytest.mark.full
 def test_nobody_is_kept_out(page: Page, queue: Database, accessible: Check, fits: Check) -> None:
     page.emulate_media(reduced_motion="reduce")
     for path in ("/review", "/tickets", "/tickets/1"):

@@ -11,6 +11,8 @@ from tests.browser.conftest import PHONE
 from tests.browser.test_frame import Check
 from tests.receiver.intake.sources import desks
 
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture
 def config(config: Settings) -> Settings:
@@ -28,7 +30,6 @@ def config(config: Settings) -> Settings:
     return made
 
 
-@pytest.mark.full
 def test_sources_keep_nobody_out_and_fit_a_phone(page: Page, accessible: Check, fits: Check) -> None:
     for path in ("/sources", "/sources/zendesk", "/sources/a-desk-with-quite-a-long-name-without-a-proof"):
         page.set_viewport_size({"width": 1280, "height": 900})

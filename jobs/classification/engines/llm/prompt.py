@@ -22,7 +22,8 @@ _HARMLESS = str.maketrans("<>", "‹›")
 @cache
 def _compiled(template: str) -> jinja2.Template:
     """A job makes a prompt anew, and compiling the template takes longer than all else about it."""
-    return jinja2.Template(template, trim_blocks=True, lstrip_blocks=True)
+    compiled: jinja2.Template = jinja2.Template(template, trim_blocks=True, lstrip_blocks=True)
+    return compiled
 
 
 class Prompt:
