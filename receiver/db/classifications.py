@@ -11,7 +11,7 @@ from receiver.db.models import CLASSIFIED, NEEDS_REVIEW, Classification, Ticket,
 from receiver.lib.sla import Promise
 
 _is_settled = Ticket.status.in_([CLASSIFIED, NEEDS_REVIEW])
-# The ticket has the answer of a stand-in, and the engine is asked again.
+# The ticket has a fallback engine's answer, and the engine that should have answered is asked again.
 waits_for_engine = and_(
     _is_settled,
     # In the words of the partial index of stand-ins, or it is not used.

@@ -329,6 +329,7 @@ def jobs(redis_client: "redis.Redis", url: str) -> Jobs:
     return Jobs(redis_client)
 
 
+@pytest.mark.full
 def test_todays_workers_go_on_with_what_waits(
     api: FlaskClient, jobs: Jobs, helpdesk: Peer, model: Peer, mail_server: MailServer
 ) -> None:

@@ -105,8 +105,8 @@ class LeftOver:
 _LEFT_OVER = {
     "ticket.failed": ("ticket failed", "tickets failed", "Classify them again, or correct them.", "?status=failed"),
     "ticket.from_fallback_engine": (
-        "ticket has the answer of a stand-in",
-        "tickets have the answer of a stand-in",
+        "ticket has a fallback engine's answer",
+        "tickets have a fallback engine's answer",
         "The engine is asked again by itself.",
         "?waits=engine",
     ),

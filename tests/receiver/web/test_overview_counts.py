@@ -87,7 +87,7 @@ def sound(db: Database) -> None:
 
 FAULTS: dict[str, Callable[[Database, Any], Any]] = {
     "1 ticket failed": lambda db, _: failed_ticket(db),
-    "1 ticket has the answer of a stand-in": lambda db, _: settle(db, due_ticket(db), from_fallback_engine=True),
+    "1 ticket has a fallback engine's answer": lambda db, _: settle(db, due_ticket(db), from_fallback_engine=True),
     "1 delivery is in quarantine": lambda db, _: quarantined(db, "a"),
     "1 delivery was taken in part": lambda db, _: quarantined(db, "a", incoming()),
     "1 digest failed": lambda db, _: digest_that(db, "failed"),
