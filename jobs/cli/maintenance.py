@@ -18,18 +18,15 @@ if TYPE_CHECKING:
 @click.argument("source", required=False)
 @click.option("--redrive", is_flag=True, help="Try the failed ones of SOURCE, or of all, again.")
 @recorded
-def errands(_: Settings, db: Database, source: str | None, redrive: bool) -> None:
+def errands(config: Settings, db: Database, source: str | None, redrive: bool) -> None:
     """List what helpdesks could not be asked or told."""
     from jobs.operations import shell_user
-    from receiver.db import audit
+    from receiver.actions import outbox
+    from receiver.actions.context import for_command
     from receiver.db import outbox as queries
-    from receiver.lib.clock import now
 
     if redrive:
-        with db.write() as session:
-            many = queries.redrive(session, source, now())
-            subject = f"errands of {source or 'every source'}"
-            audit.note(session, shell_user.who(), "redrive", subject, now(), {"errands": many})
+        many = outbox.redrive(for_command(db, config), shell_user.who(), source)
         click.echo(f"{many} errands are due again.")
         return
     with db.read() as session:

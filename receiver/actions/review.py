@@ -1,4 +1,4 @@
-"""What people do to tickets: confirm or correct them, undo that, and have them classified again."""
+"""What people do to tickets: confirm or correct what they are attributed to, and undo that."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from receiver import queue
 from receiver.actions.context import Context
 from receiver.actions.errors import ConflictError, InvalidError
 from receiver.catalog import Catalog, RequestType, current
-from receiver.db import audit, reviews, tickets
+from receiver.db import audit, reviews
 from receiver.db.models import Ticket
 from receiver.db.reviews import Entry, Held, Review
 from receiver.intake import sources
@@ -135,15 +135,3 @@ def undo(context: Context, who: str, ticket_id: int) -> Ticket | None:
     if ticket:
         context.wake(queue.CLASSIFY)  # It may have been waiting for that.
     return ticket
-
-
-def redrive(context: Context, who: str, ticket_ids: Sequence[int]) -> list[int]:
-    """Have these tickets classified again; those of them that no person has reviewed."""
-    moment = context.clock()
-    with context.db.write() as session:
-        done = [ticket_id for ticket_id in ticket_ids if tickets.make_due(session, ticket_id, moment)]
-        for ticket_id in done:
-            audit.note(session, who, "redrive", f"ticket {ticket_id}", moment)
-    if done:
-        context.wake(queue.CLASSIFY)
-    return done

@@ -15,6 +15,7 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 from flask_wtf.csrf import CSRFProtect
 from sqlalchemy.exc import SQLAlchemyError
 
+from receiver.actions import exports
 from receiver.db import api_tokens, audit, browser_sessions, refusals, second_factors
 from receiver.db.database import Database
 from receiver.db.models import Person
@@ -268,13 +269,9 @@ def _is_own(path: str) -> bool:
 
 
 def note_export(subject: str, form: str) -> None:
-    """Write down that whoever is let in takes `subject`, such as "digest 7", along as a file of this form.
-
-    It comes before the file: what cannot be written down is not given out.
-    """
+    """Note that the caller takes `subject`, such as "digest 7", along as a file; a HEAD request takes nothing."""
     if request.method == "GET":
-        with context().db.write() as writing:
-            audit.note(writing, caller(), "export", subject, now(), {"as": form})
+        exports.note(context(), caller(), subject, form)
 
 
 def log_out() -> None:

@@ -6,7 +6,8 @@ from flask import abort
 from flask_smorest import abort as refuse
 from marshmallow import Schema, fields
 
-from receiver import catalog, queue
+from receiver import catalog
+from receiver.actions import classification
 from receiver.catalog import Catalog, CatalogError, current
 from receiver.db.models import CatalogVersion
 from receiver.lib.clock import now
@@ -16,8 +17,6 @@ from receiver.web.api.pages import columns
 from receiver.web.state import context
 
 blueprint = Blueprint("catalog", __name__, url_prefix="/api", description="What tickets are attributed to")
-
-_RELOAD_SECONDS = 20.0
 
 
 class SlaOut(Schema):
@@ -81,11 +80,10 @@ def reload_catalog() -> dict[str, Any]:
     """Look at the catalog's location now; what is good there is in force for every ticket classified from now on."""
     db, settings = context().db, context().settings
     try:
-        found = current.reload(db, settings, min(settings.request_timeout, _RELOAD_SECONDS), auth.caller())
+        found = classification.reload_catalog(context(), auth.caller())
     except CatalogError as error:
         mistakes = [{"line": fault.line, "message": fault.message} for fault in error.faults]
         refuse(422, message=str(error), messages={"catalog": mistakes or [{"line": None, "message": str(error)}]})
-    context().wake(queue.CLASSIFY)  # For tickets that waited for a good one.
     return _catalog(found, current.last_good(db, settings))
 
 

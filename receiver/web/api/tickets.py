@@ -6,7 +6,7 @@ from flask import abort
 from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf
 
-from receiver.actions import review
+from receiver.actions import classification, review
 from receiver.catalog import CatalogError
 from receiver.db import classifications, review_reasons, reviews, ticket_query, tickets
 from receiver.db.models import TICKET_STATES, Classification, Ticket
@@ -176,7 +176,7 @@ def undo_review(ticket_id: int) -> dict[str, Any]:
 @auth.require_role(auth.REVIEWER)
 def redrive_ticket(ticket_id: int) -> dict[str, Any]:
     """Have a ticket classified again, whatever became of it, unless a person has reviewed it."""
-    done = review.redrive(context(), auth.caller(), [ticket_id])
+    done = classification.redrive(context(), auth.caller(), [ticket_id])
     found = _found(ticket_id)
     if not done:
         abort(409, "A person has reviewed this ticket, and no engine overrules a person; review it again instead.")

@@ -7,7 +7,8 @@ from typing import Any
 from flask import Blueprint, abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from receiver import catalog, queue
+from receiver import catalog
+from receiver.actions import classification
 from receiver.catalog import Catalog, CatalogError, RequestType, changes, current
 from receiver.db import audit, catalog_usage, catalogs
 from receiver.db.catalog_usage import Entry
@@ -19,7 +20,6 @@ from receiver.web.state import context
 blueprint = Blueprint("catalog_pages", __name__, url_prefix="/catalog")
 
 _VERSIONS, _SHOWN_EXAMPLES = 20, 6
-_RELOAD_SECONDS = 20.0
 
 
 @blueprint.get("")
@@ -114,10 +114,9 @@ def reload() -> ResponseReturnValue:
     db, settings = context().db, context().settings
     before = current.last_good(db, settings)
     try:
-        found = current.reload(db, settings, min(settings.request_timeout, _RELOAD_SECONDS), auth.caller())
+        found = classification.reload_catalog(context(), auth.caller())
     except CatalogError as error:
         return _page(error), 422
-    context().wake(queue.CLASSIFY)  # For tickets that waited for a good one.
     is_same = before is not None and before.version == found.version
     flash(f"Nothing has changed: version {found.version}." if is_same else f"Version {found.version} is in force.")
     return redirect(url_for("catalog_pages.catalog_page"))

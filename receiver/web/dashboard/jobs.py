@@ -1,25 +1,23 @@
 """Jobs: queues, workers and their jobs as Redis has them, the timetable, and what a person may do with them."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple
 
 import redis
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from receiver import queue
-from receiver.db import alarms, audit, moments, pauses, tickets, timetable
+from receiver.actions import classification
+from receiver.actions import jobs as actions
+from receiver.actions.errors import QueueAwayError
+from receiver.db import alarms, moments, pauses, tickets, timetable
 from receiver.db.models import TimedJob
 from receiver.lib.clock import now
-from receiver.queue import admin, inspection
+from receiver.queue import inspection
 from receiver.queue.admin import JobError
 from receiver.web import auth
 from receiver.web.state import context
 
 blueprint = Blueprint("jobs_pages", __name__, url_prefix="/jobs")
-
-_AWAY = "Redis does not answer, so nothing was changed. Try again when it is back; tickets wait safely in the database."
 
 
 @blueprint.get("")
@@ -28,7 +26,7 @@ def jobs_page() -> ResponseReturnValue:
     return render_template("jobs.html", moment=now(), **found())
 
 
-def found() -> dict[str, Any]:
+def found() -> dict[str, object]:
     """Everything the page shows; without Redis, what the record knows."""
     moment = now()
     with context().db.read() as session:
@@ -45,30 +43,23 @@ def found() -> dict[str, Any]:
     }
 
 
-def _timed(job: TimedJob) -> dict[str, Any]:
+def _timed(job: TimedJob) -> dict[str, object]:
     values = {name: getattr(job, name) for name in ("name", "queue", "seconds", "started_at", "ended_at", "error")}
     return values | {"due_at": job.started_at and job.started_at + timedelta(seconds=job.seconds)}
 
 
 def _seen() -> inspection.Seen | None:
     try:
-        return inspection.look(_redis(), now())
+        return inspection.look(context().redis, now())
     except (redis.RedisError, OSError):
         return None
-
-
-def _redis() -> "redis.Redis":
-    return context().redis
 
 
 @blueprint.post("/pause")
 @auth.require_role(auth.OPERATOR)
 def pause() -> ResponseReturnValue:
     """Classify nothing from now on."""
-    who, moment = auth.caller(), now()
-    with context().db.write() as session:
-        if pauses.begin(session, who, moment):
-            audit.note(session, who, "pause", "classification", moment)
+    classification.pause(context(), auth.caller())
     return _back("Classification is paused. Tickets are accepted, and wait.")
 
 
@@ -76,31 +67,20 @@ def pause() -> ResponseReturnValue:
 @auth.require_role(auth.OPERATOR)
 def resume() -> ResponseReturnValue:
     """Go on where it was paused."""
-    who = auth.caller()
-    with context().db.write() as session:
-        if pauses.end(session):
-            audit.note(session, who, "resume", "classification", now())
-    context().wake(queue.CLASSIFY)
+    classification.resume(context(), auth.caller())
     return _back("Classification goes on.")
 
 
-class _Change(NamedTuple):
-    """What a button does to one job, or to a queue, and what is said when it is done."""
-
-    make: Callable[..., Any]
-    told: str
-
-
-_TO_A_JOB = {
-    "retry": _Change(admin.retry, "The job waits in its queue again."),
-    "cancel": _Change(admin.remove, "The job is cancelled."),
-    "forget": _Change(admin.remove, "The job is forgotten."),
-    "stop": _Change(admin.stop, "The job is being stopped; what it held is due again in a moment."),
+_TOLD_OF_A_JOB = {
+    "retry": "The job waits in its queue again.",
+    "cancel": "The job is cancelled.",
+    "forget": "The job is forgotten.",
+    "stop": "The job is being stopped; what it held is due again in a moment.",
 }
-_TO_A_QUEUE = {
-    "empty": _Change(admin.empty, "Emptied {queue}: {many:,} jobs are thrown away, and no ticket is."),
-    "retry-failed": _Change(admin.retry_all, "{many:,} jobs wait in {queue} again."),
-    "forget-failed": _Change(admin.forget_all, "{many:,} failed jobs of {queue} are forgotten."),
+_TOLD_OF_A_QUEUE = {
+    "empty": "Emptied {queue}: {many:,} jobs are thrown away, and no ticket is.",
+    "retry-failed": "{many:,} jobs wait in {queue} again.",
+    "forget-failed": "{many:,} failed jobs of {queue} are forgotten.",
 }
 
 
@@ -108,52 +88,33 @@ _TO_A_QUEUE = {
 @auth.require_role(auth.OPERATOR)
 def change_job(action: str) -> ResponseReturnValue:
     """Do something to one job; its id comes as a field, because Redis may hold any text as one."""
-    change, job_id = _TO_A_JOB.get(action) or abort(404), request.form.get("job", "")
     try:
-        name = change.make(_redis(), job_id)
-    except JobError as error:
+        actions.change_job(context(), auth.caller(), action, request.form.get("job", ""))
+    except (JobError, QueueAwayError) as error:
         return _back(str(error), "error")
-    except (redis.RedisError, OSError):
-        return _back(_AWAY, "error")
-    _note(f"{action} job", f"queue {name}", {"job": job_id[:200]})
-    return _back(change.told)
+    return _back(_TOLD_OF_A_JOB[action])
 
 
 @blueprint.post("/queues/<name>/<action>")
 @auth.require_role(auth.OPERATOR)
 def change_queue(name: str, action: str) -> ResponseReturnValue:
     """Do something to all waiting or failed jobs of a queue."""
-    change = _TO_A_QUEUE.get(action) if name in queue.QUEUES else None
-    if change is None:
-        abort(404)
     try:
-        many = change.make(_redis(), name)
-    except (redis.RedisError, OSError):
-        return _back(_AWAY, "error")
-    _note(action.replace("-", " "), f"queue {name}", {"jobs": many})
-    return _back(change.told.format(queue=name, many=many))
+        many = actions.change_queue(context(), auth.caller(), action, name)
+    except QueueAwayError as error:
+        return _back(str(error), "error")
+    return _back(_TOLD_OF_A_QUEUE[action].format(queue=name, many=many))
 
 
 @blueprint.post("/timetable/<name>/run")
 @auth.require_role(auth.OPERATOR)
 def run_now(name: str) -> ResponseReturnValue:
     """Run a job of the timetable before its time."""
-    with context().db.read() as session:
-        timed = timetable.timed_job(session, name)
-    if timed is None:
-        abort(404)
     try:
-        admin.run_now(_redis(), timed.queue, timed.name)
-    except (redis.RedisError, OSError):
-        return _back(_AWAY, "error")
-    _note("run", f"job {timed.name}", {})
-    return _back(f"{timed.name} runs as soon as its worker is free.")
-
-
-def _note(action: str, subject: str, details: dict[str, Any]) -> None:
-    """Redis takes part in no transaction of the record, so what was done there is noted after it."""
-    with context().db.write() as session:
-        audit.note(session, auth.caller(), action, subject, now(), details)
+        actions.run_now(context(), auth.caller(), name)
+    except QueueAwayError as error:
+        return _back(str(error), "error")
+    return _back(f"{name} runs as soon as its worker is free.")
 
 
 def _back(words: str, kind: str = "") -> ResponseReturnValue:

@@ -9,14 +9,13 @@ from flask.typing import ResponseReturnValue
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from receiver.db import alarms, audit, deliveries, source_daily_stats
+from receiver.actions import sources as actions
+from receiver.db import alarms, deliveries, source_daily_stats
 from receiver.db.alarms import Raised
 from receiver.db.models import Delivery, SourceDailyStats
-from receiver.intake import samples
 from receiver.intake.samples import DryRunResult, SampleError
 from receiver.intake.signatures.static import Credential
 from receiver.intake.sources import Source, api, pages
-from receiver.lib import secret_files
 from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.state import context
@@ -118,7 +117,7 @@ def _rotation(source: Source) -> dict[str, str]:
     settings = context().settings
     ends = f"{now() + timedelta(days=_WEEK):%Y-%m-%d}"
     if source.name == "standard":
-        return {"place": "environment"} if settings.webhook_secret else {"place": "kept"}
+        return {"place": "kept" if actions.keeps_secret(context(), source) else "environment"}
     if not source.is_signed:
         return {"place": "none"}
     return {"place": "file", "file": str(settings.sources_file), "lines": _lines(source, ends)}
@@ -142,9 +141,8 @@ def _lines(source: Source, ends: str) -> str:
 def test_source(name: str) -> ResponseReturnValue:
     """Try a source with a sample, or with a body of one's own; nothing of it is left."""
     source, own = _source(name), request.form.get("body", "").strip()
-    known = context()
     try:
-        trial = samples.attempt(known.db, source, known.settings, own.encode() if own else None)
+        trial = actions.try_sample(context(), source, own.encode() if own else None)
     except SampleError as error:
         trial = DryRunResult(refused=str(error))
     return _shown(source, trial=trial, own=own)
@@ -154,14 +152,10 @@ def test_source(name: str) -> ResponseReturnValue:
 @auth.require_role(auth.ADMIN)
 def rotate_secret(name: str) -> ResponseReturnValue:
     """Make a new secret, and show it this once; those before it count for a while."""
-    source, hours = _kept(name), request.form.get("hours", type=int)
-    if hours not in _KEEP_HOURS:
+    source, hours = _source(name), request.form.get("hours", 0, type=int)
+    if hours not in _KEEP_HOURS and actions.keeps_secret(context(), source):
         abort(400, "Say for how long the present secret counts on.")
-    moment = now()
-    until = moment + timedelta(hours=hours)
-    with context().db.write() as session:  # Whose lock lets one rotate at a time.
-        audit.note(session, auth.caller(), "rotate secret", f"source {name}", moment, {"old_until": until.isoformat()})
-        fresh = secret_files.rotate(context().settings, until)
+    fresh, until = actions.rotate_secret(context(), auth.caller(), source, timedelta(hours=hours))
     return _shown(source, fresh=fresh, until=until)
 
 
@@ -169,17 +163,6 @@ def rotate_secret(name: str) -> ResponseReturnValue:
 @auth.require_role(auth.ADMIN)
 def end_old_secrets(name: str) -> ResponseReturnValue:
     """Let only the newest secret count."""
-    _kept(name)
-    with context().db.write() as session:
-        audit.note(session, auth.caller(), "end old secrets", f"source {name}", now())
-        secret_files.end_old(context().settings)
+    actions.end_old_secrets(context(), auth.caller(), _source(name))
     flash("Only the newest secret counts now.")
     return redirect(url_for("sources_pages.source_page", name=name))
-
-
-def _kept(name: str) -> Source:
-    """The source whose secret we keep ourselves."""
-    source = _source(name)
-    if _rotation(source)["place"] != "kept":
-        abort(409, "The secret of this source stands where we cannot write; its page says what to edit.")
-    return source

@@ -6,7 +6,7 @@ from flask import Blueprint, abort, current_app, flash, redirect, render_templat
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from receiver.actions import review
+from receiver.actions import classification, review
 from receiver.catalog import CatalogError
 from receiver.db import audit, classifications, examples, outbox, reviews, tickets
 from receiver.db.models import Classification, Ticket
@@ -133,7 +133,7 @@ def undo_review(ticket_id: int) -> ResponseReturnValue:
 @auth.require_role(auth.REVIEWER)
 def redrive_ticket(ticket_id: int) -> ResponseReturnValue:
     """Have it classified again."""
-    if review.redrive(context(), auth.caller(), [ticket_id]):
+    if classification.redrive(context(), auth.caller(), [ticket_id]):
         return _back(ticket_id, "The ticket will be classified again.")
     return _back(ticket_id, "A person has reviewed this ticket, and no engine overrules a person.", "error")
 

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, flash, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from receiver.actions import review
+from receiver.actions import classification, review
 from receiver.catalog import CatalogError, RequestType
 from receiver.db import counters, overview, ticket_query, tickets
 from receiver.db.models import TICKET_STATES
@@ -178,7 +178,7 @@ def confirm_selected() -> ResponseReturnValue:
 def redrive_selected() -> ResponseReturnValue:
     """Have the selected tickets classified again."""
     selected = _selected()
-    done = len(review.redrive(context(), auth.caller(), selected))
+    done = len(classification.redrive(context(), auth.caller(), selected))
     left = len(selected) - done
     rest = f" {_many(left)} {'stays' if left == 1 else 'stay'} as a person reviewed {'it' if left == 1 else 'them'}."
     return _back(f"{_many(done)} will be classified again.{rest if left else ''}")
