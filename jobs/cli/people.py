@@ -15,6 +15,9 @@ from receiver.lib.settings import Settings
 def token(config: Settings, sign_in: bool, email: str | None) -> None:
     """Print the API token."""
     from jobs.operations import shell_user
+    from receiver.actions import people
+    from receiver.actions.context import for_command
+    from receiver.actions.errors import ActionError
     from receiver.db import database
     from receiver.lib import secret_files
 
@@ -23,7 +26,8 @@ def token(config: Settings, sign_in: bool, email: str | None) -> None:
         return
     with database.opened(config.database_url) as db:
         database.migrate(db)
-        link = or_fail(lambda: shell_user.sign_in_link(db, email), shell_user.NobodyError)
+        known = for_command(db, config)
+        link = or_fail(lambda: people.make_sign_in_link(known, shell_user.who(), email), ActionError)
     click.echo(f"{config.url}/sign-in/{link}")
     if told := settings.addressed(config):
         click.echo(f"The address above is this machine's own{told}", err=True)
@@ -32,14 +36,16 @@ def token(config: Settings, sign_in: bool, email: str | None) -> None:
 @main.command()
 @click.argument("email", metavar="MAIL")
 @recorded
-def reset_factor(_: Settings, db: Database, email: str) -> None:
+def reset_factor(config: Settings, db: Database, email: str) -> None:
     """Take the second factor from somebody who has lost it.
 
     They are signed out everywhere, and come in again without a code.
     """
     from jobs.operations import shell_user
+    from receiver.actions.context import for_command
+    from receiver.actions.errors import ActionError
 
-    say(or_fail(lambda: shell_user.reset_factor(db, email), shell_user.NobodyError))
+    say(or_fail(lambda: shell_user.reset_factor(for_command(db, config), email), ActionError))
 
 
 @main.command()

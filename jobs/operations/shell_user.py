@@ -6,13 +6,11 @@ from collections.abc import Iterator
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from receiver.db import audit, people, second_factors, sign_in
+from receiver.actions import people as actions
+from receiver.actions.context import Context
+from receiver.actions.errors import ConflictError, NotFoundError
+from receiver.db import audit, people
 from receiver.db.database import Database
-from receiver.lib.clock import now
-
-
-class NobodyError(Exception):
-    """There is nobody whom a link could let in; the text says what to do."""
 
 
 class TamperedError(Exception):
@@ -27,29 +25,17 @@ def who() -> str:
         return f"shell user {os.getuid()}"
 
 
-def sign_in_link(db: Database, email: str | None) -> str:
-    """The token of a link that lets somebody in, by default the first admin. Raises NobodyError.
-
-    Whoever has a shell on this machine can read every secret on it; so nothing more is asked here.
-    """
-    with db.write() as session:
-        person = people.by_email(session, email) if email else people.first_admin(session)
-        if email and (person is None or not person.active):
-            raise NobodyError(f"There is nobody active with the address {email}; People shows who is there.")
-        subject = f"person {person.id}" if person else "the first account"
-        audit.note(session, who(), "make link", subject, now())
-        return sign_in.issue(session, now(), person)
-
-
-def reset_factor(db: Database, email: str) -> str:
-    """Take the second factor from a person who has lost it, and say so. Raises NobodyError."""
-    with db.write() as session:
+def reset_factor(context: Context, email: str) -> str:
+    """Take the second factor from a person who has lost it, and say so. Raises ActionError."""
+    with context.db.read() as session:
         person = people.by_email(session, email)
-        if person is None:
-            raise NobodyError(f"There is nobody with the address {email}; People shows who is there.")
-        if not second_factors.reset(session, person, who(), now()):
-            raise NobodyError(f"{person.email} has no second factor.")
-        return f"{person.email} has no second factor now, and is signed out everywhere"
+    if person is None:
+        raise NotFoundError(f"There is nobody with the address {email}; People shows who is there.")
+    try:
+        actions.reset_second_factor(context, who(), person.id)
+    except ConflictError:
+        raise ConflictError(f"{person.email} has no second factor.") from None
+    return f"{person.email} has no second factor now, and is signed out everywhere"
 
 
 def verified(db: Database, anchor: str | None) -> str:

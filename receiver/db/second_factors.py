@@ -12,8 +12,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from receiver.db import audit, browser_sessions
-from receiver.db.models import Person, RecoveryCode, SecondFactor
+from receiver.db.models import RecoveryCode, SecondFactor
 from receiver.db.sign_in import digest
 
 RECOVERY_CODES = 10
@@ -126,12 +125,3 @@ def remove(session: Session, person_id: int) -> bool:
         delete(SecondFactor).where(SecondFactor.person_id == person_id).returning(SecondFactor.confirmed_at)
     ).first()
     return gone is not None and gone[0] is not None
-
-
-def reset(session: Session, person: Person, who: str, now: datetime) -> bool:
-    """Take a lost factor from a person and end their sessions, in the name of `who`; False where there is none."""
-    if not remove(session, person.id):
-        return False
-    browser_sessions.end_all(session, person.id)
-    audit.note(session, who, "reset second factor", f"person {person.id}", now)
-    return True

@@ -1,10 +1,9 @@
 """People: who may sign in and as what; admins invite, change roles, disable, and make links for a new password."""
 
-from typing import Any
-
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from receiver.actions import people as actions
 from receiver.db import api_tokens, audit, browser_sessions, people, second_factors, sign_in
 from receiver.db.models import Person
 from receiver.db.people import PersonError
@@ -44,12 +43,8 @@ def invite() -> ResponseReturnValue:
     values, errors = forms.read(forms.Invitation())
     if errors:
         return _list(errors)
-    moment = now()
     try:
-        with context().db.write() as session:
-            person = people.add(session, values["email"], values["name"], values["role"], moment)
-            token = sign_in.issue(session, moment, person, sets_password=True)
-            audit.note(session, auth.caller(), "invite", _named(person), moment, {"role": person.role})
+        person, token = actions.invite(context(), auth.caller(), **values)
     except PersonError as error:
         return _list({"email": str(error)})
     return _link(person, token)
@@ -65,11 +60,11 @@ def person_page(person_id: int) -> ResponseReturnValue:
     """One person: what is known, what was changed, and what an admin may do."""
     moment = now()
     with context().db.read() as session:
-        person = _person(session, person_id)
-        known: dict[str, Any] = {
+        person = actions.get(session, person_id)
+        known: dict[str, object] = {
             "tokens": api_tokens.of(session, person_id),
             "browsers": browser_sessions.count(session, person_id, moment),
-            "changes": audit.about(session, _named(person), 20),
+            "changes": audit.about(session, f"person {person_id}", 20),
             "factor": second_factors.find(session, person_id),
             "waiting": person_id in sign_in.waiting(session, moment),
         }
@@ -84,12 +79,7 @@ def change_role(person_id: int) -> ResponseReturnValue:
     if errors:
         return _back(person_id, errors["role"], "error")
     try:
-        with context().db.write() as session:
-            person = _person(session, person_id)
-            before = person.role
-            people.change_role(session, person, values["role"])
-            details = {"from": before, "to": person.role}
-            audit.note(session, auth.caller(), "change role", _named(person), now(), details)
+        person = actions.change_role(context(), auth.caller(), person_id, values["role"])
     except PersonError as error:
         return _back(person_id, str(error), "error")
     return _back(person_id, f"{person.name} is {person.role} now.")
@@ -99,15 +89,8 @@ def change_role(person_id: int) -> ResponseReturnValue:
 @auth.require_role(auth.ADMIN)
 def disable(person_id: int) -> ResponseReturnValue:
     """Keep a person out: sessions, links and tokens end at once."""
-    moment = now()
     try:
-        with context().db.write() as session:
-            person = _person(session, person_id)
-            people.disable(session, person)
-            browser_sessions.end_all(session, person_id)
-            sign_in.void(session, person, moment)
-            api_tokens.end_all(session, person_id)
-            audit.note(session, auth.caller(), "disable", _named(person), moment)
+        person = actions.disable(context(), auth.caller(), person_id)
     except PersonError as error:
         return _back(person_id, str(error), "error")
     return _back(person_id, f"{person.name} is disabled and signed out everywhere.")
@@ -117,13 +100,7 @@ def disable(person_id: int) -> ResponseReturnValue:
 @auth.require_role(auth.ADMIN)
 def end_access(person_id: int) -> ResponseReturnValue:
     """End a person's sessions, links and API tokens; they may sign in again."""
-    moment = now()
-    with context().db.write() as session:
-        person = _person(session, person_id)
-        browser_sessions.end_all(session, person_id)
-        sign_in.void(session, person, moment)
-        tokens = api_tokens.end_all(session, person_id)
-        audit.note(session, auth.caller(), "end access", _named(person), moment, {"tokens_ended": tokens})
+    person = actions.end_access(context(), auth.caller(), person_id)
     return _back(person_id, f"{person.name} is signed out everywhere, and every link and API token of theirs ended.")
 
 
@@ -131,10 +108,7 @@ def end_access(person_id: int) -> ResponseReturnValue:
 @auth.require_role(auth.ADMIN)
 def enable(person_id: int) -> ResponseReturnValue:
     """Let a disabled person in again."""
-    with context().db.write() as session:
-        person = _person(session, person_id)
-        person.active = True
-        audit.note(session, auth.caller(), "enable", _named(person), now())
+    person = actions.enable(context(), auth.caller(), person_id)
     return _back(person_id, f"{person.name} may sign in again.")
 
 
@@ -142,10 +116,7 @@ def enable(person_id: int) -> ResponseReturnValue:
 @auth.require_role(auth.ADMIN)
 def forget_identity(person_id: int) -> ResponseReturnValue:
     """Let the next who comes from the OpenID Connect provider with this person's address have the account."""
-    with context().db.write() as session:
-        person = _person(session, person_id)
-        person.oidc_issuer = person.oidc_subject = None
-        audit.note(session, auth.caller(), "forget identity", _named(person), now())
+    person = actions.forget_identity(context(), auth.caller(), person_id)
     return _back(person_id, f"The next sign-in at your provider with the address of {person.name} decides who it is.")
 
 
@@ -153,10 +124,7 @@ def forget_identity(person_id: int) -> ResponseReturnValue:
 @auth.require_role(auth.ADMIN)
 def reset_factor(person_id: int) -> ResponseReturnValue:
     """Forget the second factor of a person who has lost it; their sessions end."""
-    with context().db.write() as session:
-        person = _person(session, person_id)
-        if not second_factors.reset(session, person, auth.caller(), now()):
-            abort(409, f"{person.name} has no second factor.")
+    person = actions.reset_second_factor(context(), auth.caller(), person_id)
     return _back(person_id, f"{person.name} has no second factor now, and is signed out everywhere.")
 
 
@@ -164,35 +132,15 @@ def reset_factor(person_id: int) -> ResponseReturnValue:
 @auth.require_role(auth.ADMIN)
 def make_link(person_id: int) -> ResponseReturnValue:
     """A link by which a person sets a new password, shown once; earlier ones are void."""
-    moment = now()
-    with context().db.write() as session:
-        person = _person(session, person_id)
-        if not person.active:
-            abort(409, f"{person.name} is disabled; enable the account first.")
-        sign_in.void(session, person, moment)
-        token = sign_in.issue(session, moment, person, sets_password=True)
-        audit.note(session, auth.caller(), "make link", _named(person), moment)
-    return _link(person, token)
+    return _link(*actions.make_password_link(context(), auth.caller(), person_id))
 
 
 @blueprint.post(f"/<{ID}:person_id>/tokens/<{ID}:token_id>/revoke")
 @auth.require_role(auth.ADMIN)
 def revoke_token(person_id: int, token_id: int) -> ResponseReturnValue:
     """Make a person's API token worthless."""
-    with context().db.write() as session:
-        token = api_tokens.revoke(session, person_id, token_id) or abort(404)
-        details = {"token": token.name}
-        audit.note(session, auth.caller(), "revoke token", f"person {person_id}", now(), details)
+    token = actions.revoke_token(context(), auth.caller(), person_id, token_id)
     return _back(person_id, f"The token {token.name} is revoked.")
-
-
-def _person(session: Any, person_id: int) -> Person:
-    found: Person | None = session.get(Person, person_id)
-    return found or abort(404, "There is nobody with this number; the list has everybody.")
-
-
-def _named(person: Person) -> str:
-    return f"person {person.id}"
 
 
 def _back(person_id: int, words: str, category: str = "message") -> ResponseReturnValue:

@@ -1,7 +1,5 @@
 """Your second factor: set up, confirmed by a code, with recovery codes, and turned off again."""
 
-from typing import Any
-
 import pyotp
 import segno
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
@@ -9,12 +7,13 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from markupsafe import Markup
 
-from receiver.db import audit, second_factors
+from receiver.actions import account
+from receiver.db import second_factors
 from receiver.db.models import Person
 from receiver.lib.clock import now
 from receiver.web import auth, second_factor_check
-from receiver.web.dashboard.account import doubt, is_recent
 from receiver.web.dashboard.formats import span
+from receiver.web.identity_check import doubt, is_recent
 from receiver.web.state import context
 
 blueprint = Blueprint("second_factor_pages", __name__, url_prefix="/account/second-factor")
@@ -33,7 +32,7 @@ def second_factor_page() -> ResponseReturnValue:
 def _page(errors: dict[str, str] | None = None, codes: list[str] | None = None) -> ResponseReturnValue:
     person = _person()
     with context().db.read() as session:
-        known: dict[str, Any] = {
+        known: dict[str, object] = {
             "factor": second_factors.find(session, person.id),
             "left": second_factors.recovery_codes_left(session, person.id),
         }
@@ -63,10 +62,7 @@ def begin() -> ResponseReturnValue:
     person = _person()
     if not _came_just_now() and (told := doubt(person)):
         return _page({"current": told})
-    with context().db.write() as session:
-        if second_factors.find(session, person.id):
-            abort(409, "You have a second factor; turn it off first.")
-        second_factors.begin(session, person.id, context().factor_cipher, now())
+    account.begin_second_factor(context(), person.id)
     return _back()
 
 
@@ -79,13 +75,9 @@ def _came_just_now() -> bool:
 @auth.require_role(auth.VIEWER)
 def confirm() -> ResponseReturnValue:
     """Let the factor count, with a code of it, and show the recovery codes this once."""
-    moment, person = now(), _person()
-    with context().db.write() as session:
-        good = second_factors.confirm(session, person.id, request.form.get("code", ""), context().factor_cipher, moment)
-        if good:
-            codes = second_factors.new_recovery_codes(session, person.id)
-            audit.note(session, auth.caller(), "set up second factor", f"person {person.id}", moment)
-    return _page(codes=codes) if good else _page({"code": _WRONG})
+    code = request.form.get("code", "")
+    codes = account.confirm_second_factor(context(), auth.caller(), current_user.person_id, code)
+    return _page(codes=codes) if codes else _page({"code": _WRONG})
 
 
 @blueprint.post("/recovery-codes")
@@ -95,10 +87,7 @@ def renew_codes() -> ResponseReturnValue:
     person = _person()
     if errors := _unproven(person, "codes-"):
         return _page(errors)
-    with context().db.write() as session:
-        codes = second_factors.new_recovery_codes(session, person.id)
-        audit.note(session, auth.caller(), "make recovery codes", f"person {person.id}", now())
-    return _page(codes=codes)
+    return _page(codes=account.renew_recovery_codes(context(), auth.caller(), person.id))
 
 
 @blueprint.post("/turn-off")
@@ -108,9 +97,7 @@ def turn_off() -> ResponseReturnValue:
     person = _person()
     if errors := _unproven(person, "off-"):
         return _page(errors)
-    with context().db.write() as session:
-        second_factors.remove(session, person.id)
-        audit.note(session, auth.caller(), "turn off second factor", f"person {person.id}", now())
+    account.turn_off_second_factor(context(), auth.caller(), person.id)
     flash("Your second factor is turned off.")
     return _back()
 
