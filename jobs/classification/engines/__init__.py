@@ -14,9 +14,9 @@ def choose(settings: Settings, catalog: Catalog, db: Database | None = None) -> 
 def make(
     name: str, settings: Settings, catalog: Catalog, db: Database | None = None, *, repeats: bool = True
 ) -> Engine:
-    """The engine of this name, `llm` or `local`; one with a record remembers there what it learned and what it cost.
+    """The engine of this name, `llm` or `local`; one with a database keeps there what it learned and what it cost.
 
-    One that `repeats` answers a ticket that is identical to an earlier one from the record.
+    One that `repeats` answers a ticket that is identical to an earlier one from the database.
     """
     if name == "llm":
         from jobs.classification.engines import llm

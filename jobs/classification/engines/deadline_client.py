@@ -90,31 +90,29 @@ class _Rehearsal(httpcore2.NetworkStream):
 
 
 class _Network(httpcore2.SyncBackend):
-    """Connects to the addresses that the rule gives for a host, and looks no name up again after that."""
+    """Connects to the addresses that the policy gives for a host, and looks no name up again after that."""
 
-    def __init__(self, deadline: _Deadline, rule: egress.Policy) -> None:
-        self._deadline, self._rule = deadline, rule
+    def __init__(self, deadline: _Deadline, policy: egress.Policy) -> None:
+        self._deadline, self._policy = deadline, policy
         self.rehearsal: _Rehearsal | None = None
 
     def connect_tcp(self, host: str, port: int, timeout: float | None = None, *rest: Any, **options: Any) -> Any:
         if self.rehearsal:
             return _Stream(self.rehearsal, self._deadline)
+        try:
+            addresses = self._policy.addresses(host, port)
+        except egress.AddressRefusedError:
+            raise
+        except (OSError, UnicodeError) as error:
+            raise httpcore2.ConnectError(type(error).__name__) from None
         reason = httpcore2.ConnectError("nothing was tried")
-        for address in self._addresses(host, port):
+        for address in addresses:
             left = _sooner(timeout, self._deadline.left())
             try:
                 return _Stream(super().connect_tcp(address, port, left, *rest, **options), self._deadline)
             except httpcore2.ConnectError as error:
                 reason = error
         raise reason
-
-    def _addresses(self, host: str, port: int) -> list[str]:
-        try:
-            return self._rule.addresses(host, port)
-        except egress.AddressRefusedError:
-            raise
-        except (OSError, UnicodeError) as error:
-            raise httpcore2.ConnectError(type(error).__name__) from None
 
 
 def _sooner(timeout: float | None, left: float) -> float:
@@ -124,21 +122,21 @@ def _sooner(timeout: float | None, left: float) -> float:
 class DeadlineClient(httpx2.Client):
     """Ends what is sent within `call` when its time is over, and reads no answer above MAX_ANSWER.
 
-    It connects where `rule` lets it, follows neither a redirect nor the environment's proxies, and raises
-    guarded.AddressRefusedError. All of that hangs on the library below calling `_Network` and `_Stream`; where a
-    rehearsal shows that it does not, every request is refused with guarded.GuardError. `on_status` is told the status
+    It connects where `policy` lets it, follows neither a redirect nor the environment's proxies, retries nothing, and
+    raises egress.AddressRefusedError. All of that hangs on the library below calling `_Network` and `_Stream`; where a
+    rehearsal shows that it does not, every request is refused with egress.GuardError. `on_status` is told the status
     of every answer, also of those that are asked for again, and None where there is no connection.
     """
 
-    def __init__(self, rule: egress.Policy, on_status: Callable[[int | None], None], **options: Any) -> None:
+    def __init__(self, policy: egress.Policy, on_status: Callable[[int | None], None], **options: Any) -> None:
         # The environment may still name certificates of one's own, by SSL_CERT_FILE.
         verify = httpx2.create_ssl_context()
         super().__init__(**options, verify=verify, trust_env=False, follow_redirects=False)
         self._deadline, self._on_status = _Deadline(), on_status
-        network = _Network(self._deadline, rule)
+        network = _Network(self._deadline, policy)
         self.is_guarded = False
         if isinstance(self._transport, httpx2.HTTPTransport):  # Which has no argument for it.
-            with suppress(AttributeError):
+            with suppress(AttributeError):  # The rehearsal finds out whether it took effect.
                 self._transport._pool._network_backend = network
             self.is_guarded = self._rehearse(network)
 
@@ -185,7 +183,7 @@ class DeadlineClient(httpx2.Client):
 
 
 def check() -> None:
-    """Raises guarded.GuardError where the installed library does not let requests be kept to their rule."""
+    """Raises egress.GuardError where the installed library does not let requests be kept to their policy."""
     with closing(DeadlineClient(egress.Policy(), lambda _: None)) as client:
         if not client.is_guarded:
             raise egress.GuardError("httpx2 and httpcore2")

@@ -20,6 +20,7 @@ _TRAILING_COMMA = re.compile(r",\s{0,100}([}\]])")
 _STRAIGHT = str.maketrans("“”„‟", '""""')
 _LONGEST_REPAIRED = 10_000
 _PERCENT = re.compile(r"\s*(\d{1,3}(?:\.\d+)?)\s*%\s*")
+_FRACTION = re.compile(r"\s*[01]?\.?\d{1,9}\s*")
 _DECORATION = " \t*_#>|\"'`,;-•·"
 _NAMES = ("request_type", "confidence", "reasoning")
 _LONGEST_LABEL, _LONGEST_NAME = 200, 20
@@ -174,8 +175,9 @@ def _lines(content: str) -> dict[str, Any] | None:
     waiting = ""
     for written in content.splitlines():
         line = written.strip(_DECORATION).lstrip("0123456789. ")
-        head, sign, value = _split(line)
-        name = _name(head) if sign else ""
+        # A line's name is short; a colon further on belongs to a sentence.
+        sign = next((place for place, letter in enumerate(line[: _LONGEST_NAME + 10]) if letter in ":=：|"), None)
+        name, value = ("", line) if sign is None else (_name(line[:sign]), line[sign + 1 :])
         if name in _NAMES:
             waiting = name
             value = value.strip(_DECORATION)
@@ -184,17 +186,9 @@ def _lines(content: str) -> dict[str, Any] | None:
         if not waiting or not value:
             continue
         if found.setdefault(waiting, value) != value and waiting == "request_type":
-            return None
+            return None  # Of two that contradict each other neither is the answer.
         waiting = ""
     return found if "request_type" in found else None
-
-
-def _split(line: str) -> tuple[str, str, str]:
-    """A line's name, the sign behind it, and its value; the sign is empty where none is near the beginning."""
-    for place, letter in enumerate(line[: _LONGEST_NAME + 10]):
-        if letter in ":=：|":
-            return line[:place], letter, line[place + 1 :]
-    return "", "", line
 
 
 def _name(key: str) -> str:
@@ -236,14 +230,12 @@ def confidence(value: Any) -> float:
     be a percentage, a scale of ten or nonsense: it counts as unknown, which is 0, so that a person looks.
     """
     if isinstance(value, str):
-        percent = _PERCENT.fullmatch(value)
-        value = float(percent[1]) / 100 if percent else _number(value)
+        if percent := _PERCENT.fullmatch(value):
+            value = float(percent[1]) / 100
+        elif _FRACTION.fullmatch(value):
+            value = float(value)
     usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
     return float(value) if usable else 0.0
-
-
-def _number(text: str) -> Any:
-    return float(text) if re.fullmatch(r"\s*[01]?\.?\d{1,9}\s*", text) else None
 
 
 def storable(text: Any, limit: int = 1_000) -> str:

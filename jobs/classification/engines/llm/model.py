@@ -84,7 +84,7 @@ class _Try:
 
 
 class Model:
-    """Asks one model; what it refuses is left out, and remembered in the process and in the record."""
+    """Asks one model; what it refuses is left out, and remembered in the process and in the database."""
 
     def __init__(
         self, name: str, sdk: openai.OpenAI, http: DeadlineClient, budget: Budget, config: Settings, db: Database | None

@@ -17,7 +17,7 @@ from jobs.classification.engines.base import Example, Proposal, TicketText
 from jobs.classification.engines.linear import Linear, text_of
 from jobs.classification.engines.local import evidence
 from jobs.classification.engines.local.confidence import fitted
-from jobs.classification.engines.local.encoder import MODEL, Vectors, encode
+from jobs.classification.engines.local.encoder import MODEL, encode
 from jobs.classification.engines.local.entry_texts import entries
 from jobs.classification.engines.local.nearest_examples import REPEAT, VERBATIM, NearestExamples
 from jobs.classification.engines.local.ngrams import Scores
@@ -74,22 +74,31 @@ class LocalEngine:
         return replace(proposal, steers=named or prompt_injection.detect(text, self._names))
 
     def _read(self, ticket: TicketText) -> Proposal:
-        memory = self._memory
+        memory = self._memory  # Another thread may replace it meanwhile.
         text = evidence.evidence(ticket)
         vector, subject = encode([text, evidence.subject(ticket)])
         scores = self._likeness.scores(text, vector, subject) + memory.support(vector, subject, self._places)
         if evidence.is_empty(text):
             return self._proposal(self._fallback, 0.0, scores, "the ticket says nothing")
-        if repeated := self._repeated(memory, vector):
-            place, likeness = repeated
-            sure = _REPEAT_SURE + (_SURE - _REPEAT_SURE) * (likeness - REPEAT) / (1 - REPEAT)
-            return self._proposal(place, sure, scores, f"repeats a reviewed ticket (similarity {likeness:.2f})")
+        for cosine, example in memory.nearest(vector, 1):
+            # What a linear model has learnt from, it weighs itself; only a verbatim repeat knows better.
+            is_in_model = self._linear is not None and example.id <= self._trained_to
+            if cosine >= (VERBATIM if is_in_model else REPEAT):
+                place, likeness = self._places[example.category, example.request_type], min(1.0, cosine)
+                sure = _REPEAT_SURE + (_SURE - _REPEAT_SURE) * (likeness - REPEAT) / (1 - REPEAT)
+                return self._proposal(place, sure, scores, f"repeats a reviewed ticket (similarity {likeness:.2f})")
         place = int(np.argmax(scores))
-        if learnt := self._by_linear(ticket, place):
-            return self._proposal(*learnt, scores, "the words of reviewed tickets of this kind")
+        shares = self._linear.probabilities(text_of(ticket)) if self._linear else {}
+        known = {self._places[label]: share for label, share in shares.items() if label in self._places}
+        # An entry that the linear model has never seen is one that it cannot choose, so it is not asked then.
+        if place in known:
+            learnt, share = max(known.items(), key=itemgetter(1))
+            return self._proposal(learnt, share, scores, "the words of reviewed tickets of this kind")
         limit = _SAYS_LITTLE if evidence.says_little(text) or self._likeness.is_noise(text) else 1.0
-        confidence = min(self._scale.confidence(scores), limit)
-        return self._proposal(place, confidence, scores, self._reason(place, text, vector))
+        hits = sorted(self._entries[place].hits(text))
+        words = f"names {', '.join(hits[:3])}; " if hits else ""
+        reason = f"{words}most like the catalog's “{self._likeness.nearest(place, vector)[:120]}”"
+        return self._proposal(place, min(self._scale.confidence(scores), limit), scores, reason)
 
     def learn(self, examples: Sequence[Example]) -> None:
         """These are all the examples there are; those of entries that the catalog no longer has teach nothing."""
@@ -111,19 +120,6 @@ class LocalEngine:
         """
         self._linear, self._trained_to = linear, trained_to
 
-    def _repeated(self, memory: NearestExamples, vector: Vectors) -> tuple[int, float] | None:
-        for likeness, example in memory.nearest(vector, 1):
-            is_in_model = self._linear is not None and example.id <= self._trained_to
-            if likeness >= (VERBATIM if is_in_model else REPEAT):
-                return self._places[example.category, example.request_type], min(1.0, likeness)
-        return None
-
-    def _by_linear(self, ticket: TicketText, place: int) -> tuple[int, float] | None:
-        """The linear model's entry, unless this engine's own (at `place`) is one that it has never seen."""
-        shares = self._linear.probabilities(text_of(ticket)) if self._linear else {}
-        known = {self._places[label]: share for label, share in shares.items() if label in self._places}
-        return max(known.items(), key=itemgetter(1)) if place in known else None
-
     def _proposal(self, place: int, confidence: float, scores: Scores, reason: str) -> Proposal:
         others = [int(other) for other in np.argsort(-scores)[:3] if other != place]
         return Proposal(
@@ -134,8 +130,3 @@ class LocalEngine:
             engine=self.name,
             model=self.model,
         )
-
-    def _reason(self, place: int, text: str, vector: Vectors) -> str:
-        hits = sorted(self._entries[place].hits(text))
-        words = f"names {', '.join(hits[:3])}; " if hits else ""
-        return f"{words}most like the catalog's “{self._likeness.nearest(place, vector)[:120]}”"
