@@ -119,7 +119,7 @@ class Desk:
         self.seen = (calls, saved)
         self.under_way.append(calls - before[0] - (saved - before[1]))
         self.was_sending = self.was_sending or any(each.status == "sending" for each in made)
-        return any(not each.period.startswith("unfinished-") for each in made)
+        return any(each.run_key is None for each in made)
 
     def _let_time_pass(self, db: Database) -> None:
         past = now() - timedelta(seconds=1)

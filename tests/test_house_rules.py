@@ -21,6 +21,7 @@ from jobs.operations import scheduler
 from receiver import queue
 from receiver.db import database
 from receiver.db.database import Database
+from receiver.db.models import Base
 from receiver.lib import settings
 from receiver.lib.settings import Settings
 from receiver.queue.job import FORMER_PATHS
@@ -289,3 +290,35 @@ def _is_there(module: str, name: str) -> bool:
     except ImportError:
         return False
     return True
+
+
+_PROSE = {column.name for table in Base.metadata.tables.values() for column in table.c if column.info.get("prose")}
+_ASKS = {"startswith", "endswith", "like", "ilike", "contains", "icontains", "removeprefix", "partition"}
+
+
+def _names_prose(node: ast.expr) -> bool:
+    """Whether this is a column of prose, or its value in a row."""
+    return isinstance(node, ast.Attribute) and node.attr in _PROSE
+
+
+def _asks_prose(tree: ast.AST) -> Iterator[ast.expr]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare):
+            is_none = all(isinstance(each, ast.Constant) and each.value is None for each in node.comparators)
+            if not is_none and any(map(_names_prose, [node.left, *node.comparators])):
+                yield node
+        elif isinstance(node, ast.Attribute) and node.attr in _ASKS and _names_prose(node.value):
+            yield node
+
+
+def test_no_code_asks_what_prose_says() -> None:
+    """State is a code in a column; a sentence may be changed without changing what the program does."""
+    assert {"error", "reasoning", "last_words"} <= _PROSE
+    asked = [
+        f"{path.relative_to(ROOT)}: {ast.unparse(node)}"
+        for package in ("receiver", "jobs")
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if "migrations" not in path.parts
+        for node in _asks_prose(ast.parse(path.read_text()))
+    ]
+    assert asked == []

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from jobs.cli import FAILED, configured, main, recorded, say
+from receiver.db import digests
 from receiver.db.database import Database
 from receiver.db.models import Digest
 from receiver.lib import files
@@ -104,7 +105,7 @@ def _told(sent: Digest) -> None:
     if sent.status == "sent":
         click.echo(f"Digest {sent.id} of {sent.tickets} tickets is sent.")
     else:
-        say(f"Digest {sent.id} is {sent.status.replace('_', ' ')}: {sent.error}", err=True)
+        say(f"Digest {sent.id} is {sent.status.replace('_', ' ')}: {digests.problem(sent)}", err=True)
         sys.exit(FAILED)
 
 

@@ -35,6 +35,7 @@ _SCHEDULE = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
 _COMPLETING_SCHEDULE = (5, 30, 120, 480)
 _JITTER = 0.1
 _MOST_ATTEMPTS = 15
+_UNSUBSCRIBED = "unsubscribed"
 _GONE = "the webhook's receiver answered 410 and wants no more; change its write_back, then redrive what failed"
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class _Round:
 
     def _stop_where_gone(self) -> None:
         with self._db.read() as session:
-            if outbox.any_failed(session, self._name, _GONE):
+            if outbox.any_failed(session, self._name, _UNSUBSCRIBED):
                 raise HopelessError(_GONE)
 
     def _configured(self) -> Source:
@@ -156,6 +157,7 @@ class _Round:
                 errand,
                 now() + timedelta(seconds=max(wait, error.pause)),
                 str(error),
+                error.cause,
                 counts=error.policy.counts,
             )
             if error.policy.alarms:
@@ -165,7 +167,7 @@ class _Round:
             self._held = True
 
     def _bury(self, session: Session, errand: Errand, error: CallError) -> None:
-        if not outbox.mark(session, errand, FAILED, str(error)):
+        if not outbox.mark(session, errand, FAILED, str(error), error.cause):
             return
         code = "incomplete" if errand.kind == COMPLETE else "untold"
         self._alert(session, code, ticket=errand.ticket_id, error=str(error))
@@ -175,7 +177,7 @@ class _Round:
             queue.try_wake(queue.CLASSIFY, self._config.redis_url)
 
     def _unsubscribe(self, session: Session) -> None:
-        outbox.give_up(session, self._name, WRITE_BACK, _GONE)
+        outbox.give_up(session, self._name, WRITE_BACK, _GONE, _UNSUBSCRIBED)
         self._alert(session, "gone", error=_GONE)
 
     def _alert(self, session: Session, code: str, **detail: Any) -> None:

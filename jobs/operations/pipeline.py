@@ -81,7 +81,7 @@ def run(config: Settings, input_file: Path | None, output: Path | None, skip_ema
         else:
             _send(db, config, report, summary)
         with db.write() as session:
-            one_shot_runs.finish(session, report.id, now())
+            one_shot_runs.finish(session, report.id)
     return path
 
 
@@ -169,7 +169,7 @@ def _send(db: Database, config: Settings, report: Digest, summary: Summary) -> N
         log.info("The mail is sent to %s", ", ".join(row.address for row in mailed))
     if sent.status == "held":  # Said once; whoever runs this again after that wants another mail.
         with db.write() as session:
-            one_shot_runs.finish(session, sent.id, now())
+            one_shot_runs.finish(session, sent.id)
         raise PipelineError(
             f"the mail is held: {sent.error}; to send it again: python -m jobs digest --resend {sent.id}"
         )

@@ -30,6 +30,8 @@ RENEW_SECONDS = 20.0
 ALERTS_APART = timedelta(minutes=10)
 SCHEDULED, RUN, ALERT = "digest", "run", "alert"
 ALARM = "digest"
+SKIPPED, REPLACED = "skipped", "replaced"  # Why a mail was cancelled.
+NO_PROBLEM: dict[str, Any] = {"error": None, "cancel_code": None, "replaced_by": None}
 
 
 def workbook_path(data_dir: Path, digest_id: int) -> Path:
@@ -288,8 +290,17 @@ def accept(session: Session, digest_id: int, now: datetime) -> bool:
 
 
 def _settled_by_hand(session: Session, digest_id: int, statuses: Sequence[str], **columns: Any) -> bool:
-    query = update(Digest).where(Digest.id == digest_id, Digest.status.in_(statuses)).values(error=None, **columns)
+    query = update(Digest).where(Digest.id == digest_id, Digest.status.in_(statuses)).values(**NO_PROBLEM, **columns)
     return session.scalar(query.returning(Digest.id), execution_options={"synchronize_session": False}) is not None
+
+
+def problem(digest: Digest) -> str | None:
+    """What kept the digest from its recipients, in words."""
+    if digest.cancel_code == SKIPPED:
+        return "the mail was skipped by --skip-email"
+    if digest.cancel_code == REPLACED:
+        return f"digest {digest.replaced_by} of a later run tells of its tickets"
+    return digest.error
 
 
 def alarm_subject(name: str) -> str:

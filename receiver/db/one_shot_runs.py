@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
@@ -13,8 +14,6 @@ from receiver.db.digests import RUN, SENDING_LEASE
 from receiver.db.models import Classification, Digest, DigestTicket, Ticket
 from receiver.lib.mail_addresses import Envelope
 
-SKIPPED = "the mail was skipped by --skip-email"
-
 
 def claim(session: Session, ticket_ids: Sequence[int], envelope: Envelope, now: datetime) -> Digest | None:
     """The digest of these tickets: that of a run which did not end, where it would be the same, else a new one.
@@ -23,11 +22,11 @@ def claim(session: Session, ticket_ids: Sequence[int], envelope: Envelope, now: 
     minutes. None where none of the tickets is in the record any more.
     """
     key = _key(session, ticket_ids, envelope)
-    found = session.scalar(select(Digest).where(Digest.name == RUN, Digest.period == key))
+    found = session.scalar(select(Digest).where(Digest.name == RUN, Digest.run_key == key))
     if found is None:
         found = digests.claim_batch(session, ticket_ids, envelope, now)
         if found:
-            found.period, found.claimable_at = key, now + SENDING_LEASE
+            found.run_key, found.claimable_at = key, now + SENDING_LEASE
             session.flush()
     return found
 
@@ -40,20 +39,20 @@ def _key(session: Session, ticket_ids: Sequence[int], envelope: Envelope) -> str
         query = select(Ticket.id, Classification.id).outerjoin(Classification, current).order_by(Ticket.id)
         for row in session.execute(query.where(Ticket.id.in_(ordered[start : start + PARAMETERS]))):
             key.update(repr(tuple(row)).encode())
-    return f"unfinished-{key.hexdigest()}"
+    return key.hexdigest()
 
 
 def skip_mail(session: Session, digest: Digest, now: datetime) -> None:
     """Cancel the mail of a digest that nobody got yet and that is not on its way, so that nobody sends it."""
     if not recipients.mailed(recipients.of(session, digest.id)):
-        _cancel(session, Digest.id == digest.id, SKIPPED, now)
+        _cancel(session, Digest.id == digest.id, now, cancel_code=digests.SKIPPED)
 
 
-def _cancel(session: Session, which: ColumnElement[bool], reason: str, now: datetime) -> None:
+def _cancel(session: Session, which: ColumnElement[bool], now: datetime, **why: Any) -> None:
     found = session.scalars(
         update(Digest)
         .where(which, Digest.status == "claimed")
-        .values(status="cancelled", error=reason, claimable_at=now)
+        .values(status="cancelled", error=None, claimable_at=now, **why)
         .returning(Digest.id),
         execution_options={"synchronize_session": False},
     ).all()
@@ -67,8 +66,9 @@ def want_mail(session: Session, digest: Digest, now: datetime) -> None:
     Those are digests of earlier runs that wait to be sent and tell of no ticket that this one does not tell of.
     """
     unsent = Digest.status.in_(["failed", "partly_sent", "cancelled"])
-    again = {"status": "claimed", "attempts": 0, "error": None, "claimable_at": now + SENDING_LEASE}
-    query = update(Digest).where(Digest.id == digest.id, unsent).values(**again).returning(Digest.id)
+    again = {"status": "claimed", "attempts": 0, "claimable_at": now + SENDING_LEASE}
+    values = again | digests.NO_PROBLEM
+    query = update(Digest).where(Digest.id == digest.id, unsent).values(**values).returning(Digest.id)
     if session.scalar(query, execution_options={"synchronize_session": False}):
         undone = [recipients.REFUSED, recipients.FAILED, recipients.CANCELLED]
         recipients.move(session, digest.id, undone, recipients.DUE, now)
@@ -77,7 +77,7 @@ def want_mail(session: Session, digest: Digest, now: datetime) -> None:
         DigestTicket.digest_id == Digest.id, DigestTicket.ticket_id.not_in(ours)
     )
     needless = (Digest.name == RUN) & (Digest.id < digest.id) & ~others.exists()
-    _cancel(session, needless, f"digest {digest.id} of a later run tells of its tickets", now)
+    _cancel(session, needless, now, cancel_code=digests.REPLACED, replaced_by=digest.id)
 
 
 def release(session: Session, digest_id: int, now: datetime) -> None:
@@ -85,9 +85,9 @@ def release(session: Session, digest_id: int, now: datetime) -> None:
     session.execute(update(Digest).where(Digest.id == digest_id, Digest.status == "claimed").values(claimable_at=now))
 
 
-def finish(session: Session, digest_id: int, now: datetime) -> None:
+def finish(session: Session, digest_id: int) -> None:
     """The run has ended; the next one of the same tickets is another."""
-    session.execute(update(Digest).where(Digest.id == digest_id).values(period=now.isoformat()))
+    session.execute(update(Digest).where(Digest.id == digest_id).values(run_key=None))
 
 
 def unsent(session: Session) -> Sequence[int]:

@@ -63,7 +63,7 @@ def take_back(session: Session, classification_id: int, earlier_id: int | None, 
         session.delete(errand)
     session.flush()
     again = (Errand.classification_id == earlier_id, *(() if attempted else (Errand.status == SUPERSEDED,)))
-    values = {"status": PENDING, "steps": 0, "attempts": 0, "claimable_at": now, "error": None}
+    values = {"status": PENDING, "steps": 0, "attempts": 0, "claimable_at": now, "error": None, "error_code": None}
     session.execute(update(Errand).where(*again).values(**values))
     return attempted
 
@@ -149,9 +149,11 @@ def note_steps(session: Session, errand: Errand, steps: int, now: datetime) -> b
     return _change(session, errand, steps=steps, claimable_at=now + LEASE)
 
 
-def mark(session: Session, errand: Errand, status: str, error: str | None = None) -> bool:
+def mark(
+    session: Session, errand: Errand, status: str, error: str | None = None, error_code: str | None = None
+) -> bool:
     """Settle an errand; False, and nothing is written, where it was superseded or taken over meanwhile."""
-    return _change(session, errand, status=status, error=error)
+    return _change(session, errand, status=status, error=error, error_code=error_code)
 
 
 def overtaken(session: Session, errand: Errand) -> None:
@@ -163,9 +165,12 @@ def overtaken(session: Session, errand: Errand) -> None:
     session.execute(update(Errand).where(*newer, Errand.status == DONE).values(**again))
 
 
-def set_back(session: Session, errand: Errand, at: datetime, error: str, *, counts: bool = True) -> bool:
+def set_back(
+    session: Session, errand: Errand, at: datetime, error: str, error_code: str, *, counts: bool = True
+) -> bool:
     """Have an errand tried again from `at`; the attempt may not count."""
-    return _change(session, errand, claimable_at=at, error=error, attempts=errand.attempts - (0 if counts else 1))
+    attempts = errand.attempts - (0 if counts else 1)
+    return _change(session, errand, claimable_at=at, error=error, error_code=error_code, attempts=attempts)
 
 
 def _change(session: Session, errand: Errand, **values: Any) -> bool:
@@ -179,10 +184,10 @@ def hold_source(session: Session, source: str, until: datetime) -> None:
     session.execute(update(Errand).where(*earlier).values(claimable_at=until))
 
 
-def give_up(session: Session, source: str, kind: str, error: str) -> None:
+def give_up(session: Session, source: str, kind: str, error: str, error_code: str) -> None:
     """Make every pending errand of a kind a dead letter."""
     pending = (_is_pending, Errand.source == source, Errand.kind == kind)
-    session.execute(update(Errand).where(*pending).values(status=FAILED, error=error))
+    session.execute(update(Errand).where(*pending).values(status=FAILED, error=error, error_code=error_code))
 
 
 def redrive(session: Session, source: str | None, now: datetime) -> int:
@@ -196,7 +201,7 @@ def redrive(session: Session, source: str | None, now: datetime) -> int:
         or_(Errand.classification_id.is_(None), Errand.classification_id.in_(current)),
         *((Errand.source == source,) if source else ()),
     )
-    values = {"status": PENDING, "attempts": 0, "claimable_at": now, "error": None}
+    values = {"status": PENDING, "attempts": 0, "claimable_at": now, "error": None, "error_code": None}
     rows = session.scalars(
         update(Errand).where(*again).values(**values).returning(Errand.id),
         execution_options={"synchronize_session": False},
@@ -216,11 +221,11 @@ def about(session: Session, ticket_id: int, limit: int = 50) -> Sequence[Errand]
     return session.scalars(query).all()
 
 
-def any_failed(session: Session, source: str, error: str | None = None) -> bool:
-    """Whether a source has dead letters; where an `error` is named, of this reason."""
+def any_failed(session: Session, source: str, error_code: str | None = None) -> bool:
+    """Whether a source has dead letters; where an `error_code` is named, of this reason."""
     is_failed = Errand.status == literal(FAILED, literal_execute=True)
     query = select(Errand.id).where(is_failed, Errand.source == source)
-    return session.scalar((query.where(Errand.error == error) if error else query).limit(1)) is not None
+    return session.scalar((query.where(Errand.error_code == error_code) if error_code else query).limit(1)) is not None
 
 
 def recover_future(session: Session, now: datetime) -> None:

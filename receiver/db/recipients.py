@@ -124,11 +124,14 @@ def problems(rows: Sequence[DigestRecipient], among: int | None = None) -> str |
 
     Nobody is named where it is the same for everybody; `among` says how many there are, if more than these.
     """
-    told = [row for row in rows if row.error and row.state != SENT]
-    texts = list(dict.fromkeys(str(row.error) for row in told))
-    if len(texts) == 1 and len(told) == (among or len(rows)):
-        return texts[0]
-    return "; ".join(f"{named([row for row in told if row.error == text])}: {text}" for text in texts) or None
+    told: dict[str, list[DigestRecipient]] = {}
+    for row in rows:
+        if row.error and row.state != SENT:
+            told.setdefault(row.error, []).append(row)
+    for text, whose in told.items():
+        if len(whose) == (among or len(rows)):
+            return text
+    return "; ".join(f"{named(whose)}: {text}" for text, whose in told.items()) or None
 
 
 def named(rows: Sequence[DigestRecipient]) -> str:

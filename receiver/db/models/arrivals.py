@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from receiver.db.models.base import Base, Id, partial_index
+from receiver.db.models.base import Base, Id, Prose, partial_index
 
 RECEIVED, CLASSIFIED, NEEDS_REVIEW, FAILED, REVIEWED = "received", "classified", "needs_review", "failed", "reviewed"
 TICKET_STATES = (RECEIVED, CLASSIFIED, NEEDS_REVIEW, FAILED, REVIEWED)
@@ -50,7 +50,7 @@ class Delivery(Base):
     updated: Mapped[int] = mapped_column(default=0)
     duplicates: Mapped[int] = mapped_column(default=0)
     rejected: Mapped[list[Any]] = mapped_column(default=list)
-    error: Mapped[str | None]
+    error: Mapped[Prose | None]
     original_id: Mapped[int | None] = mapped_column(ForeignKey("deliveries.id"))
     conflict: Mapped[bool] = mapped_column(default=False)
     origin: Mapped[str] = mapped_column(default=WEBHOOK, server_default=WEBHOOK)
@@ -91,8 +91,8 @@ class Ticket(Base):
     source: Mapped[str]
     external_id: Mapped[str]
     delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id"), index=True)
-    short_description: Mapped[str]
-    long_description: Mapped[str]
+    short_description: Mapped[Prose]
+    long_description: Mapped[Prose]
     requester_email: Mapped[str | None]
     priority: Mapped[str | None]
     url: Mapped[str | None]
@@ -107,7 +107,7 @@ class Ticket(Base):
     lease: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0)
     crashes: Mapped[int] = mapped_column(default=0)
-    error: Mapped[str | None]
+    error: Mapped[Prose | None]
     settled: Mapped[int | None] = mapped_column(BigInteger)
     arrived_sha256: Mapped[str | None]
     at_risk_at: Mapped[datetime | None]

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from receiver.db.models.base import Base, Id, partial_index
+from receiver.db.models.base import Base, Id, Prose, partial_index
 
 
 class CatalogVersion(Base):
@@ -55,7 +55,7 @@ class Classification(Base):
     sla_unit: Mapped[str]
     sla_is_default: Mapped[bool]
     confidence: Mapped[float]
-    reasoning: Mapped[str]
+    reasoning: Mapped[Prose]
     alternatives: Mapped[list[Any]]
     review_reason: Mapped[str | None]
     engine: Mapped[str]

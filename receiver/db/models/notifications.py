@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, false
 from sqlalchemy.orm import Mapped, mapped_column
 
-from receiver.db.models.base import Base, Id, partial_index
+from receiver.db.models.base import Base, Id, Prose, partial_index
 
 PENDING, DONE, SUPERSEDED = "pending", "done", "superseded"
 COMPLETE, WRITE_BACK = "complete", "write_back"
@@ -16,6 +16,8 @@ class Digest(Base):
     """One mail of one period; the unique pair of name and period is what lets it be claimed once.
 
     `copy_of` names the digest whose content somebody had sent again; an alert is a digest without a workbook.
+    `run_key` is of the tickets and recipients of a run of the command line that has not ended. Where the mail was
+    cancelled, `cancel_code` says why, and `replaced_by` which digest tells of its tickets instead.
     """
 
     __tablename__ = "digests"
@@ -23,6 +25,7 @@ class Digest(Base):
         Index("uq_digests_name_period", "name", "period", unique=True),
         Index("ix_digests_name_settled_until", "name", "settled_until"),
         Index("ix_digests_status", "status"),
+        partial_index("uq_digests_run_key", "run_key", unique=True, where="run_key IS NOT NULL"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -38,10 +41,13 @@ class Digest(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     claimable_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
-    error: Mapped[str | None]
+    error: Mapped[Prose | None]
     copy_of: Mapped[int | None] = mapped_column(Id)
     lease: Mapped[str | None]  # Of who builds and sends it, or did so last.
     without_workbook: Mapped[bool] = mapped_column(default=False, server_default=false())  # Too large for its server.
+    run_key: Mapped[str | None]
+    cancel_code: Mapped[str | None]
+    replaced_by: Mapped[int | None] = mapped_column(Id)
 
 
 class DigestRecipient(Base):
@@ -56,7 +62,7 @@ class DigestRecipient(Base):
     address: Mapped[str] = mapped_column(primary_key=True)
     state: Mapped[str]
     error_code: Mapped[str | None]
-    error: Mapped[str | None]
+    error: Mapped[Prose | None]
     attempts: Mapped[int] = mapped_column(default=0)
     resends: Mapped[int] = mapped_column(default=0)
     run_at: Mapped[datetime]
@@ -103,4 +109,5 @@ class Errand(Base):
     created_at: Mapped[datetime]
     claimable_at: Mapped[datetime]
     attempted_at: Mapped[datetime | None]
-    error: Mapped[str | None]
+    error: Mapped[Prose | None]
+    error_code: Mapped[str | None]

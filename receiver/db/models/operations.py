@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger
 from sqlalchemy.orm import Mapped, mapped_column
 
-from receiver.db.models.base import Base
+from receiver.db.models.base import Base, Prose
 
 
 class CounterRow(Base):
@@ -135,4 +135,4 @@ class Process(Base):
     started_at: Mapped[datetime]
     heartbeat_at: Mapped[datetime]
     died_at: Mapped[datetime | None]
-    last_words: Mapped[str | None]
+    last_words: Mapped[Prose | None]

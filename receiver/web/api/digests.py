@@ -1,5 +1,6 @@
 """The digests under /api, and sending one now."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from marshmallow.validate import Length
 
 from receiver.actions import digests as orders
 from receiver.db import digest_members, digests, recipients
-from receiver.db.models import Digest
+from receiver.db.models import Digest, DigestRecipient
 from receiver.digests.schedules import Plan
 from receiver.intake.schemas import PlainText
 from receiver.lib.clock import now
@@ -108,7 +109,7 @@ class Digests(MethodView):
         with context().db.read() as session:
             rows = digests.page(session, query["limit"] + 1, query.get("cursor"))
             states = recipients.of_each(session, [row.id for row in rows])
-        listed = [columns(row) | {"recipient_states": states.get(row.id, [])} for row in rows]
+        listed = [_listed(row, states.get(row.id, [])) for row in rows]
         return page(listed, query["limit"])
 
     @auth.require_role(auth.OPERATOR)
@@ -126,7 +127,11 @@ def _shown(digest: Digest) -> dict[str, Any]:
     """A digest with what became of it for each recipient."""
     with context().db.read() as session:
         found = session.get_one(Digest, digest.id)  # One that was just made does not know all of its columns.
-        return columns(found) | {"recipient_states": recipients.of(session, digest.id)}
+        return _listed(found, recipients.of(session, digest.id))
+
+
+def _listed(digest: Digest, states: Sequence[DigestRecipient]) -> dict[str, Any]:
+    return columns(digest) | {"error": digests.problem(digest), "recipient_states": states}
 
 
 def pending(plan: Plan, moment: datetime) -> dict[str, Any]:

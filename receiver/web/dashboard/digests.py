@@ -40,6 +40,9 @@ def digests_page() -> ResponseReturnValue:
     )
 
 
+blueprint.add_app_template_global(digests.problem)
+
+
 @blueprint.app_template_global()
 def period(digest: Digest) -> str:
     """What a digest covers, as a person says it: its time on the clock of its plan, or why it was made beside those."""

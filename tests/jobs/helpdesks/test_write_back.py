@@ -380,7 +380,7 @@ def test_who_has_lost_an_errand_to_another_run_settles_nothing(db: Database, zen
         second = outbox.take(session, "acme", now(), 60)
         assert second is not None
         assert not outbox.mark(session, first, "failed")
-        assert not outbox.set_back(session, first, now(), "late")
+        assert not outbox.set_back(session, first, now(), "late", "away")
         assert outbox.mark(session, second, "done")
     assert (one(db).status, one(db).attempts) == ("done", 2)
 
