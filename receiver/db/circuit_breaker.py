@@ -223,6 +223,7 @@ class CallLimiter:
         """See once a second what the others have found; a database that is away leaves us with what we know."""
         if self._db is None:
             return
+        # The database is asked outside the lock, for a slow one must not hold up the calls that end meanwhile.
         with self._changed:
             moment = time.monotonic()
             if moment < self._asked_at + _ASKED_EVERY:

@@ -97,6 +97,7 @@ def _values(text: str) -> Iterator[Any]:
     try:
         yield json.loads(text, strict=False)
     except (ValueError, RecursionError):
+        # Half of a stream may be lost, and its lines may be broken anywhere, so objects are looked for in the whole.
         yield from _values_in("\n".join(_payload(line) for line in text.splitlines()))
 
 
@@ -164,13 +165,9 @@ def _add_object(found: Completion, value: dict[str, Any], depth: int) -> None:
             _add(found, value.get(name), depth + 1)
             if found.pieces > before:
                 return
-        if not found.error and not _is_bookkeeping(value):
+        # The last event of a stream only tells about the answer.
+        if not found.error and not _BOOKKEEPING & set(value):
             found.objects.append(value)
-
-
-def _is_bookkeeping(value: dict[str, Any]) -> bool:
-    """Whether an object only tells about an answer, such as the last event of a stream."""
-    return bool(_BOOKKEEPING & set(value))
 
 
 def _add_message(found: Completion, message: Any, depth: int) -> None:
