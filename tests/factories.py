@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from receiver import queue
+from receiver.actions.context import Context, for_command
 from receiver.actions.review import decide
 from receiver.catalog import Catalog
 from receiver.db import catalogs, circuit_breaker, classifications, deliveries, leases, people, reviews, sign_in
@@ -30,6 +32,7 @@ from receiver.intake.sources.payload_mapping import PayloadMapping
 from receiver.lib import roles
 from receiver.lib.clock import now
 from receiver.lib.failures import Failure
+from receiver.lib.settings import Settings
 from receiver.lib.shared_secrets import Secret
 from receiver.lib.sla import Promise
 
@@ -105,6 +108,14 @@ def settle(db: Database, ticket_id: int, due_at: datetime | None = None, **field
         saved = classification(ticket_id, **fields)
         received_at = session.get_one(Ticket, ticket_id).received_at
         assert classifications.save(session, "factory", saved, promise(due_at, received_at))
+
+
+def acting(db: Database, config: Settings, known: Mapping[str, Source] | None = None) -> Context:
+    """What actions need, with other sources than those of the settings where they are given."""
+    made = for_command(db, config)
+    if known is not None:
+        vars(made)["sources"] = dict(known)
+    return made
 
 
 def review(db: Database, ticket_id: int, catalog: Catalog, *choice: str, at: datetime | None = None) -> reviews.Review:

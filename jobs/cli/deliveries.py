@@ -64,10 +64,13 @@ def replay(
 ) -> None:
     """Read kept deliveries again with today's mapping of their source; nothing doubles."""
     from jobs.operations import replay as replaying
+    from jobs.operations import shell_user
+    from receiver.actions.context import for_command
+    from receiver.actions.deliveries import replay_each
 
     chosen = replaying.chosen(db, config, source, since, status, ids)
     count = failed = 0
-    for done in replaying.replay(db, config, chosen):
+    for done in replay_each(for_command(db, config), shell_user.who(), chosen):
         count, failed = count + 1, failed + (done.error is not None)
         say(replaying.described(done), err=done.error is not None)
     click.echo(f"Replayed {count - failed} of {count} deliveries.")

@@ -1,12 +1,9 @@
 """Replaying deliveries from the command line."""
 
 import logging
-from collections.abc import Iterator, Sequence
 from typing import Any
 
-from jobs.operations import shell_user
-from receiver import queue
-from receiver.actions.deliveries import Replay, replay_each
+from receiver.actions.deliveries import Replay
 from receiver.db import deliveries
 from receiver.db.database import Database
 from receiver.intake import sources
@@ -47,16 +44,6 @@ def _numbers(ids: str) -> list[int]:
         return [int(part) for part in ids.split(",")]
     except ValueError:
         raise SettingsError("--ids: name deliveries by their numbers, such as 7,12") from None
-
-
-def replay(db: Database, config: Settings, ids: Sequence[int]) -> Iterator[Replay]:
-    """Replay the deliveries one by one, and have what is due then classified."""
-    due = False
-    for done in replay_each(db, sources.configured(config), ids, config, shell_user.who()):
-        due = due or done.made_due
-        yield done
-    if due:
-        queue.try_wake(queue.CLASSIFY, config.redis_url)
 
 
 def described(done: Replay) -> str:

@@ -7,8 +7,7 @@ from flask import abort
 from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
-from receiver import queue
-from receiver.actions.deliveries import Replay, ReplayError, replay, replay_each
+from receiver.actions.deliveries import Replay, replay, replay_each
 from receiver.db import deliveries
 from receiver.db.models import DELIVERY_STATES, ORIGINS, VERIFICATIONS, Delivery
 from receiver.intake import payload_masking
@@ -155,13 +154,7 @@ def _delivery(delivery_id: int) -> Delivery:
 @auth.require_role(auth.OPERATOR)
 def replay_delivery(delivery_id: int) -> Replay:
     """Read one delivery again with today's mapping of its source."""
-    known = context()
-    try:
-        done = replay(known.db, known.sources, delivery_id, known.settings, auth.caller())
-    except ReplayError as error:
-        abort(error.status, str(error))
-    _wake([done])
-    return done
+    return replay(context(), auth.caller(), delivery_id)
 
 
 @blueprint.post("/deliveries/replay")
@@ -173,11 +166,8 @@ def replay_selection(selection: dict[str, Any]) -> dict[str, Any]:
 
     Where `next` is not null there are more; send the same selection with it as `cursor`.
     """
-    known = context()
     ids, cursor = (selection["ids"], None) if "ids" in selection else _since(selection)
-    done = list(replay_each(known.db, known.sources, ids, known.settings, auth.caller()))
-    _wake(done)
-    return {"items": done, "next": cursor}
+    return {"items": list(replay_each(context(), auth.caller(), ids)), "next": cursor}
 
 
 def _since(selection: dict[str, Any]) -> tuple[list[int], int | None]:
@@ -187,8 +177,3 @@ def _since(selection: dict[str, Any]) -> tuple[list[int], int | None]:
         status, cursor = selection.get("status"), selection["cursor"]
         found: list[int] = list(deliveries.kept_since(session, source, since, status, limit + 1, cursor))
     return found[:limit], found[limit - 1] if len(found) > limit else None
-
-
-def _wake(done: list[Replay]) -> None:
-    if any(each.made_due for each in done):
-        context().wake(queue.CLASSIFY)

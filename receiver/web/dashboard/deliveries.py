@@ -8,13 +8,11 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from receiver import queue
-from receiver.actions.deliveries import Replay, replay_each
+from receiver.actions.deliveries import Replay, dismiss, replay_each
 from receiver.db import audit, deliveries, tickets
 from receiver.db.models import DELIVERY_STATES, QUARANTINED, RECONCILE, UNSIGNED, Delivery
 from receiver.intake import payload_masking
 from receiver.intake.sources import Source
-from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.dashboard import query_args
 from receiver.web.state import context
@@ -106,7 +104,7 @@ def _proof(delivery: Delivery, source: Source | None) -> tuple[str, str]:
 def replay_selection() -> ResponseReturnValue:
     """Read one delivery or a selection again, and show what each brought before and brings now."""
     ids = [_id(number) for number in request.form.getlist("delivery", type=int)][:_ROWS]
-    return render_template("replayed.html", done=_replayed(ids or abort(400, "Choose a delivery first.")), more=None)
+    return render_template("replayed.html", done=_replay(ids or abort(400, "Choose a delivery first.")), more=None)
 
 
 class _Since(NamedTuple):
@@ -123,10 +121,7 @@ class _Since(NamedTuple):
 def dismiss_selection() -> ResponseReturnValue:
     """Take one delivery or a selection out of what needs somebody: there is no ticket in it."""
     ids = [_id(number) for number in request.form.getlist("delivery", type=int)][:_ROWS]
-    with context().db.write() as session:
-        done = [delivery_id for delivery_id in ids if deliveries.dismiss(session, delivery_id)]
-        for delivery_id in done:
-            audit.note(session, auth.caller(), "dismiss", f"delivery {delivery_id}", now())
+    done = dismiss(context(), auth.caller(), ids)
     many = f"{len(done)} deliver{'y is' if len(done) == 1 else 'ies are'} dismissed"
     flash(f"{many}." if len(done) == len(ids) else f"{many}; nothing was open in the others.")
     return redirect(url_for("deliveries_pages.deliveries_page", status=request.form.get("status") or None))
@@ -143,7 +138,7 @@ def replay_since() -> ResponseReturnValue:
         )
     more = {**request.form.to_dict(), "after": found[_AT_ONCE - 1]} if len(found) > _AT_ONCE else None
     template = "replayed_rows.html" if "HX-Request" in request.headers else "replayed.html"
-    return render_template(template, done=_replayed(found[:_AT_ONCE]), more=more)
+    return render_template(template, done=_replay(found[:_AT_ONCE]), more=more)
 
 
 def _since() -> _Since:
@@ -160,10 +155,5 @@ def _since() -> _Since:
     return _Since(form["source"], moment, form.get("status", ""), form.get("after", type=int))
 
 
-def _replayed(ids: list[int]) -> list[Replay]:
-    known = context()
-    settings, who = known.settings, auth.caller()
-    done = list(replay_each(known.db, known.sources, ids, settings, who))
-    if any(each.made_due for each in done):
-        known.wake(queue.CLASSIFY)
-    return done
+def _replay(ids: list[int]) -> list[Replay]:
+    return list(replay_each(context(), auth.caller(), ids))

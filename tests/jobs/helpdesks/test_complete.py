@@ -25,7 +25,7 @@ from receiver.intake.sources.helpdesk_profile import FieldPath
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from receiver.web import state
-from tests.factories import review, settle, signed, source_named
+from tests.factories import acting, review, settle, signed, source_named
 from tests.peers import http
 from tests.peers.helpdesks import TOKEN, USER, Helpdesk, serving
 from tests.peers.http import Answer, Peer, Request
@@ -282,7 +282,7 @@ def test_a_replayed_thin_ticket_is_completed_too(desk: Desk, config: Settings) -
     state.of(desk.client.application).context.sources["acme"] = replace(desk.source, shape=other)
     answer = desk.send()
     assert answer["status"] == "quarantined"
-    done = replay(desk.db, {"acme": desk.source}, answer["delivery"], config, "ada")
+    done = replay(acting(desk.db, config, {"acme": desk.source}), "ada", answer["delivery"])
     assert done.made_due
     assert not desk.is_due()
     desk.run(config)
@@ -296,7 +296,7 @@ def test_a_mended_mapping_takes_no_completed_requester_away(desk: Desk, config: 
     names = {"id": "id", "short_description": "long_description", "long_description": "long_description"}
     fields = {name: FieldPath(Expression(path)) for name, path in names.items()}
     desk.source = replace(desk.source, shape=replace(desk.source.shape, fields=fields))
-    again = [replay(desk.db, {"acme": desk.source}, delivery, config, "ada").made_due for _ in range(2)]
+    again = [replay(acting(desk.db, config, {"acme": desk.source}), "ada", delivery).made_due for _ in range(2)]
     assert again == [True, False]
     assert [row.status for row in desk.errands()] == ["done", "pending"]
     desk.run(config)
@@ -310,7 +310,7 @@ def test_a_replay_leaves_alone_what_is_being_classified(desk: Desk, config: Sett
         session.execute(update(Ticket).values(requester_email=None))
         leases.claim(session, "worker", 1, now())
     before = desk.ticket()
-    replay(desk.db, {"acme": desk.source}, delivery, config, "ada")
+    replay(acting(desk.db, config, {"acme": desk.source}), "ada", delivery)
     assert (desk.ticket().lease, desk.ticket().claimable_at) == (before.lease, before.claimable_at)
     assert len(desk.errands()) == 1
 

@@ -24,7 +24,7 @@ from receiver.intake.sources import Source, profiles
 from receiver.intake.sources.payload_mapping import PayloadMapping
 from receiver.lib.settings import Settings
 from receiver.web import state
-from tests.factories import signed, source_named
+from tests.factories import acting, signed, source_named
 from tests.peers import http
 from tests.peers.http import Answer, Peer, Request
 
@@ -144,7 +144,7 @@ def test_what_was_brought_in_is_replayed_in_the_shape_it_was_kept_in(
     assert reconcile.reconcile(db, config, desk) == 1
     with db.read() as session:
         kept = session.scalars(select(Delivery.id)).one()
-    done = replay(db, {"acme": desk}, kept, config, "ada")
+    done = replay(acting(db, config, {"acme": desk}), "ada", kept)
     assert done.after is not None
     assert (done.after["updated"], done.after["duplicates"]) == (0, 1)
     with db.read() as session:

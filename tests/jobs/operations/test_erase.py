@@ -15,7 +15,8 @@ from jobs.digests import send
 from jobs.helpdesks import reconcile
 from jobs.operations import backup, erase
 from receiver import queue
-from receiver.actions.deliveries import ReplayError, replay
+from receiver.actions.deliveries import replay
+from receiver.actions.errors import GoneError
 from receiver.db import deliveries, pii_search, tickets
 from receiver.db.database import Database
 from receiver.db.deliveries import Arrival, Content
@@ -24,7 +25,7 @@ from receiver.intake.sources import bodies, standard
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.conftest import ADMIN
-from tests.factories import arrival, deliver, due_ticket, incoming, settle, source_named, ticket_json
+from tests.factories import acting, arrival, deliver, due_ticket, incoming, settle, source_named, ticket_json
 
 ADDRESS = "grace.hopper@example.com"
 
@@ -174,11 +175,11 @@ def test_a_replay_does_not_bring_back_who_came_by_completing_a_thin_ticket(db: D
     with db.write() as session:
         tickets.complete(session, session.query(Ticket).one(), {"requester_email": ADDRESS}, now())
     erase.erase(db, config, ADDRESS)
-    again = replay(db, {"standard": source}, first.id, config, "ada")
+    again = replay(acting(db, config, {"standard": source}), "ada", first.id)
     assert again.after is not None
     assert again.after["accepted"] == 0
-    with pytest.raises(ReplayError):
-        replay(db, {"standard": source}, second.id, config, "ada")
+    with pytest.raises(GoneError):
+        replay(acting(db, config, {"standard": source}), "ada", second.id)
     with db.read() as session:
         assert session.query(Ticket).count() == 0
 

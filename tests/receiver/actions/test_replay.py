@@ -13,7 +13,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from receiver import queue
-from receiver.actions.deliveries import ReplayError, replay
+from receiver.actions.deliveries import replay
+from receiver.actions.errors import GoneError
 from receiver.db import deliveries, tickets
 from receiver.db.database import Database
 from receiver.db.deliveries import Content
@@ -26,7 +27,7 @@ from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from receiver.web import state
 from tests.conftest import wait_until
-from tests.factories import arrival, signed, ticket_json
+from tests.factories import acting, arrival, signed, ticket_json
 
 BROKEN = b'{"id": "R-1", "short_description": "VPN\nis down"}'
 
@@ -120,7 +121,7 @@ def test_nothing_doubles_however_often_and_by_however_many_at_once(
 ) -> None:
     kept = _keep(db, BROKEN)
     with ThreadPoolExecutor(8) as pool:
-        done = list(pool.map(lambda _: replay(db, mended, kept, config, "ada"), range(8)))
+        done = list(pool.map(lambda _: replay(acting(db, config, mended), "ada", kept), range(8)))
     assert sorted(each.after["accepted"] for each in done if each.after) == [0] * 7 + [1]
     assert len(_rows(db)) == 1
     with db.read() as session:
@@ -130,7 +131,7 @@ def test_nothing_doubles_however_often_and_by_however_many_at_once(
 def test_an_older_version_never_overwrites_a_newer_one(db: Database, config: Settings) -> None:
     old = _keep(db, ticket_json(id=1, short_description="old", updated_at="2026-01-01T10:00:00Z"))
     _keep(db, ticket_json(id=1, short_description="new", updated_at="2026-01-01T11:00:00Z"))
-    done = replay(db, sources.configured(config), old, config, "ada")
+    done = replay(acting(db, config, sources.configured(config)), "ada", old)
     assert done.after is not None
     assert (done.after["updated"], done.after["duplicates"]) == (0, 1)
     assert [ticket.short_description for ticket in _rows(db)] == ["new"]
@@ -140,23 +141,23 @@ def test_without_dates_the_later_delivery_wins(db: Database, config: Settings) -
     old = _keep(db, [ticket_json(id=1, short_description="old"), ticket_json(id=2, short_description="other")])
     later = _keep(db, ticket_json(id=1, short_description="new"))
     shouting = _sources(config, _shouting)
-    replay(db, shouting, old, config, "ada")
+    replay(acting(db, config, shouting), "ada", old)
     assert [ticket.short_description for ticket in _rows(db)] == ["new", "OTHER"]
-    replay(db, shouting, later, config, "ada")
+    replay(acting(db, config, shouting), "ada", later)
     assert [ticket.short_description for ticket in _rows(db)] == ["NEW", "OTHER"]
 
 
 def test_an_undated_change_is_not_undone_by_the_dated_delivery_before_it(db: Database, config: Settings) -> None:
     old = _keep(db, ticket_json(id=1, short_description="old", updated_at="2026-01-01T10:00:00Z"))
     _keep(db, ticket_json(id=1, short_description="new"))
-    replay(db, sources.configured(config), old, config, "ada")
+    replay(acting(db, config, sources.configured(config)), "ada", old)
     assert [ticket.short_description for ticket in _rows(db)] == ["new"]
 
 
 def test_of_two_changes_at_the_same_time_the_later_delivery_wins(db: Database, config: Settings) -> None:
     versions = [ticket_json(id=1, short_description=text, updated_at="2026-01-01T10:00:00Z") for text in ("old", "new")]
     first, _ = [_keep(db, version) for version in versions]
-    replay(db, sources.configured(config), first, config, "ada")
+    replay(acting(db, config, sources.configured(config)), "ada", first)
     assert [ticket.short_description for ticket in _rows(db)] == ["new"]
 
 
@@ -169,7 +170,7 @@ def test_a_reviewed_ticket_keeps_its_review(db: Database, config: Settings) -> N
     kept = _keep(db, ticket_json(short_description="old"))
     with db.write() as session:
         session.query(Ticket).one().status = REVIEWED
-    done = replay(db, _sources(config, _shouting), kept, config, "ada")
+    done = replay(acting(db, config, _sources(config, _shouting)), "ada", kept)
     assert done.after is not None
     assert done.after["updated"] == 1
     (ticket,) = _rows(db)
@@ -178,7 +179,7 @@ def test_a_reviewed_ticket_keeps_its_review(db: Database, config: Settings) -> N
 
 def test_a_mapping_that_finds_nothing_takes_nothing_away(db: Database, config: Settings) -> None:
     kept = _keep(db, ticket_json())
-    done = replay(db, _sources(config, lambda *_: Content(error="no id")), kept, config, "ada")
+    done = replay(acting(db, config, _sources(config, lambda *_: Content(error="no id"))), "ada", kept)
     assert done.after is not None
     assert (done.after["status"], done.after["error"]) == ("quarantined", "no id")
     assert (_delivery(db, kept).status, _delivery(db, kept).error) == ("accepted", None)
@@ -187,7 +188,7 @@ def test_a_mapping_that_finds_nothing_takes_nothing_away(db: Database, config: S
 
 def test_the_good_tickets_of_a_delivery_count_though_others_are_still_rejected(db: Database, config: Settings) -> None:
     kept = _keep(db, [ticket_json(), {"id": 7}])
-    done = replay(db, sources.configured(config), kept, config, "ada")
+    done = replay(acting(db, config, sources.configured(config)), "ada", kept)
     assert done.after is not None
     assert (done.after["status"], done.after["duplicates"]) == ("partial", 1)  # Something of it is still open.
     assert [fault["id"] for fault in done.after["rejected"]] == [7]
@@ -198,7 +199,7 @@ def test_a_replay_that_cannot_be_written_changes_nothing(db: Database, config: S
     kept = _keep(db, BROKEN)
     unwritable = Content([tickets.IncomingTicket("R-1", "x", long_description=None)])  # type: ignore[arg-type]
     with pytest.raises(Exception, match="NOT NULL"):
-        replay(db, _sources(config, lambda *_: unwritable), kept, config, "ada")
+        replay(acting(db, config, _sources(config, lambda *_: unwritable)), "ada", kept)
     assert _rows(db) == []
     assert _delivery(db, kept).status == "quarantined"
 
@@ -220,8 +221,8 @@ def test_what_cannot_be_replayed_says_why(api: FlaskClient, db: Database, app: F
         answer = api.post(f"/api/deliveries/{delivery_id}/replay")
         assert (answer.status_code, answer.get_json()["code"]) == (code, code)
         assert words in answer.get_json()["message"]
-    with pytest.raises(ReplayError, match="dropped"):
-        replay(db, state.of(app).context.sources, kept, config, "ada")
+    with pytest.raises(GoneError, match="dropped"):
+        replay(state.of(app).context, "ada", kept)
     assert _rows(db) == []
 
 
