@@ -81,12 +81,12 @@ def _replay(context: Context, who: str, delivery_id: int) -> Replay:
     return done
 
 
-def _noted(done: Replay) -> dict[str, Any]:
+def _noted(done: Replay) -> dict[str, object]:
     """What an entry of the audit, which cannot be erased, may say of a replay: numbers, and nothing of a body."""
     return {when: _counted(outcome) for when, outcome in (("before", done.before), ("after", done.after)) if outcome}
 
 
-def _counted(outcome: dict[str, Any]) -> dict[str, Any]:
+def _counted(outcome: dict[str, Any]) -> dict[str, object]:
     return {name: outcome[name] for name in _COUNTS} | {"rejected": len(outcome["rejected"])}
 
 

@@ -102,7 +102,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals["may"] = has_role
 
 
-def cookies(settings: Settings, session_key: str) -> dict[str, Any]:
+def cookies(settings: Settings, session_key: str) -> dict[str, object]:
     """Flask's settings about cookies, with names that no other program and no other instance on this host uses.
 
     A browser sends the cookies of a host to all of its ports. So the name tells instances apart by their key, and by

@@ -1,7 +1,5 @@
 """The catalog under /api: what is in force, and looking for a newer one."""
 
-from typing import Any
-
 from flask import abort
 from flask_smorest import abort as refuse
 from marshmallow import Schema, fields
@@ -63,7 +61,7 @@ class CatalogOut(Schema):
 @blueprint.get("/catalog")
 @blueprint.response(200, CatalogOut)
 @blueprint.refuses(404, "Its location has not given a good one yet.")
-def get_catalog() -> dict[str, Any]:
+def get_catalog() -> dict[str, object]:
     """The catalog in force, how old it is, and what it leaves unsaid."""
     db, settings = context().db, context().settings
     try:
@@ -76,7 +74,7 @@ def get_catalog() -> dict[str, Any]:
 @blueprint.response(200, CatalogOut)
 @blueprint.refuses(422, "It cannot be had or is wrong, in the lines that `errors` names; what was in force stays so.")
 @auth.require_role(auth.OPERATOR)
-def reload_catalog() -> dict[str, Any]:
+def reload_catalog() -> dict[str, object]:
     """Look at the catalog's location now; what is good there is in force for every ticket classified from now on."""
     db, settings = context().db, context().settings
     try:
@@ -87,7 +85,7 @@ def reload_catalog() -> dict[str, Any]:
     return _catalog(found, current.last_good(db, settings))
 
 
-def _catalog(found: Catalog, version: CatalogVersion | None) -> dict[str, Any]:
+def _catalog(found: Catalog, version: CatalogVersion | None) -> dict[str, object]:
     facts = columns(version) if version else {}
     age = max(0, round((now() - version.loaded_at).total_seconds())) if version else None
     return facts | {

@@ -113,7 +113,7 @@ class ReplayOut(Schema):
 @blueprint.get("/deliveries")
 @blueprint.arguments(DeliveryQuery, location="query")
 @blueprint.response(200, page_of(DeliveryOut, "DeliveryPage"))
-def list_deliveries(query: dict[str, Any]) -> dict[str, Any]:
+def list_deliveries(query: dict[str, Any]) -> dict[str, object]:
     """Deliveries, newest first."""
     with context().db.read() as session:
         rows = deliveries.page(session, query["limit"] + 1, query.get("cursor"), status=query.get("status"))
@@ -131,7 +131,7 @@ def get_delivery(delivery_id: int) -> Delivery:
 @blueprint.response(200, RawOut)
 @blueprint.refuses(410, "Its raw bytes are no longer kept.")
 @auth.require_role(auth.OPERATOR)
-def get_raw(delivery_id: int) -> dict[str, Any]:
+def get_raw(delivery_id: int) -> dict[str, object]:
     """The body and the headers as they arrived, without secrets, and the place of the fault."""
     delivery = _delivery(delivery_id)
     if delivery.body is None:
@@ -161,7 +161,7 @@ def replay_delivery(delivery_id: int) -> Replay:
 @blueprint.takes(ReplaySelection, needed=True, anyOf=_EITHER_KIND)
 @blueprint.response(200, page_of(ReplayOut, "ReplayedPage"))
 @auth.require_role(auth.OPERATOR)
-def replay_selection(selection: dict[str, Any]) -> dict[str, Any]:
+def replay_selection(selection: dict[str, Any]) -> dict[str, object]:
     """Read a selection again: those of `ids`, or a source's since a time, oldest first.
 
     Where `next` is not null there are more; send the same selection with it as `cursor`.

@@ -1,7 +1,5 @@
 """What /openapi.json says beside the operations of the blueprints: how to come in, and the webhook."""
 
-from typing import Any
-
 from flask import Flask
 from flask_smorest import Api
 
@@ -66,7 +64,7 @@ def describe_webhooks(rest: Described, app: Flask) -> None:
     rest.spec.path(rule=rule, operations={"post": _webhook(), "get": _handshake()})
 
 
-def _webhook() -> dict[str, Any]:
+def _webhook() -> dict[str, object]:
     one, several = TicketIn(), {"type": "array", "items": TicketIn}
     wrapped = {"type": "object", "properties": {"tickets": several}, "required": ["tickets"]}
     took = {"description": "It is stored durably", "content": {"application/json": {"schema": _TOOK}}}
@@ -90,7 +88,7 @@ def _webhook() -> dict[str, Any]:
     }
 
 
-def _handshake() -> dict[str, Any]:
+def _handshake() -> dict[str, object]:
     asked = {"name": "crc_token", "in": "query", "schema": {"type": "string"}}
     return {
         "tags": ["webhooks"],

@@ -104,7 +104,7 @@ class Digests(MethodView):
 
     @blueprint.arguments(PageQuery, location="query")
     @blueprint.response(200, page_of(DigestOut, "DigestPage"))
-    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+    def get(self, query: dict[str, Any]) -> dict[str, object]:
         """Digests, newest first."""
         with context().db.read() as session:
             rows = digests.page(session, query["limit"] + 1, query.get("cursor"))
@@ -117,24 +117,24 @@ class Digests(MethodView):
     @blueprint.response(202, DigestOut, description="It is on its way")
     @blueprint.refuses(404, "There is no digest of this name.")
     @blueprint.refuses(409, "Nothing was settled since the last digest.")
-    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+    def post(self, body: dict[str, Any]) -> dict[str, object]:
         """Claim everything settled since the last digest of this name and have it sent now."""
         plan = orders.plan_named(context(), body.get("name"))
         return _shown(orders.send_now(context(), auth.caller(), plan))
 
 
-def _shown(digest: Digest) -> dict[str, Any]:
+def _shown(digest: Digest) -> dict[str, object]:
     """A digest with what became of it for each recipient."""
     with context().db.read() as session:
         found = session.get_one(Digest, digest.id)  # One that was just made does not know all of its columns.
         return _listed(found, recipients.of(session, digest.id))
 
 
-def _listed(digest: Digest, states: Sequence[DigestRecipient]) -> dict[str, Any]:
+def _listed(digest: Digest, states: Sequence[DigestRecipient]) -> dict[str, object]:
     return columns(digest) | {"error": digests.problem(digest), "recipient_states": states}
 
 
-def pending(plan: Plan, moment: datetime) -> dict[str, Any]:
+def pending(plan: Plan, moment: datetime) -> dict[str, object]:
     """What this digest would tell if it were sent now."""
     with context().db.read() as session:
         rows = digest_members.pending_counts(session, plan.name, plan.chosen, moment)
@@ -153,14 +153,14 @@ def pending(plan: Plan, moment: datetime) -> dict[str, Any]:
 @blueprint.takes(DigestIn)
 @blueprint.response(200, PreviewOut)
 @blueprint.refuses(404, "There is no digest of this name.")
-def preview_digest(body: dict[str, Any]) -> dict[str, Any]:
+def preview_digest(body: dict[str, Any]) -> dict[str, object]:
     """What a digest sent now would tell; nothing is claimed or sent."""
     return pending(orders.plan_named(context(), body.get("name")), now())
 
 
 @blueprint.get(f"/digests/<{ID}:digest_id>")
 @blueprint.response(200, DigestOut)
-def get_digest(digest_id: int) -> dict[str, Any]:
+def get_digest(digest_id: int) -> dict[str, object]:
     """One digest."""
     return _shown(get_digest_or_404(digest_id))
 
@@ -204,7 +204,7 @@ def _kept(path: Path, mimetype: str, missing: str, subject: str, form: str) -> R
 @auth.require_role(auth.OPERATOR)
 @blueprint.response(202, DigestOut, description="The copy is on its way")
 @blueprint.refuses(409, "It is on its way itself.")
-def resend_digest(digest_id: int) -> dict[str, Any]:
+def resend_digest(digest_id: int) -> dict[str, object]:
     """Send a copy of a digest, marked as one, to the same people."""
     return _shown(orders.resend(context(), auth.caller(), digest_id))
 
@@ -213,7 +213,7 @@ def resend_digest(digest_id: int) -> dict[str, Any]:
 @auth.require_role(auth.OPERATOR)
 @blueprint.response(202, DigestOut, description="It is on its way")
 @blueprint.refuses(409, "It has neither failed for anybody, nor is it held or cancelled.")
-def redrive(digest_id: int) -> dict[str, Any]:
+def redrive(digest_id: int) -> dict[str, object]:
     """Have a digest sent after all to whom it did not reach, under its own Message-ID."""
     return _shown(orders.redrive(context(), auth.caller(), digest_id))
 
@@ -222,6 +222,6 @@ def redrive(digest_id: int) -> dict[str, Any]:
 @auth.require_role(auth.OPERATOR)
 @blueprint.response(200, DigestOut)
 @blueprint.refuses(409, "It is not held.")
-def mark_sent(digest_id: int) -> dict[str, Any]:
+def mark_sent(digest_id: int) -> dict[str, object]:
     """Say that a held digest did arrive."""
     return _shown(orders.accept(context(), auth.caller(), digest_id))

@@ -74,7 +74,7 @@ class CommonErrors(BasePlugin):
             operation["responses"] = dict(sorted((common | said).items()))
 
 
-def refusal(why: str) -> dict[str, Any]:
+def refusal(why: str) -> dict[str, object]:
     """OpenAPI's description of one error."""
     return {
         "description": why,

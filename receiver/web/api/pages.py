@@ -31,12 +31,12 @@ def page_of(item: type[Schema], name: str) -> type[Schema]:
     return Schema.from_dict({"items": items, "next": after}, name=name)
 
 
-def page(items: Sequence[dict[str, Any]], limit: int) -> dict[str, Any]:
+def page(items: Sequence[dict[str, Any]], limit: int) -> dict[str, object]:
     """The first `limit` of `items`; that there was one more says that another page follows."""
     more = len(items) > limit
     return {"items": items[:limit], "next": items[limit - 1]["id"] if more else None}
 
 
-def columns(row: Any) -> dict[str, Any]:
+def columns(row: Any) -> dict[str, object]:
     """The columns of `row` that were read."""
     return {name: value for name, value in vars(row).items() if not name.startswith("_")}

@@ -55,7 +55,7 @@ class StatsOut(Schema):
 
 @blueprint.get("/stats")
 @blueprint.response(200, StatsOut)
-def stats() -> dict[str, Any]:
+def stats() -> dict[str, object]:
     """Counts by status, the queues, the engine and what it cost."""
     settings = context().settings
     with context().db.read() as session:
@@ -69,7 +69,7 @@ def stats() -> dict[str, Any]:
     return found
 
 
-def redis_state() -> dict[str, Any]:
+def redis_state() -> dict[str, object]:
     """Whether Redis answers, and how many jobs wait in each queue."""
     try:
         return {"redis": "up", "jobs": queue.depths(web_state().redis)}

@@ -51,7 +51,7 @@ class ClassificationOut(Schema):
     reviewer = fields.String(allow_none=True, metadata={"description": "Who confirmed or corrected it."})
     created_at = fields.AwareDateTime()
 
-    def sla_of(self, row: Any) -> dict[str, Any]:
+    def sla_of(self, row: Any) -> dict[str, object]:
         """The SLA as a person writes it: 4, not 4.0."""
         value = int(row.sla_value) if float(row.sla_value).is_integer() else row.sla_value
         return {"value": value, "unit": row.sla_unit, "is_default": row.sla_is_default}
@@ -120,7 +120,7 @@ class ReviewOut(TicketOut):
 @blueprint.get("/tickets")
 @blueprint.arguments(TicketQueryIn, location="query")
 @blueprint.response(200, page_of(TicketOut, "TicketPage"))
-def list_tickets(query: dict[str, Any]) -> dict[str, Any]:
+def list_tickets(query: dict[str, Any]) -> dict[str, object]:
     """Tickets, newest first. A page may hold fewer than `limit` and still have a `next` one."""
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
     with context().db.read() as session:
@@ -130,7 +130,7 @@ def list_tickets(query: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.get(f"/tickets/<{ID}:ticket_id>")
 @blueprint.response(200, TicketDetailOut)
-def get_ticket(ticket_id: int) -> dict[str, Any]:
+def get_ticket(ticket_id: int) -> dict[str, object]:
     """One ticket with its history."""
     with context().db.read() as session:
         found = tickets.with_classification(session, ticket_id)
@@ -145,7 +145,7 @@ def get_ticket(ticket_id: int) -> dict[str, Any]:
 @blueprint.refuses(409, "There is nothing to confirm or to choose from.")
 @blueprint.refuses(422, "The fields are wrong, or the catalog in force has no such entry.")
 @auth.require_role(auth.REVIEWER)
-def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
+def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, object]:
     """Confirm what a ticket is attributed to ({}), or correct it; from then on no engine changes it."""
     choice = (body["category"], body["request_type"]) if body else None
     try:
@@ -161,7 +161,7 @@ def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, Any]:
 @blueprint.response(200, TicketOut)
 @blueprint.refuses(409, "The caller has not reviewed the ticket, or what came of it can no longer be taken back.")
 @auth.require_role(auth.REVIEWER)
-def undo_review(ticket_id: int) -> dict[str, Any]:
+def undo_review(ticket_id: int) -> dict[str, object]:
     """Undo one's own review of a ticket: it is again what it was before, and so is what was learned from it."""
     try:
         review.undo(context(), auth.caller(), ticket_id)
@@ -174,7 +174,7 @@ def undo_review(ticket_id: int) -> dict[str, Any]:
 @blueprint.response(200, TicketOut)
 @blueprint.refuses(409, "A person has reviewed the ticket.")
 @auth.require_role(auth.REVIEWER)
-def redrive_ticket(ticket_id: int) -> dict[str, Any]:
+def redrive_ticket(ticket_id: int) -> dict[str, object]:
     """Have a ticket classified again, whatever became of it, unless a person has reviewed it."""
     done = classification.redrive(context(), auth.caller(), [ticket_id])
     found = _found(ticket_id)
@@ -183,12 +183,12 @@ def redrive_ticket(ticket_id: int) -> dict[str, Any]:
     return found
 
 
-def _found(ticket_id: int) -> dict[str, Any]:
+def _found(ticket_id: int) -> dict[str, object]:
     with context().db.read() as session:
         found = tickets.with_classification(session, ticket_id) or abort(404, "There is no ticket with this id.")
     return _ticket(*found)
 
 
-def _ticket(ticket: Ticket, classification: Classification | None) -> dict[str, Any]:
+def _ticket(ticket: Ticket, classification: Classification | None) -> dict[str, object]:
     state = sla.state(ticket.due_at, ticket.at_risk_at, now())
     return columns(ticket) | {"classification": classification, "sla_state": state}

@@ -33,7 +33,7 @@ def audit_page() -> ResponseReturnValue:
     )  # fmt: skip
 
 
-def _state(session: Session) -> dict[str, Any]:
+def _state(session: Session) -> dict[str, object]:
     """What a check finds: of the latest entries on every visit, of all of them where they were asked for."""
     size, everything = audit.size(session), "check" in request.args
     many = min(size, _MOST_CHECKED if everything else _CHECKED)

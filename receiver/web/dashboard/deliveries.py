@@ -78,7 +78,7 @@ def delivery_page(delivery_id: int) -> ResponseReturnValue:
     )  # fmt: skip
 
 
-def _related(session: Session, delivery: Delivery) -> dict[str, Any]:
+def _related(session: Session, delivery: Delivery) -> dict[str, object]:
     replays = [entry for entry in audit.about(session, f"delivery {delivery.id}") if entry.action == "replay"]
     return {
         "made": tickets.of_delivery(session, delivery.id, _RELATED + 1),

@@ -1,7 +1,6 @@
 """What stands around every page: the rail, the engine's state, what waits for review."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from flask import Flask, current_app, request
 from flask_login import current_user
@@ -47,7 +46,7 @@ def init_app(app: Flask) -> None:
     app.context_processor(_around)
 
 
-def _around() -> dict[str, Any]:
+def _around() -> dict[str, object]:
     if not current_user or not current_user.is_authenticated or _must_set_up():
         return {"places": (), "pulse": None}
     known = current_app.blueprints

@@ -99,7 +99,7 @@ def _share_of(rows: Iterable[Confusion | Sureness]) -> dict[str, float] | None:
     return _share(right[True], right.total())
 
 
-def _figures(confusions: Sequence[Confusion], sureness: Sequence[Sureness], category: str | None) -> dict[str, Any]:
+def _figures(confusions: Sequence[Confusion], sureness: Sequence[Sureness], category: str | None) -> dict[str, object]:
     scored = [(row.confidence, row.is_right) for row in sureness for _ in range(row.answers)]
     bins = accuracy.reliability(scored)
     names = {row.chosen_category for row in confusions} | {row.found_category for row in confusions}
@@ -133,7 +133,7 @@ def _dot(one: accuracy.Bin) -> dict[str, float]:
     }
 
 
-def _matrix(confusions: Sequence[Confusion], category: str | None) -> list[dict[str, Any]]:
+def _matrix(confusions: Sequence[Confusion], category: str | None) -> list[dict[str, object]]:
     """The rows of the confusion: categories, or the request types of one, against what the engine answered instead."""
     counts: Counter[Pair] = Counter()
     for row in confusions:
@@ -152,7 +152,7 @@ def _within(row: Confusion, category: str) -> Pair:
     )
 
 
-def _row(name: str, names: Sequence[str], counts: dict[str, int]) -> dict[str, Any]:
+def _row(name: str, names: Sequence[str], counts: dict[str, int]) -> dict[str, object]:
     total = sum(counts.values())
     cells = [(other, counts.get(other, 0)) for other in names]
     return {
@@ -179,7 +179,7 @@ def _mixed_up(confusions: Iterable[Confusion], category: str | None) -> list[tup
     return [(chosen, found, count) for (chosen, found), count in wrong.most_common(_MIXED_UP)]
 
 
-def _types(confusions: Iterable[Confusion]) -> list[dict[str, Any]]:
+def _types(confusions: Iterable[Confusion]) -> list[dict[str, object]]:
     """Every request type that was chosen or answered, the most frequent first."""
     chosen, found, hits = Counter[Pair](), Counter[Pair](), Counter[Pair]()
     for row in confusions:
@@ -205,7 +205,7 @@ _KINDS: tuple[tuple[str, str, Callable[[Sureness], tuple[str, str | None]]], ...
 )
 
 
-def _versions(sureness: Iterable[Sureness]) -> list[dict[str, Any]]:
+def _versions(sureness: Iterable[Sureness]) -> list[dict[str, object]]:
     """The same by engine and model, by prompt and by catalog: what one can compare, and choose by a link."""
     groups: dict[str, dict[tuple[str, str | None], list[Sureness]]] = {name: {} for _, name, _ in _KINDS}
     for row in sureness:
@@ -217,6 +217,6 @@ def _versions(sureness: Iterable[Sureness]) -> list[dict[str, Any]]:
     ]
 
 
-def _version(label: str, value: str | None, rows: Sequence[Sureness]) -> dict[str, Any]:
+def _version(label: str, value: str | None, rows: Sequence[Sureness]) -> dict[str, object]:
     sure = sum(row.confidence * row.answers for row in rows) / sum(row.answers for row in rows)
     return {"label": label, "value": value, "right": _share_of(rows), "sure": sure}

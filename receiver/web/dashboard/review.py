@@ -1,7 +1,6 @@
 """Review: one ticket at a time, the oldest due first, and the next one already there."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -56,7 +55,7 @@ def next_cards() -> ResponseReturnValue:
     return render_template("review_cards.html", cards=cards, moment=now())
 
 
-def _cards(session: Session) -> list[dict[str, Any]]:
+def _cards(session: Session) -> list[dict[str, object]]:
     ids = review_queue.waiting(
         session, _CANDIDATES, query_args.place("after"), query_args.text("reason"), query_args.text("category")
     )
@@ -96,7 +95,7 @@ def undo(ticket_id: int) -> ResponseReturnValue:
         return _answer([shown(session, *pair)] if pair else [])
 
 
-def _answer(cards: list[dict[str, Any]]) -> ResponseReturnValue:
+def _answer(cards: list[dict[str, object]]) -> ResponseReturnValue:
     """Cards, and what is left; a browser without scripts gets the page."""
     if "HX-Request" not in request.headers:
         return redirect(url_for("review_pages.review_page"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -74,7 +74,7 @@ def source_page(name: str) -> ResponseReturnValue:
     return _shown(_source(name))
 
 
-def _shown(source: Source, **more: Any) -> str:
+def _shown(source: Source, **more: object) -> str:
     with context().db.read() as session:
         days = source_daily_stats.latest(session, now(), _FORTNIGHT, source.name).get(source.name, [])
         up = alarms.current(session)
@@ -95,7 +95,7 @@ def _shown(source: Source, **more: Any) -> str:
     )
 
 
-def _chart(days: Sequence[SourceDailyStats]) -> dict[str, Any]:
+def _chart(days: Sequence[SourceDailyStats]) -> dict[str, object]:
     named = {"deliveries": "deliveries", "quarantined": "quarantined"}
     lines = [{"label": label, "values": [getattr(day, name) for day in days]} for name, label in named.items()]
     return {"x": [datetime.fromisoformat(day.day).replace(tzinfo=UTC).timestamp() for day in days], "series": lines}

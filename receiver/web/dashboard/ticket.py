@@ -1,7 +1,5 @@
 """Ticket: what a person wrote, what was made of it, when it is due, and everything that happened to it."""
 
-from typing import Any
-
 from flask import Blueprint, abort, current_app, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
@@ -45,7 +43,7 @@ def _link(ticket: Ticket) -> str | None:
     return ticket.url if ticket.url and ticket.url.startswith(("http://", "https://")) else None
 
 
-def shown(session: Session, ticket: Ticket, current: Classification | None) -> dict[str, Any]:
+def shown(session: Session, ticket: Ticket, current: Classification | None) -> dict[str, object]:
     """What every page that shows one ticket needs of it."""
     said = engines_own(session, current)
     reason = said.reasoning if said else ""
@@ -83,7 +81,7 @@ def _others(said: Classification | None, current: Classification | None) -> list
     return [(kind.category, kind.name) for kind in found if (kind.category, kind.name) != mine][:2]
 
 
-def _past(session: Session, ticket_id: int) -> dict[str, Any]:
+def _past(session: Session, ticket_id: int) -> dict[str, object]:
     return {
         "history": classifications.history(session, ticket_id),
         "errands": outbox.about(session, ticket_id),
