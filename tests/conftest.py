@@ -202,6 +202,7 @@ def app(config: Settings, db: Database, application: Callable[[Settings], Flask]
     web = state.of(made)
     web.redis = queue.connect(config.redis_url, timeout=20)
     web.context = replace(web.context, redis=web.redis)
+    _ = web.context.sources, web.context.factor_cipher  # Read at the start, as the application does.
     web.passwords = Passwords(CHEAP)
     return made
 
