@@ -35,3 +35,10 @@ def test_what_is_imported_is_used() -> None:
         if len(re.findall(rf"\b{imported}\(", text)) == 0
     ]
     assert unused == []
+
+
+def test_only_the_names_of_the_stylesheet_say_a_colour() -> None:
+    style = (ROOT / "receiver/web/dashboard/static/style.css").read_text()
+    names, elements, rest = style.partition("@layer base {")
+    assert "light-dark(#" in names
+    assert re.findall(r"#[0-9a-f]{3,8}\b(?=[^{]*;)|\brgba?\(|\bhsla?\(|light-dark\(", elements + rest) == []

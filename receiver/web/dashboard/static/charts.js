@@ -1,6 +1,15 @@
 // Draws every figure that the macro `plot` writes: at most two lines, labels at their ends, the exact value on hover.
 (() => {
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  // A name's colour as it is now, light or dark: a canvas does not know what light-dark() means.
+  const sample = document.createElement("i");
+  sample.hidden = true;
+  const colour = (name) => {
+    document.body.append(sample);
+    sample.style.color = `var(${name})`;
+    const found = getComputedStyle(sample).color;
+    sample.remove();
+    return found;
+  };
   const LINES = ["--accent-fill", "--warn-fill"];
   const drawn = new Map();
 
