@@ -31,7 +31,7 @@ def test_the_overview_keeps_nobody_out_and_fits_a_phone(
         for stage in latencies.STAGES:
             latencies.note(session, stage, [5, 90, 1800], now())
     page.reload()
-    expect(page.locator("#verdict")).to_contain_text("One thing needs you")
+    expect(page.locator("#verdict")).to_contain_text("The engine is out")
     accessible(page)
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     fits(page)
