@@ -5,7 +5,6 @@ import random
 import socket
 import sqlite3
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -33,6 +32,7 @@ from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.conftest import wait_until
 from tests.factories import due_ticket, settle
+from tests.peers import smtp
 
 VERBS = ("greeting", "EHLO", "MAIL", "RCPT", "DATA", "dot")
 SERVING = ("web", "redis", "digest")
@@ -82,19 +82,8 @@ class FaultyMail:
 def faulty_mail() -> Iterator[FaultyMail]:
     """A mail server on a free port of 127.0.0.1 whose faults the block sets."""
     mail = FaultyMail()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        mail.port = server.getsockname()[1]
-
-        def accept() -> None:
-            with suppress(OSError):
-                while True:
-                    threading.Thread(target=mail.serve, args=(server.accept()[0],), daemon=True).start()
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
+    with smtp.listening(mail.serve) as mail.port:
         yield mail
-        server.shutdown(socket.SHUT_RDWR)
-    thread.join(5)
 
 
 def wake(world: World) -> None:

@@ -4,7 +4,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -162,16 +162,22 @@ class Relay:
 @contextmanager
 def relay(peer: Relay) -> Iterator[Relay]:
     """Run `peer` on a free port of 127.0.0.1 until the end of the block."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        peer.port = listening.getsockname()[1]
+    with listening(peer.session) as peer.port:
+        yield peer
+
+
+@contextmanager
+def listening(session: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Have `session` talk to each client, in a thread of its own, until the end of the block; yields the port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
 
         def accept() -> None:
             with suppress(OSError):
                 while True:
-                    threading.Thread(target=peer.session, args=(listening.accept()[0],), daemon=True).start()
+                    threading.Thread(target=session, args=(server.accept()[0],), daemon=True).start()
 
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
-        yield peer
-        listening.shutdown(socket.SHUT_RDWR)
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
     thread.join(5)
