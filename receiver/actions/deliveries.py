@@ -33,6 +33,14 @@ class Replay:
         return bool(self.after and (self.after["accepted"] or self.after["updated"]))
 
 
+def get(session: Session, delivery_id: int, lock: bool = False) -> Delivery:
+    """The delivery with this id. Raises NotFoundError."""
+    delivery = session.get(Delivery, delivery_id, with_for_update=True if lock else None)
+    if delivery is None:
+        raise NotFoundError("There is no delivery with this id.")
+    return delivery
+
+
 def replay(context: Context, who: str, delivery_id: int) -> Replay:
     """Read a delivery's kept bytes again and write what is in them. Raises NotFoundError, ConflictError and GoneError.
 
@@ -60,10 +68,11 @@ def replay_each(context: Context, who: str, ids: Sequence[int]) -> Iterator[Repl
 
 def dismiss(context: Context, who: str, ids: Sequence[int]) -> list[int]:
     """Take deliveries out of what needs somebody: there is no ticket in them. Returns those that were open."""
+    moment = context.clock()
     with context.db.write() as session:
         done = [delivery_id for delivery_id in ids if deliveries.dismiss(session, delivery_id)]
         for delivery_id in done:
-            audit.note(session, who, "dismiss", f"delivery {delivery_id}", context.clock())
+            audit.note(session, who, "dismiss", f"delivery {delivery_id}", moment)
     return done
 
 
@@ -92,9 +101,7 @@ def _counted(outcome: dict[str, Any]) -> dict[str, object]:
 
 def _kept(session: Session, delivery_id: int, lock: bool = False) -> Delivery:
     """The delivery, where its bytes are there to be read."""
-    delivery = session.get(Delivery, delivery_id, with_for_update=True if lock else None)
-    if delivery is None:
-        raise NotFoundError("There is no delivery with this id.")
+    delivery = get(session, delivery_id, lock)
     if delivery.body is None and delivery.original_id:
         raise ConflictError(f"It repeats delivery {delivery.original_id}; replay that one.")
     if delivery.body is None:

@@ -18,12 +18,10 @@ from receiver.queue import admin
 
 def plan_named(context: Context, name: str | None) -> Plan:
     """The digest of this name, or without one the first there is. Raises NotFoundError."""
-    found = schedules.current(context.settings).plans
-    if name is None:
-        return next(iter(found.values()))
-    if name not in found:
-        raise NotFoundError(f"There is no digest of this name; there are {', '.join(found)}.")
-    return found[name]
+    try:
+        return schedules.choose(schedules.current(context.settings).plans, name)
+    except LookupError as error:
+        raise NotFoundError(str(error)) from None
 
 
 def send_now(context: Context, who: str, plan: Plan) -> Digest:
@@ -43,7 +41,7 @@ def resend(context: Context, who: str, digest_id: int) -> Digest:
     """A copy of a digest, for the same people. Raises NotFoundError, and ConflictError while it is on its way."""
     moment = context.clock()
     with context.db.write() as session:
-        _digest(session, digest_id)
+        get(session, digest_id)
         made = digests.copy(session, digest_id, moment)
         if made is None:
             raise ConflictError("It is on its way itself; a copy can be sent when it has arrived.")
@@ -59,7 +57,7 @@ def redrive(context: Context, who: str, digest_id: int) -> Digest:
     """
     moment = context.clock()
     with context.db.write() as session:
-        found = _digest(session, digest_id)
+        found = get(session, digest_id)
         if not digests.redrive(session, digest_id, moment):
             raise ConflictError(
                 "It has neither failed for anybody nor is it held or cancelled, so there is nothing to try again."
@@ -73,14 +71,15 @@ def accept(context: Context, who: str, digest_id: int) -> Digest:
     """Take a held digest for sent: somebody has seen the mail. Raises NotFoundError, and ConflictError for others."""
     moment = context.clock()
     with context.db.write() as session:
-        found = _digest(session, digest_id)
+        found = get(session, digest_id)
         if not digests.accept(session, digest_id, moment):
             raise ConflictError("It is not held, so there is nothing to decide.")
         audit.note(session, who, "mark as sent", f"digest {digest_id}", moment)
     return found
 
 
-def _digest(session: Session, digest_id: int) -> Digest:
+def get(session: Session, digest_id: int) -> Digest:
+    """The digest with this id. Raises NotFoundError."""
     found = session.get(Digest, digest_id)
     if found is None:
         raise NotFoundError("There is no digest with this id.")

@@ -1,5 +1,7 @@
 """What admins do to people: invite them, change what they may, and end what they have."""
 
+from datetime import datetime
+
 from sqlalchemy.orm import Session
 
 from receiver.actions.context import Context
@@ -35,9 +37,7 @@ def disable(context: Context, who: str, person_id: int) -> Person:
     with context.db.write() as session:
         person = get(session, person_id)
         people.disable(session, person)
-        browser_sessions.end_all(session, person_id)
-        sign_in.void(session, person, moment)
-        api_tokens.end_all(session, person_id)
+        _end_access(session, person, moment)
         audit.note(session, who, "disable", f"person {person_id}", moment)
     return person
 
@@ -47,11 +47,16 @@ def end_access(context: Context, who: str, person_id: int) -> Person:
     moment = context.clock()
     with context.db.write() as session:
         person = get(session, person_id)
-        browser_sessions.end_all(session, person_id)
-        sign_in.void(session, person, moment)
-        tokens = api_tokens.end_all(session, person_id)
+        tokens = _end_access(session, person, moment)
         audit.note(session, who, "end access", f"person {person_id}", moment, {"tokens_ended": tokens})
     return person
+
+
+def _end_access(session: Session, person: Person, moment: datetime) -> int:
+    """End everything by which a person comes in; returns how many API tokens ended."""
+    browser_sessions.end_all(session, person.id)
+    sign_in.void(session, person, moment)
+    return api_tokens.end_all(session, person.id)
 
 
 def enable(context: Context, who: str, person_id: int) -> Person:

@@ -126,12 +126,19 @@ def scheduled(settings: Settings) -> Plan:
 
 def named(settings: Settings, name: str | None = None) -> Plan:
     """The digest of this name, or without one the first there is. Raises SettingsError with the names there are."""
-    found = configured(settings)
+    try:
+        return choose(configured(settings), name)
+    except LookupError as error:
+        raise SettingsError(str(error)) from None
+
+
+def choose(plans: Mapping[str, Plan], name: str | None) -> Plan:
+    """The plan of this name, or without one the first there is. Raises LookupError with the names there are."""
     if name is None:
-        return next(iter(found.values()))
-    if name not in found:
-        raise SettingsError(f"There is no digest of this name; there are {', '.join(found)}.")
-    return found[name]
+        return next(iter(plans.values()))
+    if name not in plans:
+        raise LookupError(f"There is no digest of this name; there are {', '.join(plans)}.")
+    return plans[name]
 
 
 def of(settings: Settings, name: str) -> Plan:

@@ -7,7 +7,7 @@ from flask import abort
 from marshmallow import RAISE, Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
-from receiver.actions.deliveries import Replay, replay, replay_each
+from receiver.actions.deliveries import Replay, get, replay, replay_each
 from receiver.db import deliveries
 from receiver.db.models import DELIVERY_STATES, ORIGINS, VERIFICATIONS, Delivery
 from receiver.intake import payload_masking
@@ -124,7 +124,8 @@ def list_deliveries(query: dict[str, Any]) -> dict[str, object]:
 @blueprint.response(200, DeliveryOut)
 def get_delivery(delivery_id: int) -> Delivery:
     """One delivery."""
-    return _delivery(delivery_id)
+    with context().db.read() as session:
+        return get(session, delivery_id)
 
 
 @blueprint.get(f"/deliveries/<{ID}:delivery_id>/raw")
@@ -133,18 +134,13 @@ def get_delivery(delivery_id: int) -> Delivery:
 @auth.require_role(auth.OPERATOR)
 def get_raw(delivery_id: int) -> dict[str, object]:
     """The body and the headers as they arrived, without secrets, and the place of the fault."""
-    delivery = _delivery(delivery_id)
+    with context().db.read() as session:
+        delivery = get(session, delivery_id)
     if delivery.body is None:
         original = f" It repeats delivery {delivery.original_id}." if delivery.original_id else ""
         abort(410, f"The raw bytes of this delivery are not kept.{original}")
     settings, sources = context().settings, context().sources
     return payload_masking.shown(delivery, sources.get(delivery.source), settings.max_body_mb * 2**20)
-
-
-def _delivery(delivery_id: int) -> Delivery:
-    with context().db.read() as session:
-        found: Delivery | None = session.get(Delivery, delivery_id)
-    return found or abort(404, "There is no delivery with this id.")
 
 
 @blueprint.post(f"/deliveries/<{ID}:delivery_id>/replay")

@@ -162,14 +162,8 @@ def preview_digest(body: dict[str, Any]) -> dict[str, object]:
 @blueprint.response(200, DigestOut)
 def get_digest(digest_id: int) -> dict[str, object]:
     """One digest."""
-    return _shown(get_digest_or_404(digest_id))
-
-
-def get_digest_or_404(digest_id: int) -> Digest:
-    """The digest with this id."""
     with context().db.read() as session:
-        found: Digest | None = session.get(Digest, digest_id)
-    return found or abort(404, "There is no digest with this id.")
+        return _listed(orders.get(session, digest_id), recipients.of(session, digest_id))
 
 
 @blueprint.get(f"/digests/<{ID}:digest_id>/workbook")

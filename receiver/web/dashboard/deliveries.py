@@ -1,6 +1,6 @@
 """Deliveries: what arrived, what became of it, and reading it again after a mapping or a template was mended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ from flask import Blueprint, abort, flash, redirect, render_template, request, u
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from receiver.actions.deliveries import Replay, dismiss, replay_each
+from receiver.actions.deliveries import Replay, dismiss, get, replay_each
 from receiver.db import audit, deliveries, tickets
 from receiver.db.models import DELIVERY_STATES, QUARANTINED, RECONCILE, UNSIGNED, Delivery
 from receiver.intake import payload_masking
@@ -40,7 +40,7 @@ def deliveries_page() -> ResponseReturnValue:
         older=_older(rows),
         is_first=before is None,
         filtered=bool(chosen) or conflict,
-        sources=sorted({*_sources(), *filter(None, [chosen.get("source")])}),
+        sources=sorted({*context().sources, *filter(None, [chosen.get("source")])}),
         states=DELIVERY_STATES,
     )
 
@@ -57,18 +57,13 @@ def _id(number: int) -> int:
     return number if 0 < number <= _MAX_ID else abort(404)
 
 
-def _sources() -> Mapping[str, Source]:
-    found: Mapping[str, Source] = context().sources
-    return found
-
-
 @blueprint.get("/<int:delivery_id>")
 def delivery_page(delivery_id: int) -> ResponseReturnValue:
     """One delivery: what it said, how it proved itself, what is wrong with it, and what came of it."""
     with context().db.read() as session:
-        delivery = session.get(Delivery, _id(delivery_id)) or abort(404, "There is no delivery with this id.")
+        delivery = get(session, _id(delivery_id))
         related = _related(session, delivery)
-    source = _sources().get(delivery.source)
+    source = context().sources.get(delivery.source)
     limit = context().settings.max_body_mb * 2**20
     may_read = delivery.body is not None and auth.has_role(auth.OPERATOR)
     shown = payload_masking.shown(delivery, source, limit) if may_read else None
@@ -147,7 +142,7 @@ def _since() -> _Since:
         since = datetime.fromisoformat(form.get("since", ""))
     except ValueError:
         abort(400, "Say since when, as a time such as 2026-01-31T10:00 (UTC).")
-    if form.get("source", "") not in _sources():
+    if form.get("source", "") not in context().sources:
         abort(400, "Choose a source; SOURCES_FILE lists them.")
     if form.get("status", "") not in ("", *DELIVERY_STATES):
         abort(400, f"There are the states {', '.join(DELIVERY_STATES)}.")

@@ -15,7 +15,6 @@ from receiver.digests import schedules
 from receiver.digests.schedules import Plan
 from receiver.lib.clock import now
 from receiver.web import auth
-from receiver.web.api.digests import get_digest_or_404
 from receiver.web.api.pages import ID
 from receiver.web.dashboard import mail_preview, query_args
 from receiver.web.state import context
@@ -64,8 +63,8 @@ def _plans() -> dict[str, Plan]:
 @blueprint.get(f"/<{ID}:digest_id>")
 def digest_page(digest_id: int) -> ResponseReturnValue:
     """One digest, with its mail as it looked."""
-    digest = get_digest_or_404(digest_id)
     with context().db.read() as session:
+        digest = orders.get(session, digest_id)
         changed = audit.about(session, f"digest {digest_id}")
         states = recipients.of(session, digest_id)
     has = {"mail": _mail(digest_id).exists(), "workbook": _workbook(digest_id).exists()}

@@ -91,7 +91,7 @@ def _stages(session: Session, moment: datetime) -> tuple[str, dict[str, latencie
 def _throughput(session: Session, moment: datetime, seconds: int, many: int) -> dict[str, object]:
     """How many tickets were received and classified in each of so many slots that have ended.
 
-    What the web processes have not written yet is theirs for some seconds, see `Stopwatch`.
+    What the web processes have not written yet is theirs for some seconds, see `LatencyBuffer`.
     """
     ended = (int(moment.timestamp()) - _WRITTEN_SECONDS) // seconds * seconds
     slots = range(ended - many * seconds, ended, seconds)
