@@ -5,11 +5,14 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from gunicorn.util import close_graceful  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
 from receiver.web.dashboard import live
 
 READING_SECONDS = 25.0
+# What a client may still be sending when it is refused: several times MAX_BODY_MB as it is usually set.
+DRAIN_BYTES = 32 * 2**20
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
@@ -64,12 +67,14 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         """Answer a request, in a thread.
 
         gunicorn's main loop waits up to two seconds for the client to close its side too, and everyone else with it;
-        here the thread does, and nothing is left for the main loop to close.
+        here the thread does, and nothing is left for the main loop to close. gunicorn reads 64 KB of what the client
+        still sends; closing on more resets the connection, and a sender or proxy sees a failure in place of our 413.
         """
         kept = super().handle(conn)
         if not kept:
             with suppress(OSError):
-                conn.close(graceful=True)
+                conn.sock.setblocking(True)
+                close_graceful(conn.sock, max_drain=DRAIN_BYTES)
             conn.close = _already_closed
         return kept
 

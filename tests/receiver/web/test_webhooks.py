@@ -557,6 +557,17 @@ def test_a_body_without_a_length_is_measured_while_it_is_read(server: Settings, 
     assert (request["data"] in bodies) is (expected == 200)
 
 
+def test_who_sends_far_too_much_hears_why(server: Settings) -> None:
+    """The refusal is made at once; the connection is not reset under what the sender still sends."""
+    size = 16 * MEGABYTE
+    head = f"POST {STANDARD} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), 60) as sender:
+        sender.sendall(head.encode())
+        for _ in range(16):
+            sender.sendall(b"x" * MEGABYTE)
+        assert b" 413 " in sender.makefile("rb").readline()
+
+
 @pytest.mark.parametrize("chunks", [b"ZZ\r\n{}\r\n0\r\n\r\n", b"2\r\n{}##0\r\n\r\n", b"9\r\n{}"])
 def test_a_body_whose_chunks_are_broken_is_the_senders_mistake(server: Settings, chunks: bytes) -> None:
     headers = "".join(f"{name}: {value}\r\n" for name, value in signed(server.webhook_secret[0], {})["headers"].items())
