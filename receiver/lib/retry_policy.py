@@ -5,7 +5,9 @@ deadline lasts. After that the work queue decides: its row says how often a kind
 No library below retries.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 
@@ -110,3 +112,52 @@ HELPDESK = {
 
 # Standard Webhooks, "Deliverability and reliability": only 410 says that a receiver wants no more.
 WEBHOOK = HELPDESK | {Cause.REQUEST: _retry}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPolicy:
+    """How a kind of work in the queue is held and tried again.
+
+    A lease lasts `lease` and is renewed every `renew_seconds` while its owner lives, so the work of a dead owner is
+    free again soon. After attempt n that failed, `waits[n - 1]` seconds pass; when they are used up it is a dead
+    letter. `company_after_crash` says with how many others work is claimed whose owner has died so many times, and
+    after `most_crashes` it is a dead letter. Nothing is ever put off longer than `longest_wait`.
+    """
+
+    lease: timedelta
+    renew_seconds: float
+    waits: tuple[float, ...]
+    most_crashes: int
+    company_after_crash: Mapping[int, int] = field(default_factory=dict)
+    longest_wait: timedelta = timedelta(hours=1)
+
+    @property
+    def most_attempts(self) -> int:
+        """After how many failed attempts work is a dead letter."""
+        return len(self.waits) + 1
+
+
+_MINUTE, _HOUR = 60, 3_600
+
+# By kind of work, as receiver/db/models/work.py names them.
+WORK = {
+    "classify": WorkPolicy(timedelta(seconds=10), 3, waits=(5, 10), most_crashes=3, company_after_crash={1: 8}),
+    # A ticket without a requester is not classified meanwhile, so this ends within half an hour.
+    "complete": WorkPolicy(timedelta(minutes=3), 60, waits=(5, 30, 120, 480), most_crashes=10),
+    # Standard Webhooks, "Deliverability and reliability".
+    "write_back": WorkPolicy(
+        timedelta(minutes=3),
+        60,
+        waits=(5, 5 * _MINUTE, 30 * _MINUTE, *(hours * _HOUR for hours in (2, 5, 10, 14, 20, 24))),
+        most_crashes=10,
+        longest_wait=timedelta(hours=30),
+    ),
+    # With the waits between them, a day.
+    "send_digest": WorkPolicy(
+        timedelta(seconds=120),
+        20,
+        waits=tuple(min(30 * 2.0**attempt, _HOUR) for attempt in range(30)),
+        most_crashes=31,
+    ),
+    "retry_fallback": WorkPolicy(timedelta(minutes=3), 60, waits=(), most_crashes=3),
+}

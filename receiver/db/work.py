@@ -1,0 +1,245 @@
+"""The durable work queue: one table, and one set of steps for every kind of work.
+
+`put` makes work due, `claim` takes it under a lease that its owner renews, and then it is acknowledged (`ack`), tried
+again later (`retry`) or given up (`bury`) until a person redrives it. Whoever has lost the lease changes nothing: each
+step says whether the work was still the owner's. Redis knows nothing of all this; a job there is only a wake-up.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import ColumnElement, CursorResult, Select, delete, func, insert, literal, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from receiver.db.database import PARAMETERS
+from receiver.db.models import DEAD, DUE, LEASED, Work, table_of
+from receiver.lib.retry_policy import WORK
+
+# The partial indexes are used only where a query spells out their own constants.
+_is_due = Work.state == literal(DUE, literal_execute=True)
+_is_leased = Work.state == literal(LEASED, literal_execute=True)
+_is_dead = Work.state == literal(DEAD, literal_execute=True)
+_has_crashed = Work.crashes > literal(0, literal_execute=True)
+_UNSYNCHRONIZED = {"synchronize_session": False}
+_AFRESH = {
+    "state": DUE,
+    "lease_owner": None,
+    "lease_until": None,
+    "attempts": 0,
+    "crashes": 0,
+    "error_code": None,
+    "error": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A piece of work under its owner's lease; `due_since` is when it could first have been claimed."""
+
+    subject_id: int
+    attempts: int
+    due_since: datetime
+
+
+def put(session: Session, kind: str, subject_ids: Sequence[int], source: str | None, run_at: datetime) -> None:
+    """Make work due at `run_at`, new or known; attempts start again, and whoever holds it loses it."""
+    insert_into = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    statement = insert_into(table_of(Work))
+    afresh = {name: statement.excluded[name] for name in (*_AFRESH, "source", "run_at")}
+    statement = statement.on_conflict_do_update(index_elements=["kind", "subject_id"], set_=afresh)
+    shared = _AFRESH | {"kind": kind, "source": source, "run_at": run_at}
+    if subject_ids:
+        session.connection().execute(statement, [shared | {"subject_id": subject_id} for subject_id in subject_ids])
+
+
+def put_found(session: Session, kind: str, found: Select[int, str], run_at: datetime) -> None:
+    """Make work due at `run_at` for all that a query finds, by id and source; none of it may be known yet."""
+    rows = found.add_columns(*(literal(value) for value in (kind, DUE, 0, 0)), literal(run_at, Work.run_at.type))
+    columns = ["subject_id", "source", "kind", "state", "attempts", "crashes", "run_at"]
+    session.execute(insert(Work).from_select(columns, rows))
+
+
+def claim(
+    session: Session,
+    kind: str,
+    owner: str,
+    limit: int,
+    now: datetime,
+    *conditions: ColumnElement[bool],
+) -> list[Claimed]:
+    """Up to `limit` pieces of due work that has seen no owner die, the longest due first, now under `owner`'s lease.
+
+    `conditions` narrow them further, by columns of Work.
+    """
+    return _claim(session, kind, owner, limit, now, Work.crashes == 0, *conditions)
+
+
+def claim_crashed(
+    session: Session, kind: str, owner: str, limit: int, now: datetime, *which: ColumnElement[bool]
+) -> list[Claimed]:
+    """As `claim`, of the work whose owner died; in ever smaller company, so that what is at fault fails alone."""
+    crashed = select(Work.crashes).where(Work.kind == kind, _is_due, _has_crashed, Work.run_at <= now, *which)
+    crashes = session.scalar(crashed.limit(1))
+    if crashes is None:
+        return []
+    company = WORK[kind].company_after_crash.get(crashes, 1)
+    return _claim(session, kind, owner, min(limit, company), now, Work.crashes == crashes, *which)
+
+
+def _claim(
+    session: Session, kind: str, owner: str, limit: int, now: datetime, *conditions: ColumnElement[bool]
+) -> list[Claimed]:
+    found = session.execute(
+        select(Work.id, Work.run_at)
+        .where(Work.kind == kind, _is_due, Work.run_at <= now, *conditions)
+        .order_by(Work.run_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    due_since = {row.id: row.run_at for row in found}
+    if not due_since:
+        return []
+    leased = session.execute(
+        update(Work)
+        .where(Work.id.in_(due_since))
+        .values(state=LEASED, lease_owner=owner, lease_until=now + WORK[kind].lease, attempts=Work.attempts + 1)
+        .returning(Work.id, Work.subject_id, Work.attempts),
+        execution_options=_UNSYNCHRONIZED,
+    ).all()
+    claimed = [Claimed(row.subject_id, row.attempts, due_since[row.id]) for row in leased]
+    return sorted(claimed, key=lambda each: each.due_since)
+
+
+def renew(session: Session, kind: str, owner: str, now: datetime) -> bool:
+    """Hold on to all that `owner` has of this kind; False where that is nothing."""
+    held = update(Work).where(Work.lease_owner == owner, Work.kind == kind).values(lease_until=now + WORK[kind].lease)
+    return _count(session, held) > 0
+
+
+def is_held(session: Session, kind: str, subject_id: int, owner: str) -> bool:
+    """Whether a piece of work is still under this owner's lease."""
+    return session.scalar(select(Work.id).where(*_held(kind, [subject_id], owner))) is not None
+
+
+def ack(session: Session, kind: str, subject_id: int, owner: str) -> bool:
+    """The work is done; False where it is not the owner's any more."""
+    return _count(session, delete(Work).where(*_held(kind, [subject_id], owner))) > 0
+
+
+def retry(
+    session: Session,
+    kind: str,
+    subject_ids: Sequence[int],
+    owner: str,
+    run_at: datetime,
+    error_code: str | None = None,
+    error: str | None = None,
+    *,
+    counts: bool = True,
+) -> bool:
+    """Give work back, to be claimed again from `run_at`; False where none of it was the owner's any more.
+
+    An attempt that was not made, because the peer was not asked or the owner was told to stop, does not count.
+    """
+    values = {
+        "state": DUE,
+        "run_at": run_at,
+        "lease_owner": None,
+        "lease_until": None,
+        "error_code": error_code,
+        "error": error,
+        "attempts": Work.attempts if counts else Work.attempts - 1,
+    }
+    updates = (update(Work).where(*_held(kind, chunk, owner)).values(**values) for chunk in _chunks(subject_ids))
+    return sum(_count(session, each) for each in updates) > 0
+
+
+def bury(session: Session, kind: str, subject_id: int, owner: str, error_code: str, error: str) -> bool:
+    """Give work up: a dead letter, with the reason, until a person redrives it. False where it is not the owner's."""
+    values = {"state": DEAD, "lease_owner": None, "lease_until": None, "error_code": error_code, "error": error}
+    return _count(session, update(Work).where(*_held(kind, [subject_id], owner)).values(**values)) > 0
+
+
+def redrive(session: Session, kind: str, now: datetime, *which: ColumnElement[bool]) -> list[int]:
+    """Make dead letters due again, all or those `which` by columns of Work; the ids of their subjects."""
+    again = update(Work).where(Work.kind == kind, _is_dead, *which).values(**_AFRESH, run_at=now)
+    return list(session.scalars(again.returning(Work.subject_id), execution_options=_UNSYNCHRONIZED))
+
+
+def cancel(session: Session, kind: str, subject_ids: Sequence[int]) -> None:
+    """Nobody needs the work any more, in whatever state it is; whoever holds it loses it."""
+    for chunk in _chunks(subject_ids):
+        session.execute(
+            delete(Work).where(Work.kind == kind, Work.subject_id.in_(chunk)), execution_options=_UNSYNCHRONIZED
+        )
+
+
+def expire(session: Session, kind: str, now: datetime) -> list[tuple[int, int]]:
+    """Make due what is held under leases that ran out, because their owners died; each subject's id and its crashes.
+
+    The caller gives up what has seen too many owners die.
+    """
+    return _free(session, now, Work.kind == kind, _is_leased, Work.lease_until <= now)
+
+
+def end(session: Session, owner: str, now: datetime) -> list[tuple[int, int]]:
+    """As `expire`, for all that an owner holds who is known to have died."""
+    return _free(session, now, Work.lease_owner == owner)
+
+
+def _free(session: Session, now: datetime, *held: ColumnElement[bool]) -> list[tuple[int, int]]:
+    values = {"state": DUE, "run_at": now, "lease_owner": None, "lease_until": None, "crashes": Work.crashes + 1}
+    rows = session.execute(
+        update(Work).where(*held).values(**values).returning(Work.subject_id, Work.crashes),
+        execution_options=_UNSYNCHRONIZED,
+    )
+    return [(row.subject_id, row.crashes) for row in rows]
+
+
+def any_due(session: Session, kinds: Sequence[str], now: datetime, *which: ColumnElement[bool]) -> bool:
+    """Whether work of one of these kinds can be claimed at once."""
+    query = select(Work.id).where(Work.kind.in_(kinds), _is_due, Work.run_at <= now, *which).limit(1)
+    return session.scalar(query) is not None
+
+
+def any_crashed(session: Session, kind: str, now: datetime, *which: ColumnElement[bool]) -> bool:
+    """Whether work whose owner died can be claimed."""
+    query = select(Work.id).where(Work.kind == kind, _is_due, _has_crashed, Work.run_at <= now, *which).limit(1)
+    return session.scalar(query) is not None
+
+
+def first_due(session: Session, kind: str, *which: ColumnElement[bool]) -> datetime | None:
+    """From when the first piece of waiting work can be claimed, or its lease ends; None where none waits."""
+    at = func.coalesce(Work.lease_until, Work.run_at, type_=Work.run_at.type)
+    return session.scalar(select(func.min(at)).where(Work.kind == kind, Work.state != DEAD, *which))
+
+
+def of(session: Session, kind: str, subject_id: int) -> Work | None:
+    """The row of a piece of work, for a page that tells of it; None where it is done or was never to be done."""
+    return session.scalar(select(Work).where(Work.kind == kind, Work.subject_id == subject_id))
+
+
+def recover_future(session: Session, now: datetime) -> None:
+    """Bring back to the present what a clock that has since been set back put far into the future."""
+    for kind, policy in WORK.items():
+        of_kind, far = Work.kind == kind, now + policy.longest_wait
+        session.execute(update(Work).where(of_kind, _is_due, Work.run_at > far).values(run_at=now))
+        # Whoever is at it has the usual time to end.
+        held = update(Work).where(of_kind, _is_leased, Work.lease_until > far)
+        session.execute(held.values(lease_until=now + policy.lease))
+
+
+def _held(kind: str, subject_ids: Sequence[int], owner: str) -> tuple[ColumnElement[bool], ...]:
+    return Work.kind == kind, Work.subject_id.in_(subject_ids), Work.lease_owner == owner
+
+
+def _count(session: Session, statement: object) -> int:
+    result = cast("CursorResult[tuple[()]]", session.execute(statement, execution_options=_UNSYNCHRONIZED))  # type: ignore[call-overload]
+    return result.rowcount
+
+
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + PARAMETERS] for start in range(0, len(ids), PARAMETERS))
