@@ -70,11 +70,13 @@ def claim(
     now: datetime,
     *conditions: ColumnElement[bool],
 ) -> list[Claimed]:
-    """Up to `limit` pieces of due work that has seen no owner die, the longest due first, now under `owner`'s lease.
+    """Up to `limit` pieces of due work, the longest due first, now under `owner`'s lease.
 
-    `conditions` narrow them further, by columns of Work.
+    `conditions` narrow them further, by columns of Work. Where a kind's policy says in what company crashed work is
+    tried, that is left for `claim_crashed`.
     """
-    return _claim(session, kind, owner, limit, now, Work.crashes == 0, *conditions)
+    unsuspected = (Work.crashes == 0,) if WORK[kind].company_after_crash else ()
+    return _claim(session, kind, owner, limit, now, *unsuspected, *conditions)
 
 
 def claim_crashed(

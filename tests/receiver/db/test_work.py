@@ -156,6 +156,15 @@ def test_a_lease_that_ran_out_is_free_once_the_death_is_counted_and_is_claimed_i
         assert len(work.claim_crashed(session, CLASSIFY, "third", 1, later)) == 1
 
 
+def test_crashed_work_is_claimed_like_any_other_where_its_kind_keeps_no_company(db: Database) -> None:
+    _put(db, 1, kind=SEND_DIGEST)
+    _claim(db, "dead", kind=SEND_DIGEST)
+    later = NOON + WORK[SEND_DIGEST].lease
+    with db.write() as session:
+        assert work.expire(session, SEND_DIGEST, later) == [(1, 1)]
+    assert _claim(db, "next", at=later, kind=SEND_DIGEST) == [1]
+
+
 def test_a_renewed_lease_outlives_its_first_end(db: Database) -> None:
     _put(db, 1, 2)
     _claim(db, "living", limit=1)
