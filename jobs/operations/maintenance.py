@@ -22,6 +22,7 @@ def sweep() -> None:
         freed = leases.expire(session, moment)
         leases.recover_future(session, moment)
         digests.recover_future(session, moment)
+        retry_fallbacks.recover(session)
         tickets_due = not pauses.current(session) and (
             leases.any_due(session, moment) or (config.uses_llm and retry_fallbacks.is_due(session))
         )

@@ -88,6 +88,12 @@ def every_open(session: Session) -> Sequence[Circuit]:
     return session.scalars(select(Circuit).where(Circuit.state != CLOSED)).all()
 
 
+def may_call(session: Session, name: str, now: datetime) -> bool:
+    """Whether a call may be made now, be it as the probe of an open circuit."""
+    circuit = current(session, name)
+    return circuit is None or not circuit.probe_at or not now < circuit.probe_at <= now + LONGEST_PAUSE
+
+
 def take_probe(session: Session, name: str, now: datetime) -> bool:
     """Whether the caller may make one call; where the circuit is open, nobody else may for a while then."""
     circuit = _locked(session, name)

@@ -2,12 +2,13 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import Executable, and_, bindparam, exists, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from receiver.db import counters, outbox
-from receiver.db.models import CLASSIFIED, NEEDS_REVIEW, Classification, Ticket, table_of
+from receiver.db import counters, outbox, work
+from receiver.db.models import CLASSIFIED, NEEDS_REVIEW, RETRY_FALLBACK, Classification, Ticket, table_of
 from receiver.lib.sla import Promise
 
 _is_settled = Ticket.status.in_([CLASSIFIED, NEEDS_REVIEW])
@@ -99,6 +100,8 @@ def _settle(
     values = {name: value for name, value in vars(classification).items() if name in columns}
     classification.id = connection.execute(_INSERT, values).scalar_one()
     outbox.plan_write_back(session, source, classification, writes or {}, classification.created_at)
+    if classification.from_fallback_engine:
+        work.put(session, RETRY_FALLBACK, [classification.id], source, classification.created_at)
     counters.add(session, "tokens.prompt", classification.prompt_tokens)
     counters.add(session, "tokens.completion", classification.completion_tokens)
     return True
@@ -138,27 +141,31 @@ def stand_ins_in_a_row(session: Session, apart_from: str, most: int) -> int:
     return sum(1 for _ in itertools.takewhile(bool, session.scalars(query)))
 
 
-def from_fallback_engine(session: Session, after: int, limit: int) -> list[tuple[Ticket, int]]:
-    """Up to `limit` tickets with ids above `after` for which another engine stood in, and that classification's id.
+def from_fallback_engine(session: Session, classification_ids: Sequence[int]) -> list[tuple[Ticket, int]]:
+    """Those of these classifications that the engine may replace, each with its ticket before it.
 
-    Not those that a person has reviewed, or that wait to be classified anyway.
+    Not those of tickets that a person has reviewed, or that wait to be classified anyway.
     """
     query = (
         select(Ticket, Classification.id)
         .join(Classification, Classification.ticket_id == Ticket.id)
-        .where(
-            Classification.current, Classification.from_fallback_engine, Classification.ticket_id > after, _is_settled
-        )
-        .order_by(Classification.ticket_id)
-        .limit(limit)
+        .where(Classification.id.in_(classification_ids))
+        .where(Classification.current, Classification.from_fallback_engine, _is_settled)
     )
     return [(ticket, classification_id) for ticket, classification_id in session.execute(query)]
 
 
 def waiting_for_engine(session: Session, limit: int) -> int:
-    """How many tickets `from_fallback_engine` knows, counted up to `limit`."""
+    """How many tickets have an answer of the fallback engine alone, counted up to `limit`."""
     found = select(Ticket.id).where(waits_for_engine).limit(limit).subquery()
     return session.scalar(select(func.count()).select_from(found)) or 0
+
+
+def ask_again(session: Session, classification_id: int, now: datetime) -> None:
+    """Have the engine asked again where the fallback engine made this classification, which has become current."""
+    made = select(Classification.id, Ticket.source).join(Ticket, Ticket.id == Classification.ticket_id)
+    for found in session.execute(made.where(Classification.id == classification_id, waits_for_engine)):
+        work.put(session, RETRY_FALLBACK, [found.id], found.source, now)
 
 
 def keep(session: Session, classification_id: int) -> None:

@@ -10,7 +10,6 @@ from receiver.db.models import Moment, table_of
 BACKED_UP = "backed_up"
 # Both of these are of a source each.
 RECONCILED, RECONCILE_PAUSED_UNTIL = "reconciled", "reconcile_paused_until"
-NEXT_RETRY_OF_FALLBACKS = "next_retry_of_fallbacks"
 
 _NOTE = text(
     "INSERT INTO moments (kind, subject, at) VALUES (:kind, :subject, :at)"

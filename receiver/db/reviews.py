@@ -245,6 +245,7 @@ def _drop(session: Session, review: Classification, before: dict[str, Any], now:
     if before["classification_id"]:
         earlier = update(Classification).where(Classification.id == before["classification_id"])
         session.execute(earlier.values(current=True).execution_options(synchronize_session=False))
+        classifications.ask_again(session, before["classification_id"], now)
     written = outbox.take_back(session, review.id, before["classification_id"], now)
     if written or told:
         review.undone = True

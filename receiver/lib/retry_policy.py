@@ -159,5 +159,8 @@ WORK = {
         waits=tuple(min(30 * 2.0**attempt, _HOUR) for attempt in range(30)),
         most_crashes=31,
     ),
-    "retry_fallback": WorkPolicy(timedelta(minutes=3), 60, waits=(), most_crashes=3),
+    # Never a dead letter: the last wait repeats. A call has ended, one way or the other, well within the lease.
+    "retry_fallback": WorkPolicy(
+        timedelta(minutes=10), 60, waits=tuple(min(10 * 2.0**attempt, _HOUR) for attempt in range(10)), most_crashes=3
+    ),
 }

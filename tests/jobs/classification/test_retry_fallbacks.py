@@ -8,9 +8,9 @@ from sqlalchemy import update
 from jobs.classification import classify, retry_fallbacks
 from jobs.operations import maintenance
 from receiver import queue
-from receiver.db import alarms, circuit_breaker, classifications, review_reasons, tickets
+from receiver.db import alarms, circuit_breaker, classifications, review_reasons, tickets, work
 from receiver.db.database import Database
-from receiver.db.models import Circuit, Classification, Moment, Ticket
+from receiver.db.models import RETRY_FALLBACK, Circuit, Classification, Ticket, Work
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -57,7 +57,7 @@ def stand_in(db: Database, ticket_id: int, **fields: Any) -> None:
 
 def pass_slot(db: Database) -> None:
     with db.write() as session:
-        session.execute(update(Moment).values(at=now()))
+        session.execute(update(Work).values(run_at=now()))
         session.execute(update(Circuit).values(probe_at=now()))
 
 
@@ -122,31 +122,53 @@ def test_one_that_fails_again_keeps_its_classification_and_its_place(db: Databas
     assert (after.status, after.settled, found.from_fallback_engine) == (before.status, before.settled, True)
 
 
-def test_it_is_asked_about_at_most_every_ten_seconds_and_others_have_their_turn(db: Database, model: Peer) -> None:
+def test_what_fails_again_waits_and_others_have_their_turn(db: Database, model: Peer) -> None:
     bad, fine = due_ticket(db, short_description="bad"), due_ticket(db, short_description="Qfine")
     model.respond = lambda request: DOWN if "bad" in request.json["messages"][1]["content"] else good(request)
     stand_in(db, bad)
     stand_in(db, fine)
     for _ in range(3):
         classify.classify_due()
-    assert {len([r for r in model.requests if b"Qfine" in r.body])} == {0}
-    pass_slot(db)
-    classify.classify_due()
     assert rows(db, fine)[1].from_fallback_engine is False
     assert rows(db, bad)[1].from_fallback_engine is True
+    asked = len(model.requests)
+    with db.read() as session:
+        found = work.of(session, RETRY_FALLBACK, rows(db, bad)[1].id)
+    assert found
+    assert (found.state, found.attempts, found.error_code) == ("due", 1, "busy")
+    pass_slot(db)
+    classify.classify_due()
+    assert len(model.requests) > asked
 
 
-def test_one_that_a_person_reviewed_or_its_source_changed_is_left_alone(db: Database, config: Settings) -> None:
+def test_what_a_dead_worker_held_is_asked_about_again_and_what_kills_every_worker_is_left(db: Database) -> None:
+    ticket_id = due_ticket(db)
+    stand_in(db, ticket_id)
+    for death in range(1, 4):
+        with db.write() as session:
+            [held] = work.claim(session, RETRY_FALLBACK, "dead", 9, now())
+            session.execute(update(Work).values(lease_until=now()))
+            retry_fallbacks.recover(session)
+            assert work.any_due(session, [RETRY_FALLBACK], now()) is (death < 3)
+    assert held.subject_id == rows(db, ticket_id)[1].id
+    assert rows(db, ticket_id)[1].from_fallback_engine is False
+
+
+def test_one_that_a_person_reviewed_or_its_source_changed_is_left_alone(db: Database, model: Peer) -> None:
     ticket_id = due_ticket(db)
     stand_in(db, ticket_id)
     _, old = rows(db, ticket_id)
     better = classification(ticket_id, request_type=LABEL)
     with db.write() as session:
         session.execute(update(Ticket).values(status="reviewed"))
-        assert not retry_fallbacks.is_due(session)
         assert not classifications.replace(session, old.id, better, promise())
         session.execute(update(Ticket).values(status="received"))
         assert not classifications.replace(session, old.id, better, promise())
+        session.execute(update(Ticket).values(status="reviewed"))
+    classify.classify_due()
+    assert model.requests == []
+    with db.read() as session:
+        assert work.of(session, RETRY_FALLBACK, old.id) is None
     assert rows(db, ticket_id)[1].id == old.id
 
 

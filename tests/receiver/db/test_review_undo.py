@@ -17,9 +17,10 @@ from receiver.db import (
     outbox,
     reviews,
     tickets,
+    work,
 )
 from receiver.db.database import Database
-from receiver.db.models import PENDING, Classification, Errand, ReviewOutcome, Ticket
+from receiver.db.models import PENDING, RETRY_FALLBACK, Classification, Errand, ReviewOutcome, Ticket
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
 from tests.factories import deliver, due_ticket, incoming, review, settle
@@ -192,3 +193,20 @@ def test_a_ticket_that_nobody_was_asked_about_can_be_seen_as_such(db: Database, 
     with db.write() as session:
         catalogs.remember(session, shipped.version, shipped.text, now())
         assert decide(session, ticket_id, LAPTOP, shipped, "Ada", now(), seen=0)
+
+
+def test_what_the_fallback_engine_made_is_asked_about_again_when_its_review_is_undone(
+    db: Database, shipped: Catalog
+) -> None:
+    ticket_id = due_ticket(db)
+    settle(db, ticket_id, review_reason="fallback_engine", from_fallback_engine=True)
+    review(db, ticket_id, shipped, *VPN)
+    with db.write() as session:
+        [before] = work.claim(session, RETRY_FALLBACK, "worker", 9, now())
+        assert classifications.from_fallback_engine(session, [before.subject_id]) == []
+        work.ack(session, RETRY_FALLBACK, before.subject_id, "worker")
+    _undo(db, ticket_id)
+    with db.write() as session:
+        [again] = work.claim(session, RETRY_FALLBACK, "worker", 9, now())
+        assert again.subject_id == before.subject_id
+        assert len(classifications.from_fallback_engine(session, [again.subject_id])) == 1
