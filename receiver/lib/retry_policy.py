@@ -5,6 +5,7 @@ deadline lasts. After that the work queue decides: its row says how often a kind
 No library below retries.
 """
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -114,14 +115,18 @@ HELPDESK = {
 WEBHOOK = HELPDESK | {Cause.REQUEST: _retry}
 
 
+_random = secrets.SystemRandom()
+
+
 @dataclass(frozen=True, slots=True)
 class WorkPolicy:
     """How a kind of work in the queue is held and tried again.
 
     A lease lasts `lease` and is renewed every `renew_seconds` while its owner lives, so the work of a dead owner is
-    free again soon. After attempt n that failed, `waits[n - 1]` seconds pass; when they are used up it is a dead
-    letter. `company_after_crash` says with how many others work is claimed whose owner has died so many times, and
-    after `most_crashes` it is a dead letter. Nothing is ever put off longer than `longest_wait`.
+    free again soon. After attempt n that failed, `waits[n - 1]` seconds pass, or up to the share `jitter` more; when
+    they are used up it is a dead letter. `company_after_crash` says with how many others work is claimed whose owner
+    has died so many times, and after `most_crashes` it is a dead letter. Nothing is ever put off longer than
+    `longest_wait`.
     """
 
     lease: timedelta
@@ -130,6 +135,13 @@ class WorkPolicy:
     most_crashes: int
     company_after_crash: Mapping[int, int] = field(default_factory=dict)
     longest_wait: timedelta = timedelta(hours=1)
+    jitter: float = 0.0
+
+    def wait_after(self, attempts: int) -> timedelta | None:
+        """How long work rests after so many failed attempts, at least one; None where it is a dead letter."""
+        if attempts > len(self.waits):
+            return None
+        return timedelta(seconds=self.waits[attempts - 1] * _random.uniform(1, 1 + self.jitter))
 
     @property
     def most_attempts(self) -> int:
@@ -138,12 +150,14 @@ class WorkPolicy:
 
 
 _MINUTE, _HOUR = 60, 3_600
+# So that what failed at the same moment is not tried again at the same moment.
+_JITTER = 0.1
 
 # By kind of work, as receiver/db/models/work.py names them.
 WORK = {
     "classify": WorkPolicy(timedelta(seconds=10), 3, waits=(5, 10), most_crashes=3, company_after_crash={1: 8}),
     # A ticket without a requester is not classified meanwhile, so this ends within half an hour.
-    "complete": WorkPolicy(timedelta(minutes=3), 60, waits=(5, 30, 120, 480), most_crashes=10),
+    "complete": WorkPolicy(timedelta(minutes=3), 60, waits=(5, 30, 120, 480), most_crashes=10, jitter=_JITTER),
     # Standard Webhooks, "Deliverability and reliability".
     "write_back": WorkPolicy(
         timedelta(minutes=3),
@@ -151,6 +165,7 @@ WORK = {
         waits=(5, 5 * _MINUTE, 30 * _MINUTE, *(hours * _HOUR for hours in (2, 5, 10, 14, 20, 24))),
         most_crashes=10,
         longest_wait=timedelta(hours=30),
+        jitter=_JITTER,
     ),
     # With the waits between them, a day.
     "send_digest": WorkPolicy(
