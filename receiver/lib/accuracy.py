@@ -70,6 +70,7 @@ def confusion(pairs: Iterable[Pair]) -> dict[str, dict[str, int]]:
 
 def coverage(scored: Sequence[Scored], budget: float) -> Coverage:
     """The largest share of answers, most confident first, of which no more than `budget` are wrong."""
+    # Among equally confident answers the wrong ones come first, so a tie never flatters the share.
     ranked = sorted(scored, key=lambda answer: (-answer[0], answer[1]))
     best = wrong = 0
     for count, (_, is_right) in enumerate(ranked, start=1):
@@ -83,22 +84,22 @@ def reliability(scored: Iterable[Scored]) -> list[Bin]:
     """The answers by tenths of confidence, those without any left out."""
     bins: dict[int, list[Scored]] = defaultdict(list)
     for answer in scored:
-        bins[_bin(answer[0])].append(answer)
+        bins[_bin_number(answer[0])].append(answer)
     return [
         Bin(len(members), fmean(sure for sure, _ in members), fmean(is_right for _, is_right in members))
         for _, members in sorted(bins.items())
     ]
 
 
-def _bin(sure: float) -> int:
-    return min(_BINS - 1, int(sure * _BINS))
+def _bin_number(sure: float) -> int:
+    return min(_BINS - 1, int(sure * _BINS))  # A confidence of exactly 1 belongs to the last bin.
 
 
 def chance_error(scored: Sequence[Scored]) -> float:
     """The calibration error that confidences as honest as can be would show on average, because answers are so few."""
     variances: dict[int, float] = defaultdict(float)
     for sure, _ in scored:
-        variances[_bin(sure)] += sure * (1 - sure)
+        variances[_bin_number(sure)] += sure * (1 - sure)
     # The mean distance of a sum of so many coin flips from what is expected of it (de Moivre 1738).
     return sum(sqrt(2 / pi * variance) for variance in variances.values()) / len(scored)
 

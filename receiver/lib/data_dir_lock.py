@@ -13,7 +13,8 @@ from receiver.lib import files
 from receiver.lib.settings import SettingsError
 
 LOCK, UNFINISHED = "in-use.lock", "restore.unfinished"
-_held: dict[Path, int] = {}  # For as long as the process lives; what it forks holds them too.
+# Never closed: a lock of flock(2) belongs to the open file, so forked workers share it and keep it while they live.
+_held: dict[Path, int] = {}
 
 
 class InUseError(Exception):
@@ -28,7 +29,7 @@ def hold(data_dir: Path) -> None:
     check(data_dir)
     if data_dir in _held:
         return
-    descriptor = _open(data_dir)
+    descriptor = _open_lock_file(data_dir)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -40,7 +41,7 @@ def hold(data_dir: Path) -> None:
 @contextmanager
 def alone(data_dir: Path) -> Iterator[None]:
     """Keep everybody else from the folder during the block. Raises InUseError where somebody uses it."""
-    descriptor = _open(data_dir)
+    descriptor = _open_lock_file(data_dir)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
@@ -63,7 +64,7 @@ def check(data_dir: Path) -> None:
     )
 
 
-def _open(data_dir: Path) -> int:
+def _open_lock_file(data_dir: Path) -> int:
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         return os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -47,7 +47,7 @@ class AddressRefusedError(requests.RequestException):
 
 
 class GuardError(AddressRefusedError):
-    """The installed HTTP library does not let requests be kept to their rule and their time; none is sent."""
+    """The installed HTTP library bypasses the address check or the deadline; no request is sent."""
 
     def __init__(self, library: str) -> None:
         super().__init__(
@@ -58,7 +58,7 @@ class GuardError(AddressRefusedError):
 
 
 class _DeniedError(Exception):
-    """What urllib3 lets through, as it would not let through an OSError."""
+    """Carries a refusal through urllib3, which would turn an OSError into an error of its own."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,15 @@ class Policy:
         return found
 
     def _permits(self, host: str, port: int, text: str) -> bool:
-        address = _plain(ipaddress.ip_address(text.partition("%")[0]))
-        if _is_public(address) or host in {name.lower() for name in self.allow}:
+        address = _embedded_ipv4(ipaddress.ip_address(text.partition("%")[0]))
+        # Site-local addresses (fec0::/10) count as global in Python, though RFC 3879 only took away their name.
+        local = address.is_link_local or (address.version == 6 and address.is_site_local)
+        special = any(address in network for network in _SPECIAL if network.version == address.version)
+        is_public = address.is_global and not (address.is_multicast or address.is_reserved or local or special)
+        if is_public or host in {name.lower() for name in self.allow}:
             return True
         for item in self.allow:
-            with suppress(ValueError):  # It is a name.
+            with suppress(ValueError):  # The item is a host name, which the line above has compared.
                 network = ipaddress.ip_network(item, strict=False)
                 if network.version == address.version and address in network:
                     return True
@@ -105,14 +109,18 @@ class Policy:
         with suppress(ValueError):
             if host != "localhost":
                 address = ipaddress.ip_address(host)
-                if str(address) != host or _plain(address) != address:
+                # Other spellings, such as 127.1 or ::ffff:127.0.0.1, are how a check of addresses is evaded.
+                if str(address) != host or _embedded_ipv4(address) != address:
                     return None
             return host, parts.port or (443 if parts.scheme == "https" else 80)
         return None
 
 
-def _plain(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, where it does."""
+def _embedded_ipv4(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address stands for, else the address itself.
+
+    A gateway sends such a packet on to the IPv4 address, which may be private.
+    """
     if isinstance(address, ipaddress.IPv4Address):
         return address
     if address in _NAT64:
@@ -120,20 +128,16 @@ def _plain(address: Address) -> Address:
     return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1] or address
 
 
-def _is_public(address: Address) -> bool:
-    # Site-local addresses (fec0::/10) count as global in Python, though RFC 3879 only took away their name.
-    local = address.is_link_local or (address.version == 6 and address.is_site_local)
-    special = any(address in network for network in _SPECIAL if network.version == address.version)
-    return address.is_global and not (address.is_multicast or address.is_reserved or local or special)
-
-
 class _Deadline:
-    """Shuts down what was connected within its block once its time is over, whatever it is doing then."""
+    """Shuts down every connection opened within its block once its time is over.
+
+    A timeout of requests bounds one read; a peer that sends a byte a second would never meet it.
+    """
 
     def __init__(self, seconds: float) -> None:
         self.ends = time.monotonic() + seconds
         self._sockets: list[socket.socket] = []
-        self._timer = threading.Timer(seconds, self._shut)
+        self._timer = threading.Timer(seconds, self._shut_down)
         self._timer.daemon = True
 
     @property
@@ -149,7 +153,7 @@ class _Deadline:
         # A duplicate, because TLS takes the socket over while it still shakes hands.
         self._sockets.append(connected.dup())
 
-    def _shut(self) -> None:
+    def _shut_down(self) -> None:
         for connected in self._sockets:
             with suppress(OSError):
                 connected.shutdown(socket.SHUT_RDWR)
@@ -165,13 +169,15 @@ class _Deadline:
             connected.close()
 
 
+# Context variables, as urllib3 gives a connection no way to carry what belongs to one request.
 _deadline: ContextVar[_Deadline] = ContextVar("deadline")
-_rule: ContextVar[Policy] = ContextVar("rule")
+_policy: ContextVar[Policy] = ContextVar("policy")
 
 
 def _connect(connection: HTTPConnection) -> socket.socket:
+    """Open a connection to the addresses that the policy permits, in their order, within the deadline."""
     try:
-        addresses = _rule.get().addresses(connection._dns_host, connection.port)
+        addresses = _policy.get().addresses(connection._dns_host, connection.port)
     except AddressRefusedError as error:
         raise _DeniedError(str(error)) from None
     except (OSError, UnicodeError) as error:
@@ -190,13 +196,11 @@ def _connect(connection: HTTPConnection) -> socket.socket:
 
 
 class _Http(HTTPConnection):
-    def _new_conn(self) -> socket.socket:
-        return _connect(self)
+    _new_conn = _connect
 
 
 class _Https(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        return _connect(self)
+    _new_conn = _connect
 
 
 class _HttpPool(HTTPConnectionPool):
@@ -213,25 +217,28 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
-class _ReachedError(Exception):
-    """The rehearsal has come as far as to ask for an address."""
+class _PolicyAskedError(Exception):
+    """The trial request has asked the policy for an address."""
 
 
-class _Rehearsal(Policy):
+class _TrialPolicy(Policy):
     def addresses(self, _host: str, _port: int) -> list[str]:
-        raise _ReachedError
+        raise _PolicyAskedError
 
 
 @functools.cache
 def check() -> None:
-    """Raises GuardError where the installed library opens its connections without asking us for the address."""
+    """Raises GuardError where the installed library opens its connections without asking us for the address.
+
+    `_new_conn` and `_dns_host` are private to urllib3: another version may rename them and never call ours.
+    """
     for scheme in ("http", "https"):
-        with requests.Session() as session, _set(_rule, _Rehearsal()):
+        with requests.Session() as session, _set(_policy, _TrialPolicy()):
             session.trust_env = False
             session.mount(f"{scheme}://", _Adapter())
             try:
                 session.get(f"{scheme}://127.0.0.1:1/", timeout=1, allow_redirects=False)
-            except _ReachedError:
+            except _PolicyAskedError:
                 continue
             except Exception as error:
                 raise GuardError("requests and urllib3") from error
@@ -256,7 +263,7 @@ class Session(requests.Session):
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
         check()
         options |= {"stream": True, "allow_redirects": False, "timeout": self._seconds}
-        with _set(_rule, self.rule), _Deadline(self._seconds) as deadline, _set(_deadline, deadline):
+        with _set(_policy, self.rule), _Deadline(self._seconds) as deadline, _set(_deadline, deadline):
             try:
                 response = super().request(method, url, *args, **options)
                 with response:
@@ -281,8 +288,11 @@ class Session(requests.Session):
         return response
 
 
+_Value = TypeVar("_Value")
+
+
 @contextmanager
-def _set(variable: ContextVar[Any], value: Any) -> Iterator[None]:
+def _set(variable: ContextVar[_Value], value: _Value) -> Iterator[None]:
     token = variable.set(value)
     try:
         yield

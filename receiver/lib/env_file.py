@@ -33,14 +33,19 @@ def read(path: Path) -> dict[str, str]:
         text = strict_yaml.decoded(data, comment=b"#")
     except strict_yaml.DocumentError as error:
         raise EnvFileError(f"{path}, {error}") from None
+    # dotenv's own load_dotenv only logs a line it cannot parse, and replaces $NAME in values, which passwords contain.
     bindings = list(parse_stream(io.StringIO(text)))
-    if wrong := [_mistake(binding.original.string, binding.original.line) for binding in bindings if binding.error]:
-        raise EnvFileError("\n".join(f"{path}, {told}" for told in wrong))
+    mistakes = []
+    for binding in bindings:
+        if not binding.error:
+            continue
+        line, number = binding.original.string, binding.original.line
+        name = _LOOKS_LIKE_A_NAME.match(line)
+        if name and "=" in line:
+            told = f"line {number}: the value of {name[1]} is not read to its end; close its quote, and quote all of it"
+        else:
+            told = f"line {number} is none of NAME=value; begin a comment with #"
+        mistakes.append(f"{path}, {told}")
+    if mistakes:
+        raise EnvFileError("\n".join(mistakes))
     return {binding.key: binding.value for binding in bindings if binding.key and binding.value is not None}
-
-
-def _mistake(line: str, number: int) -> str:
-    name = _LOOKS_LIKE_A_NAME.match(line)
-    if name and "=" in line:
-        return f"line {number}: the value of {name[1]} is not read to its end; close its quote, and quote all of it"
-    return f"line {number} is none of NAME=value; begin a comment with #"

@@ -13,7 +13,7 @@ _READ = 72  # What is looked at to tell how hard a password is to guess, which t
 _GUESSES = 10.0  # As a power of ten: where zxcvbn calls a password "very unguessable", its best of five marks.
 _SHORTEST_NAME = 4
 _JUDGING = threading.Lock()  # zxcvbn keeps the words of one judgement where every thread sees them.
-_AT_ONCE = 2  # Each takes 64 MiB for some 50 ms.
+_AT_ONCE = 2  # Each takes 64 MiB for some 50 ms; more at once would let whoever logs in use up the memory.
 
 
 def problem(password: str, email: str, name: str = "") -> str | None:
@@ -30,9 +30,10 @@ def problem(password: str, email: str, name: str = "") -> str | None:
     text = password.casefold()
     if any(word in text for word in own if len(word) >= _SHORTEST_NAME):
         return "Not with your name or e-mail address in it, which others know."
+    # zxcvbn takes a word that it is given for one of the first that somebody would guess.
     known = [*own, *re.findall(r"\w+", address), "ticket", "tickets", "attribution"]
     with _JUDGING:
-        guesses = zxcvbn(_plain(password)[:_READ], user_inputs=known)["guesses_log10"]
+        guesses = zxcvbn(_normalized(password)[:_READ], user_inputs=known)["guesses_log10"]
     if guesses < _GUESSES:
         return "Too easy to guess: it is made of common passwords, patterns or dates. A few unrelated words are good."
     return None
@@ -48,13 +49,17 @@ class Passwords:
     def hash(self, password: str) -> str:
         """What is kept of a password."""
         with self._turn:
-            return self._hasher.hash(_plain(password))
+            return self._hasher.hash(_normalized(password))
 
     def fits(self, password: str, kept: str | None) -> bool:
-        """Whether the password is the one of `kept`; it takes as long where there is none."""
+        """Whether the password is the one of `kept`; it takes as long where there is none.
+
+        Otherwise the time of an answer would tell which addresses have an account.
+        """
         with self._turn:
             try:
-                good = self._hasher.verify(kept or self._nobody, _plain(password[: LONGEST + 1]))
+                # Cut, so that nobody has megabytes hashed; with one character too many it is wrong all the same.
+                good = self._hasher.verify(kept or self._hash_of_nobody, _normalized(password[: LONGEST + 1]))
             except (VerificationError, InvalidHashError):
                 return False
         return good and kept is not None
@@ -64,10 +69,10 @@ class Passwords:
         return self._hasher.check_needs_rehash(kept)
 
     @cached_property
-    def _nobody(self) -> str:
+    def _hash_of_nobody(self) -> str:
         return self._hasher.hash("the password of nobody")
 
 
-def _plain(password: str) -> str:
+def _normalized(password: str) -> str:
     """One spelling for what keyboards send in several (NIST SP 800-63B, section 3.1.1.2)."""
     return unicodedata.normalize("NFKC", password)

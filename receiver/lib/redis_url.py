@@ -19,20 +19,20 @@ def check_url(url: str) -> None:
             sentinels(url)
         else:
             _ = urlsplit(url).port
-            _check_tls(_options(url))
+            _check_tls(_parsed_options(url))
     except _UrlError as error:
         raise ValueError(str(error)) from None
     except ValueError:
         raise ValueError("Not a valid URL; percent-encode what is special in its password.") from None
 
 
-def _options(url: str) -> dict[str, Any]:
+def _parsed_options(url: str) -> dict[str, Any]:
     found: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
     return found
 
 
 class _UrlError(ValueError):
-    """What is wrong with a URL; the text says it."""
+    """What is wrong with a URL, in words of ours; those of a library may repeat the password."""
 
 
 def _check_tls(options: dict[str, Any]) -> None:
@@ -59,10 +59,11 @@ def sentinels(url: str) -> tuple[list[tuple[str, int]], str, dict[str, Any], dic
         raise _UrlError("Name the master that the Sentinels watch, such as redis+sentinel://one:26379/mymaster.")
     if database and not database.isdecimal():
         raise _UrlError("Behind the name of the master comes the number of the database, such as /mymaster/0.")
-    # What stands in the URL beside the Sentinels means what it means in the URL of one server.
+    # redis-py has no URL for Sentinels. All that stands beside them means what it means in the URL of one server.
     single = urlunsplit((parts.scheme.removesuffix("+sentinel"), f"{login}@host", f"/{database or 0}", parts.query, ""))
-    options = {name: value for name, value in _options(single).items() if name != "host"}
+    options = {name: value for name, value in _parsed_options(single).items() if name != "host"}
     _check_tls(options)
+    # Sentinels have a login of their own; the certificates are those of the master unless the URL names others.
     own = {name: values[0] for name, values in parse_qs(parts.query).items() if name.startswith("sentinel_")}
     options = {name: value for name, value in options.items() if name not in own}
     is_tls = options.pop("connection_class", None) is SSLConnection

@@ -28,25 +28,31 @@ def standard(settings: Settings) -> Sequence[Secret]:
     """The secrets of the source `standard`: those of WEBHOOK_SECRET, or those kept in `DATA_DIR`."""
     if settings.webhook_secret:
         return tuple(map(Secret, settings.webhook_secret))
-    path = _webhook_secret(settings)
-    _kept(path, new_webhook_secret)
+    path = _webhook_secret_path(settings)
+    _read_or_create(path, new_webhook_secret)
     return KeptSecrets(path)
 
 
 def rotate(settings: Settings, until: datetime) -> str:
     """Make a new secret for the source `standard` and return it; those before it count until then."""
-    fresh, path = new_webhook_secret(), _webhook_secret(settings)
-    _replace(path, [fresh, *(_line(secret, until) for secret in KeptSecrets(path) if secret.is_live(time.time()))])
+    fresh, path = new_webhook_secret(), _webhook_secret_path(settings)
+    lines = [fresh]
+    for secret in KeptSecrets(path):
+        if secret.is_live(time.time()):
+            # A second rotation must not prolong a secret that an earlier one is ending.
+            ends = min(secret.until, until) if secret.until else until
+            lines.append(f"{secret.value} until {ends.astimezone(UTC).isoformat(timespec='seconds')}")
+    _replace_file(path, lines)
     return fresh
 
 
 def end_old(settings: Settings) -> None:
     """Let only the newest secret of the source `standard` count from now on."""
-    path = _webhook_secret(settings)
-    _replace(path, [KeptSecrets(path)[0].value])
+    path = _webhook_secret_path(settings)
+    _replace_file(path, [KeptSecrets(path)[0].value])
 
 
-def _webhook_secret(settings: Settings) -> Path:
+def _webhook_secret_path(settings: Settings) -> Path:
     return settings.data_dir / "webhook_secret"
 
 
@@ -58,7 +64,7 @@ class KeptSecrets(Sequence[Secret]):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen, self._secrets = _version(path), _read(path)
+        self._seen, self._secrets = _file_version(path), _parsed(path)
 
     def __getitem__(self, index: Any) -> Any:
         return self._current()[index]
@@ -72,38 +78,31 @@ class KeptSecrets(Sequence[Secret]):
     def _current(self) -> tuple[Secret, ...]:
         # A file that is gone or broken is told at the next start; until then the last good one counts.
         with suppress(OSError, SettingsError):
-            if (version := _version(self._path)) != self._seen:
-                self._seen, self._secrets = version, _read(self._path)
+            if (version := _file_version(self._path)) != self._seen:
+                self._seen, self._secrets = version, _parsed(self._path)
         return self._secrets
 
 
-def _version(path: Path) -> tuple[int, int]:
+def _file_version(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_ino, found.st_mtime_ns
 
 
-def _read(path: Path) -> tuple[Secret, ...]:
+def _parsed(path: Path) -> tuple[Secret, ...]:
+    found = []
     try:
-        found = tuple(_secret(line) for line in path.read_text().splitlines() if line.strip())
+        for line in filter(str.strip, path.read_text().splitlines()):
+            value, _, rest = line.strip().partition(" ")
+            standard_key(value)
+            until = datetime.fromisoformat(rest.strip().removeprefix("until ")) if rest else None
+            found.append(Secret(value, until if until is None or until.tzinfo else until.replace(tzinfo=UTC)))
     except (ValidationError, ValueError) as error:
         told = error.messages[0] if isinstance(error, ValidationError) else "After a secret write `until` and a time."
         raise SettingsError(f"{path}: {told}") from None
-    return found or _raise_empty(path)
+    return tuple(found) or _raise_empty(path)
 
 
-def _secret(line: str) -> Secret:
-    value, _, rest = line.strip().partition(" ")
-    standard_key(value)
-    until = datetime.fromisoformat(rest.strip().removeprefix("until ")) if rest else None
-    return Secret(value, until if until is None or until.tzinfo else until.replace(tzinfo=UTC))
-
-
-def _line(secret: Secret, until: datetime) -> str:
-    ends = min(secret.until, until) if secret.until else until
-    return f"{secret.value} until {ends.astimezone(UTC).isoformat(timespec='seconds')}"
-
-
-def _replace(path: Path, lines: list[str]) -> None:
+def _replace_file(path: Path, lines: list[str]) -> None:
     """Whole or not at all: whoever reads it meanwhile has the old one."""
     fresh = path.with_name(f"{path.name}.{os.getpid()}.{random.token_hex(4)}")
     fresh.touch(mode=0o600)
@@ -113,12 +112,12 @@ def _replace(path: Path, lines: list[str]) -> None:
 
 def api_token(settings: Settings) -> str:
     """The bearer token of `/api` and `/metrics`."""
-    return settings.api_token or _kept(settings.data_dir / "api_token", random.token_urlsafe)
+    return settings.api_token or _read_or_create(settings.data_dir / "api_token", random.token_urlsafe)
 
 
 def session_key(settings: Settings) -> str:
     """What signs the browser's session cookie."""
-    return _kept(settings.data_dir / "session_key", random.token_urlsafe)
+    return _read_or_create(settings.data_dir / "session_key", random.token_urlsafe)
 
 
 def factor_cipher(settings: Settings) -> Fernet:
@@ -136,7 +135,7 @@ def new_webhook_secret() -> str:
     return "whsec_" + base64.b64encode(random.token_bytes(32)).decode()
 
 
-def _kept(path: Path, make: Callable[[], str]) -> str:
+def _read_or_create(path: Path, make: Callable[[], str]) -> str:
     """The secret in `path`, made if the file is missing; of several processes at once the first one's stays."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +143,7 @@ def _kept(path: Path, make: Callable[[], str]) -> str:
         fresh.touch(mode=0o600)
         fresh.write_text(make())
         try:
-            os.link(fresh, path)
+            os.link(fresh, path)  # Unlike a rename, it fails where the file is there already.
         except FileExistsError:
             pass  # Another process was faster, and everyone must use the same secret.
         fresh.unlink()

@@ -41,7 +41,7 @@ _NOT_SPACE = re.compile(r"\S")
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """An object with its members in their order, the same one twice too."""
+    """A JSON object as its members in their order; a name that is there twice stays twice, so that both are masked."""
 
 
 def is_secret(name: str) -> bool:
@@ -57,24 +57,25 @@ def masked(text: str, secrets: Sequence[str]) -> str:
 
     It stays as long as it was where it is no JSON, so that the place of a fault stays where it is.
     """
-    return _json(text, secrets, _NESTED) or _text(text, secrets)
+    return _masked_json(text, secrets, _NESTED) or _masked_text(text, secrets)
 
 
 def masked_form(text: str, secrets: Sequence[str]) -> str:
     """The same for the body of a form."""
-    return "&".join(_form_field(field, secrets) for field in text.split("&"))
+    fields = []
+    for field in text.split("&"):
+        name, sign, value = field.partition("=")
+        plain = unquote_plus(value)
+        if sign and is_secret(unquote_plus(name)):
+            fields.append(f"{name}={'*' * len(value)}")
+        elif (shown := masked(plain, secrets)) != plain:
+            fields.append(f"{name}={quote_plus(shown, safe='*')}")
+        else:
+            fields.append(field)
+    return "&".join(fields)
 
 
-def _form_field(field: str, secrets: Sequence[str]) -> str:
-    name, sign, value = field.partition("=")
-    if sign and is_secret(unquote_plus(name)):
-        return f"{name}={'*' * len(value)}"
-    plain = unquote_plus(value)
-    shown = masked(plain, secrets)
-    return field if shown == plain else f"{name}={quote_plus(shown, safe='*')}"
-
-
-def _json(text: str, secrets: Sequence[str], left: int) -> str | None:
+def _masked_json(text: str, secrets: Sequence[str], left: int) -> str | None:
     """The text where it is JSON, written as it was but for what is masked."""
     if not left or text.lstrip()[:1] not in ("{", "["):
         return None
@@ -82,7 +83,9 @@ def _json(text: str, secrets: Sequence[str], left: int) -> str | None:
         document = json.loads(text, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return None
-    instead = iter(_values(document, secrets, left, ascii_only=text.isascii()))
+    # The values are put back into the text itself, token by token: written anew, its blanks, its numbers and the place
+    # of a fault would change.
+    instead = iter(_masked_values(document, secrets, left, ascii_only=text.isascii()))
 
     def replaced(token: re.Match[str]) -> str:
         if token[2]:
@@ -95,10 +98,10 @@ def _json(text: str, secrets: Sequence[str], left: int) -> str | None:
     return _TOKEN.sub(replaced, text)
 
 
-def _values(document: Any, secrets: Sequence[str], left: int, *, ascii_only: bool) -> list[str | None]:
+def _masked_values(document: object, secrets: Sequence[str], left: int, *, ascii_only: bool) -> list[str | None]:
     """For each value but lists and objects, in order: what is written instead, "" for asterisks, None to keep it."""
     found: list[str | None] = []
-    pending = [(document, False)]
+    pending = [(document, False)]  # A stack of ours, as hostile JSON may be nested deeper than Python may recurse.
     while pending:
         value, hidden = pending.pop()
         if isinstance(value, _Pairs):
@@ -111,7 +114,7 @@ def _values(document: Any, secrets: Sequence[str], left: int, *, ascii_only: boo
         elif isinstance(value, list):
             pending += [(item, hidden) for item in reversed(value)]
         elif isinstance(value, str):
-            shown = "" if hidden else _json(value, secrets, left - 1) or _text(value, secrets)
+            shown = "" if hidden else _masked_json(value, secrets, left - 1) or _masked_text(value, secrets)
             changed = shown != value and not hidden
             found.append(json.dumps(shown, ensure_ascii=ascii_only) if changed else "" if hidden else None)
         else:
@@ -119,8 +122,9 @@ def _values(document: Any, secrets: Sequence[str], left: int, *, ascii_only: boo
     return found
 
 
-def _text(text: str, secrets: Sequence[str]) -> str:
-    """By patterns alone; the longest first, or a part of one would be left."""
+def _masked_text(text: str, secrets: Sequence[str]) -> str:
+    """The text masked by patterns alone."""
+    # The longest first: where one secret begins with another, the rest of it would be left.
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "*" * len(secret))
     text = _KEY.sub(lambda found: found[1] + _asterisks(found[2]) + found[3], text)

@@ -39,6 +39,7 @@ _RANDOM = re.compile(r"(?:^|[\s,])[rh](?:$|[\s,(/])", re.IGNORECASE)
 
 def cron(expression: str) -> None:
     """Check a cron expression, of times that come."""
+    # croniter also takes six fields, of which the last is seconds, and aliases such as @daily.
     if len(expression.split()) != 5 or not croniter.is_valid(expression):
         raise ValidationError("Not a cron expression of five fields, such as 0 8 * * 1-5.")
     try:
@@ -47,13 +48,6 @@ def cron(expression: str) -> None:
         raise ValidationError("Names a time that never comes, such as 30 February.") from None
     if _RANDOM.search(expression):
         raise ValidationError("R and H pick a time at random; name one.")
-
-
-def webhook_secrets(secrets: list[str]) -> None:
-    """Check secrets of Standard Webhooks."""
-    for secret in secrets:
-        shared_secrets.refuse_published(secret)
-        shared_secrets.standard_key(secret)
 
 
 def folder(path: str) -> None:
@@ -82,7 +76,7 @@ def database_url(url: str) -> str:
     except (ArgumentError, ValueError):
         raise ValueError("Not a valid URL; percent-encode what is special in its password.") from None
     if url.startswith("sqlite") and known.database in (None, "", ":memory:"):
-        raise ValueError("Names no file, so the record would be lost with the process.")
+        raise ValueError("Names no file, so the database would be lost with the process.")
     threshold = str(known.query.get("prepare_threshold", "none"))
     if not (threshold.lower() == "none" or threshold.isdecimal()):
         raise ValueError("prepare_threshold is a whole number, or none, as PgBouncer needs it.")
@@ -127,34 +121,8 @@ def host_name(name: str) -> None:
         raise ValidationError("Not the name of a host, such as tickets.example.com, or [192.0.2.1].")
 
 
-class CommaSeparated(mf.String):
-    """Comma-separated text to a tuple; `check` sees the items."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        text = super()._deserialize(value, *args, **kwargs)
-        return tuple(item.strip() for item in text.split(",") if item.strip())
-
-
-def places(items: tuple[str, ...]) -> None:
-    """Check hosts, addresses and networks."""
-    for item in items:
-        if not re.fullmatch(r"[\w.-]+", item, re.ASCII):
-            try:
-                ipaddress.ip_network(item, strict=False)
-            except ValueError:
-                raise ValidationError("Hosts, addresses and networks, such as llm.internal, 10.1.2.0/24.") from None
-
-
-def networks(text: str) -> tuple[Network, ...]:
-    """The addresses and networks in a comma-separated text. Raises ValueError."""
-    try:
-        return tuple(ipaddress.ip_network(item.strip(), strict=False) for item in text.split(",") if item.strip())
-    except ValueError:
-        raise ValueError("Addresses and networks, such as 127.0.0.1, 10.0.0.0/8, fd00::/8.") from None
-
-
 class Written(mf.String):
-    """A text that `read` understands, or says why not."""
+    """A text that `read` understands, or says why not, by a ValueError or a ValidationError."""
 
     def __init__(self, read: Callable[[str], Any], default: Any) -> None:
         super().__init__(load_default=default)
@@ -165,6 +133,40 @@ class Written(mf.String):
             return self._read(super()._deserialize(value, *args, **kwargs))
         except ValueError as error:
             raise ValidationError(str(error)) from None
+
+
+def items(text: str) -> tuple[str, ...]:
+    """The items of a comma-separated text."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def places(text: str) -> tuple[str, ...]:
+    """The hosts, addresses and networks in a comma-separated text."""
+    found = items(text)
+    for item in found:
+        if not re.fullmatch(r"[\w.-]+", item, re.ASCII):
+            try:
+                ipaddress.ip_network(item, strict=False)
+            except ValueError:
+                raise ValidationError("Hosts, addresses and networks, such as llm.internal, 10.1.2.0/24.") from None
+    return found
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """The addresses and networks in a comma-separated text. Raises ValueError."""
+    try:
+        return tuple(ipaddress.ip_network(item, strict=False) for item in items(text))
+    except ValueError:
+        raise ValueError("Addresses and networks, such as 127.0.0.1, 10.0.0.0/8, fd00::/8.") from None
+
+
+def webhook_secrets(text: str) -> tuple[str, ...]:
+    """The secrets of Standard Webhooks in a comma-separated text."""
+    found = items(text)
+    for secret in found:
+        shared_secrets.refuse_published(secret)
+        shared_secrets.standard_key(secret)
+    return found
 
 
 def mail_address(address: str) -> str:
@@ -190,15 +192,14 @@ def own_mail_address(address: str) -> str:
     return address
 
 
-class MailAddresses(CommaSeparated):
-    """Comma-separated addresses of mailboxes to a tuple."""
+def mail_addresses(text: str) -> tuple[str, ...]:
+    """The addresses of mailboxes in a comma-separated text."""
+    return tuple(map(mail_address, items(text)))
 
-    def __init__(self, check: Callable[[str], str] = mail_address) -> None:
-        super().__init__(load_default=())
-        self._check = check
 
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return tuple(self._check(item) for item in super()._deserialize(value, *args, **kwargs))
+def own_mail_addresses(text: str) -> tuple[str, ...]:
+    """Addresses of ours in a comma-separated text."""
+    return tuple(map(own_mail_address, items(text)))
 
 
 def ascii_only(text: str) -> None:
@@ -216,27 +217,20 @@ class Price:
     completion: float
 
 
-class Prices(mf.String):
-    """MODEL=PROMPT/CACHED/ANSWER, comma-separated, to a table of prices."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        items = super()._deserialize(value, *args, **kwargs).split(",")
-        return dict(self._price(item.strip()) for item in items if item.strip())
-
-    @staticmethod
-    def _price(item: str) -> tuple[str, Price]:
-        model, _, prices = item.rpartition("=")
+def prices(text: str) -> dict[str, Price]:
+    """The prices by model in MODEL=PROMPT/CACHED/ANSWER, comma-separated."""
+    found = {}
+    for item in items(text):
+        model, _, written = item.rpartition("=")
         try:
-            prompt, cached, completion = (float(price) for price in prices.split("/"))
+            prompt, cached, completion = (float(price) for price in written.split("/"))
         except ValueError:
             prompt = cached = completion = -1
-        if (
-            not model.strip()
-            or "=" in model
-            or not all(0 <= price <= 1_000_000 for price in (prompt, cached, completion))
-        ):
+        are_prices = all(0 <= price <= 1_000_000 for price in (prompt, cached, completion))
+        if not model.strip() or "=" in model or not are_prices:
             raise ValidationError("Write MODEL=PROMPT/CACHED/ANSWER, each a price per million tokens, comma-separated.")
-        return model.strip(), Price(prompt, cached, completion)
+        found[model.strip()] = Price(prompt, cached, completion)
+    return found
 
 
 def web_address(url: str) -> None:
@@ -257,29 +251,23 @@ def model_address(url: str) -> None:
         raise ValidationError("A deployment at Azure needs its version: add ?api-version=2024-10-21 at the end.")
 
 
-class Key(mf.String):
+def key(text: str) -> str:
     """A key as it was copied: without the quotes that a container's env file keeps, or the word Bearer before it."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        key = (
-            str(super()._deserialize(value, *args, **kwargs)).strip("\"'\u200b\ufeff ").removeprefix("Bearer ").strip()
-        )
-        if not key.isascii() or not key.isprintable() or " " in key:
-            raise ValidationError("Not a key: it has a blank, a line break or a letter that no key has; copy it again.")
-        return key
+    bare = text.strip("\"'\u200b\ufeff ").removeprefix("Bearer ").strip()  # Pages put signs without a width around it.
+    if not bare.isascii() or not bare.isprintable() or " " in bare:
+        raise ValidationError("Not a key: it has a blank, a line break or a letter that no key has; copy it again.")
+    return bare
 
 
-class GroupRoles(mf.String):
-    """GROUP=ROLE, comma-separated, to a table of roles."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        found = {}
-        for item in filter(None, map(str.strip, super()._deserialize(value, *args, **kwargs).split(","))):
-            group, _, role = item.rpartition("=")
-            if not group.strip() or role.strip() not in ROLES:
-                raise ValidationError(f"Write GROUP=ROLE, comma-separated, each role one of {', '.join(ROLES)}.")
-            found[group.strip()] = role.strip()
-        return found
+def group_roles(text: str) -> dict[str, str]:
+    """The roles by group in GROUP=ROLE, comma-separated."""
+    found = {}
+    for item in items(text):
+        group, _, role = item.rpartition("=")
+        if not group.strip() or role.strip() not in ROLES:
+            raise ValidationError(f"Write GROUP=ROLE, comma-separated, each role one of {', '.join(ROLES)}.")
+        found[group.strip()] = role.strip()
+    return found
 
 
 def one_tenant(url: str) -> None:

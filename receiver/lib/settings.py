@@ -68,7 +68,7 @@ class Settings:
     helpdesk_api_key: str | None = _text()
     helpdesk_api_secret: str | None = _text()
     service_catalog_url: str | None = _text()
-    openai_api_key: str | None = _setting(kinds.Key(load_default=None))
+    openai_api_key: str | None = _setting(kinds.Written(kinds.key, None))
     openai_base_url: str | None = _url(kinds.model_address)
     llm_model: str = _text("gpt-4o-mini")
     llm_temperature: float = _real(0.1, 0, 2)
@@ -77,11 +77,11 @@ class Settings:
     llm_timeout: float = _real(30, 1, 600)
     llm_fallback_model: str | None = _text()
     llm_prices: dict[str, kinds.Price] = _setting(
-        kinds.Prices(load_default={"gpt-4o-mini": kinds.Price(0.15, 0.075, 0.6)})
+        kinds.Written(kinds.prices, {"gpt-4o-mini": kinds.Price(0.15, 0.075, 0.6)})
     )
     llm_daily_budget: float | None = _setting(mf.Float(load_default=None, validate=Range(0, 1_000_000)))
     redact: bool = _setting(mf.Boolean(load_default=False))
-    webhook_secret: tuple[str, ...] = _setting(kinds.CommaSeparated(load_default=(), validate=kinds.webhook_secrets))
+    webhook_secret: tuple[str, ...] = _setting(kinds.Written(kinds.webhook_secrets, ()))
     sources_file: str | None = _text()
     api_token: str | None = _text(validate=Length(min=16, error="Shorter than 16 characters is too easy to guess."))
     oidc_issuer: str | None = _url(kinds.one_tenant)
@@ -89,7 +89,7 @@ class Settings:
     oidc_client_secret: str | None = _text()
     oidc_default_role: str | None = _text(validate=OneOf(ROLES))
     oidc_trust_email: bool = _setting(mf.Boolean(load_default=False))
-    oidc_group_roles: dict[str, str] = _setting(kinds.GroupRoles(load_default={}))
+    oidc_group_roles: dict[str, str] = _setting(kinds.Written(kinds.group_roles, {}))
     require_second_factor: str = _text("none", validate=OneOf(["none", *reversed(ROLES)]))
     smtp_host: str | None = _text()
     smtp_port: int = _whole(587, 1, 65535)
@@ -106,8 +106,8 @@ class Settings:
     smtp_helo: str | None = _text(validate=kinds.host_name)
     from_email: str | None = _text(validate=kinds.own_mail_address)
     from_name: str = _text("Ticket Attribution")
-    recipient_email: tuple[str, ...] = _setting(kinds.MailAddresses())
-    reply_to: tuple[str, ...] = _setting(kinds.MailAddresses(kinds.own_mail_address))
+    recipient_email: tuple[str, ...] = _setting(kinds.Written(kinds.mail_addresses, ()))
+    reply_to: tuple[str, ...] = _setting(kinds.Written(kinds.own_mail_addresses, ()))
     max_attachment_mb: int = _whole(15, 1, 1000)
     sender_name: str = _text("IT Service Desk")
     codebase_link: str | None = _url()
@@ -115,7 +115,7 @@ class Settings:
     digest_timezone: str = _text("UTC", validate=kinds.time_zone)
     digest_language: str = _text("en", validate=OneOf(LANGUAGES))
     digests_file: str | None = _text()
-    alert_recipients: tuple[str, ...] = _setting(kinds.MailAddresses())
+    alert_recipients: tuple[str, ...] = _setting(kinds.Written(kinds.mail_addresses, ()))
     sla_starts: str = _text(sla.CREATED, validate=OneOf(sla.STARTS))
     business_hours: sla.Week | None = _setting(kinds.Written(sla.week, None))
     business_timezone: str = _text("UTC", validate=kinds.time_zone)
@@ -126,7 +126,7 @@ class Settings:
     log_level: str = _text("INFO", validate=OneOf(_LEVELS))
     classification_batch_size: int = _whole(5, 1, 1000)
     request_timeout: float = _real(30, 1, 600)
-    outgoing_allow: tuple[str, ...] = _setting(kinds.CommaSeparated(load_default=(), validate=kinds.places))
+    outgoing_allow: tuple[str, ...] = _setting(kinds.Written(kinds.places, ()))
     reconcile_minutes: int = _whole(0, 0, 100_000)
     review_threshold: float = _real(0.6, 0, 1)
     backup_every: int = _whole(0, 0, 10_000)
@@ -219,8 +219,9 @@ def load(environ: Mapping[str, str] | None = None, required: Mapping[str, str] |
     SettingsError naming every wrong setting at once.
     """
     if environ is None:
-        environ = {**_written(), **os.environ}
+        environ = {**_env_file_values(), **os.environ}
     raw = {name.lower(): value.strip() for name, value in environ.items() if name.isupper() and value.strip()}
+    # The name that the OpenAI library had before its version 1.
     raw.setdefault("openai_base_url", raw.get("openai_api_base", ""))
     raw["log_level"] = raw.get("log_level", "INFO").upper()
     raw["smtp_tls"] = raw.get("smtp_tls", "").lower()
@@ -228,16 +229,26 @@ def load(environ: Mapping[str, str] | None = None, required: Mapping[str, str] |
     try:
         values = _SCHEMA(unknown=EXCLUDE).load({name: value for name, value in raw.items() if value})
     except ValidationError as error:
+        # The settings that are right are still checked against each other, so that one start tells every mistake.
         valid: Any = error.valid_data
         values = {f.name: None for f in fields(Settings)} | valid
         wrong = {name: " ".join(map(str, texts)) for name, texts in error.normalized_messages().items()}
     missing = {name.lower(): told for name, told in (required or {}).items() if not raw.get(name.lower())}
     if problems := _contradictions(values) | missing | wrong:
-        raise SettingsError(_explain(problems))
-    return Settings(**_with_places(values))
+        lines = [f"  {name.upper()}: {text}" for name, text in sorted(problems.items())]
+        raise SettingsError("\n".join(["These settings are wrong (.env.example explains each):", *lines]))
+    data_dir = Path(values["data_dir"]).expanduser().resolve()
+    values |= {
+        "data_dir": data_dir,
+        "output_dir": Path(values["output_dir"]).expanduser(),
+        "database_url": values["database_url"] or f"sqlite:///{data_dir}/tickets.db",
+        "redis_url": values["redis_url"] or f"unix://{embedded_socket(data_dir)}",
+        "from_email": _sending_address(values),
+    }
+    return Settings(**values)
 
 
-def _written() -> dict[str, str]:
+def _env_file_values() -> dict[str, str]:
     try:
         return env_file.read(_ENV_FILE)
     except env_file.EnvFileError as error:
@@ -246,7 +257,7 @@ def _written() -> dict[str, str]:
 
 def misspelled() -> list[str]:
     """A line for each name in `.env` or the environment that is none of ours and nearly one. Raises SettingsError."""
-    written, known = _written(), {f.name.upper() for f in fields(Settings)} | {"OPENAI_API_BASE"}
+    written, known = _env_file_values(), {f.name.upper() for f in fields(Settings)} | {"OPENAI_API_BASE"}
     told = []
     for name in sorted(({*written} | {*os.environ}) - known):
         # What a system sets for others is all over the environment, and what stands in the file is meant for us.
@@ -257,10 +268,11 @@ def misspelled() -> list[str]:
 
 
 def _contradictions(values: dict[str, Any]) -> dict[str, str]:
+    """What is said of each setting that does not go with another; a setting that is wrong itself is None here."""
     problems = {}
     if values["smtp_host"] and not values["recipient_email"] and not values["digests_file"]:
         problems["recipient_email"] = "SMTP_HOST is set, so say who receives the digest."
-    if values["smtp_host"] and not _own_address(values):
+    if values["smtp_host"] and not _sending_address(values):
         problems["from_email"] = "SMTP_HOST is set, so say which address the digest comes from."
     if values["smtp_oauth_token_url"]:
         if not values["smtp_oauth_client_id"] or not values["smtp_username"]:
@@ -285,18 +297,7 @@ def _contradictions(values: dict[str, Any]) -> dict[str, str]:
     return problems
 
 
-def _with_places(values: dict[str, Any]) -> dict[str, Any]:
-    data_dir = Path(values["data_dir"]).expanduser().resolve()
-    return values | {
-        "data_dir": data_dir,
-        "output_dir": Path(values["output_dir"]).expanduser(),
-        "database_url": values["database_url"] or f"sqlite:///{data_dir}/tickets.db",
-        "redis_url": values["redis_url"] or f"unix://{embedded_socket(data_dir)}",
-        "from_email": _own_address(values),
-    }
-
-
-def _own_address(values: dict[str, Any]) -> str | None:
+def _sending_address(values: dict[str, Any]) -> str | None:
     """FROM_EMAIL, or else SMTP_USERNAME where that is an address."""
     try:
         return values["from_email"] or Email()(values["smtp_username"] or "")
@@ -314,8 +315,3 @@ def embedded_socket(data_dir: Path) -> Path:
         return path
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"ticket-attribution-{os.getuid()}-{name}" / "redis.sock"
-
-
-def _explain(problems: dict[str, str]) -> str:
-    lines = [f"  {name.upper()}: {text}" for name, text in sorted(problems.items())]
-    return "\n".join(["These settings are wrong (.env.example explains each):", *lines])

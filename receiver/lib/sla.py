@@ -26,7 +26,7 @@ CREATED, RECEIVED = STARTS = ("created", "received")
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SPAN = re.compile(r"(\d\d?):([0-5]\d)-(\d\d?):([0-5]\d)")
 _MICROSECOND = timedelta(microseconds=1)
-_OLDEST = timedelta(days=5 * 365)
+_OLDEST_CREATION = timedelta(days=5 * 365)
 _HORIZON = timedelta(days=40 * 366)  # A promise that is longer ends there.
 
 Span = tuple[int, int]  # From when to when a desk is open, in minutes of a day.
@@ -65,6 +65,7 @@ class Hours:
 
     def _instant(self, day: date, minutes: int) -> datetime:
         days, minutes = divmod(minutes, 24 * 60)
+        # The wall clock first, the zone after it: on the day that the clocks change, 09:00 stays 09:00.
         shown = time(minutes // 60, minutes % 60, tzinfo=ZoneInfo(self.zone))
         return datetime.combine(day + timedelta(days=days), shown).astimezone(UTC)
 
@@ -84,13 +85,13 @@ class Clock:
         """
         if self.starts == RECEIVED or created_at is None:
             return received_at
-        return created_at if timedelta(0) <= received_at - created_at <= _OLDEST else received_at
+        return created_at if timedelta(0) <= received_at - created_at <= _OLDEST_CREATION else received_at
 
 
 def promise(start: datetime, value: float, unit: str, hours: Hours | None = None) -> Promise:
     """What an SLA of `value` in `unit` promises to a ticket whose clock started then."""
-    amount = Fraction(str(value))
-    return Promise(_after(start, amount * AT_RISK_FROM, unit, hours), _after(start, amount, unit, hours))
+    amount = Fraction(str(value))  # From its digits: the float 0.1 is not exactly a tenth.
+    return Promise(_moment_after(start, amount * AT_RISK_FROM, unit, hours), _moment_after(start, amount, unit, hours))
 
 
 @dataclass(frozen=True)
@@ -120,22 +121,22 @@ def state(due_at: datetime | None, at_risk_at: datetime | None, now: datetime) -
     return AT_RISK if at_risk_at is not None and now >= at_risk_at else ON_TRACK
 
 
-def _after(moment: datetime, amount: Fraction, unit: str, hours: Hours | None) -> datetime:
+def _moment_after(moment: datetime, amount: Fraction, unit: str, hours: Hours | None) -> datetime:
     """The first time at which `amount` of a unit has passed since `moment`."""
     if hours is None:
-        return moment + _times(UNITS[unit], amount)
+        return moment + _multiplied(UNITS[unit], amount)
     if unit == "weeks":
         amount, unit = amount * hours.working_days, "days"
     end = moment
     for start, end, whole in hours.open_from(moment):
         one = whole if unit == "days" else UNITS[unit]
-        if (needed := _times(one, amount)) <= end - start:
+        if (needed := _multiplied(one, amount)) <= end - start:
             return start + needed
         amount -= Fraction((end - start) // _MICROSECOND, one // _MICROSECOND)
     return end
 
 
-def _times(span: timedelta, amount: Fraction) -> timedelta:
+def _multiplied(span: timedelta, amount: Fraction) -> timedelta:
     return round(span // _MICROSECOND * amount) * _MICROSECOND
 
 
@@ -151,21 +152,20 @@ def week(text: str) -> Week:
             raise ValueError(f"The days are {', '.join(_WEEKDAYS)}, or such as mon-fri.")
         start, end = _WEEKDAYS.index(first), _WEEKDAYS.index(last or first)
         named = _WEEKDAYS[start : end + 1] if start <= end else _WEEKDAYS[start:] + _WEEKDAYS[: end + 1]
-        for name in named:
-            spans[name] += [_span(written) for written in times]
+        for written in times:
+            found = _SPAN.fullmatch(written)
+            numbers = [int(number) for number in found.groups()] if found else [0] * 4
+            opens, closes = numbers[0] * 60 + numbers[1], numbers[2] * 60 + numbers[3]
+            if not opens < closes <= 24 * 60:
+                raise ValueError(
+                    "Write hours such as 09:00-17:30, and a night as two of them: 22:00-24:00, then 00:00-06:00."
+                )
+            for name in named:
+                spans[name].append((opens, closes))
     ordered = [sorted(spans[name]) for name in _WEEKDAYS]
     if any(start < end for day in ordered for (_, end), (start, _) in pairwise(day)):
         raise ValueError("Two of its times overlap; write each hour once.")
     return tuple(map(tuple, ordered))
-
-
-def _span(written: str) -> Span:
-    found = _SPAN.fullmatch(written)
-    numbers = [int(number) for number in found.groups()] if found else [0] * 4
-    start, end = numbers[0] * 60 + numbers[1], numbers[2] * 60 + numbers[3]
-    if not start < end <= 24 * 60:
-        raise ValueError("Write hours such as 09:00-17:30, and a night as two of them: 22:00-24:00, then 00:00-06:00.")
-    return start, end
 
 
 def holidays(text: str) -> frozenset[date]:
@@ -174,17 +174,17 @@ def holidays(text: str) -> frozenset[date]:
     Raises ValueError, which says what is wrong.
     """
     if re.match(r"\s*\d{4}-", text):
-        return frozenset(_day(item) for item in text.split(",") if item.strip())
+        return frozenset(_holiday(item) for item in text.split(",") if item.strip())
     try:
         lines = strict_yaml.decoded(Path(text.strip()).expanduser().read_bytes(), comment=b"#").splitlines()
     except strict_yaml.DocumentError as error:
         raise ValueError(f"Of that file, {error}.") from None
     except (OSError, ValueError, RuntimeError):
         raise ValueError("Neither dates such as 2026-12-25, 2027-01-01 nor a file that can be read.") from None
-    return frozenset(_day(line.partition("#")[0]) for line in lines if line.partition("#")[0].strip())
+    return frozenset(_holiday(line.partition("#")[0]) for line in lines if line.partition("#")[0].strip())
 
 
-def _day(text: str) -> date:
+def _holiday(text: str) -> date:
     try:
         return date.fromisoformat(text.strip())
     except ValueError:

@@ -50,6 +50,11 @@ _PARTS = {
     "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="r1" '
     f'Type="{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
 }
+_SHEET_BEGIN = (
+    f'{_HEAD}<worksheet xmlns="{_MAIN}"><sheetViews><sheetView workbookViewId="0">'
+    '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/></sheetView></sheetViews>'
+    '<cols><col min="1" max="20" width="22" customWidth="1"/></cols><sheetData>'
+)
 
 
 def escaped(text: str) -> str:
@@ -59,10 +64,10 @@ def escaped(text: str) -> str:
 
 def unescaped(text: str) -> str:
     """What Excel shows of a text in a workbook: `_x000D_` is a carriage return, `_x005F_` an underscore."""
-    return _CODE.sub(_letter, text) if "_x" in text else text
+    return _CODE.sub(_decoded_letter, text) if "_x" in text else text
 
 
-def _letter(code: re.Match[str]) -> str:
+def _decoded_letter(code: re.Match[str]) -> str:
     letter = chr(int(code[1], 16))
     return code[0] if letter == "\0" or "\ud800" <= letter <= "\udfff" else letter  # These are no text.
 
@@ -73,13 +78,13 @@ def as_csv(rows: Iterable[Row]) -> Iterator[bytes]:
     writer = csv.writer(buffer)
     yield b"\xef\xbb\xbf"
     for row in rows:
-        writer.writerow([_harmless(cell) for cell in row])
+        writer.writerow([_without_formula(cell) for cell in row])
         if buffer.tell() > _PIECE:
-            yield _taken(buffer)
-    yield _taken(buffer)
+            yield _drained(buffer)
+    yield _drained(buffer)
 
 
-def _harmless(cell: Cell) -> Cell:
+def _without_formula(cell: Cell) -> Cell:
     if not isinstance(cell, str):
         return cell
     text = cell.replace("\0", "")
@@ -87,7 +92,7 @@ def _harmless(cell: Cell) -> Cell:
     return f"'{text}" if _FORMULA.match(cell) else text
 
 
-def _taken(buffer: io.StringIO) -> bytes:
+def _drained(buffer: io.StringIO) -> bytes:
     text = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()
@@ -120,26 +125,18 @@ def as_xlsx(rows: Iterable[Row]) -> Iterator[bytes]:
     with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as book:
         for name, text in _PARTS.items():
             book.writestr(name, _HEAD + text)
+        # The sheet is the last part, so that what stands before it is sent while its rows are still being read.
         with book.open("xl/worksheets/sheet1.xml", "w") as sheet:
-            for piece in _sheet(rows):
-                sheet.write(piece.encode())
+            sheet.write(_SHEET_BEGIN.encode())
+            for row in rows:
+                sheet.write(f"<row>{''.join(map(_cell_xml, row))}</row>".encode())
                 if len(pipe.held) > _PIECE:
                     yield pipe.take()
+            sheet.write(b"</sheetData></worksheet>")
     yield pipe.take()
 
 
-def _sheet(rows: Iterable[Row]) -> Iterator[str]:
-    yield (
-        f'{_HEAD}<worksheet xmlns="{_MAIN}"><sheetViews><sheetView workbookViewId="0">'
-        '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/></sheetView></sheetViews>'
-        '<cols><col min="1" max="20" width="22" customWidth="1"/></cols><sheetData>'
-    )
-    for row in rows:
-        yield f"<row>{''.join(map(_cell, row))}</row>"
-    yield "</sheetData></worksheet>"
-
-
-def _cell(cell: Cell) -> str:
+def _cell_xml(cell: Cell) -> str:
     if cell is None or cell == "":
         return "<c/>"
     if isinstance(cell, int | float):

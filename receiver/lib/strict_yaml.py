@@ -76,14 +76,14 @@ def part(path: Path, name: str, kind: type) -> Any:
     except OSError as error:
         raise DocumentError(f"{path} cannot be read: {error.strerror}") from None
     except _TwiceError as error:
-        raise DocumentError(f"{path} has the same name twice in one mapping ({_where(error)})") from None
+        raise DocumentError(f"{path} has the same name twice in one mapping ({_place_of(error)})") from None
     except (yaml.YAMLError, ValueError, LookupError, TypeError, RecursionError) as error:
         what = "mapping" if kind is dict else "list"
-        raise DocumentError(f"{path} is not YAML with a `{name}` {what} ({_where(error)})") from None
+        raise DocumentError(f"{path} is not YAML with a `{name}` {what} ({_place_of(error)})") from None
     return found
 
 
-def _where(error: Exception) -> str:
+def _place_of(error: Exception) -> str:
     # Not the error's own text, which repeats lines of the file, and there may be secrets in it.
     mark = getattr(error, "problem_mark", None)
     return f"line {mark.line + 1}" if mark else type(error).__name__

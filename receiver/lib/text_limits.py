@@ -14,15 +14,15 @@ _FIRST_MARK, _BEHIND_LAST_MARK = 0x300, 0x1F000
 
 def subject(text: str) -> str:
     """The text, cut where it is too long for a subject, which its last sign shows."""
-    return _within(without_stacks(text), MOST_SUBJECT, _CUT_SUBJECT)
+    return _cut_to(without_stacks(text), MOST_SUBJECT, _CUT_SUBJECT)
 
 
 def body(text: str) -> str:
     """The text, cut where it is too long for a ticket, which its last line says."""
-    return _within(without_stacks(text), MOST_TEXT, CUT)
+    return _cut_to(without_stacks(text), MOST_TEXT, CUT)
 
 
-def _within(text: str, most: int, mark: str) -> str:
+def _cut_to(text: str, most: int, mark: str) -> str:
     return text if len(text) <= most else text[: most - len(mark)].removesuffix(mark).rstrip() + mark
 
 
@@ -35,11 +35,11 @@ def without_stacks(text: str) -> str:
         return text
     # Python looks a sign of the first 65,536 up in a table, and compares it with all others of a set one by one.
     last = _BEHIND_LAST_MARK if _BEYOND_TABLE.search(text) else 0x10000
-    return _stacks(last).sub(r"\1", text)
+    return _stack_pattern(last).sub(r"\1", text)
 
 
 @lru_cache(maxsize=2)
-def _stacks(last: int) -> re.Pattern[str]:
+def _stack_pattern(last: int) -> re.Pattern[str]:
     """What finds too many marks, of those whose code is below `last`."""
     marks = "".join(chr(code) for code in range(_FIRST_MARK, last) if unicodedata.combining(chr(code)))
     # The first mark stands alone, for a search for a set of signs is fast and one for a repetition of it is not.
