@@ -1,4 +1,4 @@
-"""The service catalog: read from its location, checked line by line, versioned by content, kept in the record."""
+"""The service catalog: read from its location, checked line by line, versioned by content, kept in the database."""
 
 from receiver.catalog.document import MAX_BYTES
 from receiver.catalog.entries import DEFAULT_SLA, Catalog, CatalogError, Fault, RequestType

@@ -56,37 +56,38 @@ def compare(before: Catalog, after: Catalog) -> Changes:
     """The changes that lead from one catalog to the other. An entry with another name is another entry."""
     old = {(kind.category, kind.name): kind for kind in before.request_types}
     new = {(kind.category, kind.name): kind for kind in after.request_types}
-    both = [(old[entry], kind) for entry, kind in new.items() if entry in old]
+    changed = []
+    for entry, kind in new.items():
+        if entry not in old:
+            continue
+        was = old[entry]
+        change = EntryChange(
+            category=kind.category,
+            name=kind.name,
+            sla=(was.sla, kind.sla) if was.sla != kind.sla else None,
+            description=_text_change(was.description, kind.description),
+            examples=_list_change(was.examples, kind.examples),
+            keywords=_list_change(was.keywords, kind.keywords),
+        )
+        if change.sla or change.description or change.examples or change.keywords:
+            changed.append(change)
     return Changes(
         added=tuple(kind for entry, kind in new.items() if entry not in old),
         removed=tuple(kind for entry, kind in old.items() if entry not in new),
-        changed=tuple(change for change in (_entry(*pair) for pair in both) if change),
-        rules=_texts(before.rules, after.rules),
-        fallback=_text(_label(before.fallback), _label(after.fallback)),
+        changed=tuple(changed),
+        rules=_list_change(before.rules, after.rules),
+        fallback=_text_change(_full_name(before.fallback), _full_name(after.fallback)),
     )
 
 
-def _entry(before: RequestType, after: RequestType) -> EntryChange | None:
-    change = EntryChange(
-        category=after.category,
-        name=after.name,
-        sla=(before.sla, after.sla) if before.sla != after.sla else None,
-        description=_text(before.description, after.description),
-        examples=_texts(before.examples, after.examples),
-        keywords=_texts(before.keywords, after.keywords),
-    )
-    differs = change.sla or change.description or change.examples or change.keywords
-    return change if differs else None
-
-
-def _text(before: str, after: str) -> TextChange | None:
+def _text_change(before: str, after: str) -> TextChange | None:
     return TextChange(before, after) if before != after else None
 
 
-def _texts(before: Iterable[str], after: Iterable[str]) -> ListChange:
-    old, new = dict.fromkeys(before), dict.fromkeys(after)
+def _list_change(before: Iterable[str], after: Iterable[str]) -> ListChange:
+    old, new = dict.fromkeys(before), dict.fromkeys(after)  # Not sets, which would lose the order of the catalog.
     return ListChange(tuple(text for text in new if text not in old), tuple(text for text in old if text not in new))
 
 
-def _label(kind: RequestType) -> str:
+def _full_name(kind: RequestType) -> str:
     return f"{kind.category} / {kind.name}"

@@ -1,4 +1,4 @@
-"""Which catalog is in force: the last good one that its location gave, kept in the record.
+"""Which catalog is in force: the last good one that its location gave, kept in the database.
 
 A URL is asked by the timetable, by an operator, or when it has never given one; a file is looked at every time. What
 cannot be had or is wrong raises the alarm "catalog", and the last good one of the same location stays in force. One of
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def last_good(db: Database, config: Settings) -> CatalogVersion | None:
-    """The last good version that the settings' location gave, as the record has it."""
+    """The last good version that the settings' location gave, as the database has it."""
     with db.read() as session:
         return catalogs.latest(session, public(config.service_catalog_url))
 
@@ -68,9 +68,14 @@ def reload(db: Database, config: Settings, seconds: float | None = None, who: st
             found = Found(last.text, found.etag or last.etag, found.modified or last.modified)
         catalog = parsed(found.text or "")
     except CatalogError as error:
-        _sound(db, error, config, last)
+        _raise_alarm(db, error, config, last)
         raise
-    _remember(db, config, catalog, found, who)
+    where = public(config.service_catalog_url)
+    with db.write() as session:
+        catalogs.remember(session, catalog.version, catalog.text, now(), where, found.etag, found.modified)
+        alarms.clear(session, ALARM)
+        if who:
+            audit.note(session, who, "reload", f"catalog {catalog.version}", now())
     if last is None or last.version != catalog.version:
         log.info("The catalog %s is in force", catalog.version)
     return catalog
@@ -82,16 +87,7 @@ def load_error(db: Database) -> str | None:
         return alarms.message(session, ALARM)
 
 
-def _remember(db: Database, config: Settings, catalog: Catalog, found: Found, who: str | None) -> None:
-    where = public(config.service_catalog_url)
-    with db.write() as session:
-        catalogs.remember(session, catalog.version, catalog.text, now(), where, found.etag, found.modified)
-        alarms.clear(session, ALARM)
-        if who:
-            audit.note(session, who, "reload", f"catalog {catalog.version}", now())
-
-
-def _sound(db: Database, error: CatalogError, config: Settings, last: CatalogVersion | None) -> None:
+def _raise_alarm(db: Database, error: CatalogError, config: Settings, last: CatalogVersion | None) -> None:
     where = public(config.service_catalog_url)
     detail = {
         "asked": where,
@@ -100,6 +96,7 @@ def _sound(db: Database, error: CatalogError, config: Settings, last: CatalogVer
         "version": last.version if last else "",
         "loaded_at": f"{last.loaded_at:%Y-%m-%d %H:%M}" if last else "",
     }
+    # Looked up first: every classify job reads a broken file again, and only the first of them has to write.
     with db.read() as session:
         known = alarms.known(session, ALARM)
     if known and known.detail == detail:

@@ -16,7 +16,7 @@ _TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
 def compose(text: str) -> yaml.Node | None:
     """The root of the one document in `text`, or None where it is empty. Raises CatalogError."""
     try:
-        _check(text)
+        _refuse_bombs(text)
         root: yaml.Node | None = yaml.compose(text, Loader=yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -35,8 +35,11 @@ def _unreadable(text: str, position: int) -> CatalogError:
     return CatalogError.of(Fault(line, f"the character U+{ord(text[position]):04X} is not allowed; remove it"))
 
 
-def _check(text: str) -> None:
-    """Refuse what is deep, large, or large when its aliases are followed, and what asks for objects by a tag."""
+def _refuse_bombs(text: str) -> None:
+    """Refuse what is deep, large, or large when its aliases are followed, and what asks for objects by a tag.
+
+    It reads libyaml's events one by one, before anything is built of them. Raises CatalogError.
+    """
     if len(text.encode()) > MAX_BYTES:
         raise CatalogError(f"the catalog is larger than {MAX_BYTES} bytes")
     size = 0
@@ -48,6 +51,7 @@ def _check(text: str) -> None:
         if (tag := getattr(event, "tag", None)) and tag not in _TAGS:
             raise CatalogError.of(Fault(line, f"the tag {tag[:60]!r} has no place in a catalog; remove it"))
         if isinstance(event, yaml.AliasEvent):
+            # An alias is as large as what it stands for: ten lines of ten aliases each are a "billion laughs".
             size += sizes.get(event.anchor, 0)
         elif isinstance(event, yaml.CollectionStartEvent):
             unclosed.append((event.anchor, size))

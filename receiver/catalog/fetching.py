@@ -70,13 +70,13 @@ def fetch(
     path = Path(location) if location else SHIPPED
     try:
         with path.open("rb") as file:
-            return Found(_text(file.read(MAX_BYTES + 1)))
+            return Found(_decoded_body(file.read(MAX_BYTES + 1)))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CatalogError(f"the catalog file {path} cannot be read: {reason}") from None
 
 
-def _text(body: bytes) -> str:
+def _decoded_body(body: bytes) -> str:
     if len(body) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES} bytes")
     return strict_yaml.decoded(body)
@@ -86,7 +86,7 @@ def _download(url: str, seconds: float, allow: tuple[str, ...], etag: str | None
     validators = {"If-None-Match": etag, "If-Modified-Since": modified}
     headers = {name: value for name, value in validators.items() if value}
     try:
-        response = _asked(url, seconds, egress.Policy(allow, url), headers)
+        response = _get_with_retries(url, seconds, egress.Policy(allow, url), headers)
     except requests.Timeout:
         reason = f"no whole answer within {seconds:g} seconds"
         raise CatalogError(f"the catalog at {public(url)} cannot be fetched: {reason}") from None
@@ -94,42 +94,40 @@ def _download(url: str, seconds: float, allow: tuple[str, ...], etag: str | None
         # Only what `egress` says itself is shown: another error's text may repeat the address and its secrets.
         reason = str(error) if isinstance(error, egress.AddressRefusedError) else type(error).__name__
         raise CatalogError(f"the catalog at {public(url)} cannot be fetched: {reason}") from None
+    answered = (_short_header(response, "ETag"), _short_header(response, "Last-Modified"))
+    # Only where a validator was sent: a server that says so unasked would leave us without a catalog.
+    if response.status_code == 304 and headers:
+        return Found(None, *answered)
+    refused = None
+    if response.is_redirect:
+        refused = f"it redirects ({response.status_code}), which is not followed; write where it leads to instead"
+    elif response.status_code != 200:
+        refused = f"it answers {response.status_code}"
+    if refused:
+        raise CatalogError(f"the catalog at {public(url)} cannot be used: {refused}")
     try:
-        return _found(response, asked_for_change=bool(headers))
+        return Found(_decoded_body(response.content), *answered)
     except ValueError as error:
         raise CatalogError(f"the catalog at {public(url)} cannot be used: {error}") from None
 
 
-def _asked(url: str, seconds: float, rule: egress.Policy, headers: dict[str, str]) -> requests.Response:
+def _get_with_retries(url: str, seconds: float, rule: egress.Policy, headers: dict[str, str]) -> requests.Response:
     """The answer to the first try, or to one of two more where what went wrong can pass."""
     ends = time.monotonic() + seconds
     for pause in _PAUSES:
         with suppress(requests.ConnectionError):
-            response = _once(url, ends, rule, headers)
+            response = _get_once(url, ends, rule, headers)
             if response.status_code not in _PASSING:
                 return response
         time.sleep(max(min(pause, ends - time.monotonic()), 0))
-    return _once(url, ends, rule, headers)
+    return _get_once(url, ends, rule, headers)
 
 
-def _once(url: str, ends: float, rule: egress.Policy, headers: dict[str, str]) -> requests.Response:
+def _get_once(url: str, ends: float, rule: egress.Policy, headers: dict[str, str]) -> requests.Response:
     with egress.Session(rule, max(ends - time.monotonic(), 0.001), MAX_BYTES) as session:
         return session.get(url, headers=headers)
 
 
-def _found(response: requests.Response, asked_for_change: bool) -> Found:
-    validators = (_validator(response, "ETag"), _validator(response, "Last-Modified"))
-    if response.status_code == 304 and asked_for_change:
-        return Found(None, *validators)
-    if response.is_redirect:
-        raise ValueError(
-            f"it redirects ({response.status_code}), which is not followed; write where it leads to instead"
-        )
-    if response.status_code != 200:
-        raise ValueError(f"it answers {response.status_code}")
-    return Found(_text(response.content), *validators)
-
-
-def _validator(response: requests.Response, name: str) -> str | None:
+def _short_header(response: requests.Response, name: str) -> str | None:
     value = response.headers.get(name)
     return value if value and len(value) <= _LONGEST_VALIDATOR else None

@@ -27,11 +27,11 @@ _Placed = tuple[RequestType, yaml.Node]
 def parse(text: str) -> Catalog:
     """The catalog written in `text` (YAML). Raises CatalogError, which names the line of each mistake."""
     reader = Reader()
-    top, categories = _categories(reader, compose(text))
+    top, categories = _read_categories(reader, compose(text))
     placed: list[_Placed] = []
     seen = set()
     for node in categories:
-        category = _category(reader, node)
+        category = _read_category(reader, node)
         # The request types of a category that stands twice would be hard to find for whoever edits them.
         name = category[0][0].category if category else ""
         if name in seen:
@@ -43,6 +43,7 @@ def parse(text: str) -> Catalog:
     kinds = tuple(kind for kind, _ in placed)
     fallback = _named_fallback(reader, top.get("fallback"), kinds)
     reader.finish()
+    # Of the text as it is written: two catalogs of one version never differ, and a new comment is a new version.
     version = hashlib.sha256(text.encode()).hexdigest()[:12]
     if fallback is None:
         # Where nothing is named, the entry that sounds most as if it were for what fits nowhere.
@@ -64,7 +65,7 @@ def shipped() -> Catalog:
     return parse(SHIPPED.read_text(encoding="utf-8"))
 
 
-def _categories(reader: Reader, root: yaml.Node | None) -> tuple[Fields, list[yaml.Node]]:
+def _read_categories(reader: Reader, root: yaml.Node | None) -> tuple[Fields, list[yaml.Node]]:
     """The fields beside the categories, at whichever level they stand, and the categories."""
     if not isinstance(root, yaml.MappingNode):
         found = "is empty" if is_null(root) else f"begins with {kind_of(root)}"
@@ -82,7 +83,7 @@ def _categories(reader: Reader, root: yaml.Node | None) -> tuple[Fields, list[ya
     return {key: value for holder in holders for key, value in holder.items()}, categories
 
 
-def _category(reader: Reader, node: yaml.Node) -> list[_Placed]:
+def _read_category(reader: Reader, node: yaml.Node) -> list[_Placed]:
     fields = reader.fields(node, "a category")
     if not isinstance(node, yaml.MappingNode):
         return []
@@ -91,26 +92,26 @@ def _category(reader: Reader, node: yaml.Node) -> list[_Placed]:
     kinds = reader.items(fields.get("requests"), f"requests of {quoted(name)}", MAX_REQUEST_TYPES)
     if not kinds and len(reader.faults) == faults:
         reader.note(fields.get("requests", node), f"the category {quoted(name)} has no list of requests")
-    return [(_request_type(reader, kind, name), kind) for kind in kinds]
+    return [(_read_request_type(reader, kind, name), kind) for kind in kinds]
 
 
-def _request_type(reader: Reader, node: yaml.Node, category: str) -> RequestType:
+def _read_request_type(reader: Reader, node: yaml.Node, category: str) -> RequestType:
     fields = reader.fields(node, f"a request type of {quoted(category)}")
     if not isinstance(node, yaml.MappingNode):
-        return RequestType(category, "")
+        return RequestType(category, "")  # Its mistake is noted; the names of those after it are still checked.
     name = reader.name(fields.get("name"), node, f"a request type of {quoted(category)}")
     known = quoted(name)
     return RequestType(
         category=category,
         name=name,
-        sla=_sla(reader, fields.get("sla"), f"the SLA of {known}"),
+        sla=_read_sla(reader, fields.get("sla"), f"the SLA of {known}"),
         description=reader.text(fields.get("description"), f"the description of {known}", _DESCRIPTION),
         examples=reader.texts(fields.get("examples"), f"the examples of {known}", _MANY, _EXAMPLE),
         keywords=reader.texts(fields.get("keywords"), f"the keywords of {known}", _MANY, _KEYWORD),
     )
 
 
-def _sla(reader: Reader, node: yaml.Node | None, what: str) -> Sla:
+def _read_sla(reader: Reader, node: yaml.Node | None, what: str) -> Sla:
     if node is None or is_null(node):
         return DEFAULT_SLA
     faults = len(reader.faults)

@@ -1,7 +1,6 @@
 """What a catalog leaves unsaid, in plain words, and what that costs."""
 
 from collections import Counter
-from collections.abc import Iterator
 
 from receiver.catalog.entries import Catalog, RequestType, labels
 
@@ -32,7 +31,19 @@ def quality(catalog: Catalog) -> list[str]:
         for label in labels(catalog.request_types)
         if folded[label.casefold()] > 1
     ]
-    return [*cost, *no_fallback, *alike, *_said_twice(catalog), *thin, *unpromised]
+    # What is said of two request types helps to tell neither.
+    shared = []
+    for noun in ("examples", "keywords"):
+        owners: dict[str, str] = {}
+        for label, kind in catalog.labels.items():
+            for text in {text.casefold() for text in getattr(kind, noun)}:
+                other = owners.setdefault(text, label)
+                if other != label:
+                    told = (
+                        f"{label!r} and {other!r} share one of their {noun}: {text[:60]!r}; keep it where it belongs."
+                    )
+                    shared.append(told)
+    return [*cost, *no_fallback, *alike, *shared, *thin, *unpromised]
 
 
 def counts(catalog: Catalog) -> dict[str, int]:
@@ -58,14 +69,3 @@ def gaps(kind: RequestType) -> list[str]:
         "no keywords": not kind.keywords,
     }
     return [gap for gap, holds in possible.items() if holds]
-
-
-def _said_twice(catalog: Catalog) -> Iterator[str]:
-    """What is said of two request types helps to tell neither."""
-    for noun in ("examples", "keywords"):
-        owners: dict[str, str] = {}
-        for label, kind in catalog.labels.items():
-            for text in {text.casefold() for text in getattr(kind, noun)}:
-                other = owners.setdefault(text, label)
-                if other != label:
-                    yield f"{label!r} and {other!r} share one of their {noun}: {text[:60]!r}; keep it where it belongs."

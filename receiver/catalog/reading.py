@@ -36,7 +36,7 @@ class Reader:
 
     def fields(self, node: yaml.Node | None, what: str, merges: int = 0) -> Fields:
         """A mapping's values by their keys, those merged into it by `<<` included."""
-        if merges > _MAX_MERGES:
+        if merges > _MAX_MERGES:  # A mapping may merge itself by an alias, without end.
             self.note(node, f"{what} goes through too many merges")
             return {}
         if not isinstance(node, yaml.MappingNode):

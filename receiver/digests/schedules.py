@@ -6,7 +6,7 @@ good one stays in force, which is kept in the data folder.
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -54,19 +54,20 @@ class Plan:
     def latest_slot(self, moment: datetime) -> datetime:
         """The last time at or before `moment` that the plan names, on the wall clock of its zone."""
         # croniter's previous slot is strictly earlier, so it is asked from one second later.
-        return self._true(croniter(self.cron, self._shown(moment) + timedelta(seconds=1)).get_prev(datetime))
+        times = croniter(self.cron, self._wall_clock(moment) + timedelta(seconds=1))
+        return self._earliest_instant(times.get_prev(datetime))
 
     def next_slot(self, moment: datetime) -> datetime:
         """The first time after `moment` that the plan names."""
-        times = croniter(self.cron, self._shown(moment))
-        while (slot := self._true(times.get_next(datetime))) <= moment:
+        times = croniter(self.cron, self._wall_clock(moment))
+        while (slot := self._earliest_instant(times.get_next(datetime))) <= moment:
             pass  # The clock was set back: what it shows again has been.
         return slot
 
-    def _shown(self, moment: datetime) -> datetime:
+    def _wall_clock(self, moment: datetime) -> datetime:
         return moment.astimezone(ZoneInfo(self.zone)).replace(tzinfo=None, microsecond=0)
 
-    def _true(self, shown: datetime) -> datetime:
+    def _earliest_instant(self, shown: datetime) -> datetime:
         """What a clock that is set back or forward shows twice or skips is one time: the earliest it can mean."""
         zone = ZoneInfo(self.zone)
         return min(shown.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
@@ -82,40 +83,31 @@ class InForce:
 
 def current(settings: Settings) -> InForce:
     """The digests there are now. Raises SettingsError where DIGESTS_FILE has mistakes and never was good."""
-    kept = _kept(settings)
+    # The path is in the name, so that the last good file of one path never stands in for that of another.
+    place = hashlib.sha256(str(Path(settings.digests_file or "").resolve()).encode()).hexdigest()
+    last_good = settings.data_dir / f"digests-in-force-{place[:8]}.yaml"
     try:
         found = configured(settings)
     except SettingsError as error:
-        if not kept.exists():
+        if not last_good.exists():
             raise
-        return InForce(_load(_Defaults.of(settings), kept), str(error))
+        return InForce(_load_file(_Defaults.of(settings), last_good), str(error))
     if settings.digests_file:
-        _keep(settings, Path(settings.digests_file), kept)
+        written = Path(settings.digests_file).read_bytes()
+        if not last_good.exists() or last_good.read_bytes() != written:
+            last_good.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = last_good.with_name(f".{last_good.name}.{os.getpid()}")
+            unfinished.write_bytes(written)
+            _load_file(_Defaults.of(settings), unfinished)  # It may have been changed since it was found to be good.
+            unfinished.replace(last_good)
     return InForce(found)
-
-
-def _kept(settings: Settings) -> Path:
-    """Where the last good file of this place is kept; that of another place is never taken for it."""
-    place = hashlib.sha256(str(Path(settings.digests_file or "").resolve()).encode()).hexdigest()
-    return settings.data_dir / f"digests-in-force-{place[:8]}.yaml"
-
-
-def _keep(settings: Settings, path: Path, kept: Path) -> None:
-    written = path.read_bytes()
-    if kept.exists() and kept.read_bytes() == written:
-        return
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = kept.with_name(f".{kept.name}.{os.getpid()}")
-    unfinished.write_bytes(written)
-    _load(_Defaults.of(settings), unfinished)  # It may have been changed since it was found to be good.
-    unfinished.replace(kept)
 
 
 def configured(settings: Settings) -> dict[str, Plan]:
     """Every digest by name: those of DIGESTS_FILE, or the one of DIGEST_CRON. Raises SettingsError, of all mistakes."""
     if not settings.digests_file:
         return {SCHEDULED: scheduled(settings)}
-    return _load(_Defaults.of(settings), Path(settings.digests_file))
+    return _load_file(_Defaults.of(settings), Path(settings.digests_file))
 
 
 def scheduled(settings: Settings) -> Plan:
@@ -156,7 +148,7 @@ class _Several(mf.Field[Any]):
         return tuple(item.strip() for item in items)
 
 
-def _each(check: Any) -> Any:
+def _check_each(check: Callable[[str], object]) -> Callable[[Iterable[str]], list[object]]:
     return lambda items: [check(item) for item in items]
 
 
@@ -169,11 +161,11 @@ class _FilterSchema(Schema):
     category = _Several()
     request_type = _Several()
     source = _Several()
-    status = _Several(validate=_each(OneOf(_STATES, error=f"There are {', '.join(_STATES)}.")))
+    status = _Several(validate=_check_each(OneOf(_STATES, error=f"There are {', '.join(_STATES)}.")))
     at_risk = mf.Boolean(validate=OneOf([True], error="Leave it out, or write at_risk: true."))
 
 
-def _not_twice(columns: tuple[str, ...]) -> None:
+def _check_no_column_twice(columns: tuple[str, ...]) -> None:
     if len(set(columns)) < len(columns):
         raise ValidationError("Names a column twice.")
 
@@ -190,17 +182,17 @@ class _PlanSchema(Schema):
     )
     cron = _SETTING["digest_cron"]
     zone = _SETTING["digest_timezone"]
-    recipients = _Several(validate=_each(mail_address))
+    recipients = _Several(validate=_check_each(mail_address))
     chosen = mf.Nested(_FilterSchema, data_key="filter")
     columns = mf.List(
         mf.String(validate=OneOf(COLUMNS, error=f"There are {', '.join(COLUMNS)}.")),
-        validate=[Length(min=1, error="Name at least one column."), _not_twice],
+        validate=[Length(min=1, error="Name at least one column."), _check_no_column_twice],
     )
     language = mf.String(validate=OneOf(LANGUAGES, error=f"There are {', '.join(LANGUAGES)}."))
     only_with_news = mf.Boolean()
 
     @validates_schema
-    def _is_free(self, data: dict[str, Any], **_: Any) -> None:
+    def _check_name_is_free(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("name") in (RUN, ALERT):
             raise ValidationError("This name is taken by mails of ours; write another.", "name")
 
@@ -221,16 +213,17 @@ class _Defaults(NamedTuple):
         return cls(plan.cron, plan.zone, plan.recipients, plan.language, bool(settings.smtp_host))
 
 
-def _load(defaults: _Defaults, path: Path) -> dict[str, Plan]:
+def _load_file(defaults: _Defaults, path: Path) -> dict[str, Plan]:
+    # The file's time, size and inode are part of what is cached, so it is parsed again only when it has changed.
     try:
         known = path.stat()
     except OSError as error:
         raise SettingsError(f"DIGESTS_FILE: {path} cannot be read ({type(error).__name__})") from None
-    return _read(defaults, path, (known.st_mtime_ns, known.st_size, known.st_ino))
+    return _parsed_file(defaults, path, (known.st_mtime_ns, known.st_size, known.st_ino))
 
 
 @lru_cache(maxsize=8)
-def _read(defaults: _Defaults, path: Path, _version: tuple[int, ...]) -> dict[str, Plan]:
+def _parsed_file(defaults: _Defaults, path: Path, _version: tuple[int, ...]) -> dict[str, Plan]:
     try:
         entries = strict_yaml.part(path, "digests", list)
     except strict_yaml.DocumentError as error:
@@ -239,16 +232,18 @@ def _read(defaults: _Defaults, path: Path, _version: tuple[int, ...]) -> dict[st
     wrong = [] if entries else ["it names no digest; add one, or leave DIGESTS_FILE empty"]
     for number, entry in enumerate(entries, 1):
         try:
-            plan = _plan(defaults, entry, found)
+            plan = _parsed_plan(defaults, entry, found)
             found[plan.name] = plan
         except ValidationError as error:
-            wrong += _told(number, entry, error)
+            name = entry.get("name") if isinstance(entry, Mapping) else None
+            place = f"digest {number} ({name})" if isinstance(name, str) and name.isprintable() else f"digest {number}"
+            wrong += [f"{place}: {line}" for line in strict_yaml.mistakes(error.normalized_messages())]
     if wrong:
         raise SettingsError("\n  ".join([f"DIGESTS_FILE: {path} has mistakes:", *wrong]))
     return found
 
 
-def _plan(defaults: _Defaults, entry: Any, before: Mapping[str, Plan]) -> Plan:
+def _parsed_plan(defaults: _Defaults, entry: Any, before: Mapping[str, Plan]) -> Plan:
     if not isinstance(entry, dict):
         raise ValidationError("Not a mapping with a name.")
     given = {"cron": defaults.cron, "zone": defaults.zone} | entry
@@ -262,9 +257,3 @@ def _plan(defaults: _Defaults, entry: Any, before: Mapping[str, Plan]) -> Plan:
     data["chosen"] = Filter(**data.get("chosen", {}))
     data["columns"] = tuple(data.get("columns", COLUMNS))
     return Plan(**data)
-
-
-def _told(number: int, entry: Any, error: ValidationError) -> Iterator[str]:
-    name = entry.get("name") if isinstance(entry, Mapping) else None
-    place = f"digest {number} ({name})" if isinstance(name, str) and name.isprintable() else f"digest {number}"
-    yield from (f"{place}: {line}" for line in strict_yaml.mistakes(error.normalized_messages()))

@@ -54,6 +54,7 @@ def wake(name: str, connection: "redis.Redis", enough: int = 1) -> None:
     One that has not started will see everything that is due when it does.
     """
     target = queue(name, connection)
+    # Two processes may both see one too few; a job too many finds nothing due and ends.
     if target.count < enough:
         job = {CLASSIFY: CLASSIFY_JOB, DIGEST: DIGEST_JOB, OUTGOING: OUTGOING_JOB}[name]
         target.enqueue(job, result_ttl=SHORT_TTL, failure_ttl=7 * 86400, description=job)
@@ -87,11 +88,11 @@ class Waker:
         with self._changed:
             self._wanted.add(name)
             if self._thread is None:  # Not in __init__: the web server forks after the app is made.
-                self._thread = threading.Thread(target=self._run, name="waker", daemon=True)
+                self._thread = threading.Thread(target=self._wake_wanted, name="waker", daemon=True)
                 self._thread.start()
             self._changed.notify()
 
-    def _run(self) -> None:
+    def _wake_wanted(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._wanted)
@@ -100,7 +101,7 @@ class Waker:
                 wake(name, self._connection, self._enough)
                 self._away = False
             except (redis.RedisError, OSError) as error:
-                if not self._away:
+                if not self._away:  # Once for each time that Redis is away, not once for each delivery.
                     log.warning("Redis is away: %s; the sweep will wake what is due", reason(error))
                 self._away = True
             time.sleep(_PAUSE_SECONDS)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import redis
@@ -23,12 +24,13 @@ class JobError(Exception):
 _GONE = "There is no such job any more; it may have ended meanwhile."
 
 
-def _fetched(connection: "redis.Redis", job_id: str) -> Job:
+def _fetched_job(connection: "redis.Redis", job_id: str) -> Job:
     """The job as RQ reads it. Raises JobError, also where Redis holds something else under its name."""
     try:
         job = OurJob.fetch(job_id, connection=connection, serializer=JSONSerializer)
     except NoSuchJobError:
         raise JobError(_GONE) from None
+    # RQ trusts what it reads: a missing time, a number that is none or another type of key fails in one of these ways.
     except (ValueError, TypeError, AttributeError, LookupError, AssertionError):
         raise JobError("What Redis holds under this name is no job of ours; it is left alone.") from None
     if job.origin not in QUEUES:
@@ -38,7 +40,7 @@ def _fetched(connection: "redis.Redis", job_id: str) -> Job:
 
 def retry(connection: "redis.Redis", job_id: str) -> str:
     """Put a failed job into its queue again; returns the queue's name. Raises JobError and redis.RedisError."""
-    job = _fetched(connection, job_id)
+    job = _fetched_job(connection, job_id)
     try:
         queue(job.origin, connection).failed_job_registry.requeue(job)
     except InvalidJobOperation:
@@ -48,7 +50,7 @@ def retry(connection: "redis.Redis", job_id: str) -> str:
 
 def remove(connection: "redis.Redis", job_id: str) -> str:
     """Cancel a job that waits, or forget one that has failed; returns its queue's name. Raises JobError."""
-    job = _fetched(connection, job_id)
+    job = _fetched_job(connection, job_id)
     if job.get_status(refresh=False) == JobStatus.STARTED:
         raise JobError("It runs already; stop it instead.")
     job.delete()
@@ -60,7 +62,7 @@ def stop(connection: "redis.Redis", job_id: str) -> str:
 
     What it held is due again when its lease has run out.
     """
-    job = _fetched(connection, job_id)
+    job = _fetched_job(connection, job_id)
     try:
         if job.get_status(refresh=False) != JobStatus.STARTED:
             raise JobError("It does not run; it has ended, or not begun.")
@@ -73,27 +75,34 @@ def stop(connection: "redis.Redis", job_id: str) -> str:
 def empty(connection: "redis.Redis", name: str) -> int:
     """Throw away every job that waits in a queue; returns how many. What is due stays due, and the sweep wakes it."""
     target = queue(name, connection)
-    return _drop(connection, target.count, lambda: connection.lpop(target.key, AT_ONCE))
+    return _drop_in_batches(connection, target.count, lambda: connection.lpop(target.key, AT_ONCE))
 
 
 def retry_all(connection: "redis.Redis", name: str) -> int:
     """Retry the failed jobs of a queue, the newest `AT_ONCE`; returns how many."""
-    return sum(_is_retried(connection, job_id) for job_id in _failed(connection, name))
+    registry, retried = queue(name, connection).failed_job_registry, 0
+    for job_id in registry.get_job_ids(0, AT_ONCE - 1, desc=True, cleanup=False):
+        with suppress(JobError):  # Somebody else was faster, or what stands there is no job.
+            retry(connection, job_id)
+            retried += 1
+    return retried
 
 
 def forget_all(connection: "redis.Redis", name: str) -> int:
     """Forget the failed jobs of a queue; returns how many."""
     registry = queue(name, connection).failed_job_registry
     many: Any = connection.zcard(registry.key)
-    return _drop(connection, many, lambda: [entry for entry, _ in _list(connection.zpopmin(registry.key, AT_ONCE))])
+    return _drop_in_batches(
+        connection, many, lambda: [entry for entry, _ in _as_list(connection.zpopmin(registry.key, AT_ONCE))]
+    )
 
 
 def forget_older(connection: "redis.Redis", job: Job, keep: int) -> None:
     """Of a job's failed runs, of which this is one, forget all but the newest `keep`. Raises redis.RedisError."""
     if job.func_name == PREVIEW_JOB:
-        return  # Each is somebody's.
+        return  # Each was asked for by a person, who looks for it.
     registry = queue(job.origin, connection).failed_job_registry
-    ids = [entry.decode("utf-8", "replace") for entry in _list(connection.zrevrange(registry.key, 0, AT_ONCE - 1))]
+    ids = [entry.decode("utf-8", "replace") for entry in _as_list(connection.zrevrange(registry.key, 0, AT_ONCE - 1))]
     pipeline = connection.pipeline(transaction=False)
     for job_id in ids:
         pipeline.hget(OurJob.key_for(job_id), "description")
@@ -107,11 +116,11 @@ def forget_older(connection: "redis.Redis", job: Job, keep: int) -> None:
             together.execute()
 
 
-def _drop(connection: "redis.Redis", many: int, take: Callable[[], Any]) -> int:
+def _drop_in_batches(connection: "redis.Redis", many: int, take: Callable[[], Any]) -> int:
     """Delete the jobs that `take` takes out of a list, `AT_ONCE` a time: RQ's own script would hold up everybody."""
     dropped = 0
     for _ in range(0, many, AT_ONCE):
-        names = [entry.decode("utf-8", "replace") for entry in _list(take())]
+        names = [entry.decode("utf-8", "replace") for entry in _as_list(take())]
         if not names:
             break
         keys = [key for name in names for key in (OurJob.key_for(name), OurJob.dependents_key_for(name))]
@@ -120,21 +129,8 @@ def _drop(connection: "redis.Redis", many: int, take: Callable[[], Any]) -> int:
     return dropped
 
 
-def _list(answer: Any) -> list[Any]:
+def _as_list(answer: Any) -> list[Any]:
     return answer or []
-
-
-def _failed(connection: "redis.Redis", name: str) -> list[str]:
-    ids: list[str] = queue(name, connection).failed_job_registry.get_job_ids(0, AT_ONCE - 1, desc=True, cleanup=False)
-    return ids
-
-
-def _is_retried(connection: "redis.Redis", job_id: str) -> bool:
-    try:
-        retry(connection, job_id)
-    except JobError:
-        return False
-    return True
 
 
 def preview(connection: "redis.Redis", plan: str) -> None:
@@ -144,6 +140,7 @@ def preview(connection: "redis.Redis", plan: str) -> None:
     """
     job_id = f"preview-{hashlib.sha256(plan.encode()).hexdigest()[:16]}"
     target = queue(TRAINING, connection)
+    # Not RQ's unique=True, which also refuses while an ended preview of this plan is still kept.
     known = target.fetch_job(job_id)
     if known is not None and known.get_status() in (JobStatus.QUEUED, JobStatus.STARTED):
         return

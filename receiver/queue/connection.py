@@ -3,6 +3,7 @@
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,16 +37,12 @@ def connect(url: str, timeout: float | None = None) -> "redis.Redis":
     options: dict[str, Any] = {}
     if timeout is not None:
         options = {"socket_timeout": timeout, "socket_connect_timeout": timeout, "retry": None}
-    if urlsplit(url).scheme.endswith("+sentinel"):
-        return _through_sentinels(url, options)
-    return redis.Redis.from_url(url, **options)
-
-
-def _through_sentinels(url: str, timeouts: dict[str, Any]) -> "redis.Redis":
-    places, master, options, to_sentinels = redis_url.sentinels(url)
+    if not urlsplit(url).scheme.endswith("+sentinel"):
+        return redis.Redis.from_url(url, **options)
+    places, master, to_master, to_sentinels = redis_url.sentinels(url)
     # A Sentinel that is gone must not keep us from asking the next one.
-    patience = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "retry": None} | timeouts
-    sentinel: Any = Sentinel(places, sentinel_kwargs=to_sentinels | patience, **options | timeouts)  # type: ignore[no-untyped-call]
+    patience = {"socket_timeout": 1.0, "socket_connect_timeout": 1.0, "retry": None} | options
+    sentinel: Any = Sentinel(places, sentinel_kwargs=to_sentinels | patience, **to_master | options)  # type: ignore[no-untyped-call]
     client: redis.Redis = sentinel.master_for(master)
     return client
 
@@ -57,7 +54,8 @@ def check_suitable(connection: "redis.Redis") -> None:
     except ResponseError:
         return  # It is older than the question, or may not be asked it.
     pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=False)
-    found = {_text(name): _text(value) for name, value in pairs}
+    found = {_decoded(name): _decoded(value) for name, value in pairs}
+    # RQ changes several keys in one transaction, and a cluster refuses that unless one node holds all of them.
     if found.get("mode") == "cluster":
         raise UnsuitableError(
             "REDIS_URL: this server runs in cluster mode, where our queues cannot be: what they change together would"
@@ -69,13 +67,13 @@ def check_suitable(connection: "redis.Redis") -> None:
         )
 
 
-def _text(value: Any) -> str:
+def _decoded(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def probe(connection: "redis.Redis") -> None:
     """Raise redis.RedisError or OSError where Redis is away, or answers and takes nothing."""
-    connection.set(_PROBE, "1", ex=60)
+    connection.set(_PROBE, "1", ex=60)  # A ping is answered by a replica and by a server whose disk is full, too.
 
 
 def eviction(connection: "redis.Redis") -> str | None:
@@ -110,33 +108,34 @@ def forgets(connection: "redis.Redis") -> str | None:
 
 def reason(error: Exception) -> str:
     """Why Redis cannot be used, in words for a log or a page: no address, no name of a user, no password."""
+    # redis-py raises errors of its own from the system's, which say more.
     cause: BaseException | None = error
     while cause is not None:
         for kinds, words in _REASONS:
             if isinstance(cause, kinds):
-                return str(words(cause) if callable(words) else words)
+                return words(cause) if callable(words) else words
         cause = cause.__cause__ or cause.__context__
     text = str(error)
-    for pattern, words in _WORDS.items():
+    for pattern, known in _WORDS.items():
         if re.search(pattern, text, re.IGNORECASE):
-            return words
+            return known
     return f"it cannot be used ({type(error).__name__})"
 
 
-def _tls(error: BaseException) -> str:
+def _explain_tls(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = error.verify_message.rstrip(".") or "it is not valid"
         return f"its certificate is not trusted: {why}; name your own CA with ?ssl_ca_certs=FILE"
     return "TLS fails; perhaps the server speaks none, then write redis:// instead of rediss://"
 
 
-def _denied(error: BaseException) -> str:
+def _explain_denied(error: BaseException) -> str:
     command = re.search(r"the '([\w|]{1,40})' command", str(error))
     what = f"run {command[1]}" if command else "use our keys; they begin with rq:"
     return f"its user may not {what}"
 
 
-def _slow(error: BaseException) -> str:
+def _explain_timeout(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if "handshake" in str(cause):  # A server without TLS waits for the end of a line that never comes.
@@ -145,9 +144,11 @@ def _slow(error: BaseException) -> str:
     return "it does not answer in time"
 
 
-_REASONS: tuple[tuple[Any, Any], ...] = (
+_Kinds = type[BaseException] | tuple[type[BaseException], ...]
+# The first that fits counts, and many of these are kinds of ConnectionError or ResponseError.
+_REASONS: tuple[tuple[_Kinds, str | Callable[[BaseException], str]], ...] = (
     ((AuthenticationError, AuthenticationWrongNumberOfArgsError), "it refuses the user or the password of REDIS_URL"),
-    (NoPermissionError, _denied),
+    (NoPermissionError, _explain_denied),
     (BusyLoadingError, "it is loading its data"),
     (ReadOnlyError, "it is a replica that takes nothing; name the master"),
     (OutOfMemoryError, "its memory is full"),
@@ -155,12 +156,12 @@ _REASONS: tuple[tuple[Any, Any], ...] = (
     (ClusterDownError, "its cluster or its master is down"),
     (MaxConnectionsError, "it has too many clients"),
     (MasterNotFoundError, "no Sentinel names a master"),
-    (ssl.SSLError, _tls),
+    (ssl.SSLError, _explain_tls),
     (socket.gaierror, "the name of its host is not known"),
     (ConnectionRefusedError, "nobody listens at its address"),
     (FileNotFoundError, "its socket, or a file that REDIS_URL names, is not there"),
     (PermissionError, "its socket, or a file that REDIS_URL names, may not be opened by this user"),
-    ((redis.TimeoutError, TimeoutError), _slow),
+    ((redis.TimeoutError, TimeoutError), _explain_timeout),
 )
 _WORDS = {
     r"\bMISCONF\b": "it cannot save to its disk, and takes nothing meanwhile",

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +23,9 @@ _WORKER = ("queues", "state", "last_heartbeat", "birth", "pid", "hostname", "dea
 _WORKER_COUNTS = ("successful_job_count", "failed_job_count")
 _REGISTRIES = {"running": StartedJobRegistry, "scheduled": ScheduledJobRegistry, "failed": FailedJobRegistry}
 _SILENT = timedelta(seconds=60)  # A worker says that it lives every 30 seconds at least.
+
+
+_Place = tuple[str, str, float]  # A job's queue, its id, and its score in a registry.
 
 
 @dataclass(frozen=True)
@@ -83,31 +86,24 @@ class Seen:
 
 def look(connection: "redis.Redis", now: datetime) -> Seen:
     """The queues, the workers and the jobs, in four round trips. Raises redis.RedisError."""
-    counts, found = _ids(connection)
-    jobs = _jobs(connection, found)
-    workers = sorted(_workers(connection, now), key=lambda worker: (worker.queues, worker.name))
-    queues = [_queue(name, counts, jobs["waiting"], workers, now) for name in QUEUES]
+    counts, found = _counts_and_ids(connection)
+    jobs = _read_jobs(connection, found)
+    workers = sorted(_read_workers(connection, now), key=lambda worker: (worker.queues, worker.name))
+    queues = []
+    for name in QUEUES:
+        since = next((job.enqueued_at for job in jobs["waiting"] if job.queue == name), None)
+        seen = QueueSeen(
+            name,
+            **{kind: counts[kind, name] for kind in ("waiting", *_REGISTRIES)},
+            oldest_seconds=max(0.0, (now - since).total_seconds()) if since else None,
+            workers=sum(name in worker.queues.split(",") and not worker.silent for worker in workers),
+        )
+        queues.append(seen)
     return Seen(queues, workers, **jobs)
 
 
-def _queue(
-    name: str,
-    counts: dict[tuple[str, str], int],
-    waiting: Iterable[JobSeen],
-    workers: Iterable[WorkerSeen],
-    now: datetime,
-) -> QueueSeen:
-    since = next((job.enqueued_at for job in waiting if job.queue == name), None)
-    return QueueSeen(
-        name,
-        **{kind: counts[kind, name] for kind in ("waiting", *_REGISTRIES)},
-        oldest_seconds=max(0.0, (now - since).total_seconds()) if since else None,
-        workers=sum(name in worker.queues.split(",") and not worker.silent for worker in workers),
-    )
-
-
-def _ids(connection: "redis.Redis") -> tuple[dict[tuple[str, str], int], dict[str, list[tuple[str, str, float]]]]:
-    """How many jobs there are by kind and queue, and of each kind the first: queue, id and score."""
+def _counts_and_ids(connection: "redis.Redis") -> tuple[dict[tuple[str, str], int], dict[str, list[_Place]]]:
+    """How many jobs there are by kind and queue, and where the first of each kind are."""
     pipeline = connection.pipeline(transaction=False)
     for name in QUEUES:
         target = queue(name, connection)
@@ -119,18 +115,19 @@ def _ids(connection: "redis.Redis") -> tuple[dict[tuple[str, str], int], dict[st
             pipeline.zrange(key, 0, MOST - 1, desc=kind == "failed", withscores=True)
     answers = iter(pipeline.execute())
     counts: dict[tuple[str, str], int] = {}
-    found: dict[str, list[tuple[str, str, float]]] = {kind: [] for kind in ("waiting", *_REGISTRIES)}
+    found: dict[str, list[_Place]] = {kind: [] for kind in ("waiting", *_REGISTRIES)}
     for name in QUEUES:
         for kind, placed in found.items():
             counts[kind, name] = next(answers)
             for row in next(answers):
                 entry, score = row if isinstance(row, tuple) else (row, 0.0)
                 # A running one is written as its id, a colon and the id of its execution.
-                placed.append((name, _text(entry).partition(":")[0], float(score)))
+                placed.append((name, _short_text(entry).partition(":")[0], float(score)))
     return counts, found
 
 
-def _jobs(connection: "redis.Redis", found: dict[str, list[tuple[str, str, float]]]) -> dict[str, list[JobSeen]]:
+def _read_jobs(connection: "redis.Redis", found: dict[str, list[_Place]]) -> dict[str, list[JobSeen]]:
+    # Not by Job.fetch, which would take a round trip for each and trust what it reads.
     pipeline = connection.pipeline(transaction=False)
     for kind, rows in found.items():
         for _, job_id, _ in rows:
@@ -138,72 +135,66 @@ def _jobs(connection: "redis.Redis", found: dict[str, list[tuple[str, str, float
             if kind == "failed":
                 pipeline.xrevrange(Result.get_key(job_id), count=1)
     answers = iter(pipeline.execute())
-    return {
-        kind: [_job(*row, next(answers), next(answers) if kind == "failed" else None) for row in rows]
-        for kind, rows in found.items()
-    }
+    jobs: dict[str, list[JobSeen]] = {kind: [] for kind in found}
+    for kind, rows in found.items():
+        for name, job_id, score in rows:
+            fields = dict(zip(_JOB, map(_short_text, next(answers)), strict=True))
+            try:
+                at = datetime.fromtimestamp(score, UTC) if score > 0 else None
+            except (ValueError, OverflowError, OSError):  # A score is any number that a float can be.
+                at = None
+            seen = JobSeen(
+                job_id,
+                name,
+                fields["description"],
+                fields["status"],
+                **{moment: _parsed_time(fields[moment]) for moment in ("enqueued_at", "started_at", "ended_at")},
+                at=at,
+                worker=fields["worker_name"],
+                traceback=_unpacked_traceback(next(answers)) if kind == "failed" else "",
+            )
+            jobs[kind].append(seen)
+    return jobs
 
 
-def _job(name: str, job_id: str, score: float, values: Sequence[Any], results: Any) -> JobSeen:
-    fields = dict(zip(_JOB, map(_text, values), strict=True))
-    try:
-        at = datetime.fromtimestamp(score, UTC) if score > 0 else None
-    except (ValueError, OverflowError, OSError):
-        at = None
-    return JobSeen(
-        job_id,
-        name,
-        fields["description"],
-        fields["status"],
-        **{moment: _moment(fields[moment]) for moment in ("enqueued_at", "started_at", "ended_at")},
-        at=at,
-        worker=fields["worker_name"],
-        traceback=_traceback(results),
-    )
-
-
-def _workers(connection: "redis.Redis", now: datetime) -> list[WorkerSeen]:
+def _read_workers(connection: "redis.Redis", now: datetime) -> list[WorkerSeen]:
     members: Any = connection.smembers(Worker.redis_workers_keys)
     keys = sorted(members)[:MOST]
     pipeline = connection.pipeline(transaction=False)
     for key in keys:
         pipeline.hmget(key, (*_WORKER, *_WORKER_COUNTS))
-    prefix = Worker.redis_worker_namespace_prefix
-    seen = [
-        _worker(_text(key).removeprefix(prefix), row, now) for key, row in zip(keys, pipeline.execute(), strict=True)
-    ]
-    return [worker for worker in seen if worker is not None]
+    workers = []
+    for key, values in zip(keys, pipeline.execute(), strict=True):
+        fields = dict(zip((*_WORKER, *_WORKER_COUNTS), map(_short_text, values), strict=True))
+        if fields["death"] or not fields["queues"]:
+            continue  # It has ended, or Redis forgot it between the two questions.
+        heartbeat = _parsed_time(fields["last_heartbeat"])
+        seen = WorkerSeen(
+            _short_text(key).removeprefix(Worker.redis_worker_namespace_prefix),
+            fields["queues"],
+            fields["state"],
+            heartbeat,
+            _parsed_time(fields["birth"]),
+            f"{fields['hostname']} {fields['pid']}".strip(),
+            _parsed_count(fields["successful_job_count"]),
+            _parsed_count(fields["failed_job_count"]),
+            heartbeat is None or now - heartbeat > _SILENT,
+        )
+        workers.append(seen)
+    return workers
 
 
-def _worker(name: str, values: Sequence[Any], now: datetime) -> WorkerSeen | None:
-    """A worker; None where it has said goodbye, or was forgotten since."""
-    fields = dict(zip((*_WORKER, *_WORKER_COUNTS), map(_text, values), strict=True))
-    if fields["death"] or not fields["queues"]:
-        return None
-    heartbeat = _moment(fields["last_heartbeat"])
-    return WorkerSeen(
-        name,
-        fields["queues"],
-        fields["state"],
-        heartbeat,
-        _moment(fields["birth"]),
-        f"{fields['hostname']} {fields['pid']}".strip(),
-        _whole(fields["successful_job_count"]),
-        _whole(fields["failed_job_count"]),
-        heartbeat is None or now - heartbeat > _SILENT,
-    )
-
-
-def _text(value: Any) -> str:
+def _short_text(value: object) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _whole(text: str) -> int:
+def _parsed_count(text: str) -> int:
+    # Redis may hold any text: int() fails on a very long number, and takes the digits of other scripts.
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
 
 
-def _moment(text: str) -> datetime | None:
+def _parsed_time(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -211,7 +202,7 @@ def _moment(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _traceback(results: Any) -> str:
+def _unpacked_traceback(results: Any) -> str:
     """Why a job failed, of a long one the end; what is packed there may be a bomb, so it is unpacked to a limit."""
     fields = results[0][1] if results else {}
     packed = (fields or {}).get(b"exc_string", b"")
