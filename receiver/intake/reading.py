@@ -17,13 +17,14 @@ def read(source: Source, message: Message, received_at: datetime, config: Settin
     kept = source.kept(message.headers)
     content = source.read(message.body, kept, config.max_batch, config.max_body_mb * 2**20)
     digest = hashlib.sha256(message.body).hexdigest()
-    key = key or _named(kept.get((source.shape.delivery.header or "").lower())) or _named(content.key) or digest
+    # What is signed goes before what is not; a body of the same bytes is the same delivery where nothing names it.
+    key = key or _as_key(kept.get((source.shape.delivery.header or "").lower())) or _as_key(content.key) or digest
     verification, peer = (VERIFIED, None) if source.is_signed else (UNSIGNED, message.peer)
     arrival = Arrival(source.name, key, kept, message.body, digest, received_at, verification=verification, peer=peer)
     return arrival, content
 
 
-def _named(name: str | None) -> str | None:
+def _as_key(name: str | None) -> str | None:
     """A delivery's name as a key; the names of a whole batch may be too long for one, or no text for a database."""
     if name is None or (len(name) <= MAX_ID_LENGTH and name.isprintable()):
         return name or None

@@ -16,7 +16,6 @@ from typing import Any
 from receiver.db import deliveries
 from receiver.db.database import Database
 from receiver.db.deliveries import Arrival, Content
-from receiver.db.tickets import IncomingTicket
 from receiver.intake import reading
 from receiver.intake.signatures import Message, SignatureError
 from receiver.intake.signatures.static import Unsigned
@@ -55,7 +54,10 @@ def attempt(db: Database, source: Source, config: Settings, own: bytes | None = 
     """Try a source with a sample, or with a body of one's `own`, without the network. Raises SampleError."""
     body, headers = compose(source, config, now().timestamp(), own)
     known = {name.lower(): value for name, value in headers.items()}
-    message = Message(known, body, "POST", _signed_url(config, source), _peer(source))
+    # As if it came from an address from which this source may push.
+    allowed = source.signing.allowed if isinstance(source.signing, Unsigned) else ()
+    peer = str(allowed[0].network_address) if allowed else "127.0.0.1"
+    message = Message(known, body, "POST", _signed_url(config, source), peer)
     try:
         arrival, content = reading.read(source, message, now(), config)
     except SignatureError as error:
@@ -66,15 +68,15 @@ def attempt(db: Database, source: Source, config: Settings, own: bytes | None = 
 def dry_run(db: Database, arrival: Arrival, content: Content) -> DryRunResult:
     """Record a delivery, whether or not it came before, look at what became of it, and take it all back."""
     with db.write() as session:
-        unheard = replace(arrival, key=f"sample-{random.token_hex(16)}")
-        outcome = deliveries.outcome(deliveries.record(session, unheard, content))
+        # Under a key of its own, as one that came before would be a redelivery, and nothing would be tried.
+        fresh = replace(arrival, key=f"sample-{random.token_hex(16)}")
+        outcome = deliveries.outcome(deliveries.record(session, fresh, content))
         session.rollback()
-    return DryRunResult(outcome=outcome, tickets=tuple(map(_shown, content.tickets[:_SHOWN])))
-
-
-def _shown(ticket: IncomingTicket) -> dict[str, Any]:
-    fields = asdict(ticket).items()
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields}
+    tickets = tuple(
+        {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(ticket).items()}
+        for ticket in content.tickets[:_SHOWN]
+    )
+    return DryRunResult(outcome=outcome, tickets=tickets)
 
 
 def compose(source: Source, config: Settings, at: float, own: bytes | None = None) -> tuple[bytes, dict[str, str]]:
@@ -84,7 +86,14 @@ def compose(source: Source, config: Settings, at: float, own: bytes | None = Non
         raise SampleError(f"every secret of {source.name} has ended; give it a new one in SOURCES_FILE")
     if live and live[0].startswith("whpk_"):
         raise SampleError(f"only the sender of {source.name} can sign for it: we have its public key")
-    filled = _filled(at)
+    moment = datetime.fromtimestamp(int(at), UTC)
+    filled = {
+        "number": str(int(at)),
+        "seconds": str(int(at)),
+        "ms": str(int(at * 1000)),
+        "iso": moment.isoformat().replace("+00:00", "Z"),
+        "plain": f"{moment:%Y-%m-%d %H:%M:%S}",
+    }
     body = Template(source.profile.sample.body).safe_substitute(filled).encode() if own is None else own
     headers = {name: Template(text).safe_substitute(filled) for name, text in source.profile.sample.headers.items()}
     message = Message(headers, body, "POST", _signed_url(config, source))
@@ -92,25 +101,8 @@ def compose(source: Source, config: Settings, at: float, own: bytes | None = Non
     return body, {"Content-Type": "application/json"} | headers | signed
 
 
-def _filled(at: float) -> dict[str, str]:
-    moment = datetime.fromtimestamp(int(at), UTC)
-    return {
-        "number": str(int(at)),
-        "seconds": str(int(at)),
-        "ms": str(int(at * 1000)),
-        "iso": moment.isoformat().replace("+00:00", "Z"),
-        "plain": f"{moment:%Y-%m-%d %H:%M:%S}",
-    }
-
-
 def _signed_url(config: Settings, source: Source) -> str:
     return f"{(config.public_url or '').rstrip('/')}{source.path}"
-
-
-def _peer(source: Source) -> str:
-    """An address from which this source may push."""
-    allowed = source.signing.allowed if isinstance(source.signing, Unsigned) else ()
-    return str(allowed[0].network_address) if allowed else "127.0.0.1"
 
 
 def proof(config: Settings, name: str, body: bytes) -> str:

@@ -75,7 +75,8 @@ class Address(_Blankable, fields.Email):
     """An e-mail address."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
-        if isinstance(value, str) and len(value) > MAX_ADDRESS:  # Before a pattern works on it for a second.
+        # First, because the pattern for addresses takes more than linear time.
+        if isinstance(value, str) and len(value) > MAX_ADDRESS:
             raise ValidationError(f"Longer than {MAX_ADDRESS} characters.")
         return super()._deserialize(value, attr, data, **kwargs)
 
@@ -100,7 +101,7 @@ class Moment(_Blankable, fields.AwareDateTime):
             raise self.make_error("invalid", input=value, obj_type=self.OBJ_TYPE) from None
 
 
-def _filled_in(name: str) -> None:
+def _check_is_filled_in(name: str) -> None:
     # Every validator runs, and over a name that is too long the pattern would work for minutes.
     if len(name) <= MAX_NAME and _PLACEHOLDER.search(name):
         raise ValidationError("A placeholder that was not filled in; mend the helpdesk's template.")
@@ -115,7 +116,7 @@ class TicketIn(Schema):
         unknown = EXCLUDE
 
     error_messages = dict.fromkeys(("type",), "Not an object with the fields of a ticket.")
-    external_id = Name(data_key="id", required=True, validate=[Length(1, MAX_NAME), _filled_in])
+    external_id = Name(data_key="id", required=True, validate=[Length(1, MAX_NAME), _check_is_filled_in])
     short_description = Prose(text_limits.subject, required=True, validate=Length(1))
     long_description = Prose(text_limits.body, load_default="", allow_none=True)
     requester_email = Address(load_default=None, allow_none=True)
@@ -126,6 +127,6 @@ class TicketIn(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> IncomingTicket:
-        """The record's own form of it."""
+        """The ticket as the database takes it."""
         data["long_description"] = data["long_description"] or ""
         return IncomingTicket(**data)

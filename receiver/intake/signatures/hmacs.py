@@ -6,10 +6,10 @@ import hashlib
 import hmac
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
 
 from marshmallow import ValidationError
 
@@ -57,7 +57,7 @@ class Hmac:
     plain: bool = False
 
     @cached_property
-    def _template(self) -> tuple[str, ...]:
+    def _template_pieces(self) -> tuple[str, ...]:
         """Literal text and names of parts in turns, split once."""
         return tuple(_PLACEHOLDER.split(self.signed))
 
@@ -86,7 +86,7 @@ class Hmac:
 
     def verify(self, secrets: tuple[Secret, ...], message: Message, now: float) -> str | None:
         """The delivery id, where it is signed. Raises SignatureError."""
-        offered, timestamp = self._offered(message)
+        offered, timestamp = self._offered_signatures(message)
         delivery_id = header(message.headers, self.id_header) if self.id_header and self.signs_id else None
         live = [secret for secret in secrets if secret.is_live(now)]
         # Every pair is compared, so the time taken says nothing about which one came close.
@@ -94,13 +94,15 @@ class Hmac:
         matches = [hmac.compare_digest(ours, theirs) for ours in expected for theirs in offered]
         if not any(matches):
             raise SignatureError(f"{self.header} does not match the body; check the secret")
+        # After the signature: before it, anybody's body would be parsed for its timestamp.
         self._check_window(message, timestamp, now)
         return delivery_id
 
-    def _offered(self, message: Message) -> tuple[list[bytes], str]:
+    def _offered_signatures(self, message: Message) -> tuple[list[bytes], str]:
         """The decoded signatures, and the timestamp's text as it was signed."""
         text = header(message.headers, self.header)
         if self.field:
+            # A sender has two secrets while it rotates them; each pair more costs a comparison with every secret.
             pairs = [pair.strip().partition("=") for pair in text.split(",")[:16]]
             texts = [value for name, _, value in pairs if name == self.field]
             timestamp = next((value for name, _, value in pairs if name == self.timestamp_field), "")
@@ -111,7 +113,13 @@ class Hmac:
             timestamp = message.headers.get(self.timestamp_header.lower(), "") if self.timestamp_header else ""
         if not timestamp and "{timestamp}" in self.signed:
             raise SignatureError(f"{self._timestamp_name} is missing")
-        return [value for value in map(self._decoded, texts) if value is not None], timestamp
+        signatures = []
+        for encoded in texts:
+            with suppress(binascii.Error, ValueError):  # One that is not readable matches nothing.
+                raw = encoded.encode("ascii")
+                is_hex = self.encoding == "hex"
+                signatures.append(binascii.unhexlify(raw) if is_hex else base64.b64decode(raw, validate=True))
+        return signatures, timestamp
 
     @property
     def _timestamp_name(self) -> str:
@@ -119,42 +127,34 @@ class Hmac:
             return f"{self.header}: {self.timestamp_field}="
         return f"{self.timestamp_header} header" if self.timestamp_header else f"{self.timestamp_body} in the body"
 
-    def _decoded(self, text: str) -> bytes | None:
-        try:
-            if self.encoding == "hex":
-                return binascii.unhexlify(text.encode("ascii"))
-            return base64.b64decode(text.encode("ascii"), validate=True)
-        except (binascii.Error, ValueError):
-            return None
-
     def _digest(self, secret: str, message: Message, timestamp: str, delivery_id: str | None) -> bytes:
         parts = {"timestamp": timestamp, "id": delivery_id or "", "method": message.method, "url": message.url}
         parts["secret"] = secret
         pieces = [
-            _bytes(text) if place % 2 == 0 else (message.body if text == "body" else _bytes(parts[text]))
-            for place, text in enumerate(self._template)
+            _wire_bytes(text) if place % 2 == 0 else (message.body if text == "body" else _wire_bytes(parts[text]))
+            for place, text in enumerate(self._template_pieces)
         ]
         signed = b"".join(pieces)
         if self.plain:
             return hashlib.new(self.algorithm, signed).digest()
-        return hmac.digest(self._key(secret), signed, self.algorithm)
-
-    def _key(self, secret: str) -> bytes:
+        key = _wire_bytes(secret)
         if self.key == "base64":
-            return _from_base64(secret)
-        if self.key == "freescout":
+            key = _from_base64(secret)
+        elif self.key == "freescout":
             # Not chosen by anybody: the module derives it from the installation's key, and MD5 is its own choice.
-            return hashlib.md5(_bytes(secret + "webhook_key"), usedforsecurity=False).hexdigest().encode()
-        return _bytes(secret)
+            key = hashlib.md5(_wire_bytes(secret + "webhook_key"), usedforsecurity=False).hexdigest().encode()
+        return hmac.digest(key, signed, self.algorithm)
 
     def _check_window(self, message: Message, timestamp: str, now: float) -> None:
         if self.window is None:
             return
         if self.timestamp_body:
-            found = _top_level(message.body, self.timestamp_body)
-            if found is None:
-                return
-            timestamp = found
+            try:
+                document: object = json.loads(message.body)
+            except (ValueError, RecursionError):
+                return  # The body is genuine and broken, which is for the quarantine to tell.
+            value = document.get(self.timestamp_body) if isinstance(document, dict) else None
+            timestamp = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
         if timestamp:
             sent = seconds(timestamp, self.unit, self._timestamp_name)
             check_age(sent, now, self.window, self._timestamp_name)
@@ -181,7 +181,7 @@ class Hmac:
         return f"`{self.header}: {self.prefix}<{self.encoding}>`, {kind} of `{self.signed}`{window}."
 
 
-def _bytes(text: str) -> bytes:
+def _wire_bytes(text: str) -> bytes:
     # A server hands headers over as latin-1; what was signed are the bytes.
     return text.encode("utf-8", "surrogateescape")
 
@@ -194,13 +194,3 @@ def _from_base64(secret: str) -> bytes:
     if len(key) < _SHORTEST_SECRET:
         raise ValidationError("Not base64 of enough bytes.")
     return key
-
-
-def _top_level(body: bytes, name: str) -> str | None:
-    """A field of a verified body as text; None where the body is broken, which is for the quarantine to tell."""
-    try:
-        document: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    value = document.get(name) if isinstance(document, dict) else None
-    return str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""

@@ -36,32 +36,29 @@ def header(headers: Mapping[str, str], name: str) -> str:
 def seconds(text: str, unit: str, name: str) -> float:
     """The unix seconds in a timestamp of `unit` s, ms or iso. Raises SignatureError, which calls it `name`."""
     if unit == "iso":
-        return _iso(text, name)
+        try:
+            moment = datetime.fromisoformat(text)
+            if moment.tzinfo is not None:
+                return moment.timestamp()
+        except (ValueError, OverflowError):
+            pass
+        raise SignatureError(f"{name} is not a time such as 2026-01-01T00:00:00Z")
+    # Not int() alone, which also takes signs, underscores, blanks and the digits of other scripts.
     if not (text.isascii() and text.isdecimal() and len(text) <= 15):
         raise SignatureError(f"{name} is not a whole number of unix {'seconds' if unit == 's' else 'milliseconds'}")
     return int(text) / (1 if unit == "s" else 1000)
-
-
-def _iso(text: str, name: str) -> float:
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is not None:
-            return moment.timestamp()
-    except (ValueError, OverflowError):
-        pass
-    raise SignatureError(f"{name} is not a time such as 2026-01-01T00:00:00Z")
 
 
 def check_age(sent: float, now: float, window: float, name: str) -> None:
     """Refuse what was sent more than `window` seconds ago, or too far in the future. Raises SignatureError."""
     age = now - sent
     if age > window:
-        raise SignatureError(f"{name} is more than {_span(window)} old")
+        raise SignatureError(f"{name} is more than {_in_words(window)} old")
     if age < -FUTURE_SECONDS:
-        raise SignatureError(f"{name} is more than {_span(FUTURE_SECONDS)} in the future; check the clocks")
+        raise SignatureError(f"{name} is more than {_in_words(FUTURE_SECONDS)} in the future; check the clocks")
 
 
-def _span(length: float) -> str:
+def _in_words(length: float) -> str:
     size, unit = next(
         (kind for kind in ((3600, "hour"), (60, "minute")) if length >= kind[0] and length % kind[0] == 0),
         (1, "second"),

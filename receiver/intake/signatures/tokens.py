@@ -14,6 +14,7 @@ from receiver.lib.shared_secrets import Secret, refuse_published
 
 _SHORTEST_SECRET = 32  # RFC 7518, section 3.2: a key as long as the hash.
 _LIFETIME_SECONDS = 180
+# The end is compared by `verify`, with the time that it is given; nothing we take names an audience.
 _OPTIONS: "jwt.types.Options" = {"require": ["exp"], "verify_exp": False, "verify_aud": False, "verify_iat": False}
 
 
@@ -38,7 +39,7 @@ class SignedToken:
         scheme, _, token = offered.partition(" ")
         if scheme.lower() not in ("bearer", "jwt"):
             raise SignatureError("Authorization is not Bearer and a token")
-        ends = [_expiry(token, secret.value) for secret in secrets if secret.is_live(now)]
+        ends = [_signed_expiry(token, secret.value) for secret in secrets if secret.is_live(now)]
         latest = max((end for end in ends if end is not None), default=None)
         if latest is None:
             raise SignatureError("Authorization: no secret of this source has signed the token")
@@ -55,7 +56,7 @@ class SignedToken:
         return "`Authorization: Bearer <JWT>` signed with HS256, until it expires; the body is not signed."
 
 
-def _expiry(token: str, secret: str) -> float | None:
+def _signed_expiry(token: str, secret: str) -> float | None:
     """When a token that `secret` has signed expires, in unix seconds; None for any other."""
     try:
         # Only this algorithm: a token must not choose how it is checked.

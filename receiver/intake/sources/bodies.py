@@ -8,6 +8,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -36,6 +37,14 @@ _HINTS = {
 }
 
 
+class NotJSONError(ValueError):
+    """The text is not JSON from this `line` and `column` on; the first are 1."""
+
+    def __init__(self, message: str, line: int, column: int) -> None:
+        super().__init__(message)
+        self.line, self.column = line, column
+
+
 def decode(body: bytes, content_type: str, content_encoding: str, *, lenient: bool, max_bytes: int) -> Any:
     """The value in a body: JSON, or a form as a mapping of its fields.
 
@@ -47,12 +56,13 @@ def decode(body: bytes, content_type: str, content_encoding: str, *, lenient: bo
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("multipart/"):
         raise ValueError("the body is multipart; have the helpdesk send JSON (application/json)")
-    return _form(plain, lenient) if kind == _FORM else parse_json(plain, lenient=lenient)
+    return _parse_form(plain, lenient) if kind == _FORM else parse_json(plain, lenient=lenient)
 
 
 def parse_json(body: bytes, *, lenient: bool = False) -> Any:
     """The value in a JSON body; see `decode` for what is taken besides. Raises ValueError."""
-    return _json(_text(body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape"), body, lenient), lenient)
+    decoded = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    return _parse_text(_valid_text(decoded, body, lenient), lenient)
 
 
 def unpacked(body: bytes, content_encoding: str, max_bytes: int) -> bytes:
@@ -62,13 +72,9 @@ def unpacked(body: bytes, content_encoding: str, max_bytes: int) -> bytes:
         raise ValueError(f"the body is larger than {max_bytes:,} bytes")
     if encoding in ("", "identity"):
         return body
-    if encoding in ("gzip", "x-gzip"):
-        return _gunzip(body, max_bytes)
-    raise ValueError("the body has a Content-Encoding that is not gzip; send it without one")
-
-
-def _gunzip(body: bytes, max_bytes: int) -> bytes:
-    """All members of a gzip body. It is unpacked twice: what is too large is found out without being kept."""
+    if encoding not in ("gzip", "x-gzip"):
+        raise ValueError("the body has a Content-Encoding that is not gzip; send it without one")
+    # It is unpacked twice: what is too large is found out without being kept.
     left = max_bytes
     for piece in _unpacked_pieces(body):
         left -= len(piece)
@@ -107,7 +113,7 @@ def _skip_padding(source: io.BytesIO) -> bool:
     return False
 
 
-def _text(decoded: str, body: bytes, lenient: bool) -> str:
+def _valid_text(decoded: str, body: bytes, lenient: bool) -> str:
     """`decoded`, in which bytes that are not UTF-8 are surrogates, as true text."""
     if not _STRAY_BYTE.search(decoded):
         return decoded
@@ -129,57 +135,52 @@ def _windows_letters(stray: re.Match[str]) -> str:
         return raw.decode("latin-1")
 
 
-def _form(body: bytes, lenient: bool) -> Any:
+def _parse_form(body: bytes, lenient: bool) -> Any:
     raw = body.decode("utf-8", "surrogateescape")
     try:
         pairs = parse_qsl(raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=_FORM_FIELDS)
     except ValueError:
         raise ValueError(f"the form has more than {_FORM_FIELDS:,} fields") from None
-    fields = _unique([(_text(name, body, lenient), _text(value, body, lenient)) for name, value in pairs])
+    fields = _unique([(_valid_text(name, body, lenient), _valid_text(value, body, lenient)) for name, value in pairs])
     if not fields:
         raise ValueError("the form in the body has no fields")
     for name in fields:
         if fields[name].lstrip()[:1] in ("{", "[") and (name in _JSON_FIELDS or len(fields) == 1):
-            fields[name] = _json(fields[name], lenient)
+            fields[name] = _parse_text(fields[name], lenient)
             if len(fields) == 1:
                 return fields[name]
     return fields
 
 
-def _json(text: str, lenient: bool) -> Any:
+def _parse_text(text: str, lenient: bool) -> Any:
+    """The value in a JSON text. Raises NotJSONError, which says what is the usual cause of such a fault."""
     try:
-        return _loads(text)
+        return _load_strictly(text)
     except json.JSONDecodeError as error:
         second = mended(text) if lenient else None
         if second is not None:
-            try:
-                return _loads(second)
-            except json.JSONDecodeError:
-                pass  # The first fault is the one in what was sent.
-        raise ValueError(_fault(text, error)) from None
+            with suppress(json.JSONDecodeError):  # The first fault is the one in what was sent.
+                return _load_strictly(second)
+        hint = next((hint for start, hint in _HINTS.items() if error.msg.startswith(start)), None)
+        if not text.strip():
+            hint = "it is empty"
+        elif text.lstrip()[:1] == "<":
+            hint = "it looks like XML or HTML; choose JSON in the helpdesk"
+        elif error.pos >= len(text.rstrip()):
+            hint = "it ends there, so it may have been cut off on its way"
+        where = f"the body is not JSON: {error.msg.removesuffix(' at')} at line {error.lineno} column {error.colno}"
+        raise NotJSONError(f"{where} ({hint})" if hint else where, error.lineno, error.colno) from None
 
 
-def _loads(text: str) -> Any:
+def _load_strictly(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_whole)
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_bounded_int)
     except RecursionError:
         raise ValueError("the body is nested too deeply") from None
 
 
-def _fault(text: str, error: json.JSONDecodeError) -> str:
-    """Where the first fault is, and what is the usual cause of its kind."""
-    where = f"the body is not JSON: {error.msg.removesuffix(' at')} at line {error.lineno} column {error.colno}"
-    if not text.strip():
-        return f"{where} (it is empty)"
-    if text.lstrip()[:1] == "<":
-        return f"{where} (it looks like XML or HTML; choose JSON in the helpdesk)"
-    if error.pos >= len(text.rstrip()):
-        return f"{where} (it ends there, so it may have been cut off on its way)"
-    hint = next((hint for start, hint in _HINTS.items() if error.msg.startswith(start)), None)
-    return f"{where} ({hint})" if hint else where
-
-
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Parsers differ in which of two they take, so whoever checked the body before us may have seen another ticket.
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("the body has an object with the same key twice, so what it means is not certain")
@@ -190,7 +191,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"the body contains {name}, which is not JSON")
 
 
-def _whole(digits: str) -> int:
-    if len(digits) > _DIGITS:
+def _bounded_int(digits: str) -> int:
+    if len(digits) > _DIGITS:  # To read a number takes the square of its digits.
         raise ValueError(f"the body contains a number of {len(digits)} digits")
     return int(digits)

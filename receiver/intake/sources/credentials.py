@@ -11,7 +11,7 @@ from receiver.intake.signatures.static import Credential, basic
 from receiver.lib.shared_secrets import Secret
 
 
-def _until(value: Any) -> datetime:
+def _parse_end(value: Any) -> datetime:
     """When a secret ends: a day, which it still counts on, or a moment; UTC where no zone is named."""
     try:
         found = datetime.fromisoformat(value) if isinstance(value, str) and len(value) > 10 else value
@@ -25,7 +25,7 @@ def _until(value: Any) -> datetime:
 
 class _DatedSecret(Schema):
     secret = mf.String(required=True)
-    until = mf.Function(deserialize=_until)
+    until = mf.Function(deserialize=_parse_end)
 
     @post_load
     def make(self, data: dict[str, Any], **_: Any) -> Secret:
@@ -33,7 +33,7 @@ class _DatedSecret(Schema):
         return Secret(data["secret"], data.get("until"))
 
 
-def _secret(value: Any) -> Secret:
+def _parse_secret(value: Any) -> Secret:
     """A secret as text, or as {secret, until}."""
     if isinstance(value, str):
         return Secret(value)
@@ -45,7 +45,7 @@ def _secret(value: Any) -> Secret:
 
 def secret_field() -> mf.Field[Any]:
     """A field of one secret."""
-    return mf.Function(deserialize=_secret)
+    return mf.Function(deserialize=_parse_secret)
 
 
 class _OneOrMore(mf.List[Any]):

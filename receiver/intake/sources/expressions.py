@@ -63,14 +63,12 @@ class Expression:
 def _copies(node: Any) -> int:
     """How many times larger than the body its result may be, roughly and from above."""
     children = [child for child in node.get("children", ()) if isinstance(child, dict)]
-    return _own_copies(node, children) * math.prod(_copies(child) for child in children)
-
-
-def _own_copies(node: Any, children: list[Any]) -> int:
+    own = 1
     if node["type"] in _BUILDERS:
-        return max(len(children), 1)
-    if node["type"] != "function_expression":
-        return 1
-    if node["value"] == "join" and children and children[0]["type"] != "literal":
-        raise ValidationError("join() takes a text written in quotes as its first argument.")
-    return _TO_STRING_COPIES if node["value"] == "to_string" else 1
+        own = max(len(children), 1)
+    elif node["type"] == "function_expression":
+        # What join() puts between texts may be as long as the body, and be put there once for each of them.
+        if node["value"] == "join" and children and children[0]["type"] != "literal":
+            raise ValidationError("join() takes a text written in quotes as its first argument.")
+        own = _TO_STRING_COPIES if node["value"] == "to_string" else 1
+    return own * math.prod(_copies(child) for child in children)

@@ -326,6 +326,17 @@ def test_secrets_in_a_body_or_its_headers_are_asterisks(api: FlaskClient, db: Da
     assert answer.get_json()["fault"] is None
 
 
+def test_the_place_of_a_fault_comes_from_the_body_and_not_from_the_words_of_the_error(
+    api: FlaskClient, db: Database
+) -> None:
+    with db.write() as session:
+        said = Content(error="there is something at line 1 column 3")
+        kept = deliveries.record(session, arrival(body=b'{"id": "R-1"}'), said).id
+    told = api.get(f"/api/deliveries/{kept}/raw").get_json()
+    assert told["error"] == "there is something at line 1 column 3"
+    assert told["fault"] is None
+
+
 @pytest.mark.parametrize("piece", [b"a", b"token", b"password "])
 def test_a_body_is_shown_in_time_however_it_is_written(api: FlaskClient, db: Database, piece: bytes) -> None:
     kept = _keep(db, piece * (1_000_000 // len(piece)))
