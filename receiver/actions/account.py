@@ -5,11 +5,12 @@ from receiver.actions.errors import ConflictError
 from receiver.db import api_tokens, audit, browser_sessions, second_factors
 from receiver.db.models import Person
 
+# So that nobody fills the table, and a list of tokens fits on a page.
 _MOST_TOKENS = 50
 
 
 def change_name(context: Context, who: str, person_id: int, name: str) -> None:
-    """Be called otherwise."""
+    """Change a person's own name."""
     with context.db.write() as session:
         session.get_one(Person, person_id).name = name
         audit.note(session, who, "change name", f"person {person_id}", context.clock())
@@ -39,6 +40,7 @@ def _end_others(
     with context.db.write() as session:
         if password_hash:
             session.get_one(Person, person_id).password_hash = password_hash
+        # Not the browser at hand: its person has just shown who they are.
         browser_sessions.end_all(session, person_id, but=browser)
         many = api_tokens.end_all(session, person_id) if end_tokens else 0
         details = {"tokens_ended": many} if many else {}
@@ -73,6 +75,7 @@ def confirm_second_factor(context: Context, who: str, person_id: int, code: str)
     """Let the factor count, with a code of it; returns the recovery codes, None where the code is wrong."""
     moment = context.clock()
     with context.db.write() as session:
+        # Only now does it count: a secret that never reached the phone would lock its person out.
         if not second_factors.confirm(session, person_id, code, context.factor_cipher, moment):
             return None
         codes = second_factors.new_recovery_codes(session, person_id)

@@ -7,7 +7,8 @@ from receiver.actions.context import Context
 from receiver.catalog import Catalog, current
 from receiver.db import audit, pauses, tickets
 
-_RELOAD_SECONDS = 20.0  # Somebody waits for it.
+# Shorter than REQUEST_TIMEOUT may be, because a person waits for the answer.
+_RELOAD_SECONDS = 20.0
 
 
 def pause(context: Context, who: str) -> None:

@@ -62,12 +62,13 @@ def replay_each(context: Context, who: str, ids: Sequence[int]) -> Iterator[Repl
             done = Replay(delivery_id, error=str(error))
         made_due = made_due or done.made_due
         yield done
+    # One wake-up for all of them: the worker takes whatever is due.
     if made_due:
         context.wake(queue.CLASSIFY)
 
 
 def dismiss(context: Context, who: str, ids: Sequence[int]) -> list[int]:
-    """Take deliveries out of what needs somebody: there is no ticket in them. Returns those that were open."""
+    """Mark deliveries as needing nobody, because there is no ticket in them. Returns the ids that were open."""
     moment = context.clock()
     with context.db.write() as session:
         done = [delivery_id for delivery_id in ids if deliveries.dismiss(session, delivery_id)]
@@ -77,30 +78,38 @@ def dismiss(context: Context, who: str, ids: Sequence[int]) -> list[int]:
 
 
 def _replay(context: Context, who: str, delivery_id: int) -> Replay:
+    settings = context.settings
     with context.db.read() as session:
-        delivery = _kept(session, delivery_id)
-        # Outside the transaction that writes, so that no sender waits while a large body is read.
-        content = _content(context, delivery)
+        delivery = _get_with_body(session, delivery_id)
+        source = context.sources.get(delivery.source)
+    if source is None:
+        raise ConflictError(f"There is no source {delivery.source!r} any more; add it to SOURCES_FILE again.")
+    # Read the body outside the transaction that writes, so that no sender waits while a large one is parsed.
+    body = delivery.body or b""
+    content: Content
+    if delivery.own_shape:
+        # Written by `reconcile`, in the shape of our own webhook and not in the helpdesk's.
+        content = source.completing(standard.validate(standard.unwrap(parse_json(body))))
+    else:
+        content = source.read(body, delivery.headers, settings.max_batch, settings.max_body_mb * 2**20)
     moment = context.clock()
     with context.db.write() as session:
-        delivery = _kept(session, delivery_id, lock=True)  # Retention or an erasure may have emptied it meanwhile.
+        # Load it again: retention or an erasure may have emptied it meanwhile.
+        delivery = _get_with_body(session, delivery_id, lock=True)
         before = deliveries.outcome(delivery)
-        done = Replay(delivery_id, before, deliveries.replay(session, delivery, content, moment))
-        audit.note(session, who, "replay", f"delivery {delivery_id}", moment, _noted(done))
-    return done
+        after = deliveries.replay(session, delivery, content, moment)
+        # The audit cannot be erased, so it gets numbers and nothing of a body.
+        details = {
+            when: {name: outcome[name] for name in _COUNTS} | {"rejected": len(outcome["rejected"])}
+            for when, outcome in (("before", before), ("after", after))
+            if outcome
+        }
+        audit.note(session, who, "replay", f"delivery {delivery_id}", moment, details)
+    return Replay(delivery_id, before, after)
 
 
-def _noted(done: Replay) -> dict[str, object]:
-    """What an entry of the audit, which cannot be erased, may say of a replay: numbers, and nothing of a body."""
-    return {when: _counted(outcome) for when, outcome in (("before", done.before), ("after", done.after)) if outcome}
-
-
-def _counted(outcome: dict[str, Any]) -> dict[str, object]:
-    return {name: outcome[name] for name in _COUNTS} | {"rejected": len(outcome["rejected"])}
-
-
-def _kept(session: Session, delivery_id: int, lock: bool = False) -> Delivery:
-    """The delivery, where its bytes are there to be read."""
+def _get_with_body(session: Session, delivery_id: int, lock: bool = False) -> Delivery:
+    """The delivery, if its raw bytes are still kept. Raises NotFoundError, ConflictError and GoneError."""
     delivery = get(session, delivery_id, lock)
     if delivery.body is None and delivery.original_id:
         raise ConflictError(f"It repeats delivery {delivery.original_id}; replay that one.")
@@ -108,13 +117,3 @@ def _kept(session: Session, delivery_id: int, lock: bool = False) -> Delivery:
         told = "Its raw bytes were dropped, after RAW_RETENTION_DAYS or by an erasure; have the helpdesk send it again."
         raise GoneError(told)
     return delivery
-
-
-def _content(context: Context, delivery: Delivery) -> Content:
-    """What today's mapping finds in a delivery."""
-    source, settings = context.sources.get(delivery.source), context.settings
-    if source is None:
-        raise ConflictError(f"There is no source {delivery.source!r} any more; add it to SOURCES_FILE again.")
-    if delivery.own_shape:
-        return source.completing(standard.validate(standard.unwrap(parse_json(delivery.body or b""))))
-    return source.read(delivery.body or b"", delivery.headers, settings.max_batch, settings.max_body_mb * 2**20)

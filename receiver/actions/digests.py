@@ -29,6 +29,7 @@ def send_now(context: Context, who: str, plan: Plan) -> Digest:
     moment = context.clock()
     envelope = plan.envelope(context.settings)
     with context.db.write() as session:
+        # The period holds the moment, so that two people who send at once do not collide on its unique key.
         made = digests.claim(session, f"now-{moment.isoformat()}", envelope, moment, name=plan.name, chosen=plan.chosen)
         if made is None:
             raise ConflictError("Nothing was settled since the last digest.")

@@ -13,6 +13,7 @@ from receiver.actions.errors import NotFoundError, QueueAwayError
 from receiver.db import audit, timetable
 from receiver.queue import QUEUES, admin
 
+# To Redis, cancelling a waiting job and forgetting a failed one are the same; the audit tells them apart.
 _JOB = {"retry": admin.retry, "cancel": admin.remove, "forget": admin.remove, "stop": admin.stop}
 _QUEUE = {"empty": admin.empty, "retry-failed": admin.retry_all, "forget-failed": admin.forget_all}
 
@@ -26,8 +27,10 @@ def change_job(context: Context, who: str, action: str, job_id: str) -> str:
     """
     if action not in _JOB:
         raise NotFoundError(f"What can be done to a job is {', '.join(_JOB)}.")
-    name = _or_away(lambda: _JOB[action](context.redis, job_id))
-    _note(context, who, f"{action} job", f"queue {name}", job=job_id[:200])
+    name = _ask_redis(lambda: _JOB[action](context.redis, job_id))
+    _note_in_audit(
+        context, who, f"{action} job", f"queue {name}", job=job_id[:200]
+    )  # An id may be any text, however long.
     return name
 
 
@@ -38,8 +41,8 @@ def change_queue(context: Context, who: str, action: str, name: str) -> int:
     """
     if action not in _QUEUE or name not in QUEUES:
         raise NotFoundError(f"The queues are {', '.join(QUEUES)}; what can be done to one is {', '.join(_QUEUE)}.")
-    many = _or_away(lambda: _QUEUE[action](context.redis, name))
-    _note(context, who, action.replace("-", " "), f"queue {name}", jobs=many)
+    many = _ask_redis(lambda: _QUEUE[action](context.redis, name))
+    _note_in_audit(context, who, action.replace("-", " "), f"queue {name}", jobs=many)
     return many
 
 
@@ -49,11 +52,12 @@ def run_now(context: Context, who: str, name: str) -> None:
         timed = timetable.timed_job(session, name)
     if timed is None:
         raise NotFoundError("There is no job of this name in the timetable.")
-    _or_away(lambda: admin.run_now(context.redis, timed.queue, timed.name))
-    _note(context, who, "run", f"job {timed.name}")
+    _ask_redis(lambda: admin.run_now(context.redis, timed.queue, timed.name))
+    _note_in_audit(context, who, "run", f"job {timed.name}")
 
 
-def _or_away(act: Callable[[], Result]) -> Result:
+def _ask_redis(act: Callable[[], Result]) -> Result:
+    # A person waits for the answer, so nothing is tried again here.
     try:
         return act()
     except (redis.RedisError, OSError):
@@ -63,6 +67,6 @@ def _or_away(act: Callable[[], Result]) -> Result:
         ) from None
 
 
-def _note(context: Context, who: str, action: str, subject: str, **details: str | int) -> None:
+def _note_in_audit(context: Context, who: str, action: str, subject: str, **details: str | int) -> None:
     with context.db.write() as session:
         audit.note(session, who, action, subject, context.clock(), details)

@@ -21,7 +21,7 @@ def invite(context: Context, who: str, email: str, name: str, role: str) -> tupl
 
 
 def change_role(context: Context, who: str, person_id: int, role: str) -> Person:
-    """Make a person something else; it holds from their next click on. Raises NotFoundError and PersonError."""
+    """Give a person another role, from their next request on. Raises NotFoundError and PersonError."""
     with context.db.write() as session:
         person = get(session, person_id)
         before = person.role
@@ -89,6 +89,7 @@ def reset_second_factor(context: Context, who: str, person_id: int) -> Person:
         person = get(session, person_id)
         if not second_factors.remove(session, person_id):
             raise ConflictError(f"{person.name} has no second factor.")
+        # Whoever has the lost phone may also have a browser that is signed in.
         browser_sessions.end_all(session, person_id)
         audit.note(session, who, "reset second factor", f"person {person_id}", context.clock())
     return person
@@ -104,6 +105,7 @@ def make_password_link(context: Context, who: str, person_id: int) -> tuple[Pers
         person = get(session, person_id)
         if not person.active:
             raise ConflictError(f"{person.name} is disabled; enable the account first.")
+        # A link is asked for again when the first one went astray, so that one must not work any more.
         sign_in.void(session, person, moment)
         token = sign_in.issue(session, moment, person, sets_password=True)
         audit.note(session, who, "make link", f"person {person_id}", moment)

@@ -8,14 +8,15 @@ from sqlalchemy.orm import Session
 from receiver import queue
 from receiver.actions.context import Context
 from receiver.actions.errors import ConflictError, InvalidError
-from receiver.catalog import Catalog, RequestType, current
+from receiver.catalog import Catalog, current
 from receiver.db import audit, reviews
 from receiver.db.models import Ticket
-from receiver.db.reviews import Entry, Held, Review
+from receiver.db.reviews import Entry, Review
 from receiver.intake import sources
 from receiver.lib.sla import Clock
 
-_AT_ONCE = 20  # Reviews in one transaction, so that whoever else writes has a turn in between.
+# Reviews in one transaction. Few, so that senders can write in between.
+_AT_ONCE = 20
 
 
 class NothingToConfirmError(ConflictError):
@@ -53,7 +54,7 @@ def confirm(context: Context, who: str, ticket_ids: Sequence[int]) -> int:
                 try:
                     done += _review(context, who, session, ticket_id, None, entries, None) is not None
                 except NothingToConfirmError:
-                    continue
+                    continue  # The caller compares the count with the selection.
     return done
 
 
@@ -86,35 +87,29 @@ def decide(
     clock: Clock | None = None,
     seen: int | None = None,
 ) -> Review | None:
-    """Review a ticket in the caller's transaction, which notes it in the audit; see `review` and `reviews.settle`."""
+    """Review a ticket in the caller's transaction; the caller writes the audit. See `review` and `reviews.settle`."""
     held = reviews.hold(session, ticket_id, seen)
     if held is None:
         return None
-    kind = _chosen(catalog, choice) if choice else _confirmed(catalog, held)
-    entry = Entry(kind.category, kind.name, kind.sla, catalog.version)
-    return reviews.settle(session, held, entry, reviewer, moment, writes, clock)
-
-
-def _chosen(catalog: Catalog, choice: tuple[str, str]) -> RequestType:
-    kind = catalog.find(*choice)
-    if kind is None:
-        raise UnknownEntryError(f"{' / '.join(choice)} is not in the catalog. {catalog.near(*choice)}")
-    return kind
-
-
-def _confirmed(catalog: Catalog, held: Held) -> RequestType:
     before = held.before
-    if before is None or not held.is_attributed:
+    if choice:
+        kind = catalog.find(*choice)
+        if kind is None:
+            raise UnknownEntryError(f"{' / '.join(choice)} is not in the catalog. {catalog.near(*choice)}")
+    elif before and held.is_attributed:
+        # Confirming means the entry of today: its SLA may have changed since the engine answered.
+        kind = catalog.find(before.category, before.request_type)
+        if kind is None:
+            raise NothingToConfirmError(
+                f"{before.category} / {before.request_type} has left the catalog; send category and request_type."
+            )
+    else:
         raise NothingToConfirmError(
             f"The ticket is {held.ticket.status}, so there is no answer to confirm; send category and request_type to"
             " say what it is, or wait until it is classified."
         )
-    kind = catalog.find(before.category, before.request_type)
-    if kind is None:
-        raise NothingToConfirmError(
-            f"{before.category} / {before.request_type} has left the catalog; send category and request_type."
-        )
-    return kind
+    entry = Entry(kind.category, kind.name, kind.sla, catalog.version)
+    return reviews.settle(session, held, entry, reviewer, moment, writes, clock)
 
 
 def noted(found: Review) -> tuple[str, dict[str, str]]:
@@ -133,5 +128,6 @@ def undo(context: Context, who: str, ticket_id: int) -> Ticket | None:
         if ticket:
             audit.note(session, who, "undo review", f"ticket {ticket_id}", moment)
     if ticket:
-        context.wake(queue.CLASSIFY)  # It may have been waiting for that.
+        # It may be due again, as it was before the review.
+        context.wake(queue.CLASSIFY)
     return ticket

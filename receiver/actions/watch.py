@@ -1,6 +1,6 @@
 """The alarms: what an operator must know before a user notices. Nothing here needs what it watches.
 
-Every web process and every supervisor has a watch, and one of them at a time looks: who does says so in the record, and
+Every web process and every supervisor has a watch, and one of them at a time looks: it says so in the database, and
 when it falls silent another takes over. Who lives is judged by what changes while one looks, on one's own clock, so
 machines whose clocks differ raise no alarm.
 """
@@ -32,11 +32,13 @@ from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 
 EVERY_SECONDS = 10.0
-# A worker says that it lives every 15 seconds at least, whatever it does.
+# A worker writes a heartbeat at least every 15 seconds, whatever it does. Two may be lost.
 SILENT_SECONDS = 40.0
+# Two looks may be lost before another watch takes over.
 _LEADS_SECONDS = 25.0
 _DEATHS, _DEATHS_WITHIN = 3, timedelta(minutes=3)
 STUCK_SECONDS = 120
+# A source's habit is read from its last deliveries; from fewer than ten nothing is concluded.
 _HABIT_OF, _HABIT_AT_LEAST = 50, 10
 _LONGEST_HABIT_TIMES, _SHORTEST_SILENCE = 3, timedelta(hours=1)
 WORKERS = tuple(f"worker {name}" for name in queue.QUEUES)
@@ -52,7 +54,7 @@ class Trouble(NamedTuple):
 
 
 def run(db: Database, config: Settings, ending: threading.Event) -> None:
-    """Look every `EVERY_SECONDS` until `ending` is set. That the record is away is logged once."""
+    """Look every `EVERY_SECONDS` until `ending` is set. An unreachable database is logged once."""
     watch, is_away, failed = Watch(db, config), False, ""
     while not ending.is_set():
         try:
@@ -60,7 +62,7 @@ def run(db: Database, config: Settings, ending: threading.Event) -> None:
             is_away = False
         except (SQLAlchemyError, OSError) as error:
             if not is_away:
-                log.error("The record cannot be used, so nothing is watched: %s", type(error).__name__)
+                log.error("The database cannot be used, so nothing is watched: %s", type(error).__name__)
             is_away = True
         except Exception as error:  # A mistake in one look must not end all looking.
             if repr(error) != failed:
@@ -83,12 +85,13 @@ class Watch:
         self._redis_fails = 0
 
     def look(self) -> None:
-        """Look once, unless another watch does. Raises SQLAlchemyError and OSError where the record is away."""
+        """Look once, unless another watch does. Raises SQLAlchemyError and OSError if the database is away."""
         moment = now()
         with self._db.read() as session:
             leader = next((row for row in processes.known(session) if row.role == processes.WATCH), None)
         if leader and leader.id != self._name and abs(moment - leader.heartbeat_at) < timedelta(seconds=_LEADS_SECONDS):
             return
+        # Redis is asked before the transaction begins: it may be slow to fail, and senders wait for our lock.
         trouble, waits = self._ask_redis(moment)
         self._redis_fails = self._redis_fails + 1 if trouble else 0
         with self._db.write() as session:
@@ -99,9 +102,11 @@ class Watch:
             if self._redis_fails != 1:  # One failure may be a server that is just started again.
                 _set(session, moment, trouble, "redis")
             if trouble is None:
-                _set(session, moment, _stuck(waits), "queue")
+                stuck = [name for name, seconds in waits.items() if seconds > STUCK_SECONDS]
+                _set(session, moment, Trouble("stuck", {"queues": ", ".join(stuck)}) if stuck else None, "queue")
             self._look_at_processes(session, moment, is_redis_up=trouble is None)
-        with self._db.write() as session:  # On its own: sources may be set up wrongly, and the above be true still.
+        # A transaction of its own: a mistake in SOURCES_FILE fails it, and what was found above is still kept.
+        with self._db.write() as session:
             self._look_at_tickets(session, moment)
 
     def leave(self) -> None:
@@ -136,7 +141,8 @@ class Watch:
         for role in (SCHEDULER, *WORKERS):
             if living[role] or is_sure:
                 kind, _, name = role.partition(" ")
-                _set(session, moment, None if living[role] else _missing(name), kind, name)
+                missing = Trouble("no_worker", {"queue": name}) if name else Trouble("no_scheduler")
+                _set(session, moment, None if living[role] else missing, kind, name)
 
     def _lives(self, row: Process) -> bool:
         """Whether this process has said something new lately, by our clock; one that we see first has."""
@@ -150,10 +156,27 @@ class Watch:
         return clock - at < SILENT_SECONDS
 
     def _look_at_tickets(self, session: Session, moment: datetime) -> None:
-        _set(session, moment, _backlog(session, self._config, moment), "backlog")
-        _set(session, moment, _disk(self._config), "disk")
-        _set(session, moment, _attacked(session, moment), "refused")
-        for name in sources.configured(self._config):
+        """Look at the backlog, the disk, refused requests and sources that have gone silent."""
+        config = self._config
+        waiting, since = tickets.due(session)
+        waits = moment - since if since else timedelta(0)
+        is_late = since is not None and waits >= timedelta(minutes=config.backlog_alarm_minutes)
+        backlog = Trouble("backlog", {"tickets": waiting, "minutes": round(waits.total_seconds() / 60)})
+        _set(session, moment, backlog if is_late else None, "backlog")
+
+        free = shutil.disk_usage(config.data_dir).free // 2**20
+        is_full = free < config.disk_alarm_mb
+        _set(session, moment, Trouble("disk", {"megabytes": free}) if is_full else None, "disk")
+
+        refused = [
+            {"kind": found.kind, "source": found.source, "count": found.count, "address": found.address}
+            for found in refusals.recent(session, moment)
+            if found.count >= refusals.MANY
+        ]
+        attack = Trouble("refused", {"minutes": refusals.WINDOW.seconds // 60, "refused": refused})
+        _set(session, moment, attack if refused else None, "refused")
+
+        for name in sources.configured(config):
             arrivals = deliveries.latest_arrivals(session, name, _HABIT_OF)
             _set(session, moment, silence(name, arrivals, moment), "source", name)
 
@@ -176,38 +199,6 @@ def _dying(role: str, dead: Sequence[Process], moment: datetime) -> Trouble | No
     words = next((row.last_words for row in lately if row.last_words), None)
     minutes = _DEATHS_WITHIN.seconds // 60
     return Trouble("dies", {"role": role, "deaths": many, "minutes": minutes, "last_words": words})
-
-
-def _missing(queue_name: str) -> Trouble:
-    return Trouble("no_worker", {"queue": queue_name}) if queue_name else Trouble("no_scheduler")
-
-
-def _backlog(session: Session, config: Settings, moment: datetime) -> Trouble | None:
-    waiting, since = tickets.due(session)
-    if since is None or moment - since < timedelta(minutes=config.backlog_alarm_minutes):
-        return None
-    minutes = round((moment - since).total_seconds() / 60)
-    return Trouble("backlog", {"tickets": waiting, "minutes": minutes})
-
-
-def _disk(config: Settings) -> Trouble | None:
-    free = shutil.disk_usage(config.data_dir).free // 2**20
-    return Trouble("disk", {"megabytes": free}) if free < config.disk_alarm_mb else None
-
-
-def _attacked(session: Session, moment: datetime) -> Trouble | None:
-    refused = [
-        {"kind": found.kind, "source": found.source, "count": found.count, "address": found.address}
-        for found in refusals.recent(session, moment)
-        if found.count >= refusals.MANY
-    ]
-    minutes = refusals.WINDOW.seconds // 60
-    return Trouble("refused", {"minutes": minutes, "refused": refused}) if refused else None
-
-
-def _stuck(waits: Mapping[str, float]) -> Trouble | None:
-    stuck = [name for name, seconds in waits.items() if seconds > STUCK_SECONDS]
-    return Trouble("stuck", {"queues": ", ".join(stuck)}) if stuck else None
 
 
 def silence(source: str, arrivals: list[datetime], moment: datetime) -> Trouble | None:
