@@ -48,6 +48,7 @@ def test_without_a_changelog_the_version_is_that_of_the_installed_package_or_unk
     assert newest_release(changelog) == "unknown"
 
 
+@pytest.mark.full
 def test_the_bill_of_materials_is_valid_and_lists_every_locked_package(tmp_path: Path) -> None:
     bill = tmp_path / "sbom.json"
     command = [MAKE, "-s", "-o", ".venv/installed-dev", "sbom", f"SBOM={bill}", f"BIN={Path(sys.executable).parent}"]

@@ -66,9 +66,10 @@ def masked_form(text: str, secrets: Sequence[str]) -> str:
     for field in text.split("&"):
         name, sign, value = field.partition("=")
         plain = unquote_plus(value)
+        shown = masked(plain, secrets)
         if sign and is_secret(unquote_plus(name)):
             fields.append(f"{name}={'*' * len(value)}")
-        elif (shown := masked(plain, secrets)) != plain:
+        elif shown != plain:
             fields.append(f"{name}={quote_plus(shown, safe='*')}")
         else:
             fields.append(field)
