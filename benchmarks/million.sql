@@ -75,10 +75,12 @@ INSERT INTO digest_tickets (digest_id, ticket_id, classification_id)
 SELECT (n - 1) / (:tickets / 260) + 1, n, CASE status WHEN 'reviewed' THEN :tickets + n WHEN 'failed' THEN NULL ELSE n END
 FROM numbers WHERE n <= :tickets / 260 * 260 AND status <> 'received';
 
-INSERT INTO errands (kind, source, ticket_id, classification_id, status, steps, attempts, created_at, claimable_at,
-  attempted_at)
-SELECT 'write_back', source, n, n, CASE WHEN n % 2000 = 1 THEN 'failed' ELSE 'done' END, 1, 1, at, at, at
+INSERT INTO outgoing_calls (id, kind, source, ticket_id, classification_id, steps, created_at, attempted_at, outcome)
+SELECT n, 'write_back', source, n, n, 1, at, at, CASE WHEN n % 2000 <> 1 THEN 'done' END
 FROM numbers WHERE n > :tickets * 0.9 AND status = 'classified';
+
+INSERT INTO work (kind, subject_id, source, state, run_at, attempts, crashes, error_code, error)
+SELECT kind, id, source, 'dead', created_at, 1, 0, 'request', 'it answered 422' FROM outgoing_calls WHERE outcome IS NULL;
 
 INSERT INTO entry_counters (category, request_type, tickets)
 SELECT category, request_type, count(*) FROM tickets WHERE category IS NOT NULL GROUP BY 1, 2;

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.argument("source", required=False)
 @click.option("--redrive", is_flag=True, help="Try the failed ones of SOURCE, or of all, again.")
 @recorded
-def errands(config: Settings, db: Database, source: str | None, redrive: bool) -> None:
+def outgoing(config: Settings, db: Database, source: str | None, redrive: bool) -> None:
     """List what helpdesks could not be asked or told."""
     from jobs.operations import shell_user
     from receiver.actions import outbox
@@ -27,13 +27,13 @@ def errands(config: Settings, db: Database, source: str | None, redrive: bool) -
 
     if redrive:
         many = outbox.redrive(for_command(db, config), shell_user.who(), source)
-        click.echo(f"{many} errands are due again.")
+        click.echo(f"{many} calls are due again.")
         return
     with db.read() as session:
-        found = [errand for errand in queries.failed(session, 100) if source in (None, errand.source)]
-    for errand in found:
-        say(f"{errand.id}  {errand.source}  ticket {errand.ticket_id}  {errand.kind}: {errand.error}")
-    click.echo(f"{len(found)} failed" if found else "Nothing has failed.")
+        dead = queries.dead(session, source, 100)
+    for call, work in dead:
+        say(f"{call.id}  {call.source}  ticket {call.ticket_id}  {call.kind}: {work.error}")
+    click.echo(f"{len(dead)} failed" if dead else "Nothing has failed.")
 
 
 @main.command()

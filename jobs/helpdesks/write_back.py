@@ -7,7 +7,7 @@ from typing import Any
 
 from jobs.helpdesks import api
 from jobs.helpdesks.api import Api, CallError, search
-from receiver.db.models import Classification, Errand, Ticket
+from receiver.db.models import Classification, OutgoingCall, Ticket
 from receiver.intake import signatures
 from receiver.intake.sources import Source
 from receiver.intake.sources.api import carried
@@ -20,7 +20,7 @@ from receiver.lib.settings import Settings
 def write(
     config: Settings,
     source: Source,
-    errand: Errand,
+    call: OutgoingCall,
     ticket: Ticket,
     classification: Classification,
     note_steps: Callable[[int], None],
@@ -31,13 +31,13 @@ def write(
     """
     wanted = source.write_back or {}
     if "webhook" in wanted:
-        _send_webhook(config, wanted, errand, ticket, classification)
+        _send_webhook(config, wanted, call, ticket, classification)
         return
     helpdesk = Api(config, source)
     steps = helpdesk.helpdesk.get("write", [])
     values = helpdesk.names(ticket.external_id) | _values(wanted, classification)
     for number, (step, names) in enumerate(_requests(steps, values), start=1):
-        if number > errand.steps:
+        if number > call.steps:
             _do(helpdesk, step, names)
             note_steps(number)
 
@@ -129,11 +129,11 @@ def fill(template: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _send_webhook(
-    config: Settings, wanted: Mapping[str, Any], errand: Errand, ticket: Ticket, classification: Classification
+    config: Settings, wanted: Mapping[str, Any], call: OutgoingCall, ticket: Ticket, classification: Classification
 ) -> None:
     """One message per Standard Webhooks: the same id on every attempt, a fresh timestamp, and no ticket text."""
     body = json.dumps(payload(ticket, classification)).encode()
-    signed = signatures.sign_standard(wanted["secret"], f"errand_{errand.id}", int(now().timestamp()), body)
+    signed = signatures.sign_standard(wanted["secret"], f"call_{call.id}", int(now().timestamp()), body)
     rule = egress.Policy(config.outgoing_allow, wanted["webhook"])
     seconds = min(config.request_timeout, api.LONGEST_CALL)
     headers = signed | {"Content-Type": "application/json"}

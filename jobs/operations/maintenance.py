@@ -3,8 +3,9 @@
 import logging
 
 from jobs.classification import retry_fallbacks
+from jobs.helpdesks import outbox as outgoing
 from receiver import queue
-from receiver.db import digests, leases, outbox, pauses
+from receiver.db import digests, leases, outbox, pauses, work
 from receiver.db.database import opened
 from receiver.lib import settings
 from receiver.lib.clock import now
@@ -23,11 +24,13 @@ def sweep() -> None:
         leases.recover_future(session, moment)
         digests.recover_future(session, moment)
         retry_fallbacks.recover(session)
+        outgoing.expire(session, moment)
+        work.recover_future(session, moment)
         tickets_due = not pauses.current(session) and (
             leases.any_due(session, moment) or (config.uses_llm and retry_fallbacks.is_due(session))
         )
         digest_due = digests.waiting(session, moment) or digests.interrupted(session, moment)
-        errand_due = outbox.any_due(session, moment)
+        call_due = work.any_due(session, outbox.KINDS, moment)
     if freed:
         log.warning("%d tickets were held by a worker that died; they are due again", freed)
     connection = queue.connect(config.redis_url)
@@ -35,5 +38,5 @@ def sweep() -> None:
         queue.wake(queue.CLASSIFY, connection, enough=config.workers)
     if digest_due:
         queue.wake(queue.DIGEST, connection)
-    if errand_due:
+    if call_due:
         queue.wake(queue.OUTGOING, connection)

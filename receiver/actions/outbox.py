@@ -9,6 +9,6 @@ def redrive(context: Context, who: str, source: str | None) -> int:
     moment = context.clock()
     with context.db.write() as session:
         many = outbox.redrive(session, source, moment)
-        subject = f"errands of {source or 'every source'}"
-        audit.note(session, who, "redrive", subject, moment, {"errands": many})
+        subject = f"outgoing calls of {source or 'every source'}"
+        audit.note(session, who, "redrive", subject, moment, {"calls": many})
     return many

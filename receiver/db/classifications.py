@@ -52,7 +52,7 @@ def save(
 ) -> bool:
     """Make `classification` the current one of its ticket, which is then settled under this `promise`.
 
-    The helpdesk is told of it where its source is among `writes`; see `errands.plan_write_back`. False, and nothing is
+    The helpdesk is told of it where its source is among `writes`; see `outbox.plan_write_back`. False, and nothing is
     written, where `lease` is no longer the ticket's: it was changed or taken over meanwhile.
     """
     return _settle(session, classification, promise, writes, _SAVE, held_lease=lease)

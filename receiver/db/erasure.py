@@ -6,20 +6,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Column, ColumnElement, Text, cast, delete, func, null, select, update
+from sqlalchemy import JSON, Column, ColumnElement, Table, Text, case, cast, delete, func, null, or_, select, update
 from sqlalchemy import String as StringType
 from sqlalchemy.orm import Session
 
-from receiver.db import linear_models, pii_search, tombstones
+from receiver.db import linear_models, outbox, pii_search, tombstones
 from receiver.db.models import (
     CLASSIFIED,
+    CLASSIFY,
     REVIEWED,
     Base,
     Classification,
     Delivery,
     Digest,
     DigestTicket,
+    OutgoingCall,
     Ticket,
+    Work,
     table_of,
 )
 
@@ -101,6 +104,8 @@ def _erase(session: Session, theirs: ColumnElement[bool], emptied: set[int]) -> 
 def _delete(session: Session, condition: ColumnElement[bool]) -> int:
     """Delete tickets with all rows that hang on them; returns how many tickets."""
     ticket_ids = select(Ticket.id).where(condition)
+    calls = select(OutgoingCall.id).where(OutgoingCall.ticket_id.in_(ticket_ids))
+    session.execute(delete(Work).where(Work.kind.in_(outbox.KINDS), Work.subject_id.in_(calls)))
     for table in reversed(Base.metadata.sorted_tables):  # Children first; a table that comes later is one of them.
         for column in table.c:
             if column.references(table_of(Ticket).c.id):
@@ -160,7 +165,7 @@ def _found(
     for table in Base.metadata.sorted_tables:
         if (table.name in _FIXED) != is_fixed:
             continue
-        ticket_id = table.c.id if table.name == Ticket.__tablename__ else table.c.get("ticket_id")
+        ticket_id = _ticket_of(table)
         for column in table.c:
             if not isinstance(column.type, StringType | JSON):
                 continue
@@ -168,10 +173,20 @@ def _found(
             query = select(ticket_id if ticket_id is not None else null(), column, *keys)
             query = query.where(_holds(column, address))
             if ticket_id is not None:
-                query = query.where(ticket_id.not_in(own))
+                query = query.where(or_(ticket_id.is_(None), ticket_id.not_in(own)))
             for row in session.execute(query).all():
                 if holds(_text(row[1])) if holds else pii_search.whole(_text(row[1]), address):
                     yield Mention(table.name, column.name, tuple(row[2:]), row[0])
+
+
+def _ticket_of(table: Table) -> ColumnElement[int] | None:
+    """The ticket on which a row hangs; None where the rows of a table hang on none."""
+    if table.name == Work.__tablename__:
+        its_call = select(OutgoingCall.ticket_id).where(
+            OutgoingCall.kind == table.c.kind, OutgoingCall.id == table.c.subject_id
+        )
+        return case((table.c.kind == CLASSIFY, table.c.subject_id), else_=its_call.scalar_subquery())
+    return table.c.id if table.name == Ticket.__tablename__ else table.c.get("ticket_id")
 
 
 def _text(value: Any) -> str:

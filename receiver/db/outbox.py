@@ -1,36 +1,46 @@
-"""Errands: what a helpdesk is to be asked or told about a ticket, once each, however often it is tried."""
+"""Outgoing calls: what a helpdesk is to be asked or told about a ticket, once each, however often it is tried.
+
+The row of a call says what; the row of its work says when, by `receiver.db.work`, and goes when the call has an
+outcome. Whoever changes both begins with the work, so that no two of them wait for each other.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from receiver.db import tickets
+from receiver.db import tickets, work
 from receiver.db.database import PARAMETERS
 from receiver.db.models import (
     COMPLETE,
+    DEAD,
     DONE,
-    FAILED,
-    PENDING,
     RECEIVED,
     SUPERSEDED,
     WRITE_BACK,
     Classification,
-    Errand,
+    OutgoingCall,
     Ticket,
+    Work,
 )
 
-LEASE = timedelta(minutes=3)
+KINDS = (COMPLETE, WRITE_BACK)  # What completes a ticket goes first.
 # A thin ticket waits so long to be completed before it is classified with what is there; below the hour after which
 # the sweep takes a waiting time for the mistake of a clock.
 PATIENCE = timedelta(minutes=30)
-_LONGEST_WAIT = timedelta(hours=30)
+# Why a write-back is a dead letter: the receiver of its webhook wants no more.
+UNSUBSCRIBED = "unsubscribed"
 _MINUTE = timedelta(minutes=1)
+_UNSYNCHRONIZED = {"synchronize_session": False}
 
-# The partial index of pending errands is used only where the query spells out the same constant.
-_is_pending = Errand.status == literal(PENDING, literal_execute=True)
+
+class Claimed(NamedTuple):
+    """A call under its owner's lease, and how often it has been tried, with this time."""
+
+    call: OutgoingCall
+    attempts: int
 
 
 def plan_write_back(
@@ -44,28 +54,7 @@ def plan_write_back(
         return
     _supersede(session, WRITE_BACK, [classification.ticket_id])
     if classification.review_reason is None or writes[source]:
-        row = {"kind": WRITE_BACK, "classification_id": classification.id, "ticket_id": classification.ticket_id}
-        _insert(session, [row], source, now)
-
-
-def take_back(session: Session, classification_id: int, earlier_id: int | None, now: datetime) -> bool:
-    """A classification is no longer meant; whether its helpdesk may have been told of it.
-
-    Where it was, or where this one was planned in the place of the `earlier` one, that is told (again).
-    """
-    errand = session.scalar(select(Errand).where(Errand.classification_id == classification_id))
-    if errand is None:
-        return False
-    attempted = errand.attempts > 0
-    if attempted:
-        errand.status = SUPERSEDED
-    else:
-        session.delete(errand)
-    session.flush()
-    again = (Errand.classification_id == earlier_id, *(() if attempted else (Errand.status == SUPERSEDED,)))
-    values = {"status": PENDING, "steps": 0, "attempts": 0, "claimable_at": now, "error": None, "error_code": None}
-    session.execute(update(Errand).where(*again).values(**values))
-    return attempted
+        _plan(session, WRITE_BACK, source, [(classification.ticket_id, classification.id)], now)
 
 
 def plan_completing(session: Session, source: str, written: Sequence[int], named: Sequence[str], now: datetime) -> None:
@@ -78,8 +67,7 @@ def plan_completing(session: Session, source: str, written: Sequence[int], named
     # What is asked for on behalf of an earlier version is out of date, also where this one lacks nothing.
     _supersede(session, COMPLETE, [*written, *again])
     asked = [*_put_off(session, written, now + PATIENCE), *again]
-    rows = [{"kind": COMPLETE, "classification_id": None, "ticket_id": ticket_id} for ticket_id in asked]
-    _insert(session, rows, source, now)
+    _plan(session, COMPLETE, source, [(ticket_id, None) for ticket_id in asked], now)
 
 
 def _put_off(session: Session, ticket_ids: Sequence[int], until: datetime) -> list[int]:
@@ -89,105 +77,125 @@ def _put_off(session: Session, ticket_ids: Sequence[int], until: datetime) -> li
         thin = (Ticket.id.in_(chunk), Ticket.status == RECEIVED, Ticket.requester_email.is_(None))
         found += session.scalars(
             update(Ticket).where(*thin).values(claimable_at=until).returning(Ticket.id),
-            execution_options={"synchronize_session": False},
+            execution_options=_UNSYNCHRONIZED,
         )
     return found
 
 
+def _plan(session: Session, kind: str, source: str, about: Sequence[tuple[int, int | None]], now: datetime) -> None:
+    """Have calls made `about` tickets, or classifications of theirs."""
+    if not about:
+        return
+    rows = [
+        {
+            "kind": kind,
+            "source": source,
+            "ticket_id": ticket_id,
+            "classification_id": told,
+            "steps": 0,
+            "created_at": now,
+        }
+        for ticket_id, told in about
+    ]
+    calls = session.scalars(insert(OutgoingCall).returning(OutgoingCall.id), rows).all()
+    work.put(session, kind, calls, source, now)
+
+
 def _supersede(session: Session, kind: str, ticket_ids: Sequence[int]) -> None:
+    """Nobody needs what is to be asked or told of these tickets any more; dead letters stay, with their reason."""
     for chunk in _chunks(ticket_ids):
-        stale = (_is_pending, Errand.kind == kind, Errand.ticket_id.in_(chunk))
-        session.execute(update(Errand).where(*stale).values(status=SUPERSEDED))
+        of_tickets = (OutgoingCall.kind == kind, OutgoingCall.ticket_id.in_(chunk), OutgoingCall.outcome.is_(None))
+        if calls := session.scalars(select(OutgoingCall.id).where(*of_tickets)).all():
+            _end(session, work.cancel(session, kind, calls, Work.state != DEAD), SUPERSEDED)
+
+
+def _end(session: Session, call_ids: Sequence[int], outcome: str) -> None:
+    for chunk in _chunks(call_ids):
+        ended = update(OutgoingCall).where(OutgoingCall.id.in_(chunk)).values(outcome=outcome)
+        session.execute(ended, execution_options=_UNSYNCHRONIZED)
 
 
 def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     return (ids[start : start + PARAMETERS] for start in range(0, len(ids), PARAMETERS))
 
 
-def _insert(session: Session, rows: Sequence[dict[str, Any]], source: str, now: datetime) -> None:
-    common = {"source": source, "status": PENDING, "steps": 0, "attempts": 0, "created_at": now, "claimable_at": now}
-    if rows:
-        session.execute(insert(Errand), [row | common for row in rows])
+def take_back(session: Session, classification_id: int, earlier_id: int | None, now: datetime) -> bool:
+    """A classification is no longer meant; whether its helpdesk may have been told of it.
 
-
-def sources_due(session: Session, now: datetime) -> Sequence[str]:
-    """The sources of which at least one errand can be taken."""
-    return session.scalars(select(Errand.source).where(_is_pending, Errand.claimable_at <= now).distinct()).all()
-
-
-def any_due(session: Session, now: datetime) -> bool:
-    """Whether an errand can be taken."""
-    return session.scalar(select(Errand.id).where(_is_pending, Errand.claimable_at <= now).limit(1)) is not None
-
-
-def take(session: Session, source: str, now: datetime, per_minute: int) -> Errand | None:
-    """The next errand of a source, now this caller's for the time of a lease; what completes a ticket goes first.
-
-    None where none is due, or where `per_minute` of them were taken within the last minute.
+    Where it was, or where this one was planned in the place of the `earlier` one, that is told (again).
     """
-    recent = (Errand.source == source, Errand.attempted_at > now - _MINUTE)
+    call = session.scalar(select(OutgoingCall).where(OutgoingCall.classification_id == classification_id))
+    if call is None:
+        return False
+    work.cancel(session, WRITE_BACK, [call.id])
+    attempted = call.attempted_at is not None
+    if attempted:
+        call.outcome = SUPERSEDED
+    else:
+        session.delete(call)
+    session.flush()
+    if earlier_id is not None:
+        replaced = () if attempted else (OutgoingCall.outcome == SUPERSEDED,)
+        _tell_again(session, [OutgoingCall.classification_id == earlier_id, *replaced], now)
+    return attempted
+
+
+def overtaken(session: Session, call: OutgoingCall, now: datetime) -> None:
+    """Have a newer write-back done again where this one, superseded while it was on its way, may have arrived last."""
+    outcome = session.scalar(select(OutgoingCall.outcome).where(OutgoingCall.id == call.id))
+    if outcome == SUPERSEDED:
+        newer = (OutgoingCall.ticket_id == call.ticket_id, OutgoingCall.kind == WRITE_BACK, OutgoingCall.id > call.id)
+        _tell_again(session, [*newer, OutgoingCall.outcome == DONE], now)
+
+
+def _tell_again(session: Session, which: Sequence[ColumnElement[bool]], now: datetime) -> None:
+    """Have write-backs done anew, from their first step."""
+    for call in session.scalars(select(OutgoingCall).where(*which)).all():
+        work.put(session, WRITE_BACK, [call.id], call.source, now)
+        call.outcome, call.steps = None, 0
+    session.flush()
+
+
+def claim(session: Session, source: str, owner: str, now: datetime, per_minute: int) -> Claimed | None:
+    """The next call to a source, now under `owner`'s lease; what completes a ticket goes first.
+
+    None where none is due, or where `per_minute` of them were begun within the last minute.
+    """
+    recent = (OutgoingCall.source == source, OutgoingCall.attempted_at > now - _MINUTE)
     if (session.scalar(select(func.count()).where(*recent)) or 0) >= per_minute:
         return None
-    due = (
-        select(Errand.id)
-        .where(_is_pending, Errand.source == source, Errand.claimable_at <= now)
-        .order_by(Errand.kind, Errand.claimable_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    return session.scalar(
-        update(Errand)
-        .where(Errand.id == due.scalar_subquery())
-        .values(claimable_at=now + LEASE, attempted_at=now, attempts=Errand.attempts + 1)
-        .returning(Errand),
-        execution_options={"synchronize_session": False},
-    )
+    for kind in KINDS:
+        for claimed in work.claim(session, kind, owner, 1, now, Work.source == source):
+            call = session.get_one(OutgoingCall, claimed.subject_id)
+            call.attempted_at = now
+            session.flush()
+            return Claimed(call, claimed.attempts)
+    return None
 
 
-def note_steps(session: Session, errand: Errand, steps: int, now: datetime) -> bool:
-    """Remember how many requests of an errand have succeeded, and hold on to it; False where it is no longer ours."""
-    return _change(session, errand, steps=steps, claimable_at=now + LEASE)
+def note_steps(session: Session, call: OutgoingCall, owner: str, steps: int) -> None:
+    """Remember how many requests of a call have succeeded, unless somebody else has it by now."""
+    held = exists().where(Work.kind == call.kind, Work.subject_id == call.id, Work.lease_owner == owner)
+    noted = update(OutgoingCall).where(OutgoingCall.id == call.id, held).values(steps=steps)
+    session.execute(noted, execution_options=_UNSYNCHRONIZED)
 
 
-def mark(
-    session: Session, errand: Errand, status: str, error: str | None = None, error_code: str | None = None
-) -> bool:
-    """Settle an errand; False, and nothing is written, where it was superseded or taken over meanwhile."""
-    return _change(session, errand, status=status, error=error, error_code=error_code)
-
-
-def overtaken(session: Session, errand: Errand) -> None:
-    """Have a newer write-back done again where this one, superseded while it was on its way, may have arrived last."""
-    if session.get_one(Errand, errand.id).status != SUPERSEDED:
-        return
-    newer = (Errand.ticket_id == errand.ticket_id, Errand.kind == WRITE_BACK, Errand.id > errand.id)
-    again = {"status": PENDING, "steps": 0, "claimable_at": Errand.created_at}
-    session.execute(update(Errand).where(*newer, Errand.status == DONE).values(**again))
-
-
-def set_back(
-    session: Session, errand: Errand, at: datetime, error: str, error_code: str, *, counts: bool = True
-) -> bool:
-    """Have an errand tried again from `at`; the attempt may not count."""
-    attempts = errand.attempts - (0 if counts else 1)
-    return _change(session, errand, claimable_at=at, error=error, error_code=error_code, attempts=attempts)
-
-
-def _change(session: Session, errand: Errand, **values: Any) -> bool:
-    ours = (Errand.id == errand.id, _is_pending, Errand.attempts == errand.attempts)
-    return session.scalar(update(Errand).where(*ours).values(**values).returning(Errand.id)) is not None
+def finish(session: Session, call: OutgoingCall, owner: str, outcome: str = DONE) -> bool:
+    """A call is over; False, and nothing is written, where it was superseded or another's meanwhile."""
+    if not work.ack(session, call.kind, call.id, owner):
+        return False
+    _end(session, [call.id], outcome)
+    return True
 
 
 def hold_source(session: Session, source: str, until: datetime) -> None:
     """Leave a source alone until then, as it has demanded."""
-    earlier = (_is_pending, Errand.source == source, Errand.claimable_at < until)
-    session.execute(update(Errand).where(*earlier).values(claimable_at=until))
+    work.put_off(session, KINDS, until, Work.source == source)
 
 
-def give_up(session: Session, source: str, kind: str, error: str, error_code: str) -> None:
-    """Make every pending errand of a kind a dead letter."""
-    pending = (_is_pending, Errand.source == source, Errand.kind == kind)
-    session.execute(update(Errand).where(*pending).values(status=FAILED, error=error, error_code=error_code))
+def unsubscribe(session: Session, source: str, why: str) -> None:
+    """The receiver of a source's webhook wants no more: all that it was to be told is a dead letter."""
+    work.give_up(session, WRITE_BACK, UNSUBSCRIBED, why, Work.source == source)
 
 
 def redrive(session: Session, source: str | None, now: datetime) -> int:
@@ -195,40 +203,29 @@ def redrive(session: Session, source: str | None, now: datetime) -> int:
 
     A write-back whose classification is no longer the current one stays as it is.
     """
-    current = select(Classification.id).where(Classification.current)
-    again = (
-        Errand.status == literal(FAILED, literal_execute=True),
-        or_(Errand.classification_id.is_(None), Errand.classification_id.in_(current)),
-        *((Errand.source == source,) if source else ()),
+    of_source = (Work.source == source,) if source else ()
+    is_current = exists().where(
+        OutgoingCall.id == Work.subject_id,
+        Classification.id == OutgoingCall.classification_id,
+        Classification.current,
     )
-    values = {"status": PENDING, "attempts": 0, "claimable_at": now, "error": None, "error_code": None}
-    rows = session.scalars(
-        update(Errand).where(*again).values(**values).returning(Errand.id),
-        execution_options={"synchronize_session": False},
-    )
-    return len(rows.all())
+    asked = work.redrive(session, COMPLETE, now, *of_source)
+    told = work.redrive(session, WRITE_BACK, now, is_current, *of_source)
+    return len(asked) + len(told)
 
 
-def failed(session: Session, limit: int) -> Sequence[Errand]:
-    """The newest dead letters."""
-    is_failed = Errand.status == literal(FAILED, literal_execute=True)
-    return session.scalars(select(Errand).where(is_failed).order_by(Errand.id.desc()).limit(limit)).all()
+_with_work = and_(Work.kind == OutgoingCall.kind, Work.subject_id == OutgoingCall.id)
 
 
-def about(session: Session, ticket_id: int, limit: int = 50) -> Sequence[Errand]:
-    """What a ticket's helpdesk was to be asked or told, newest first."""
-    query = select(Errand).where(Errand.ticket_id == ticket_id).order_by(Errand.id.desc()).limit(limit)
-    return session.scalars(query).all()
+def dead(session: Session, source: str | None, limit: int) -> list[tuple[OutgoingCall, Work]]:
+    """The newest dead letters, of all or of one source, each with its work, which has the reason."""
+    query = select(OutgoingCall, Work).join(Work, _with_work).where(Work.kind.in_(KINDS), work.is_dead)
+    if source:
+        query = query.where(Work.source == source)
+    return [(call, its) for call, its in session.execute(query.order_by(OutgoingCall.id.desc()).limit(limit))]
 
 
-def any_failed(session: Session, source: str, error_code: str | None = None) -> bool:
-    """Whether a source has dead letters; where an `error_code` is named, of this reason."""
-    is_failed = Errand.status == literal(FAILED, literal_execute=True)
-    query = select(Errand.id).where(is_failed, Errand.source == source)
-    return session.scalar((query.where(Errand.error_code == error_code) if error_code else query).limit(1)) is not None
-
-
-def recover_future(session: Session, now: datetime) -> None:
-    """Make due what a clock that has since been set back put far into the future."""
-    far = now + _LONGEST_WAIT
-    session.execute(update(Errand).where(_is_pending, Errand.claimable_at > far).values(claimable_at=now))
+def about(session: Session, ticket_id: int, limit: int = 50) -> list[tuple[OutgoingCall, Work | None]]:
+    """What a ticket's helpdesk was to be asked or told, newest first, each with its work where it is not over."""
+    query = select(OutgoingCall, Work).outerjoin(Work, _with_work).where(OutgoingCall.ticket_id == ticket_id)
+    return [(call, its) for call, its in session.execute(query.order_by(OutgoingCall.id.desc()).limit(limit))]

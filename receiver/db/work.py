@@ -21,7 +21,7 @@ from receiver.lib.retry_policy import WORK
 # The partial indexes are used only where a query spells out their own constants.
 _is_due = Work.state == literal(DUE, literal_execute=True)
 _is_leased = Work.state == literal(LEASED, literal_execute=True)
-_is_dead = Work.state == literal(DEAD, literal_execute=True)
+is_dead = Work.state == literal(DEAD, literal_execute=True)
 _has_crashed = Work.crashes > literal(0, literal_execute=True)
 _UNSYNCHRONIZED = {"synchronize_session": False}
 _AFRESH = {
@@ -167,16 +167,36 @@ def bury(session: Session, kind: str, subject_id: int, owner: str, error_code: s
 
 def redrive(session: Session, kind: str, now: datetime, *which: ColumnElement[bool]) -> list[int]:
     """Make dead letters due again, all or those `which` by columns of Work; the ids of their subjects."""
-    again = update(Work).where(Work.kind == kind, _is_dead, *which).values(**_AFRESH, run_at=now)
+    again = update(Work).where(Work.kind == kind, is_dead, *which).values(**_AFRESH, run_at=now)
     return list(session.scalars(again.returning(Work.subject_id), execution_options=_UNSYNCHRONIZED))
 
 
-def cancel(session: Session, kind: str, subject_ids: Sequence[int]) -> None:
-    """Nobody needs the work any more, in whatever state it is; whoever holds it loses it."""
+def cancel(session: Session, kind: str, subject_ids: Sequence[int], *which: ColumnElement[bool]) -> list[int]:
+    """Nobody needs the work any more, in whatever state it is; whoever holds it loses it.
+
+    All of it, or that `which` by columns of Work; the ids of its subjects.
+    """
+    cancelled: list[int] = []
     for chunk in _chunks(subject_ids):
-        session.execute(
-            delete(Work).where(Work.kind == kind, Work.subject_id.in_(chunk)), execution_options=_UNSYNCHRONIZED
-        )
+        unwanted = delete(Work).where(Work.kind == kind, Work.subject_id.in_(chunk), *which)
+        cancelled += session.scalars(unwanted.returning(Work.subject_id), execution_options=_UNSYNCHRONIZED)
+    return cancelled
+
+
+def give_up(session: Session, kind: str, error_code: str, error: str, *which: ColumnElement[bool]) -> list[int]:
+    """As `bury`, whoever holds it: all that waits and all that is being done, of it that `which` by columns of Work.
+
+    The ids of its subjects.
+    """
+    values = {"state": DEAD, "lease_owner": None, "lease_until": None, "error_code": error_code, "error": error}
+    given_up = update(Work).where(Work.kind == kind, Work.state != DEAD, *which).values(**values)
+    return list(session.scalars(given_up.returning(Work.subject_id), execution_options=_UNSYNCHRONIZED))
+
+
+def put_off(session: Session, kinds: Sequence[str], until: datetime, *which: ColumnElement[bool]) -> None:
+    """Have nothing of what waits claimed before `until`; or nothing of that `which` by columns of Work."""
+    earlier = update(Work).where(Work.kind.in_(kinds), _is_due, Work.run_at < until, *which)
+    session.execute(earlier.values(run_at=until), execution_options=_UNSYNCHRONIZED)
 
 
 def expire(session: Session, kind: str, now: datetime) -> list[tuple[int, int]]:
@@ -205,6 +225,18 @@ def any_due(session: Session, kinds: Sequence[str], now: datetime, *which: Colum
     """Whether work of one of these kinds can be claimed at once."""
     query = select(Work.id).where(Work.kind.in_(kinds), _is_due, Work.run_at <= now, *which).limit(1)
     return session.scalar(query) is not None
+
+
+def sources_due(session: Session, kinds: Sequence[str], now: datetime) -> Sequence[str | None]:
+    """Whose work of one of these kinds can be claimed at once, each source once."""
+    return session.scalars(
+        select(Work.source).where(Work.kind.in_(kinds), _is_due, Work.run_at <= now).distinct()
+    ).all()
+
+
+def any_dead(session: Session, kinds: Sequence[str], *which: ColumnElement[bool]) -> bool:
+    """Whether there are dead letters of one of these kinds."""
+    return session.scalar(select(Work.id).where(Work.kind.in_(kinds), is_dead, *which).limit(1)) is not None
 
 
 def any_crashed(session: Session, kind: str, now: datetime, *which: ColumnElement[bool]) -> bool:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
@@ -19,9 +20,12 @@ import pytest
 import redis
 import time_machine
 from flask.testing import FlaskClient
+from sqlalchemy import select
 
 from jobs.operations import scheduler
+from receiver.db import outbox
 from receiver.db.database import opened
+from receiver.db.models import OutgoingCall, Work
 from receiver.web.app import create_app
 from tests import databases
 from tests.conftest import ROOT, wait_until
@@ -263,14 +267,22 @@ def test_it_is_known_how_the_timed_jobs_went(clock: None, browser: FlaskClient, 
 
 
 def test_what_no_helpdesk_took_is_listed_and_tried_again_when_asked(url: str) -> None:
-    listed = _command("errands").splitlines()
+    listed = _command("outgoing").splitlines()
     for line, told in zip(
         listed, ("crm ticket 27 answered 410", "acme ticket 32 422", "acme ticket 39 404"), strict=False
     ):
         assert all(word in line for word in told.split()), listed
     assert listed[3:] == ["3 failed"]
-    assert "3" in _command("errands", "--redrive")
-    assert "acme" not in _command("errands")
+    assert "3" in _command("outgoing", "--redrive")
+    assert "acme" not in _command("outgoing")
+
+
+def test_what_helpdesks_were_asked_and_told_is_known_and_what_waited_waits(url: str) -> None:
+    with opened(url) as db, db.read() as session:
+        calls = Counter(session.scalars(select(OutgoingCall.outcome)))
+        waiting = Counter(session.scalars(select(Work.state).where(Work.kind.in_(outbox.KINDS))))
+    assert calls == {"done": 3, "superseded": 1, None: 9}
+    assert waiting == {"due": 6, "dead": 3}
 
 
 def test_the_audit_is_unbroken(url: str) -> None:

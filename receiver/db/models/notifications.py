@@ -1,4 +1,4 @@
-"""What others are told: managers by digest, helpdesks by errand."""
+"""What others are told: managers by digest, helpdesks by outgoing calls."""
 
 from datetime import datetime
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from receiver.db.models.base import Base, Id, Prose, partial_index
 
-PENDING, DONE, SUPERSEDED = "pending", "done", "superseded"
+DONE, SUPERSEDED = "done", "superseded"
 COMPLETE, WRITE_BACK = "complete", "write_back"
 
 
@@ -79,23 +79,23 @@ class DigestTicket(Base):
     classification_id: Mapped[int | None] = mapped_column(ForeignKey("classifications.id"), index=True)
 
 
-class Errand(Base):
-    """What a helpdesk is to be asked or told about a ticket: its missing fields, or one of its classifications.
+class OutgoingCall(Base):
+    """What a helpdesk is asked or told about a ticket: its missing fields, or one of its classifications.
 
-    While `pending`, it may be taken once `claimable_at` has passed; whoever takes it counts an attempt and moves
-    `claimable_at` to the end of a lease. `steps` are the requests that have succeeded so far. Once `failed` it is a
-    dead letter, with the reason, until somebody redrives it.
+    Until it has an `outcome`, a row of `work` says when it is tried next, or why it is a dead letter. `steps` are the
+    requests that have succeeded so far, so that none of them is sent again.
     """
 
-    __tablename__ = "errands"
+    __tablename__ = "outgoing_calls"
     __table_args__ = (
-        partial_index("ix_errands_pending", "source", "kind", "claimable_at", where="status = 'pending'"),
-        partial_index("ix_errands_failed", "id", where="status = 'failed'"),
         partial_index(
-            "uq_errands_classification_id", "classification_id", unique=True, where="classification_id IS NOT NULL"
+            "uq_outgoing_calls_classification_id",
+            "classification_id",
+            unique=True,
+            where="classification_id IS NOT NULL",
         ),
-        Index("ix_errands_ticket_id", "ticket_id"),
-        Index("ix_errands_source_attempted_at", "source", "attempted_at"),
+        Index("ix_outgoing_calls_ticket_id", "ticket_id"),
+        Index("ix_outgoing_calls_source_attempted_at", "source", "attempted_at"),
     )
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -103,11 +103,7 @@ class Errand(Base):
     source: Mapped[str]
     ticket_id: Mapped[int] = mapped_column(ForeignKey("tickets.id"))
     classification_id: Mapped[int | None] = mapped_column(ForeignKey("classifications.id"))
-    status: Mapped[str]
     steps: Mapped[int] = mapped_column(default=0)
-    attempts: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime]
-    claimable_at: Mapped[datetime]
     attempted_at: Mapped[datetime | None]
-    error: Mapped[Prose | None]
-    error_code: Mapped[str | None]
+    outcome: Mapped[str | None]

@@ -73,7 +73,7 @@ _ADVICE = {
     ),
     "outgoing": (
         "A helpdesk could not be told",
-        "Mend the cause, then `python -m jobs errands --redrive` tries again.",
+        "Mend the cause, then `python -m jobs outgoing --redrive` tries again.",
         "sources",
     ),
     "digest": ("A digest did not go out", "Read its problem, then send it again.", "digests"),

@@ -84,7 +84,7 @@ def _others(said: Classification | None, current: Classification | None) -> list
 def _past(session: Session, ticket_id: int) -> dict[str, object]:
     return {
         "history": classifications.history(session, ticket_id),
-        "errands": outbox.about(session, ticket_id),
+        "calls": outbox.about(session, ticket_id),
         "audit": audit.about(session, f"ticket {ticket_id}"),
         "deliveries": "/deliveries" if "deliveries_pages" in current_app.blueprints else None,
     }

@@ -313,7 +313,9 @@ def test_an_older_schema_is_told_to_whoever_starts_what_does_not_migrate(db: Dat
     assert len(refused.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("line", ["digest --dry-run", "errands", "audit", "sources", "replay --ids 1", "evaluate none"])
+@pytest.mark.parametrize(
+    "line", ["digest --dry-run", "outgoing", "audit", "sources", "replay --ids 1", "evaluate none"]
+)
 def test_a_database_that_cannot_be_opened_or_a_missing_file_is_told_in_a_line(tmp_path: Path, line: str) -> None:
     (tmp_path / "data" / "tickets.db").mkdir(parents=True)
     [finished] = at_once(tmp_path, (environment_of(tmp_path), line))

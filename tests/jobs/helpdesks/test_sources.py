@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 from jobs.__main__ import main
 from receiver import queue
 from receiver.db.database import Database
-from receiver.db.models import Delivery, Errand, Ticket
+from receiver.db.models import Delivery, OutgoingCall, Ticket
 from receiver.intake import samples, sources
 from receiver.lib.settings import Settings
 from receiver.web.app import create_app
@@ -67,7 +67,7 @@ def test_every_source_takes_the_sample_of_its_own_profile_and_keeps_nothing_of_i
 
 def _rows(db: Database) -> int:
     with db.read() as session:
-        return sum(session.query(table).count() for table in (Delivery, Ticket, Errand))
+        return sum(session.query(table).count() for table in (Delivery, Ticket, OutgoingCall))
 
 
 def test_a_sample_asks_no_helpdesk_and_wakes_nobody(
@@ -91,7 +91,7 @@ def test_the_list_tells_proof_address_and_last_delivery(running: Settings, db: D
     deliver(db, incoming(), source="zammad")
     result = _run()
     assert result.exit_code == 0
-    lines = {line.split()[0]: line for line in result.output.splitlines()}
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
     assert set(lines) == {"SOURCE", *desks.NAMES}
     assert "https://hooks.example.com/webhooks/zammad" in lines["zammad"]
     assert lines["zammad"].endswith("accepted")

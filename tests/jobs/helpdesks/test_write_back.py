@@ -2,11 +2,12 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from jobs.classification.classify import classify_due
 from jobs.helpdesks import outbox as job
 from jobs.operations import maintenance
 from receiver import queue
-from receiver.db import alarms, classifications, leases, outbox
+from receiver.db import alarms, classifications, leases, outbox, work
 from receiver.db.database import Database
-from receiver.db.models import Errand, Ticket
+from receiver.db.models import WRITE_BACK, OutgoingCall, Ticket, Work
 from receiver.intake.sources import Source, profiles, writing_back
 from receiver.lib.clock import now
+from receiver.lib.retry_policy import WORK
 from receiver.lib.settings import Settings
 from tests.factories import classification, due_ticket, promise, source_named
 from tests.peers import http
@@ -68,14 +70,42 @@ def run(db: Database, config: Settings, *targets: Source) -> None:
     job.do_due(db, config, {target.name: target for target in targets})
 
 
-def rows(db: Database) -> list[Errand]:
+@dataclass(frozen=True)
+class Call:
+    """An outgoing call as it stands, with what its work says while it is not over."""
+
+    source: str
+    steps: int
+    state: str
+    attempts: int
+    run_at: datetime | None
+    error_code: str | None
+    error: str | None
+
+
+def rows(db: Database) -> list[Call]:
+    its = (Work.kind == OutgoingCall.kind) & (Work.subject_id == OutgoingCall.id)
     with db.read() as session:
-        return list(session.scalars(select(Errand).order_by(Errand.id)))
+        found = session.execute(select(OutgoingCall, Work).outerjoin(Work, its).order_by(OutgoingCall.id)).all()
+        assert session.query(Work).filter_by(kind=WRITE_BACK).count() == sum(row[1] is not None for row in found)
+    assert all((call.outcome is None) == (its_work is not None) for call, its_work in found)
+    return [
+        Call(call.source, call.steps, waits.state, waits.attempts, waits.run_at, waits.error_code, waits.error)
+        if waits
+        else Call(call.source, call.steps, str(call.outcome), 0, None, None, None)
+        for call, waits in found
+    ]
 
 
-def one(db: Database) -> Errand:
+def one(db: Database) -> Call:
     [row] = rows(db)
     return row
+
+
+def _until(call: Call) -> float:
+    """In how many seconds it is tried again."""
+    assert call.run_at
+    return (call.run_at - now()).total_seconds()
 
 
 def up(db: Database) -> dict[str, str]:
@@ -85,7 +115,7 @@ def up(db: Database) -> dict[str, str]:
 
 def make_due(db: Database) -> None:
     with db.write() as session:
-        session.execute(update(Errand).values(claimable_at=now() - timedelta(seconds=1)))
+        session.execute(update(Work).where(Work.state == "due").values(run_at=now() - timedelta(seconds=1)))
 
 
 PAIRS = {"23": VPN}
@@ -134,7 +164,7 @@ def test_every_helpdesk_is_told_as_its_api_wants_it(
     target = source(peer, profile, fields=fields, values=values, **named, **note)
     classify(db, target, name)
     run(db, config, target)
-    assert (one(db).status, one(db).error) == ("done", None)
+    assert (one(db).state, one(db).error) == ("done", None)
     expected = ["Attributed to Network & Connectivity: VPN Connection Issue, 4 hours"] if note else []
     assert helpdesk.tickets == {in_api: Known(written, ["kept", *labels], expected)}
     sent = len(peer.requests)
@@ -152,7 +182,7 @@ def test_what_a_search_finds_is_told_only_where_it_is_the_ticket(
     target = source(peer, "servicenow", fields={"u_service": "{request_type}"})
     classify(db, target, "INC0010023")
     run(db, config, target)
-    assert (one(db).status, [request.method for request in peer.requests]) == ("failed", ["GET"])
+    assert (one(db).state, [request.method for request in peer.requests]) == ("dead", ["GET"])
 
 
 def test_every_helpdesk_that_can_be_told_is_imitated() -> None:
@@ -179,7 +209,7 @@ def test_what_goes_to_review_is_told_only_where_that_is_wanted(db: Database, zen
     classify(db, source(zendesk[1]), review_reason="low_confidence")
     assert rows(db) == []
     classify(db, source(zendesk[1], labels=["x"], uncertain=True), review_reason="low_confidence")
-    assert one(db).status == "pending"
+    assert one(db).state == "due"
 
 
 def test_only_the_newest_classification_is_told(db: Database, config: Settings, zendesk: Desk) -> None:
@@ -187,14 +217,14 @@ def test_only_the_newest_classification_is_told(db: Database, config: Settings, 
     classify(db, source(peer), request_type="Old")
     classify(db, source(peer), request_type="New")
     run(db, config, source(peer))
-    assert [row.status for row in rows(db)] == ["superseded", "done"]
+    assert [row.state for row in rows(db)] == ["superseded", "done"]
     assert helpdesk.tickets["4711"].labels == ["kept", "svc-new"]
 
 
 def test_a_later_uncertain_classification_takes_the_certain_one_back(db: Database, zendesk: Desk) -> None:
     classify(db, source(zendesk[1]))
     classify(db, source(zendesk[1]), review_reason="low_confidence")
-    assert one(db).status == "superseded"
+    assert one(db).state == "superseded"
 
 
 def test_several_runs_at_once_tell_it_once(db: Database, config: Settings, zendesk: Desk) -> None:
@@ -205,7 +235,7 @@ def test_several_runs_at_once_tell_it_once(db: Database, config: Settings, zende
         classify(db, target, str(number))
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: run(db, config, target), range(4)))
-    assert {row.status for row in rows(db)} == {"done"}
+    assert {row.state for row in rows(db)} == {"done"}
     assert [helpdesk.tickets[str(number)].notes for number in range(20)] == [["once"]] * 20
 
 
@@ -217,7 +247,7 @@ def test_a_request_that_succeeded_is_not_repeated_when_the_next_one_fails(
     classify(db, target)
     peer.respond = lambda request: Answer(500) if "tags" in request.path else helpdesk.respond(request)
     run(db, config, target)
-    assert (one(db).status, one(db).steps) == ("pending", 1)
+    assert (one(db).state, one(db).steps) == ("due", 1)
     peer.respond = helpdesk.respond
     make_due(db)
     run(db, config, target)
@@ -231,7 +261,7 @@ def test_what_the_helpdesk_refuses_for_good_is_a_dead_letter_with_an_alarm(
     zendesk[1].respond = lambda _: Answer(status, b"VPN does not connect")
     ticket_id = classify(db, source(zendesk[1]))
     run(db, config, source(zendesk[1]))
-    assert one(db).status == "failed"
+    assert one(db).state == "dead"
     message = up(db)["outgoing:acme"]
     assert str(status) in message
     assert f"ticket {ticket_id}" in message
@@ -248,7 +278,7 @@ def test_a_dead_letter_can_be_redriven_and_its_alarm_ends(db: Database, config: 
         assert outbox.redrive(session, "other", now()) == 0
         assert outbox.redrive(session, "acme", now()) == 1
     run(db, config, source(peer))
-    assert (one(db).status, up(db)) == ("done", {})
+    assert (one(db).state, up(db)) == ("done", {})
 
 
 @pytest.mark.parametrize("status", [301, 401, 403, 408, 409, 425, 500, 502])
@@ -261,14 +291,14 @@ def test_what_may_pass_is_tried_again_by_the_schedule_and_then_given_up(
     waits = []
     for _ in range(9):
         run(db, config, target)
-        assert one(db).status == "pending"
-        waits.append((one(db).claimable_at - now()).total_seconds())
+        assert one(db).state == "due"
+        waits.append(_until(one(db)))
         make_due(db)
     schedule = [max(5, waits[0] if status != 408 else 5), 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400]
     assert all(due * 0.99 <= wait <= due * 1.2 for wait, due in zip(waits[1:], schedule[1:], strict=True))
     assert 4 <= waits[0] <= 310
     run(db, config, target)
-    assert one(db).status == "failed"
+    assert one(db).state == "dead"
     assert len(zendesk[1].requests) == 10
 
 
@@ -282,7 +312,7 @@ def test_a_credential_that_is_refused_is_an_alarm_at_once(db: Database, config: 
     assert "wr0ng" not in str(up(db)) + str(one(db).error)
     make_due(db)
     run(db, config, target)
-    assert (one(db).status, up(db)) == ("done", {})
+    assert (one(db).state, up(db)) == ("done", {})
 
 
 def test_retry_after_is_obeyed_by_the_whole_source_and_costs_no_attempt(
@@ -295,9 +325,9 @@ def test_retry_after_is_obeyed_by_the_whole_source_and_costs_no_attempt(
     for number in range(6):
         classify(db, target, str(number))
     run(db, config, target)
-    waiting = [row for row in rows(db) if row.status == "pending"]
+    waiting = [row for row in rows(db) if row.state == "due"]
     assert (len(waiting), len(peer.requests)) == (3, 4)
-    assert all(35 < (row.claimable_at - now()).total_seconds() < 50 for row in waiting)
+    assert all(35 < _until(row) < 50 for row in waiting)
     assert [row.attempts for row in waiting] == [0, 0, 0]
     assert up(db) == {}
 
@@ -311,7 +341,7 @@ def test_a_source_is_told_no_more_in_a_minute_than_it_is_to_be(db: Database, con
         run(db, config, target)
     assert len(zendesk[1].requests) == 2
     with db.write() as session:
-        session.execute(update(Errand).values(attempted_at=now() - timedelta(seconds=61)))
+        session.execute(update(OutgoingCall).values(attempted_at=now() - timedelta(seconds=61)))
     run(db, config, target)
     assert len(zendesk[1].requests) == 4
 
@@ -334,7 +364,7 @@ def test_a_source_that_hangs_keeps_no_other_waiting(
 
     other.respond = respond
     run(db, config, slow, quick)
-    assert {row.source: row.status for row in rows(db)} == {"a-slow": "done", "quick": "done"}
+    assert {row.source: row.state for row in rows(db)} == {"a-slow": "done", "quick": "done"}
 
 
 def test_a_newer_classification_overtaken_on_its_way_is_told_again(
@@ -356,40 +386,68 @@ def test_a_newer_classification_overtaken_on_its_way_is_told_again(
     run(db, config, target)
     assert [found.json["properties"]["service"] for found in peer.requests] == ["Old", "New", "New"]
     assert helpdesk.tickets["4711"].fields == {"service": "New"}
-    assert [row.status for row in rows(db)] == ["superseded", "done"]
+    assert [row.state for row in rows(db)] == ["superseded", "done"]
 
 
-def test_a_run_that_died_leaves_the_errand_to_another(db: Database, config: Settings, zendesk: Desk) -> None:
+def test_a_run_that_died_leaves_the_call_to_another(db: Database, config: Settings, zendesk: Desk) -> None:
     classify(db, source(zendesk[1]))
     with db.write() as session:
-        assert outbox.take(session, "acme", now(), 60)
+        assert outbox.claim(session, "acme", "dead", now(), 60)
+    maintenance.sweep()
     run(db, config, source(zendesk[1]))
-    assert one(db).status == "pending"
-    make_due(db)
+    assert one(db).state == "leased"
+    with db.write() as session:
+        session.execute(update(Work).values(lease_until=now()))
+    maintenance.sweep()
     run(db, config, source(zendesk[1]))
-    assert one(db).status == "done"
+    assert one(db).state == "done"
 
 
-def test_who_has_lost_an_errand_to_another_run_settles_nothing(db: Database, zendesk: Desk) -> None:
+def test_who_has_lost_a_call_to_another_run_settles_nothing(db: Database, zendesk: Desk) -> None:
     classify(db, source(zendesk[1]))
     with db.write() as session:
-        first = outbox.take(session, "acme", now(), 60)
-        session.execute(update(Errand).values(claimable_at=now()))
-        assert first is not None
-        session.expunge(first)
-        second = outbox.take(session, "acme", now(), 60)
-        assert second is not None
-        assert not outbox.mark(session, first, "failed")
-        assert not outbox.set_back(session, first, now(), "late", "away")
-        assert outbox.mark(session, second, "done")
-    assert (one(db).status, one(db).attempts) == ("done", 2)
+        first = outbox.claim(session, "acme", "slow", now(), 60)
+        assert work.expire(session, WRITE_BACK, now() + WORK[WRITE_BACK].lease)
+        second = outbox.claim(session, "acme", "mine", now() + WORK[WRITE_BACK].lease, 60)
+        assert first
+        assert second
+        call = first.call
+        assert not outbox.finish(session, call, "slow")
+        outbox.note_steps(session, call, "slow", 9)
+        assert not work.bury(session, WRITE_BACK, call.id, "slow", "away", "late")
+        assert not work.retry(session, WRITE_BACK, [call.id], "slow", now())
+        outbox.note_steps(session, call, "mine", 1)
+        assert second.attempts == 2
+        assert outbox.finish(session, call, "mine")
+    assert (one(db).state, one(db).steps) == ("done", 1)
+
+
+def test_a_call_is_held_as_long_as_it_takes(
+    db: Database, config: Settings, zendesk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WORK, WRITE_BACK, replace(WORK[WRITE_BACK], lease=timedelta(seconds=1), renew_seconds=0.1))
+    helpdesk, peer = zendesk
+    began: list[datetime] = []
+
+    def respond(request: Request) -> Answer:
+        began.append(now())
+        while now() < began[0] + timedelta(seconds=2):
+            maintenance.sweep()
+            run(db, config, source(peer))  # Another worker.
+            time.sleep(0.05)
+        return helpdesk.respond(request)
+
+    peer.respond = respond
+    classify(db, source(peer))
+    run(db, config, source(peer))
+    assert (len(began), one(db).state) == (1, "done")
 
 
 @pytest.mark.parametrize("name", ["..", ".", "a/../../users/1", "4711?x=1", "4711#"])
 def test_a_ticket_s_name_cannot_point_to_another_path(db: Database, config: Settings, zendesk: Desk, name: str) -> None:
     classify(db, source(zendesk[1], note="x"), name)
     run(db, config, source(zendesk[1], note="x"))
-    assert one(db).status == "failed"
+    assert one(db).state == "dead"
     assert all(request.path.startswith("/api/v2/tickets/") for request in zendesk[1].requests)
     assert all(request.path.count("/") == 4 for request in zendesk[1].requests)
 
@@ -403,7 +461,7 @@ def test_a_ticket_s_name_cannot_point_to_the_folder_above(
     target = source(peer, "hubspot", fields={"service": "x"})
     classify(db, target, name)
     run(db, config, target)
-    assert (one(db).status, peer.requests) == ("failed", [])
+    assert (one(db).state, peer.requests) == ("dead", [])
 
 
 def test_an_api_that_resolves_to_a_private_address_is_not_reached(
@@ -437,7 +495,7 @@ def test_an_error_inside_a_good_answer_is_an_error(db: Database, config: Setting
     target = source(peer, "linear", labels=["unknown"])
     classify(db, target)
     run(db, config, target)
-    assert (one(db).status, one(db).attempts) == ("pending", 1)
+    assert (one(db).state, one(db).attempts) == ("due", 1)
 
 
 def test_labels_that_cannot_be_read_are_not_overwritten(db: Database, config: Settings, stack: ExitStack) -> None:
@@ -447,23 +505,29 @@ def test_labels_that_cannot_be_read_are_not_overwritten(db: Database, config: Se
     peer.respond = lambda request: Answer(200, b"{}") if request.method == "GET" else helpdesk.respond(request)
     classify(db, target)
     run(db, config, target)
-    assert (one(db).status, helpdesk.tickets["4711"].labels) == ("pending", ["kept"])
+    assert (one(db).state, helpdesk.tickets["4711"].labels) == ("due", ["kept"])
     peer.respond = helpdesk.respond
     helpdesk.tickets["4711"].labels = []
     make_due(db)
     run(db, config, target)
-    assert (one(db).status, helpdesk.tickets["4711"].labels) == ("done", ["l"])
+    assert (one(db).state, helpdesk.tickets["4711"].labels) == ("done", ["l"])
 
 
-def test_an_errand_that_never_comes_to_an_end_is_given_up(db: Database, config: Settings, zendesk: Desk) -> None:
+def test_a_call_over_which_worker_after_worker_dies_is_given_up(db: Database, config: Settings, zendesk: Desk) -> None:
     classify(db, source(zendesk[1]))
-    for _ in range(15):
-        make_due(db)
+    for _ in range(WORK[WRITE_BACK].most_crashes):
         with db.write() as session:
-            assert outbox.take(session, "acme", now(), 60)
-    make_due(db)
+            assert outbox.claim(session, "acme", "dead", now(), 60)
+            session.execute(update(Work).values(lease_until=now()))
+        maintenance.sweep()
+    assert (one(db).state, one(db).error_code) == ("dead", "crashed")
+    assert "its worker died 10 times" in up(db)["outgoing:acme"]
     run(db, config, source(zendesk[1]))
-    assert (one(db).status, zendesk[1].requests) == ("failed", [])
+    assert zendesk[1].requests == []
+    with db.write() as session:
+        assert outbox.redrive(session, None, now()) == 1
+    run(db, config, source(zendesk[1]))
+    assert (one(db).state, up(db)) == ("done", {})
 
 
 def test_dead_letters_are_listed_and_redriven_from_the_command_line(
@@ -472,11 +536,11 @@ def test_dead_letters_are_listed_and_redriven_from_the_command_line(
     zendesk[1].respond = lambda _: Answer(422)
     ticket_id = classify(db, source(zendesk[1]))
     run(db, config, source(zendesk[1]))
-    listed = CliRunner().invoke(main, ["errands"]).output
+    listed = CliRunner().invoke(main, ["outgoing"]).output
     assert f"ticket {ticket_id}" in listed
     assert "422" in listed
-    assert "1 errands are due" in CliRunner().invoke(main, ["errands", "--redrive"]).output
-    assert "Nothing" in CliRunner().invoke(main, ["errands", "acme"]).output
+    assert "1 calls are due" in CliRunner().invoke(main, ["outgoing", "--redrive"]).output
+    assert "Nothing" in CliRunner().invoke(main, ["outgoing", "acme"]).output
 
 
 def hooked(peer: Peer) -> Source:
@@ -497,7 +561,7 @@ def test_an_outgoing_webhook_is_signed_as_the_specification_says(db: Database, c
     assert message["data"]["id"] == ticket_id
     assert message["data"]["classification"]["request_type"] == VPN
     assert b"no route" not in request.body
-    assert one(db).status == "done"
+    assert one(db).state == "done"
 
 
 def test_a_person_s_decision_is_announced_as_such(db: Database, config: Settings, hook: Peer) -> None:
@@ -515,7 +579,7 @@ def test_every_attempt_has_the_same_id_and_its_own_time(db: Database, config: Se
         make_due(db)
     assert len({request.headers["webhook-id"] for request in hook.requests}) == 1
     assert len(hook.requests) == 3
-    assert one(db).status == "done"
+    assert one(db).state == "done"
 
 
 def test_410_ends_a_webhook_until_somebody_redrives_it(db: Database, config: Settings, hook: Peer) -> None:
@@ -525,14 +589,14 @@ def test_410_ends_a_webhook_until_somebody_redrives_it(db: Database, config: Set
     run(db, config, hooked(hook))
     classify(db, hooked(hook), "3")
     run(db, config, hooked(hook))
-    assert [row.status for row in rows(db)] == ["failed"] * 3
+    assert [row.state for row in rows(db)] == ["dead"] * 3
     assert len(hook.requests) == 1
     assert "410" in up(db)["outgoing:hooked"]
     hook.respond = lambda _: Answer(204, b"")
     with db.write() as session:
         assert outbox.redrive(session, None, now()) == 3
     run(db, config, hooked(hook))
-    assert [row.status for row in rows(db)] == ["done"] * 3
+    assert [row.state for row in rows(db)] == ["done"] * 3
     assert up(db) == {}
 
 
@@ -548,7 +612,7 @@ def test_a_ticket_s_way_ends_in_the_helpdesk(
     classify_due()
     job.run_due()
     assert [request.json["data"]["id"] for request in hook.requests] == [ticket_id]
-    assert one(db).status == "done"
+    assert one(db).state == "done"
 
 
 def test_the_sweep_wakes_the_worker_for_what_is_due(db: Database, config: Settings, hook: Peer) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import select, update
 
 from jobs.__main__ import main
 from jobs.digests import send
@@ -17,10 +18,10 @@ from jobs.operations import backup, erase
 from receiver import queue
 from receiver.actions.deliveries import replay
 from receiver.actions.errors import GoneError
-from receiver.db import deliveries, pii_search, tickets
+from receiver.db import deliveries, erasure, outbox, pii_search, tickets, work
 from receiver.db.database import Database
 from receiver.db.deliveries import Arrival, Content
-from receiver.db.models import Delivery, Digest, Ticket
+from receiver.db.models import COMPLETE, Delivery, Digest, OutgoingCall, Ticket, Work
 from receiver.intake.sources import bodies, standard
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
@@ -105,6 +106,30 @@ def test_backups_that_still_hold_the_person_are_named(db: Database, config: Sett
     _deliver(db, ADDRESS)
     path = backup.backup(db, config, backup.folder(config.data_dir))
     assert erase.erase(db, config, ADDRESS).backups == (path,)
+
+
+def test_what_the_helpdesk_was_to_be_asked_goes_too_whatever_came_of_it(db: Database, config: Settings) -> None:
+    """Of two people, each with a call that waits and one that is a dead letter."""
+    for address in (ADDRESS, "ada@example.com"):
+        for reason in (f"it does not know {address}", None):
+            ticket_id = due_ticket(db)
+            with db.write() as session:
+                outbox.plan_completing(session, "standard", [ticket_id], [], now())
+                session.execute(update(Ticket).where(Ticket.id == ticket_id).values(requester_email=address))
+                if reason:
+                    call_id = session.query(OutgoingCall.id).filter_by(ticket_id=ticket_id).scalar()
+                    work.give_up(session, COMPLETE, "request", reason, Work.subject_id == call_id)
+    with db.read() as session:
+        assert [each.table for each in erasure.mentions(session, ADDRESS)] == []
+    erased = erase.erase(db, config, ADDRESS)
+    assert erased.tickets == 2
+    with db.read() as session:
+        calls = session.scalars(select(OutgoingCall).order_by(OutgoingCall.id)).all()
+        left = session.scalars(select(Work).where(Work.kind == COMPLETE).order_by(Work.subject_id)).all()
+        names = {session.get_one(Ticket, call.ticket_id).requester_email for call in calls}
+    assert names == {"ada@example.com"}
+    assert [row.subject_id for row in left] == [call.id for call in calls]
+    assert [row.state for row in left] == ["dead", "due"]
 
 
 def test_somebody_unknown_erases_nothing(db: Database, config: Settings, reported: Digest) -> None:

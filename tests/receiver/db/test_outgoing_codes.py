@@ -1,4 +1,4 @@
-"""Why mails and errands came to nothing, by code, and what 0.1.0 said of that in sentences and in periods."""
+"""Why mails came to nothing, by code, and what 0.1.0 said of that in sentences and in periods."""
 
 from sqlalchemy import select, text
 

@@ -8,17 +8,29 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from jobs.classification import classify
 from jobs.digests import send
 from jobs.operations import maintenance
-from receiver.db import classifications, counters, database, deliveries, digests, leases, sign_in, ticket_query, tickets
+from receiver.db import (
+    classifications,
+    counters,
+    database,
+    deliveries,
+    digests,
+    leases,
+    outbox,
+    sign_in,
+    ticket_query,
+    tickets,
+)
+from receiver.db import work as queue
 from receiver.db.database import Database
 from receiver.db.digest_filters import Filter
-from receiver.db.models import CLASSIFIED, Ticket, TimetableEntry
+from receiver.db.models import CLASSIFIED, WRITE_BACK, OutgoingCall, Ticket, TimetableEntry, Work
 from receiver.db.ticket_query import TicketQuery
 from receiver.lib import secret_files
 from receiver.lib.clock import now
@@ -35,7 +47,8 @@ RISKY = Filter(source=("standard",), status=("classified",), at_risk=True)
 SETTLED, DUE, CRASHED = 1500, 60, 20
 # The index of conflicts holds nothing but conflicts, so reading all of it is reading what was asked for.
 WHOLE_TABLE = re.compile(
-    r"SCAN (tickets|deliveries|classifications|digest_tickets|review_outcomes)\b(?! USING INDEX ix_deliveries_conflict)"
+    r"SCAN (tickets|deliveries|classifications|digest_tickets|review_outcomes|outgoing_calls|work)\b"
+    r"(?! USING INDEX ix_deliveries_conflict)"
 )
 # The first page of a list takes the newest rows in the order of their ids, and a search no more than the newest.
 NEWEST_FIRST = re.compile(
@@ -177,6 +190,45 @@ def test_a_delivery_reads_no_whole_table(db: Database, client: FlaskClient, conf
 
     plans = _plans(db, work)
     assert _touched(plans) == {"SELECT", "INSERT", "UPDATE"}
+    assert _whole_tables(plans) == []
+
+
+def test_asking_and_telling_helpdesks_reads_no_whole_table(db: Database) -> None:
+    with db.write() as session:
+        session.execute(
+            text(
+                "INSERT INTO outgoing_calls (kind, source, ticket_id, classification_id, steps, created_at,"
+                " attempted_at, outcome) SELECT 'write_back', 'standard', ticket_id, id, 1, created_at,"
+                " '2026-01-01 00:00:00', CASE WHEN id % 20 THEN 'done' END FROM classifications"
+            )
+        )
+        waiting = select(OutgoingCall.id, OutgoingCall.source).where(OutgoingCall.outcome.is_(None))
+        queue.put_found(session, WRITE_BACK, waiting, now())
+
+    def work() -> None:
+        with db.write() as session:
+            assert queue.sources_due(session, outbox.KINDS, now()) == ["standard"]
+            claimed = outbox.claim(session, "standard", "mine", now(), 60)
+            assert claimed
+            outbox.note_steps(session, claimed.call, "mine", 1)
+            queue.renew(session, WRITE_BACK, "mine", now())
+            assert outbox.finish(session, claimed.call, "mine")
+            assert outbox.about(session, claimed.call.ticket_id)
+            told = classification(claimed.call.ticket_id)
+            classifications.replace_current(session, "standard", told, {"standard": True})
+            outbox.plan_completing(session, "standard", [claimed.call.ticket_id], [], now())
+            assert outbox.take_back(session, told.id, claimed.call.classification_id, now()) is False
+            assert outbox.claim(session, "standard", "dead", now(), 60)
+            assert queue.expire(session, WRITE_BACK, now() + timedelta(hours=1))
+            outbox.hold_source(session, "standard", now())
+            outbox.unsubscribe(session, "standard", "it wants no more")
+            assert queue.any_dead(session, outbox.KINDS, Work.source == "standard")
+            assert outbox.dead(session, "standard", 9)
+            assert outbox.redrive(session, "standard", now())
+            queue.recover_future(session, now())
+
+    plans = _plans(db, work)
+    assert any(statement.startswith("UPDATE outgoing_calls") for statement in plans)
     assert _whole_tables(plans) == []
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from receiver.actions.review import decide
@@ -20,7 +20,15 @@ from receiver.db import (
     work,
 )
 from receiver.db.database import Database
-from receiver.db.models import PENDING, RETRY_FALLBACK, Classification, Errand, ReviewOutcome, Ticket
+from receiver.db.models import (
+    COMPLETE,
+    RETRY_FALLBACK,
+    Classification,
+    OutgoingCall,
+    ReviewOutcome,
+    Ticket,
+    Work,
+)
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
 from tests.factories import deliver, due_ticket, incoming, review, settle
@@ -38,7 +46,7 @@ def _undo(db: Database, ticket_id: int, who: str = "Ada") -> Ticket | None:
 
 # Whatever a ticket is made of; counters only grow, and an example that was put back is a new row.
 _TABLES = {
-    "tickets": "*", "classifications": "*", "errands": "id, status, attempts, classification_id",
+    "tickets": "*", "classifications": "*", "outgoing_calls": "*", "work": "kind, subject_id",
     "review_outcomes": "*",
     "examples": "ticket_id, category, request_type", "digest_tickets": "*",
 }  # fmt: skip
@@ -138,11 +146,15 @@ def test_a_digest_that_told_of_the_review_is_followed_by_one_that_tells_of_the_t
         assert session.query(ReviewOutcome).count() == 0
 
 
-def _write_backs(session: Session) -> list[tuple[str, str, int]]:
-    rows = session.query(Classification.request_type, Errand.status, Errand.attempts).join(
-        Classification, Classification.id == Errand.classification_id
+def _write_backs(session: Session) -> list[tuple[str, str | None, str | None]]:
+    """Every write-back: what it tells, its outcome, and the state of its work."""
+    rows = (
+        select(Classification.request_type, OutgoingCall.outcome, Work.state)
+        .join(OutgoingCall, OutgoingCall.classification_id == Classification.id)
+        .outerjoin(Work, (Work.kind == OutgoingCall.kind) & (Work.subject_id == OutgoingCall.id))
+        .order_by(OutgoingCall.id)
     )
-    return [tuple(row) for row in rows.order_by(Errand.id)]  # type: ignore[misc]
+    return [(told, outcome, state) for told, outcome, state in session.execute(rows)]
 
 
 @pytest.mark.parametrize("told", ["nothing", "the first answer", "the review"])
@@ -162,14 +174,29 @@ def test_the_helpdesk_is_told_what_counts_now(db: Database, shipped: Catalog, to
     _undo(db, ticket_id)
     with db.read() as session:
         found = _write_backs(session)
-    assert found[0][:2] == (VPN[1], "done" if told == "the first answer" else PENDING)
-    assert [status for _, status, _ in found[1:]] == (["superseded"] if told == "the review" else [])
+    assert found[0] == (VPN[1], *(("done", None) if told == "the first answer" else (None, "due")))
+    assert found[1:] == ([(LAPTOP[1], "superseded", None)] if told == "the review" else [])
 
 
 def _tell(session: Session) -> None:
-    errand = outbox.take(session, "standard", now(), 60)
-    assert errand
-    assert outbox.mark(session, errand, "done")
+    claimed = outbox.claim(session, "standard", "worker", now(), 60)
+    assert claimed
+    assert outbox.finish(session, claimed.call, "worker")
+
+
+def test_undoing_the_first_word_on_a_ticket_asks_no_helpdesk_again(db: Database, shipped: Catalog) -> None:
+    """What completed tickets belongs to no classification, and neither does the ticket before this review."""
+    ticket_id, other = due_ticket(db), due_ticket(db)
+    with db.write() as session:
+        outbox.plan_completing(session, "standard", [other], [], now())
+        _tell(session)
+        decide(session, ticket_id, LAPTOP, shipped, "Ada", now(), WRITES)
+        _tell(session)
+    _undo(db, ticket_id)
+    with db.read() as session:
+        calls = session.execute(select(OutgoingCall.kind, OutgoingCall.outcome).order_by(OutgoingCall.id)).all()
+        assert [tuple(call) for call in calls] == [(COMPLETE, "done"), ("write_back", "superseded")]
+        assert not session.scalars(select(Work.id)).all()
 
 
 def test_whoever_sees_an_older_state_changes_nothing(db: Database, shipped: Catalog) -> None:

@@ -205,3 +205,40 @@ def test_what_nobody_needs_any_more_is_dropped_whoever_holds_it(db: Database) ->
         work.cancel(session, CLASSIFY, [1, 2])
         assert not work.renew(session, CLASSIFY, "mine", NOON)
     assert _claim(db, "next") == []
+
+
+def test_all_of_a_source_is_given_up_at_once_whoever_holds_it(db: Database) -> None:
+    _put(db, 1, 2, source="theirs")
+    _put(db, 3, source="ours")
+    assert _claim(db, "mine", limit=1) == [1]
+    with db.write() as session:
+        assert not work.any_dead(session, [CLASSIFY])
+        assert sorted(work.give_up(session, CLASSIFY, "gone", "it wants no more", Work.source == "theirs")) == [1, 2]
+        assert work.give_up(session, CLASSIFY, "late", "again", Work.source == "theirs") == []
+        assert not work.ack(session, CLASSIFY, 1, "mine")
+        assert work.any_dead(session, [CLASSIFY], Work.source == "theirs", Work.error_code == "gone")
+        assert not work.any_dead(session, [CLASSIFY], Work.source == "ours")
+    row = _row(db, 1)
+    assert (row.state, row.lease_owner, row.lease_until, row.error_code) == (DEAD, None, None, "gone")
+    assert _claim(db, "mine") == [3]
+
+
+def test_what_waits_is_put_off_and_never_brought_forward(db: Database) -> None:
+    late = NOON + timedelta(hours=2)
+    _put(db, 1, 2)
+    _put(db, 3, at=late)
+    _put(db, 4, source="ours")
+    assert _claim(db, "mine", limit=1) == [1]
+    with db.write() as session:
+        work.put_off(session, [CLASSIFY], NOON + timedelta(hours=1), Work.source == "desk")
+        assert work.sources_due(session, [CLASSIFY], NOON) == ["ours"]
+        assert work.is_held(session, CLASSIFY, 1, "mine")
+    assert [_row(db, subject).run_at for subject in (2, 3, 4)] == [NOON + timedelta(hours=1), late, NOON]
+
+
+def test_of_what_is_cancelled_it_is_said_what_that_was(db: Database) -> None:
+    _put(db, 1, 2, 3)
+    with db.write() as session:
+        work.give_up(session, CLASSIFY, "gone", "it wants no more", Work.subject_id == 2)
+        assert sorted(work.cancel(session, CLASSIFY, [1, 2, 7], Work.state != DEAD)) == [1]
+        assert session.scalar(select(func.count()).select_from(Work)) == 2

@@ -122,7 +122,7 @@ def test_what_is_refused_is_not_in_it(client: FlaskClient, db: Database, config:
 def test_every_change_from_the_shell_is_in_it(db: Database) -> None:
     settle(db, due_ticket(db, requester_email="lin@example.com"))
     deliver(db, incoming())
-    lines = ["digest", "digest --resend 1", "replay --ids 2", "errands --redrive", "token --sign-in",
+    lines = ["digest", "digest --resend 1", "replay --ids 2", "outgoing --redrive", "token --sign-in",
              "erase --requester lin@example.com --yes"]  # fmt: skip
     for line in lines:
         done = CliRunner().invoke(main, line.split())
