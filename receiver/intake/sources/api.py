@@ -33,11 +33,11 @@ CARRIED = frozenset().union(*CARRIERS.values())
 _TICKET = "id"
 
 
-def _expression(text: str) -> None:
+def _check_expression(text: str) -> None:
     Expression(text)
 
 
-def _pattern(text: str) -> None:
+def _check_pattern(text: str) -> None:
     try:
         re.compile(text)
     except re.error:
@@ -46,8 +46,8 @@ def _pattern(text: str) -> None:
 
 _Request = mf.String(required=True, validate=Regexp(r"(?:GET|PUT|PATCH|POST) /"))
 _Headers = mf.Dict(keys=mf.String(), values=mf.String())
-_Found = mf.Dict(keys=mf.String(), values=mf.String(validate=_expression), required=True)
-_Path = mf.String(required=True, validate=_expression)
+_Found = mf.Dict(keys=mf.String(), values=mf.String(validate=_check_expression), required=True)
+_Path = mf.String(required=True, validate=_check_expression)
 
 
 class _ExistingSchema(Schema):
@@ -79,7 +79,7 @@ class _TellSchema(Schema):
     body = mf.Dict(keys=mf.String(), required=True)
     each = mf.String(validate=OneOf(["label"]))
     form = mf.String()
-    fails_if = mf.String(validate=_expression)
+    fails_if = mf.String(validate=_check_expression)
     existing = mf.Nested(_ExistingSchema)
 
 
@@ -94,7 +94,7 @@ class ApiSchema(Schema):
     auth_without_user = _Headers
     per_minute = mf.Integer(required=True, validate=Range(min=1))
     defaults = mf.Dict(keys=mf.String(), values=mf.String())
-    name = mf.String(validate=_pattern)
+    name = mf.String(validate=_check_pattern)
     find = mf.Nested(_FindSchema)
     complete = mf.List(mf.Nested(_AskSchema), validate=Length(min=1))
     replaces = mf.List(mf.String())

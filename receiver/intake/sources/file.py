@@ -27,14 +27,14 @@ _SHAPE = ("items", "fields", "delivery", "event", "events", "actor", "own_actor"
 _LONGEST_SOURCE = 100
 
 
-def _network(value: Any) -> Network:
+def _parse_network(value: Any) -> Network:
     try:
         return ip_network(str(value))
     except ValueError:
         raise ValidationError("Not an address or a network such as 10.1.0.0/16.") from None
 
 
-def _known_profile(name: str) -> None:
+def _check_profile(name: str) -> None:
     if name not in profiles.shipped():
         raise ValidationError(f"This version has the profiles {', '.join(profiles.shipped())}.")
 
@@ -44,7 +44,7 @@ class _Entry(Schema):
 
     profile = mf.String(
         load_default="standard",
-        validate=_known_profile,
+        validate=_check_profile,
         error_messages=dict.fromkeys(("null", "invalid"), "Name a profile, such as standard, zendesk or token."),
     )
     secrets = mf.List(secret_field(), validate=Length(min=1))
@@ -53,7 +53,7 @@ class _Entry(Schema):
     signing = mf.String()
     window = mf.Float(validate=Range(min=1), allow_none=True)
     unsigned = mf.Boolean(validate=OneOf([True], error="Leave it out, or write unsigned: true."))
-    allow_from = mf.List(mf.Function(deserialize=_network), validate=Length(min=1))
+    allow_from = mf.List(mf.Function(deserialize=_parse_network), validate=Length(min=1))
     items = Path_()
     fields: Any = fields_of()  # marshmallow has an attribute of this name; as a field it is one like the others.
     delivery = mf.Nested(NamesSchema)
@@ -77,8 +77,7 @@ def load(settings: Settings) -> list[Source]:
     found, wrong = [], []
     for name, entry in entries.items():
         try:
-            _check_name(str(name))
-            found.append(Source(str(name), **_values(settings, entry)))
+            found.append(_read_source(settings, str(name), entry))
         except ValidationError as error:
             wrong += [f"source {str(name)!r}: {line}" for line in strict_yaml.mistakes(error.normalized_messages())]
     if wrong:
@@ -86,23 +85,20 @@ def load(settings: Settings) -> list[Source]:
     return found
 
 
-def _check_name(name: str) -> None:
-    """Raises ValidationError where no request could be addressed to a source of this name."""
+def _read_source(settings: Settings, name: str, entry: Any) -> Source:
+    """One source as it is configured. Raises ValidationError."""
+    # Of dots alone: clients and proxies take `..` out of an address before they send it.
     if not name.strip(". ") or name != name.strip() or not name.isprintable() or "/" in name:
         raise ValidationError("Its name is part of its address: write one without slashes and spaces around it.")
     if len(name) > _LONGEST_SOURCE:
         raise ValidationError(f"Its name is longer than {_LONGEST_SOURCE} characters.")
-
-
-def _values(settings: Settings, entry: Any) -> dict[str, Any]:
-    """What a source is made of. Raises ValidationError."""
     if not isinstance(entry, dict):
         raise ValidationError("Not a mapping with a profile and secrets.")
     data: dict[str, Any] = _Entry().load(entry)
     if "events" in data:
         data["events"] = tuple(data["events"])
     profile = profiles.shipped()[data["profile"]]
-    signing, live = _signing(settings, profile, data)
+    signing, live = _choose_signing(settings, profile, data)
     for number, secret in enumerate(live, 1):
         try:
             signing.check(secret.value)
@@ -112,14 +108,14 @@ def _values(settings: Settings, entry: Any) -> dict[str, Any]:
         raise ValidationError("The address is part of its signature: set PUBLIC_URL to what the helpdesk calls.")
     if data.get("own_actor") and data.get("actor", profile.actor) == Names():
         raise ValidationError("own_actor: nothing says where the events of this helpdesk name who acted; add actor.")
-    shape = PayloadMapping.of(profile, {name: data[name] for name in _SHAPE if name in data})
-    return {"profile": profile, "secrets": live, "signing": signing, "shape": shape, **outgoing.read(profile, data)}
+    shape = PayloadMapping.of(profile, {key: data[key] for key in _SHAPE if key in data})
+    return Source(name, profile, live, signing, shape, **outgoing.read(profile, data))
 
 
-def _signing(settings: Settings, profile: Profile, data: dict[str, Any]) -> tuple[Signing, tuple[Secret, ...]]:
+def _choose_signing(settings: Settings, profile: Profile, data: dict[str, Any]) -> tuple[Signing, tuple[Secret, ...]]:
     """How this source proves itself, by one way only, and with which secrets. Raises ValidationError."""
     if data.get("unsigned"):
-        return _unsigned(settings, data), ()
+        return _allow_unsigned(settings, data), ()
     if "token" in data:
         if "secrets" in data or "hmac" in data:
             raise ValidationError("token and secrets are two ways of proving who one is; give one of them.")
@@ -127,34 +123,30 @@ def _signing(settings: Settings, profile: Profile, data: dict[str, Any]) -> tupl
         return credential, live
     if not data.get("secrets"):
         raise ValidationError("No list of secrets, so nothing it sends can be trusted; the helpdesk's page says which.")
-    signing = data.get("hmac") or _profile_signing(profile, data.get("signing"))
+    signing, known, name = data.get("hmac"), profile.signings, data.get("signing")
+    if signing is None:
+        if not known:
+            raise ValidationError("This helpdesk cannot sign: give a token, or say in hmac how your script signs.")
+        if name is not None and name not in known:
+            raise ValidationError(f"signing: there are {', '.join(known)}.")
+        signing = known[name] if name else next(iter(known.values()))
     if "window" in data and isinstance(signing, Hmac):
         signing = replace(signing, window=data["window"])
     return signing, tuple(data["secrets"])
 
 
-def _profile_signing(profile: Profile, name: str | None) -> Signing:
-    known = profile.signings
-    if not known:
-        raise ValidationError("This helpdesk cannot sign: give a token, or say in hmac how your script signs.")
-    if name is not None and name not in known:
-        raise ValidationError(f"signing: there are {', '.join(known)}.")
-    return known[name] if name else next(iter(known.values()))
-
-
-def _unsigned(settings: Settings, data: dict[str, Any]) -> Unsigned:
+def _allow_unsigned(settings: Settings, data: dict[str, Any]) -> Unsigned:
+    """Nothing to prove, which is only for who can reach us from this machine, or from addresses that are named."""
     if {"secrets", "token", "hmac"} & set(data):
         raise ValidationError("unsigned: true and secrets contradict each other; leave one out.")
     allowed = tuple(data.get("allow_from", ()))
-    if not allowed and not _is_loopback(settings.host):
+    try:
+        is_local = ip_address(settings.host.strip("[]")).is_loopback
+    except ValueError:
+        is_local = settings.host == "localhost"
+    if not allowed and not is_local:
         raise ValidationError("unsigned: HOST is open to others, so say in allow_from which addresses may push.")
+    # Something forwards what comes to that address, and then everybody seems to be on this machine.
     if not allowed and settings.public_url:
         raise ValidationError("unsigned: PUBLIC_URL is set, so say in allow_from which addresses may push.")
     return Unsigned(allowed)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -54,51 +54,51 @@ class _Mender:
             signs += 1
             if signs > _MOST_SIGNS:
                 raise _AmbiguousError
-            self.keep(found.start())
-            self.step(found[0])
-        self.keep(len(self.text))
+            self.keep_up_to(found.start())
+            sign = found[0]
+            if sign == '"':
+                self.mend_string()
+            elif sign == "," and _TRAILING.match(self.text, self.at + 1):
+                self.at += 1
+            else:
+                if sign in "{[":
+                    self.depth.append(sign)
+                elif sign in "}]" and self.depth:
+                    self.depth.pop()
+                self.keep_up_to(self.at + 1)
+        self.keep_up_to(len(self.text))
         return "".join(self.pieces)
 
-    def keep(self, end: int) -> None:
+    def keep_up_to(self, end: int) -> None:
         self.pieces.append(self.text[self.at : end])
         self.at = end
 
-    def step(self, sign: str) -> None:
-        if sign == '"':
-            self.string()
-            return
-        if sign == "," and _TRAILING.match(self.text, self.at + 1):
-            self.at += 1
-            return
-        if sign in "{[":
-            self.depth.append(sign)
-        elif sign in "}]" and self.depth:
-            self.depth.pop()
-        self.keep(self.at + 1)
-
-    def string(self) -> None:
+    def mend_string(self) -> None:
         """A name is kept as it is; a text is mended up to where it must end."""
         name = _NAME.match(self.text, self.at)
-        if name and self.depth[-1:] == ["{"] and self.awaits_name():
-            self.pieces.append(f'"{_escaped(name[1])}":')
-            self.at = name.end()
-            return
+        if name and self.depth[-1:] == ["{"]:
+            # A name can only stand behind the bracket that opens an object, or behind a comma.
+            before = next((piece.rstrip()[-1:] for piece in reversed(self.pieces) if piece.strip()), "")
+            if before in ("{", ","):
+                self.pieces.append(f'"{_escaped(name[1])}":')
+                self.at = name.end()
+                return
         start = self.at + 1
         end = self.end_of_text(start)
         self.pieces.append(f'"{_escaped(self.text[start:end])}"')
         self.at = end + 1
-
-    def awaits_name(self) -> bool:
-        last = next((piece.rstrip()[-1:] for piece in reversed(self.pieces) if piece.strip()), "")
-        return last in ("{", ",")
 
     def end_of_text(self, start: int) -> int:
         """Where the closing quotation mark of the text is that begins at `start`."""
         inside, at = 0, start
         while found := _QUOTE.match(self.text, at):
             at = found.end()
+            # In a list the first mark ends a text: there is no name behind it by which to know a later one.
             if self.depth[-1:] != ["{"] or _ENDS_FIELD.match(self.text, at):
-                self.note(inside)
+                # Two texts with an odd number of quotation marks may be one that looked like a field in the middle.
+                self.odd += inside % 2
+                if self.odd > 1:
+                    raise _AmbiguousError
                 return at - 1
             if _ENDS_NAME.match(self.text, at):
                 raise _AmbiguousError
@@ -107,16 +107,10 @@ class _Mender:
                 break
         raise _AmbiguousError
 
-    def note(self, inside: int) -> None:
-        """Two texts with an odd number of quotation marks may be one that looked like a field in the middle."""
-        self.odd += inside % 2
-        if self.odd > 1:
-            raise _AmbiguousError
-
 
 def _escaped(content: str) -> str:
     """The inside of a text as JSON has it. Whoever writes an escape JSON does not know escapes nothing but quotes."""
-    if _UNKNOWN_ESCAPE.match(content):
+    if _UNKNOWN_ESCAPE.match(content):  # Such as a Windows path: then no backslash in this text was meant as JSON's.
         content = re.sub(r'\\(?!")', r"\\\\", content)
     content = _ESCAPE_OR_QUOTE.sub(lambda found: '\\"' if found[0] == '"' else found[0], content)
     return content.translate(_CONTROLS)

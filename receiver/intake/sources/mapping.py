@@ -57,22 +57,22 @@ def read(shape: PayloadMapping, body: bytes, headers: Mapping[str, str], max_bat
     if len(items) > max_batch * _MOST_ITEMS:
         return Content(error=_too_many(len(items), max_batch))
     until = time.thread_time() + _SECONDS_FOR_MB * max(1.0, len(body) / 1_000_000)
-    return _content(shape, document, items, headers, max_batch, until)
+    return _map_items(shape, document, items, headers, max_batch, until)
 
 
 def _too_many(count: int, max_batch: int) -> str:
     return f"{count} tickets in one delivery; at most {max_batch} are taken, send several"
 
 
-def _content(
+def _map_items(
     shape: PayloadMapping, document: Any, items: list[Any], headers: Mapping[str, str], max_batch: int, until: float
 ) -> Content:
-    names = [_name(shape.event, document, item, headers) for item in items]
+    names = [_joined_name(shape.event, document, item, headers) for item in items]
     # What is no object is no event either, and the schema shall say so.
     named = zip(items, names, strict=True)
     wanted = [item for item, name in named if shape.takes(name) or not isinstance(item, dict)]
-    others = [item for item in wanted if not shape.is_own(_name(shape.actor, document, item, headers))]
-    key = _key(shape, document, items)
+    others = [item for item in wanted if not shape.is_own(_joined_name(shape.actor, document, item, headers))]
+    key = _delivery_key(shape, document, items)
     if not wanted:
         told = ", ".join(sorted({ascii(name)[:_LONGEST_EVENT] for name in names})[:_MOST_NAMED])
         return Content(key=key, ignored=f"nothing to do: {told} is no event that makes or changes a ticket")
@@ -80,10 +80,11 @@ def _content(
         return Content(key=key, ignored="nothing to do: own_actor did this, which is what we wrote ourselves")
     if len(others) > max_batch:
         return Content(key=key, error=_too_many(len(others), max_batch))
-    # No field can be found in a bare number or text; the schema shall say that, and not what is missing in it.
-    mapped = [
-        _ticket(shape, item, until) if shape.fields and isinstance(item, dict | list) else item for item in others
-    ]
+    mapped = []
+    for item in others:
+        # No field can be found in a bare number or text; the schema shall say that, and not what is missing in it.
+        is_mappable = bool(shape.fields) and isinstance(item, dict | list)
+        mapped.append(_mapped_ticket(shape, item, until) if is_mappable else item)
     found = standard.validate(mapped, thin=shape.thin)
     for fault in found.rejected:
         # A field that is not there is explained by where it was looked for.
@@ -98,8 +99,8 @@ def _content(
     return Content(found.tickets, found.rejected, key=key)
 
 
-def _name(names: Names, document: Any, item: Any, headers: Mapping[str, str]) -> str | None:
-    """What this event is called; None where nothing says so."""
+def _joined_name(names: Names, document: Any, item: Any, headers: Mapping[str, str]) -> str | None:
+    """What is found in all the places of `names`, such as an event and its action; None where nothing says so."""
     parts = [headers.get(names.header.lower())] if names.header else []
     parts += [names.body(document)] if names.body else []
     parts += [names.item(item)] if names.item else []
@@ -110,7 +111,7 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
 
 
-def _key(shape: PayloadMapping, document: Any, items: Sequence[Any]) -> str | None:
+def _delivery_key(shape: PayloadMapping, document: Any, items: Sequence[Any]) -> str | None:
     """The delivery's own name where the body has one; of a batch, the names of its items."""
     names = shape.delivery
     if names.body is None and names.item is None:
@@ -119,9 +120,9 @@ def _key(shape: PayloadMapping, document: Any, items: Sequence[Any]) -> str | No
     return "+".join(map(str, found)) if found and all(map(_is_name, found)) else None
 
 
-def _ticket(shape: PayloadMapping, item: Any, until: float) -> dict[str, Any]:
+def _mapped_ticket(shape: PayloadMapping, item: Any, until: float) -> dict[str, Any]:
     """An item in our own shape; what cannot be understood is left as it is, for the schema to name."""
-    ticket = {name: _value(name, path, item, until) for name, path in shape.fields.items()}
+    ticket = {name: _field_value(name, path, item, until) for name, path in shape.fields.items()}
     for name, field in _OPTIONAL.items():
         try:
             ticket[name] = field.deserialize(ticket[name]) if ticket.get(name) is not None else None
@@ -135,13 +136,13 @@ def _ticket(shape: PayloadMapping, item: Any, until: float) -> dict[str, Any]:
     return {name: value for name, value in ticket.items() if value is not None}
 
 
-def _value(name: str, path: FieldPath, item: Any, until: float) -> Any:
+def _field_value(name: str, path: FieldPath, item: Any, until: float) -> Any:
     value = path.path(item)
     if value is None or value == "":
         return None
     if name in _TIMES:
         # Which version is the newest must be certain; when a ticket was opened may stay unknown.
-        return _time(value, path, value if name == "updated_at" else None)
+        return _iso_time(value, path, value if name == "updated_at" else None)
     if name == "requester_email":
         # A header's text, such as `Ada <ada@example.com>`. The parser reads comments within comments.
         with suppress(RecursionError):
@@ -149,11 +150,11 @@ def _value(name: str, path: FieldPath, item: Any, until: float) -> Any:
                 return parseaddr(value)[1] or None
         return None
     if path.format or path.format_from:
-        return _readable(value, path, item, until)
+        return _readable_text(value, path, item, until)
     return value
 
 
-def _time(value: Any, path: FieldPath, otherwise: Any) -> Any:
+def _iso_time(value: Any, path: FieldPath, otherwise: Any) -> Any:
     """The time that `value` names, in ISO 8601; `otherwise` where it names none."""
     try:
         if path.zone and isinstance(value, str) and not _ZONED.search(value.strip()) and not value.strip().isdecimal():
@@ -167,12 +168,13 @@ def _time(value: Any, path: FieldPath, otherwise: Any) -> Any:
 def as_written(shape: PayloadMapping, name: str, value: Any) -> Any:
     """A field's value that came from elsewhere, such as the helpdesk's API, as it would have been read from a body."""
     path = shape.fields.get(name)
-    return _readable(value, path, None) if path and path.format else value
+    return _readable_text(value, path, None) if path and path.format else value
 
 
-def _readable(value: Any, path: FieldPath, item: Any, until: float | None = None) -> Any:
+def _readable_text(value: Any, path: FieldPath, item: Any, until: float | None = None) -> Any:
     named = path.format_from(item) if path.format_from else None
     kind = _CONTENT_TYPES.get(named.partition(";")[0].strip().lower() if isinstance(named, str) else "", path.format)
+    # Jira's API has both: version 2 gives plain text where version 3 gives a document.
     if kind == "adf" and isinstance(value, str):
         kind = "text"
     if not isinstance(value, str) and kind != "adf":

@@ -19,20 +19,20 @@ NAMES = ("category", "request_type", "sla", "confidence", "engine")
 _ADDRESS = re.compile(r"https?://\[?[\w:]", re.ASCII)
 
 
-def _url(text: str) -> None:
+def _check_url(text: str) -> None:
     if not _ADDRESS.match(text):
         raise ValidationError("Not an address that begins with http:// or https:// and names a host.")
 
 
-def _secret(text: str) -> None:
+def _check_secret(text: str) -> None:
     standard_key(text)
 
 
-def _expression(text: str) -> None:
+def _check_expression(text: str) -> None:
     Expression(text)
 
 
-def _template(text: str) -> None:
+def _check_template(text: str) -> None:
     try:
         named = [part[1:] for part in Formatter().parse(text) if part[1] is not None]
     except ValueError:
@@ -42,15 +42,15 @@ def _template(text: str) -> None:
         raise ValidationError(f"May name {', '.join(f'{{{name}}}' for name in NAMES)} between braces.")
 
 
-def _places(fields: dict[str, str]) -> None:
+def _check_field_names(fields: dict[str, str]) -> None:
     inner = sorted(name for name in fields if any(name.startswith(f"{other}.") for other in fields))
     if inner:
         raise ValidationError(f"{', '.join(inner)} cannot stand inside a field that is itself a text.")
 
 
 _Text = mf.String(validate=Length(1))
-_Template = mf.String(validate=[Length(1), _template])
-_Path = mf.String(validate=_expression)
+_Template = mf.String(validate=[Length(1), _check_template])
+_Path = mf.String(validate=_check_expression)
 _FOR_THE_API = {"fields", "labels", "note", "values"}
 
 
@@ -68,21 +68,21 @@ class _WriteBack(Schema):
 
 _Fields = dict[str, mf.Field[Any]]
 _API: _Fields = {
-    "url": mf.String(required=True, validate=_url),
+    "url": mf.String(required=True, validate=_check_url),
     "user": _Text,
     "token": _Text,
     "headers": mf.Dict(keys=_Text, values=_Text),
     "parameters": mf.Dict(keys=_Text, values=_Text),
 }
 _WRITE_BACK: _Fields = {
-    "fields": mf.Dict(keys=_Text, values=_Template, validate=_places),
+    "fields": mf.Dict(keys=_Text, values=_Template, validate=_check_field_names),
     "labels": mf.List(_Template),
     "note": _Template,
     "values": mf.Dict(keys=_Text, values=mf.Raw()),
     "uncertain": mf.Boolean(),
     "per_minute": mf.Integer(validate=Range(1, 6000)),
-    "webhook": mf.String(validate=_url),
-    "secret": mf.String(validate=_secret),
+    "webhook": mf.String(validate=_check_url),
+    "secret": mf.String(validate=_check_secret),
 }
 _RECONCILE: _Fields = {
     "every_minutes": mf.Integer(required=True, validate=Range(1, 100_000)),
@@ -114,20 +114,16 @@ def read(profile: Profile, entry: dict[str, Any]) -> dict[str, Any]:
                 wrong[part] = error.normalized_messages()
     if wrong:
         raise ValidationError(wrong)
-    _check_together(found)
+    needs_api = {"write_back"} if "webhook" not in found.get("write_back", {"webhook"}) else set()
+    needs_api |= {"reconcile"} & set(found)
+    if needs_api and "api" not in found:
+        raise ValidationError(f"{' and '.join(sorted(needs_api))} need api with url and token.")
     if "api" in found:
         _check_credential(profile, found["api"])
     wanted = {name: found["write_back"].get(name) for name in CARRIERS} if "write_back" in found else {}
     if any(wanted.values()):
         _check_taken(profile, found["api"], wanted)
     return found
-
-
-def _check_together(found: dict[str, Any]) -> None:
-    needs_api = {"write_back"} if "webhook" not in found.get("write_back", {"webhook"}) else set()
-    needs_api |= {"reconcile"} & set(found)
-    if needs_api and "api" not in found:
-        raise ValidationError(f"{' and '.join(sorted(needs_api))} need api with url and token.")
 
 
 def _check_credential(profile: Profile, given: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from receiver.intake.signatures.hmacs import Hmac
 from receiver.intake.sources.api import CARRIERS, names_in, needs, numbers_fields, takes
-from receiver.intake.sources.helpdesk_profile import FIELDS, FieldPath, Names, Profile
+from receiver.intake.sources.helpdesk_profile import FIELDS, Profile
 
 _NOTICE = "<!-- Made by `python -m jobs sources docs`; change the profile, not this file. -->"
 
@@ -13,7 +13,12 @@ _NOTICE = "<!-- Made by `python -m jobs sources docs`; change the profile, not t
 def all_pages(profiles: Mapping[str, Profile]) -> dict[str, str]:
     """The text of every page by its file name, the index included."""
     pages = {f"{name}.md": page(profile) for name, profile in profiles.items()}
-    rows = [f"| [{p.title}]({name}.md) | `{name}` | {_short(p)} |" for name, p in sorted(profiles.items())]
+    rows = []
+    for name, profile in sorted(profiles.items()):
+        first = next(iter(profile.signings.values()), None)
+        proof = "Standard Webhooks" if profile.name == "standard" else "a fixed credential"
+        proof = f"signature in `{first.header}`" if isinstance(first, Hmac) else proof
+        rows.append(f"| [{profile.title}]({name}.md) | `{name}` | {proof} |")
     index = [
         "# Connect a helpdesk",
         _NOTICE,
@@ -35,9 +40,9 @@ def page(profile: Profile) -> str:
         "## Try it",
         f"`python -m jobs sources test {profile.name}-desk` tries it with a sample, of which nothing is kept.",
     ]
-    parts += ["## What is understood", _understood(profile)]
+    parts += ["## What is understood", _what_is_understood(profile)]
     if profile.fields:
-        parts.append(_table(profile))
+        parts.append(_table_of_fields(profile))
     if profile.facts:
         parts.append("Sources: " + ", ".join(f"<{fact}>" for fact in profile.facts))
     return "\n\n".join(parts) + "\n"
@@ -67,22 +72,23 @@ def _credentials(profile: Profile) -> str:
     return f'{_proof(profile)}\n    api: {{url: "https://..."{given}}}   # Asked for what a delivery leaves out.'
 
 
-def _short(profile: Profile) -> str:
-    first = next(iter(profile.signings.values()), None)
-    if isinstance(first, Hmac):
-        return f"signature in `{first.header}`"
-    return "Standard Webhooks" if profile.name == "standard" else "a fixed credential"
-
-
-def _understood(profile: Profile) -> str:
-    lines = [f"Proof{_choice(profile, name)}: {signing.describe()}" for name, signing in profile.signings.items()]
+def _what_is_understood(profile: Profile) -> str:
+    lines = []
+    for name, signing in profile.signings.items():
+        choice = f" (`signing: {name}`)" if len(profile.signings) > 1 else ""
+        lines.append(f"Proof{choice}: {signing.describe()}")
     lines = lines or ["Proof: it cannot sign; a fixed header, compared in constant time."]
-    lines.append(f"A resend is known by {_named(profile.delivery)}the body itself.")
+    known_by, path = "", profile.delivery.body or profile.delivery.item
+    if profile.delivery.header:
+        known_by = f"`{profile.delivery.header}`, and by "
+    elif path:
+        known_by = f"`{path.text}` in the body, and by "
+    lines.append(f"A resend is known by {known_by}the body itself.")
     if profile.events:
         taken = ", ".join(f"`{event}`" for event in profile.events)
         lines.append(f"Events: {taken}; others are acknowledged, and nothing comes of them.")
     lines += [sentence for holds, sentence in _SENTENCES if holds(profile)]
-    lines += [_told(profile.api)] if profile.api else []
+    lines += [_what_write_back_may_say(profile.api)] if profile.api else []
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -103,8 +109,7 @@ _SENTENCES: list[tuple[Callable[[Profile], bool], str]] = [
 ]
 
 
-def _told(api: Mapping[str, Any]) -> str:
-    """What `write_back` may say, in a sentence."""
+def _what_write_back_may_say(api: Mapping[str, Any]) -> str:
     said = {
         "fields": "`fields`" + (", by their number" if numbers_fields(api) else ""),
         "labels": "`labels`",
@@ -118,30 +123,20 @@ def _told(api: Mapping[str, Any]) -> str:
     )
 
 
-def _choice(profile: Profile, name: str) -> str:
-    return f" (`signing: {name}`)" if len(profile.signings) > 1 else ""
-
-
-def _named(names: Names) -> str:
-    if names.header:
-        return f"`{names.header}`, and by "
-    path = names.body or names.item
-    return f"`{path.text}` in the body, and by " if path else ""
-
-
-def _table(profile: Profile) -> str:
-    rows = [_row(name, profile.fields[name]) for name in FIELDS if name in profile.fields]
+def _table_of_fields(profile: Profile) -> str:
     inner = profile.items and profile.items.text != "@" and profile.items.text.replace("|", "\\|")
     where = f" of each item in `{inner}`" if inner else ""
-    return f"| field | path{where} | written in |\n|---|---|---|\n" + "\n".join(rows)
-
-
-def _row(name: str, path: FieldPath) -> str:
-    shown = path.path.text.replace("|", "\\|")
-    written = path.format or (f"times in {path.zone.key}" if path.zone else "")
-    if path.format_from:
-        written += f", or as `{path.format_from.text}` says"
-    return f"| `{name}` | `{shown}` | {written} |"
+    rows = [f"| field | path{where} | written in |", "|---|---|---|"]
+    for name in FIELDS:
+        if name not in profile.fields:
+            continue
+        path = profile.fields[name]
+        shown = path.path.text.replace("|", "\\|")  # In Markdown's tables even code ends at a bare bar.
+        written = path.format or (f"times in {path.zone.key}" if path.zone else "")
+        if path.format_from:
+            written += f", or as `{path.format_from.text}` says"
+        rows.append(f"| `{name}` | `{shown}` | {written} |")
+    return "\n".join(rows)
 
 
 _MORE = """\

@@ -50,7 +50,7 @@ class _FieldPathSchema(Schema):
         return FieldPath(**data)
 
 
-def _field_path(value: Any) -> FieldPath:
+def _parse_field_path(value: Any) -> FieldPath:
     """A field's path, bare or as a mapping with its format."""
     made: FieldPath = _FieldPathSchema().load(value if isinstance(value, dict) else {"path": value})
     return made
@@ -69,7 +69,7 @@ class NamesSchema(Schema):
         return Names(**data)
 
 
-def _parts(template: str) -> None:
+def _check_parts(template: str) -> None:
     if "{body}" not in template:
         raise ValidationError("Must contain {body}, or what is in it could be changed.")
     named = [piece.partition("}")[0] for piece in template.split("{")[1:]]
@@ -84,7 +84,7 @@ class HmacSchema(Schema):
     algorithm = mf.String(validate=OneOf(ALGORITHMS))
     encoding = mf.String(validate=OneOf(ENCODINGS))
     prefix = mf.String()
-    signed = mf.String(validate=_parts)
+    signed = mf.String(validate=_check_parts)
     field = mf.String()
     timestamp_header = mf.String()
     timestamp_field = mf.String()
@@ -111,7 +111,7 @@ class HmacSchema(Schema):
         return made
 
 
-def _signing(value: Any) -> Signing:
+def _parse_signing(value: Any) -> Signing:
     """One by its name, or an HMAC's mapping."""
     if isinstance(value, str) and value in _BY_NAME:
         return _BY_NAME[value]
@@ -134,14 +134,14 @@ class _SampleSchema(Schema):
 
 def fields_of() -> mf.Field[Any]:
     """A field of a mapping from a ticket's fields to where they stand."""
-    return mf.Dict(keys=mf.String(validate=OneOf(FIELDS)), values=mf.Function(deserialize=_field_path))
+    return mf.Dict(keys=mf.String(validate=OneOf(FIELDS)), values=mf.Function(deserialize=_parse_field_path))
 
 
 class _ProfileSchema(Schema):
     title = mf.String(required=True)
     setup = mf.String(required=True)
     sample = mf.Nested(_SampleSchema, required=True)
-    signings = mf.Dict(keys=mf.String(), values=mf.Function(deserialize=_signing))
+    signings = mf.Dict(keys=mf.String(), values=mf.Function(deserialize=_parse_signing))
     delivery = mf.Nested(NamesSchema)
     event = mf.Nested(NamesSchema)
     events = mf.List(mf.String())

@@ -71,8 +71,12 @@ class Source:
         try:
             content = mapping.read(self.shape, body, headers, max_batch, max_bytes)
         except _BUGS as error:
-            # What was proved to be genuine is kept for a replay, because many a helpdesk never sends it again.
-            return Content(error=_fault(error))
+            # What was proved to be genuine is kept for a replay, because many a helpdesk never sends it again. Only the
+            # place of the fault is told: the text of the error may repeat some of the ticket's.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
+            told = f"this program could not read it, which is a fault of its own ({where}); replay it after an upgrade"
+            return Content(error=told)
         return self.completing(content)
 
     def completing(self, content: Content) -> Content:
@@ -82,10 +86,3 @@ class Source:
         # Some helpdesks' events say no more of a ticket than that it has changed.
         bare = [ticket.external_id for ticket in content.tickets if self.shape.thin and not ticket.long_description]
         return replace(content, completes=True, named=bare)
-
-
-def _fault(error: Exception) -> str:
-    """Where this program failed; without the text of `error`, which may repeat some of the ticket's."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
-    return f"this program could not read it, which is a fault of its own ({where}); replay it after an upgrade"

@@ -37,13 +37,19 @@ def validate(items: list[Any], thin: bool = False) -> Content:
     rejected: list[dict[str, Any]] = []
     for index, item in enumerate(items):
         try:
-            usable.append(_by_fields(schema, item) or schema.load(item))
+            usable.append(_load_by_fields(schema, item) or schema.load(item))
         except ValidationError as error:
-            rejected.append({"index": index, "id": _id(item), "errors": error.normalized_messages()})
+            # Its own id, where it has one that can be repeated to the sender.
+            name = item.get("id") if isinstance(item, dict) else None
+            if isinstance(name, bool) or not isinstance(name, str | int):
+                name = None
+            elif isinstance(name, str):
+                name = name[:255].encode("utf-8", "replace").decode()
+            rejected.append({"index": index, "id": name, "errors": error.normalized_messages()})
     return Content(usable, rejected)
 
 
-def _by_fields(schema: TicketIn, item: Any) -> IncomingTicket | None:
+def _load_by_fields(schema: TicketIn, item: Any) -> IncomingTicket | None:
     """What the schema's own fields make of an item; None where one of them objects, or the item is no object.
 
     The schema itself collects every fault of an item, which takes twice as long; hardly an item has one.
@@ -60,11 +66,3 @@ def _by_fields(schema: TicketIn, item: Any) -> IncomingTicket | None:
     except ValidationError:
         return None
     return made
-
-
-def _id(item: Any) -> str | int | None:
-    """The rejected ticket's own id, where it has one that can be repeated to the sender."""
-    name = item.get("id") if isinstance(item, dict) else None
-    if isinstance(name, bool) or not isinstance(name, str | int):
-        return None
-    return name if isinstance(name, int) else name[:255].encode("utf-8", "replace").decode()

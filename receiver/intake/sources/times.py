@@ -32,34 +32,30 @@ def moment(value: Any) -> datetime | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError("a time is a text or a number")  # noqa: TRY004 - one kind of error for all that is no time.
-    text = value.strip() if isinstance(value, str) else _digits(value)
+    if isinstance(value, float):
+        text = f"{value:.6f}"
+    elif isinstance(value, int):
+        text = str(value) if value < _TOO_LATE else ""  # Python refuses to write out very long ones.
+    else:
+        text = value.strip()
     try:
-        return _read(text).astimezone(UTC)
+        return _parse_known_form(text).astimezone(UTC)
     except (ValueError, OverflowError, TypeError):
         raise ValueError(
             "not a time in a form that is known; send ISO 8601, such as 2026-01-31T10:00:00+01:00"
         ) from None
 
 
-def _digits(number: float) -> str:
-    return f"{number:.6f}" if isinstance(number, float) else str(number) if number < _TOO_LATE else ""
-
-
-def _read(text: str) -> datetime:
+def _parse_known_form(text: str) -> datetime:
     if len(text) > _LONGEST or not text.isascii():
         raise ValueError
     if _EPOCH_DIGITS.fullmatch(text):
         whole = float(text)
         return _EPOCH + timedelta(seconds=whole if whole < 1e11 else whole / 1000)
     if _ISO.fullmatch(text):
-        return _iso(text)
-    if _RFC_2822.fullmatch(text):
-        found = parsedate_to_datetime(text)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)  # "-0000" is UTC of an unknown place.
-    raise ValueError
-
-
-def _iso(text: str) -> datetime:
-    plain = _GAP_BEFORE_OFFSET.sub("", _UTC_BY_NAME.sub("+00:00", text))
-    found = datetime.fromisoformat(plain)
+        found = datetime.fromisoformat(_GAP_BEFORE_OFFSET.sub("", _UTC_BY_NAME.sub("+00:00", text)))
+    elif _RFC_2822.fullmatch(text):
+        found = parsedate_to_datetime(text)  # Without a zone where that is "-0000", UTC of an unknown place.
+    else:
+        raise ValueError
     return found if found.tzinfo else found.replace(tzinfo=UTC)

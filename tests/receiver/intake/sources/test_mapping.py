@@ -172,6 +172,6 @@ def test_far_too_many_items_are_refused_before_each_is_looked_at(monkeypatch: py
     def looked_at(*_: Any) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(mapping, "_name", looked_at)
+    monkeypatch.setattr(mapping, "_joined_name", looked_at)
     content = _read("jira", b"[" + b"[]," * 100 + b"[]]", JSON)
     assert content.error == "101 tickets in one delivery; at most 10 are taken, send several"
