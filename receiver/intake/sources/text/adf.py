@@ -29,6 +29,7 @@ class _Reader:
         self.left, self.text_left = _MOST_NODES, _MOST_TEXT
 
     def children(self, node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        """The nodes directly below, until the whole document's number of nodes is used up."""
         content = node.get("content")
         for child in content if isinstance(content, list) else ():
             self.left -= 1
@@ -55,12 +56,12 @@ class _Reader:
         kind = node.get("type")
         if kind in ("bulletList", "orderedList", "taskList", "decisionList"):
             return self.items(node, depth)
-        if kind == "tableRow":
+        if kind == "tableRow":  # A row is one line, whatever its cells hold.
             return " | ".join(self.blocks(cell, depth + 1).replace("\n", " ") for cell in self.children(node))
         inside = self.blocks(node, depth)
         if kind == "blockquote" and len(inside) < _MOST_TEXT:
             return "\n".join(f"> {line}" for line in inside.split("\n"))
-        title = self.taken(_said(node))
+        title = self.taken(_own_text(node))
         text = "\n".join(part for part in (title, inside) if part)
         return f"{text}\n" if kind in ("paragraph", "heading") and depth == 1 else text
 
@@ -82,10 +83,14 @@ class _Reader:
         if kind == "hardBreak":
             return "\n"
         if kind == "text":
-            return self.taken(_linked(node))
+            return self.taken(_text_with_link(node))
         if kind == "date":
-            return _day(_attributes(node).get("timestamp"))
-        return self.taken(_said(node)) + self.blocks(node, depth)
+            try:  # Milliseconds since 1970, as text or as a number.
+                timestamp = int(_attributes(node)["timestamp"]) / 1000
+                return datetime.fromtimestamp(timestamp, UTC).date().isoformat()
+            except (LookupError, TypeError, ValueError, OverflowError, OSError):
+                return ""
+        return self.taken(_own_text(node)) + self.blocks(node, depth)
 
     def taken(self, text: str) -> str:
         """As much of a text as there is room for."""
@@ -98,7 +103,7 @@ class _Reader:
         found, pending = [], [node]
         while pending:
             node = pending.pop()
-            found.append(self.taken(node["text"] if isinstance(node.get("text"), str) else _said(node)))
+            found.append(self.taken(node["text"] if isinstance(node.get("text"), str) else _own_text(node)))
             pending.extend(reversed(list(self.children(node))))
         return " ".join(part for part in found if part)
 
@@ -108,14 +113,14 @@ def _attributes(node: Mapping[str, Any]) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _said(node: Mapping[str, Any]) -> str:
+def _own_text(node: Mapping[str, Any]) -> str:
     """What a node says by itself: the name in a mention, the address of a card."""
     attributes = _attributes(node)
     said = next((attributes[name] for name in _NAMED if isinstance(attributes.get(name), str) and attributes[name]), "")
     return str(said)
 
 
-def _linked(node: Mapping[str, Any]) -> str:
+def _text_with_link(node: Mapping[str, Any]) -> str:
     text = node.get("text")
     text = text if isinstance(text, str) else ""
     marks = node.get("marks")
@@ -124,10 +129,3 @@ def _linked(node: Mapping[str, Any]) -> str:
         if isinstance(target, str) and target.startswith(("http://", "https://")) and target != text:
             return f"{text} ({target})"
     return text
-
-
-def _day(timestamp: Any) -> str:
-    try:
-        return datetime.fromtimestamp(int(timestamp) / 1000, UTC).date().isoformat()
-    except (TypeError, ValueError, OverflowError, OSError):
-        return ""

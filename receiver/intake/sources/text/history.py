@@ -97,7 +97,7 @@ def _without_history(lines: list[str]) -> list[str]:
         line = lines[at]
         if len(line) < _MARKER_LENGTH and _FORWARDED.fullmatch(_unquoted(line).strip(" *")):
             return [*kept, *map(_unquoted, lines[at:])]
-        length = _introduction(lines, at)
+        length = _introduction_length(lines, at)
         if not length:
             kept.append(lines[at])
             at += 1
@@ -115,7 +115,7 @@ def _points_below(above: list[str]) -> bool:
     return len(text) < _SHORT_MESSAGE and bool(_POINTS_BELOW.search(text))
 
 
-def _introduction(lines: list[str], at: int) -> int:
+def _introduction_length(lines: list[str], at: int) -> int:
     """Of how many lines the introduction of an earlier message consists that begins here; 0 where none does."""
     line = _unquoted(lines[at]).strip(" *_")
     if len(line) >= _MARKER_LENGTH or not line:
@@ -164,7 +164,7 @@ def _unquoted(line: str) -> str:
 
 def _without_signature(lines: list[str]) -> list[str]:
     """The lines up to "-- ", to a closing formula with nothing but a signature below it, or to a device's advert."""
-    begin = max(0, len(lines) - _SIGNATURE_LINES - 8)
+    begin = max(0, len(lines) - _SIGNATURE_LINES - 8)  # A disclaimer and a device's advert may stand below it.
     lines = next((lines[:at] for at in range(begin, len(lines)) if _DISCLAIMER.match(lines[at].strip(" *"))), lines)
     for at in range(begin, len(lines)):
         if lines[at].rstrip() in ("--", "—") and at and _is_signature(lines[at + 1 :]):
@@ -188,4 +188,5 @@ def _without_closing(lines: list[str]) -> list[str]:
 
 
 def _is_signature(lines: list[str]) -> bool:
+    # Lines of a signature are short; a long one, or a postscript, is something that the person still wanted to say.
     return all(len(line) <= _SIGNATURE_WIDTH and not _AFTERTHOUGHT.match(line) for line in lines)

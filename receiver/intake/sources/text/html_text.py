@@ -32,13 +32,13 @@ def rendered(source: str, until: float | None = None) -> str:
             source = unescape(source)
     if not _TAG.search(source):
         return unescape(source)  # A text that only says it is HTML; its line breaks are meant.
-    text = _parsed(source, time.thread_time() + _LONGEST_READING if until is None else until)
+    text = _text_by_tags(source, time.thread_time() + _LONGEST_READING if until is None else until)
     if text is None:
         return _without_tags(source) + PLAIN
     return text if text.strip() else _without_tags(source)
 
 
-def _parsed(source: str, until: float) -> str | None:
+def _text_by_tags(source: str, until: float) -> str | None:
     """The text as its tags say; None where reading them would hold up everything else."""
     writer = Writer()
     parser = etree.HTMLParser(target=writer, recover=True, huge_tree=True)

@@ -11,15 +11,9 @@ _TAG = re.compile(
 
 def rendered(source: str) -> str:
     """The text in `source`, links as "text (url)"; what is emphasis, list or code stays as it was written."""
-    text = _TAG.sub("", _without_comments(source))
-    return _LINK.sub(_link, _IMAGE.sub(r"\1", text))
-
-
-def _without_comments(source: str) -> str:
-    """Not a pattern, which would look for the end of a comment from the beginning of every one that never ends."""
-    first, *others = source.split("<!--")
-    return first + "".join(part.partition("-->")[2] for part in others) if "-->" in source else source
-
-
-def _link(found: re.Match[str]) -> str:
-    return found[2] if found[1] == found[2] else f"{found[1]} ({found[2]})"
+    # Not by a pattern, which would look for the end of a comment from the beginning of every one that never ends.
+    if "-->" in source:
+        first, *others = source.split("<!--")
+        source = first + "".join(part.partition("-->")[2] for part in others)
+    text = _IMAGE.sub(r"\1", _TAG.sub("", source))
+    return _LINK.sub(lambda link: link[2] if link[1] == link[2] else f"{link[1]} ({link[2]})", text)

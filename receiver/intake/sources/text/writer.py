@@ -62,8 +62,20 @@ class Writer:
         name, undo = self.stack.pop()
         if undo == "hidden":
             self.hidden -= 1
-        elif not self.hidden:
-            self.closed(name, undo)
+        if undo == "hidden" or self.hidden:
+            return
+        if name == "a":
+            self.end_link()
+        if name in _LINES or name in _PARAGRAPHS or undo:
+            self.new_line(name in _PARAGRAPHS)
+        if name in ("td", "th") and self.cells:
+            self.end_cell(*self.cells.pop())
+        if undo == "quoted":
+            self.quoted -= 1
+        elif name in ("ul", "ol") and self.lists:
+            self.lists.pop()
+        elif name == "pre":
+            self.kept -= 1
 
     def data(self, text: str) -> None:
         """Text between tags."""
@@ -110,7 +122,10 @@ class Writer:
         if tag in ("ul", "ol"):
             self.lists.append(1 if tag == "ol" else None)
         elif tag == "li":
-            self.bullet = "  " * min(len(self.lists) - 1, 10) + self.next_bullet()
+            number = self.lists[-1] if self.lists else None
+            if number is not None:
+                self.lists[-1] = number + 1
+            self.bullet = "  " * min(len(self.lists) - 1, 10) + ("- " if number is None else f"{number}. ")
         elif tag in ("td", "th"):
             self.cells.append(("".join(self.line).strip(), len(self.lines)))
             self.line.clear()
@@ -121,20 +136,6 @@ class Writer:
         elif tag == "pre":
             self.kept += 1
 
-    def closed(self, tag: str, undo: str) -> None:
-        if tag == "a":
-            self.end_link()
-        if tag in _LINES or tag in _PARAGRAPHS or undo:
-            self.new_line(tag in _PARAGRAPHS)
-        if tag in ("td", "th") and self.cells:
-            self.end_cell(*self.cells.pop())
-        if undo == "quoted":
-            self.quoted -= 1
-        elif tag in ("ul", "ol") and self.lists:
-            self.lists.pop()
-        elif tag == "pre":
-            self.kept -= 1
-
     def void(self, tag: str, attributes: Mapping[str, str]) -> None:
         if self.hidden or _is_hidden(attributes):
             return
@@ -142,8 +143,10 @@ class Writer:
             self.break_line()
         elif tag == "hr":
             self.new_line()
-        elif tag == "img" and not _is_pixel(attributes):
-            self.line.append(_SPACE.sub(" ", attributes.get("alt") or ""))
+        elif tag == "img":
+            sizes = ((attributes.get(name) or "").strip().removesuffix("px") for name in ("width", "height"))
+            if not any(size in ("0", "1") for size in sizes):  # A picture of one pixel only tells that a mail was read.
+                self.line.append(_SPACE.sub(" ", attributes.get("alt") or ""))
 
     def end_cell(self, row: str, start: int) -> None:
         """A cell of one line joins its row; one of several, as in a table that makes a layout, stays as it is."""
@@ -157,13 +160,6 @@ class Writer:
             self.line = [joined]
         elif row:
             self.lines.insert(start, quote + row)
-
-    def next_bullet(self) -> str:
-        number = self.lists[-1] if self.lists else None
-        if number is None:
-            return "- "
-        self.lists[-1] = number + 1
-        return f"{number}. "
 
     def end_link(self) -> None:
         """Where the open link leads, unless its text says so already."""
@@ -198,7 +194,3 @@ class Writer:
 
 def _is_hidden(attributes: Mapping[str, str]) -> bool:
     return "hidden" in attributes or bool(_HIDDEN.search((attributes.get("style") or "")[:2_000]))
-
-
-def _is_pixel(attributes: Mapping[str, str]) -> bool:
-    return any((attributes.get(name) or "").strip().removesuffix("px") in ("0", "1") for name in ("width", "height"))
