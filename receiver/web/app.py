@@ -1,4 +1,4 @@
-"""create_app() wires the parts; each blueprint's guard stands on the line above its registration."""
+"""Wires the parts into an application; each blueprint's guard stands on the line above its registration."""
 
 import traceback
 from functools import partial
@@ -42,20 +42,23 @@ from receiver.web.state import WebState
 from receiver.web.system_status import StatusReader
 
 _RETRY_AFTER_SECONDS = 10
-# The most impatient of the helpdesks we know waits five seconds for an answer, and shall hear why there is none.
+# The most impatient helpdesk waits five seconds for an answer. We give up earlier, so that it gets our 503.
 _PATIENCE_SECONDS = 3.0
 _WRONG_FIELDS = "What was sent is wrong in the places that `errors` names; mend them and send it again."
+# Everything comes from our own static files and nothing is inline, so an injected script cannot run. The only frames
+# are the mails of digests.
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
+# The application that the web server makes before it forks its workers, if it does.
 _made_before: list[Flask] = []
 
 
 def make_before_forks() -> None:
-    """Make the application once, in the process that the web server's workers are forked from, who share its memory."""
+    """Make the application once, before the web server forks its workers, so that they share its memory."""
     _made_before[:] = [create_app()]
 
 
@@ -64,39 +67,40 @@ def create_app(config: Settings | None = None) -> Flask:
     config = config or settings.load()
     configure(config.log_level)
     if _made_before and state.of(_made_before[0]).context.settings == config:
-        furnish(_made_before[0], config)  # Connections and threads of its own, which a fork does not take along.
+        # Connections and threads do not survive a fork, so each worker makes its own.
+        furnish(_made_before[0], config)
         return _made_before[0]
     app = Flask(
         __name__, static_folder="dashboard/static", template_folder="dashboard/templates", static_url_path="/static"
     )
-    # Else an address pasted with a doubled slash would be answered with a redirect, and what was pushed be lost.
+    # Werkzeug would answer a doubled slash with a redirect, which helpdesks do not follow: the delivery would be lost.
     app.url_map.merge_slashes = False
     furnish(app, config)
     auth.init_app(app)
-    _register(app)
-    app.register_error_handler(HTTPException, _explain)
-    app.register_error_handler(ActionError, _not_done)
-    app.register_error_handler(CSRFError, _opened_elsewhere)
-    app.register_error_handler(ParseException, _badly_sent)
-    app.register_error_handler(NoMoreData, _badly_sent)
-    # Only the database's own: a mistake of ours or a missing file would be no better when the sender is back.
-    app.register_error_handler(DBAPIError, _record_away)
-    app.register_error_handler(TimeoutError, _record_away)
-    app.after_request(_harden)
+    _register_blueprints(app)
+    app.register_error_handler(HTTPException, _render_error)
+    app.register_error_handler(ActionError, _refused_action)
+    app.register_error_handler(CSRFError, _wrong_csrf_token)
+    app.register_error_handler(ParseException, _broken_body)
+    app.register_error_handler(NoMoreData, _broken_body)
+    # Only errors of the database: a mistake of ours or a missing file is a 500, since trying again would not help.
+    app.register_error_handler(DBAPIError, _database_away)
+    app.register_error_handler(TimeoutError, _database_away)
+    app.after_request(_set_security_headers)
     return app
 
 
 def furnish(app: Flask, config: Settings) -> None:
-    """Give `app` what depends on the settings. Its routes do not, but for those of an OpenID Connect provider."""
+    """Give `app` what depends on the settings. Its routes do not, except those of an OpenID Connect provider."""
     app.secret_key = secret_files.session_key(config)
     inner = partial(Flask.wsgi_app, app)
     app.wsgi_app = BehindProxy(inner, config.public_url, config.trusted_proxies)  # type: ignore[method-assign]
     app.config.update(MAX_CONTENT_LENGTH=config.max_body_mb * 1024 * 1024, **auth.cookies(config, app.secret_key))
     db = Database(config.database_url, patience=_PATIENCE_SECONDS)
-    # Looking at many jobs takes longer than asking whether Redis answers.
+    # Longer than the 50 ms below: reading many jobs takes more time than asking whether Redis answers.
     jobs_redis = queue.connect(config.redis_url, timeout=0.25)
     context = Context(db, config, jobs_redis, queue.Waker(config.redis_url, enough=config.workers).wake)
-    # Whoever starts it is told of a mistake in a file, and the files that are made are there.
+    # Read these now, so that a mistake in a file stops the start and not the first request that needs it.
     schedules.current(config)
     _ = context.sources, context.factor_cipher
     state.put(
@@ -115,13 +119,13 @@ def furnish(app: Flask, config: Settings) -> None:
     )
 
 
-def _register(app: Flask) -> None:
+def _register_blueprints(app: Flask) -> None:
     rest = describe(app)
     # Guarded by each source's signature.
     app.register_blueprint(webhooks.blueprint)
     # Open: they say nothing about tickets.
     app.register_blueprint(health.blueprint)
-    # Open: how to come in.
+    # Open: how to sign in.
     app.register_blueprint(sign_in.blueprint)
     if state.of(app).oidc:
         app.register_blueprint(oidc.blueprint)
@@ -140,15 +144,23 @@ def _register(app: Flask) -> None:
         app.register_blueprint(pages)
 
 
-def _explain(error: HTTPException) -> ResponseReturnValue:
-    """Every error in one shape: {"code", "status", "message"}, and "errors" where single fields are wrong.
+def _render_error(error: HTTPException) -> ResponseReturnValue:
+    """Answer every error in one shape: {"code", "status", "message"}, and "errors" where single fields are wrong.
 
     A browser on a page gets a page that says the same.
     """
     if isinstance(error.response, Response):
         return error.response
+    # flask-smorest keeps what it knows of an error in `data`: a message of its own, or messages by field.
     details = getattr(error, "data", None) or {}
-    message = details.get("message") or (_WRONG_FIELDS if "messages" in details else _description(error))
+    if details.get("message"):
+        message = details["message"]
+    elif "messages" in details:
+        message = _WRONG_FIELDS
+    elif isinstance(error, MethodNotAllowed) and error.valid_methods:
+        message = f"{request.method} does nothing here; send {' or '.join(sorted(error.valid_methods))}."
+    else:
+        message = error.description or error.name
     if error_page.is_wanted():
         return error_page.render(error, str(message))
     body = {"code": error.code, "status": error.name, "message": message}
@@ -167,59 +179,53 @@ _STATUS: tuple[tuple[type[ActionError], type[HTTPException]], ...] = (
 )
 
 
-def _not_done(error: ActionError) -> ResponseReturnValue:
-    """An action was refused, and its view does not say so itself."""
-    return _explain(next(refusal for kind, refusal in _STATUS if isinstance(error, kind))(str(error)))
+def _refused_action(error: ActionError) -> ResponseReturnValue:
+    """Answer an action's refusal that its view does not handle itself."""
+    return _render_error(next(refusal for kind, refusal in _STATUS if isinstance(error, kind))(str(error)))
 
 
-def _opened_elsewhere(error: CSRFError) -> ResponseReturnValue:
-    """A page's token does not fit. Where that is because of the address it was opened at, say which one to open."""
+def _wrong_csrf_token(error: CSRFError) -> ResponseReturnValue:
+    """Refuse a form; where the address that it was opened at is the cause, say which one to open."""
     config = state.context().settings
     opened_at = request.environ.get(OPENED_AT, "")
     if config.public_url and opened_at.partition("://")[2] != urlsplit(config.public_url).netloc:
-        return _explain(BadRequest(f"This is not the address of this service: open {config.url} instead."))
+        return _render_error(BadRequest(f"This is not the address of this service: open {config.url} instead."))
     if "referrer does not match" in str(error.description):
-        return _explain(
+        return _render_error(
             BadRequest(
                 "The proxy before this service does not pass on the Host header of what you opened: set PUBLIC_URL to "
                 "that address, or have the proxy pass Host on."
             )
         )
-    return _explain(error)
+    return _render_error(error)
 
 
-def _description(error: HTTPException) -> str:
-    """What is wrong, and what to do."""
-    if isinstance(error, MethodNotAllowed) and error.valid_methods:
-        return f"{request.method} does nothing here; send {' or '.join(sorted(error.valid_methods))}."
-    return error.description or error.name
+def _broken_body(_error: Exception) -> ResponseReturnValue:
+    """Refuse a body that the web server found to be broken while a view was reading it."""
+    return _render_error(BadRequest("The body ended early, or its chunks are not what HTTP has; send it again."))
 
 
-def _badly_sent(_error: Exception) -> ResponseReturnValue:
-    """What the web server found out about a body only while it was being read."""
-    return _explain(BadRequest("The body ended early, or its chunks are not what HTTP has; send it again."))
-
-
-def _record_away(error: DBAPIError | TimeoutError) -> ResponseReturnValue:
-    """Nothing was accepted, and the sender should come back.
-
-    The log has the places of the traceback, and of the database's own words only its code: they may repeat a ticket's.
-    """
+def _database_away(error: DBAPIError | TimeoutError) -> ResponseReturnValue:
+    """Answer 503: nothing was accepted, and the sender should come back."""
+    # The log gets the places of the traceback and the database's error code, and not its message: that repeats the
+    # statement's values, which may be a ticket's text.
     cause = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None) or ""
     places = "".join(traceback.format_tb(error.__traceback__)).rstrip()
     name = " ".join(filter(None, (type(cause).__name__, code)))
-    current_app.logger.error("The record cannot be used in %s: %s\n%s", request.endpoint, name, places)
-    unavailable = ServiceUnavailable("The record cannot be used now; try again.", retry_after=_RETRY_AFTER_SECONDS)
-    return _explain(unavailable)
+    current_app.logger.error("The database cannot be used in %s: %s\n%s", request.endpoint, name, places)
+    unavailable = ServiceUnavailable("The database cannot be used now; try again.", retry_after=_RETRY_AFTER_SECONDS)
+    return _render_error(unavailable)
 
 
-def _harden(response: Response) -> Response:
-    if current_app.config["SESSION_COOKIE_SECURE"]:  # PUBLIC_URL is https, and shall stay so for a year.
+def _set_security_headers(response: Response) -> Response:
+    # PUBLIC_URL is https, so a browser may refuse plain http for a year.
+    if current_app.config["SESSION_COOKIE_SECURE"]:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     response.headers.setdefault("Content-Security-Policy", _POLICY)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
-    if request.endpoint != "static":  # Whatever a view says: files that it sends are no browser's to keep either.
+    # Assigned and not a default: send_file allows a browser to keep what it sends, and that is ticket text here.
+    if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
     return response

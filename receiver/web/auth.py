@@ -30,7 +30,9 @@ __all__ = ["ADMIN", "OPERATOR", "REVIEWER", "ROLES", "VIEWER"]
 csrf = CSRFProtect()
 log = logging.getLogger(__name__)
 
+# Methods that change nothing.
 _LOOKING = ("GET", "HEAD", "OPTIONS")
+# In the session cookie: the page that was wanted before signing in, and how its person signed in.
 _WANTED = "wanted"
 _BY = "by"
 _SET_UP = "second_factor_pages"
@@ -71,16 +73,16 @@ def require_role(role: str) -> Callable[[View], View]:
 
 def has_role(role: str) -> bool:
     """Whether who was let in has this role or a higher one; templates ask it as `has_role("operator")`."""
-    return ROLES.index(_caller().role) >= ROLES.index(role)
+    return ROLES.index(_current_caller().role) >= ROLES.index(role)
 
 
 def caller() -> str:
-    """Who is let in by a guard, as the record names them."""
-    return _caller().who
+    """Who was let in by a guard, as the audit names them."""
+    return _current_caller().who
 
 
-def _caller() -> Caller:
-    """By their token, else by their session; without either nobody, who may look at what is open."""
+def _current_caller() -> Caller:
+    """Who sent this request: by their token, else by their session, else nobody, who may look at what is open."""
     if "caller" in g:
         found: Caller = g.caller
         return found
@@ -92,14 +94,16 @@ def _caller() -> Caller:
 def init_app(app: Flask) -> None:
     """Give the app sessions and the CSRF check."""
     manager = LoginManager(app)
-    # A session is not tied to address or browser version: both change while a person works, on the way from one
-    # network to the next or after an update, and whoever steals a cookie can imitate them. It can be ended instead.
+    # Do not tie a session to the address and the browser's version: both change while a person works, and whoever
+    # steals a cookie can imitate them. A stolen session can be ended on the account's page.
     manager.session_protection = None
-    manager.user_loader(_signed_in)
-    app.config["WTF_CSRF_CHECK_DEFAULT"] = False  # The guards below check it where a session cookie is what lets in.
-    app.config["WTF_CSRF_TIME_LIMIT"] = None  # It ends with its session, however long a page stays open.
+    manager.user_loader(_load_signed_in)
+    # Webhooks and bearer tokens need no CSRF token, so the guards below check it where a session cookie lets in.
+    app.config["WTF_CSRF_CHECK_DEFAULT"] = False
+    # The token ends with its session, so that a page may stay open all day.
+    app.config["WTF_CSRF_TIME_LIMIT"] = None
     csrf.init_app(app)
-    app.jinja_env.globals["may"] = has_role
+    app.jinja_env.globals["has_role"] = has_role
 
 
 def cookies(settings: Settings, session_key: str) -> dict[str, object]:
@@ -118,38 +122,48 @@ def cookies(settings: Settings, session_key: str) -> dict[str, object]:
         "SESSION_COOKIE_NAME": f"{prefix}tickets_session_{suffix}",
         "REMEMBER_COOKIE_NAME": f"{prefix}tickets_remember_{suffix}",
         "KNOWN_COOKIE_NAME": f"{prefix}tickets_known_{suffix}",
+        # Not Strict: a link in a mail would show the sign-in page to somebody who is signed in.
         "SESSION_COOKIE_SAMESITE": "Lax",
         "SESSION_COOKIE_SECURE": is_https,
         "SESSION_COOKIE_PATH": "/",
     }
 
 
-def _signed_in(token: str) -> SignedIn | None:
-    """The person of a session that has not ended. A record that is away is noted for the guards."""
+def _load_signed_in(token: str) -> SignedIn | None:
+    """The person of a session that has not ended; where the database is away, the error is left for the guards."""
     moment, db = now(), context().db
     try:
         with db.read() as reading:
             found = browser_sessions.find(reading, token, moment)
     except SQLAlchemyError as error:
-        g.record_away = error
+        # The person is also loaded for pages that are open to all, which must not fail for it.
+        g.database_error = error
         return None
-    # A page that is merely open asks for what is new by itself, which shall keep nobody signed in.
+    # An open page asks for news by itself. That is no sign of a person, so it must not keep the session alive.
     if found and request.blueprint != "live_pages" and browser_sessions.is_stale(found[0], moment):
-        with suppress(SQLAlchemyError), db.write() as writing:  # Reading goes on while nothing is written.
+        # Pages can still be read when nothing can be written, on a full disk for example.
+        with suppress(SQLAlchemyError), db.write() as writing:
             browser_sessions.touch(writing, token, moment)
     return SignedIn(token, found[1]) if found else None
 
 
 def is_still_in() -> bool:
-    """Whether the session of this request goes on, as the record says now; whoever cannot ask it is let be."""
-    return _signed_in(current_user.id) is not None or "record_away" in g
+    """Whether the session of this request has not ended meanwhile; yes, where the database cannot say."""
+    return _load_signed_in(current_user.id) is not None or "database_error" in g
 
 
 def require_person() -> ResponseReturnValue | None:
     """A guard: only signed-in people; a change also needs the page's CSRF token."""
     if not current_user.is_authenticated:
-        _raise_if_away()
-        return _to_sign_in()
+        _raise_if_database_away()
+        sign_in = url_for("sign_in_pages.sign_in_page")
+        # htmx would put the sign-in page into a part of this one; its own header loads the whole page.
+        if "HX-Request" in request.headers:
+            return Response("", 401, {"HX-Redirect": sign_in})
+        # Come back to the page afterwards; a change that was posted is not repeated.
+        if request.method == "GET" and request.path != "/":
+            session[_WANTED] = request.script_root + request.full_path.rstrip("?")
+        return redirect(sign_in)
     csrf.protect()
     if must_set_up() and request.blueprint != _SET_UP:
         place = url_for(f"{_SET_UP}.second_factor_page")
@@ -173,24 +187,14 @@ def must_set_up() -> bool:
     return not g.has_factor
 
 
-def _to_sign_in() -> ResponseReturnValue:
-    """To the sign-in page, and from there to the page that was wanted; what was to be changed is not repeated."""
-    place = url_for("sign_in_pages.sign_in_page")
-    if "HX-Request" in request.headers:  # A part of a page; the whole of it goes.
-        return Response("", 401, {"HX-Redirect": place})
-    if request.method == "GET" and request.path != "/":
-        session[_WANTED] = request.script_root + request.full_path.rstrip("?")
-    return redirect(place)
-
-
 def require_token_or_person() -> None:
     """A guard: the API token or a person's, or a signed-in person's session with its CSRF token."""
-    # Not request.authorization: it takes a token with a "=" inside for a list of parameters.
+    # Not request.authorization: Werkzeug takes a token with a "=" inside for a list of parameters.
     scheme, _, offered = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
-        g.caller = _bearer(offered.strip())
+        g.caller = _caller_of_token(offered.strip())
     elif not current_user.is_authenticated:
-        _raise_if_away()
+        _raise_if_database_away()
         abort(401, "Send Authorization: Bearer and a token: one of your account's page, or what `python -m jobs token` "
                    "prints.")  # fmt: skip
     else:
@@ -200,8 +204,9 @@ def require_token_or_person() -> None:
     _require_role()
 
 
-def _bearer(offered: str) -> Caller:
+def _caller_of_token(offered: str) -> Caller:
     expected: str = web_state().api_token
+    # A comparison of constant time, so that its duration says nothing about how much of a guess was right.
     if hmac.compare_digest(offered.encode("latin-1", "replace"), expected.encode()):
         return Caller("API token", ADMIN)
     moment, db = now(), context().db
@@ -216,6 +221,7 @@ def _bearer(offered: str) -> Caller:
     if api_tokens.is_stale(token, moment):
         with suppress(SQLAlchemyError), db.write() as writing:
             api_tokens.touch(writing, token.id, moment)
+    # A token made by an admin who is a viewer now may do what a viewer may.
     return Caller(person.email, min(token.role, person.role, key=ROLES.index), token.read_only)
 
 
@@ -228,14 +234,18 @@ def needed_role(view: Any, method: str) -> str:
 def _require_role() -> None:
     role = needed_role(current_app.view_functions[request.endpoint or ""], request.method)
     if not has_role(role):
-        abort(403, f"This needs the role {role}, and yours is {_caller().role}; an admin can change that on People.")
-    if _caller().read_only and request.method not in _LOOKING:
+        abort(
+            403,
+            f"This needs the role {role}, and yours is {_current_caller().role}; an admin can change that on People.",
+        )
+    if _current_caller().read_only and request.method not in _LOOKING:
         abort(403, "This token may only read; make another on your account's page.")
 
 
-def _raise_if_away() -> None:
-    if "record_away" in g:
-        raise g.record_away
+def _raise_if_database_away() -> None:
+    # Whoever cannot be recognised gets 503, and not the sign-in page or 401, as if they had no session.
+    if "database_error" in g:
+        raise g.database_error
 
 
 def log_in(person: Person, by: str, factor: str | None = None) -> ResponseReturnValue:
@@ -246,7 +256,8 @@ def log_in(person: Person, by: str, factor: str | None = None) -> ResponseReturn
     db: Database = context().db
     wanted = str(session.get(_WANTED) or "")
     before = current_user.id if current_user.is_authenticated else None
-    session.clear()  # Nothing that was planted in this browser before belongs to the person.
+    # Against session fixation: nothing that somebody planted in this browser before goes on.
+    session.clear()
     session[_BY] = by
     moment, told = now(), {"by": by, "address": request.remote_addr or "unknown"}
     if factor:
@@ -259,17 +270,19 @@ def log_in(person: Person, by: str, factor: str | None = None) -> ResponseReturn
         audit.note(writing, known.email, "sign in", f"person {known.id}", moment, told)
     login_user(SignedIn(token, known))
     log.info("Person %d signed in by %s", known.id, by)
-    answer = redirect(wanted if _is_own(wanted) else url_for("overview_pages.overview_page"))
+    answer = redirect(wanted if _is_local_path(wanted) else url_for("overview_pages.overview_page"))
     return login_throttle.know(answer, known)
 
 
-def _is_own(path: str) -> bool:
-    """Whether a path leads to a page of ours; browsers take two slashes, either way round, for another host."""
+def _is_local_path(path: str) -> bool:
+    """Whether a path leads to a page of this service."""
+    # Browsers read // and /\\ as the beginning of another host's address.
     return path.startswith("/") and not path.startswith(("//", "/\\"))
 
 
 def note_export(subject: str, form: str) -> None:
-    """Note that the caller takes `subject`, such as "digest 7", along as a file; a HEAD request takes nothing."""
+    """Note that the caller takes `subject`, such as "digest 7", along as a file of this form."""
+    # A HEAD request runs the same view, and gets no file.
     if request.method == "GET":
         exports.note(context(), caller(), subject, form)
 

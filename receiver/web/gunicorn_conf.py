@@ -29,6 +29,7 @@ threads = 600
 _most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (_most, _most))
 timeout = 30
+# Shorter than the ten seconds after which a container is killed.
 graceful_timeout = 8
 keepalive = 5
 umask = 0o077  # What is written under DATA_DIR is for its owner alone.

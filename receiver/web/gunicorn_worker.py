@@ -10,6 +10,7 @@ from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped
 
 from receiver.web.dashboard import live
 
+# Long enough for MAX_BODY_MB over a slow line.
 READING_SECONDS = 25.0
 # What a client may still be sending when it is refused: several times MAX_BODY_MB as it is usually set.
 DRAIN_BYTES = 32 * 2**20
@@ -35,14 +36,12 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         if not self.alive:
             live.ending.set()
             for listener in self.sockets:
-                self._accept_all(listener)
+                # accept() takes one connection or none, and returns nothing; the count says when the queue is empty.
+                before = -1
+                while self.nr_conns != before:
+                    before = self.nr_conns
+                    self.accept(listener)
                 listener.close()
-
-    def _accept_all(self, listener: Any) -> None:
-        before = -1
-        while self.nr_conns != before:
-            before = self.nr_conns
-            self.accept(listener)
 
     def enqueue_req(self, conn: Any) -> None:
         """Give a connection to a thread; called by the main loop, as are the next two."""
@@ -75,9 +74,6 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
             with suppress(OSError):
                 conn.sock.setblocking(True)
                 close_graceful(conn.sock, max_drain=DRAIN_BYTES)
-            conn.close = _already_closed
+            # The main loop closes it again, and would then wait after all.
+            conn.close = lambda *_, **__: None
         return kept
-
-
-def _already_closed(graceful: bool = False) -> None:
-    """In the place of a connection's own method."""

@@ -33,19 +33,19 @@ def healthz() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def readyz() -> ResponseReturnValue:
-    """The record can be used; Redis and the kinds of alarms that are up are reported but not required."""
+    """The database can be used; Redis and the kinds of alarms that are up are reported but not required."""
     try:
         evicts = queue.eviction(web_state().redis)
         transport = f"up, but {evicts}" if evicts else "up"
     except (redis.RedisError, OSError) as error:
-        transport = f"away: {queue.reason(error)}; tickets wait safely in the record"
+        transport = f"away: {queue.reason(error)}; tickets wait safely in the database"
     kinds: list[str] = []
     try:
         wrong = database.describe(database.schema(context().db))
         ready, state = wrong is None, wrong or "up"
         if ready:
             with context().db.read() as session:
-                # Of what is wrong only the kind: this address is open, and a message may name a source.
+                # Only the kind of an alarm: this address is open to all, and a message may name a source.
                 kinds = sorted({alarm.kind for alarm in alarms.current(session)})
     except SQLAlchemyError as error:
         ready, state = False, f"away: {type(error).__name__}"
@@ -55,13 +55,14 @@ def readyz() -> ResponseReturnValue:
 
 @metrics_blueprint.get("/metrics")
 def metrics() -> ResponseReturnValue:
-    """The record's numbers for Prometheus; whichever process is asked, they are the same."""
+    """The database's numbers for Prometheus; whichever process is asked, they are the same."""
+    # A registry for each request: the default one holds the counters of this process alone.
     registry = CollectorRegistry()
-    registry.register(_Numbers(context().db))
+    registry.register(_DatabaseCollector(context().db))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-class _Numbers(Collector):
+class _DatabaseCollector(Collector):
     def __init__(self, db: Database) -> None:
         self._db = db
 
@@ -90,6 +91,7 @@ class _Numbers(Collector):
         turned_away = CounterMetricFamily(
             "ticket_attribution_refused", "requests that were turned away", labels=["kind", "source"]
         )
+        # Kinds that never happened are there with 0: Prometheus cannot see a rise to the first value of a series.
         for (kind, source), count in sorted(({(kind, ""): 0 for kind in refusals.KINDS} | refused).items()):
             turned_away.add_metric([kind, source], count)
         yield turned_away
@@ -105,12 +107,13 @@ class _Numbers(Collector):
             )
         times = HistogramMetricFamily("ticket_attribution_stage_seconds", "how long a stage takes", labels=["stage"])
         for stage in latencies.STAGES:
-            times.add_metric([stage], **_cumulative(stages.get(stage, {})))
+            times.add_metric([stage], **_prometheus_histogram(stages.get(stage, {})))
         yield times
 
 
-def _cumulative(histogram: Mapping[int, int]) -> dict[str, Any]:
-    """A histogram as Prometheus has it: of our many buckets every seventh, which is about twice the one before."""
+def _prometheus_histogram(histogram: Mapping[int, int]) -> dict[str, Any]:
+    """The arguments of `add_metric`: cumulative buckets in seconds, and the sum."""
+    # Every seventh of our buckets, each about twice as long as the one before: Prometheus keeps a series for each.
     bounds = {latencies.GROWTH**number / 1000: number for number in range(0, 200, 7)}
     buckets = [
         (f"{bound:.6g}", sum(many for at, many in histogram.items() if at < number)) for bound, number in bounds.items()

@@ -22,9 +22,10 @@ def is_recent() -> bool:
     return found is not None and found[0].created_at > moment - _RECENT
 
 
-def doubt(person: Person) -> str | None:
-    """Why it may not be the person who sits here: a wrong password, or without one a sign-in of some time ago."""
+def identity_problem(person: Person) -> str | None:
+    """Why this may be somebody else at the person's browser: a wrong password, or no password and no recent sign-in."""
     moment = now()
+    # People of an OpenID Connect provider have no password here.
     if person.password_hash is None:
         return (
             None if is_recent() else "You signed in more than 15 minutes ago. Sign out and in again, then repeat this."
@@ -37,5 +38,6 @@ def doubt(person: Person) -> str | None:
     if not web_state().passwords.fits(request.form.get("current", ""), person.password_hash):
         return "This is not your password."
     with context().db.write() as session:
+        # Only the person's own tries: those of the address are other people's too.
         sign_in_tries.forgive(session, keys[:1])
     return None

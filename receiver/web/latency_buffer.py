@@ -18,5 +18,5 @@ class LatencyBuffer(CountBuffer):
         self.count(latencies.key(stage, milliseconds, now()), many)
 
     def write(self, session: Session, counts: Mapping[Key, int]) -> None:
-        """Add durations to the record's."""
+        """Add these durations to the database."""
         latencies.add(session, counts)

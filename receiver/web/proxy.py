@@ -37,16 +37,18 @@ class BehindProxy:
         """Answer a request, as WSGI has it (PEP 3333)."""
         environ[OPENED_AT] = f"{environ.get('wsgi.url_scheme', 'http')}://{environ.get('HTTP_HOST', '')}"
         peer = environ.get("REMOTE_ADDR", "")
-        if self._trusts(peer):
-            environ["REMOTE_ADDR"] = self._caller(environ.get("HTTP_X_FORWARDED_FOR", "")) or peer
+        address = _parse_address(peer)
+        if address is not None and any(address in network for network in self._trusted):
+            environ["REMOTE_ADDR"] = self._client_address(environ.get("HTTP_X_FORWARDED_FOR", "")) or peer
             environ[THROUGH_PROXY] = environ["REMOTE_ADDR"] != peer
         elif "HTTP_X_FORWARDED_FOR" in environ and not self._has_warned:
             self._has_warned = True
             log.warning(
                 "Requests come through a proxy at %s, so who sent them is not known: all count as one address. "
                 "If that proxy is yours, name it in TRUSTED_PROXIES",
-                _address(peer) or "an unknown address",
+                address or "an unknown address",
             )
+        # Links and signatures name PUBLIC_URL, whatever Host header the request came with.
         if self._host:
             environ["wsgi.url_scheme"], environ["HTTP_HOST"] = self._scheme, self._host
         if self._prefix:
@@ -57,13 +59,9 @@ class BehindProxy:
                 environ["PATH_INFO"] = path.removeprefix(self._prefix) or "/"
         return self._wsgi(environ, start_response)
 
-    def _trusts(self, text: str) -> bool:
-        address = _address(text)
-        return address is not None and any(address in network for network in self._trusted)
-
-    def _caller(self, forwarded: str) -> str | None:
+    def _client_address(self, forwarded: str) -> str | None:
         """The last address in X-Forwarded-For that is no trusted proxy; each proxy adds whom it heard, at the end."""
-        hops = [_address(hop) for hop in forwarded.rsplit(",", _MOST_HOPS)[-_MOST_HOPS:]]
+        hops = [_parse_address(hop) for hop in forwarded.rsplit(",", _MOST_HOPS)[-_MOST_HOPS:]]
         for hop in reversed(hops):
             if hop is None:
                 return None  # What stands before something unreadable could be anybody's invention.
@@ -72,8 +70,8 @@ class BehindProxy:
         return str(hops[0]) if hops and hops[0] else None
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """An address as proxies write it: with a port, in brackets, with a zone, or IPv4 inside IPv6."""
+def _parse_address(text: str) -> IPv4Address | IPv6Address | None:
+    """Read an address as proxies write it: with a port, in brackets, with a zone, or IPv4 inside IPv6."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -23,11 +23,12 @@ class RefusalCounter(CountBuffer):
 
     def note(self, kind: str, source: str, address: str) -> None:
         """Count one refusal of whoever called from `address`; returns at once."""
+        # The last address is enough to look into an attack, and a flood of addresses cannot fill the memory.
         self._addresses[kind, source] = address
         self.count((kind, source))
 
     def write(self, session: Session, counts: Mapping[Key, int]) -> None:
-        """Add refusals to the record's."""
+        """Add these refusals to the database, and log one line for each kind."""
         refusals.add(session, counts, self._addresses, now())
         for (kind, source), count in sorted(counts.items()):
             what = f"{kind} for the source {source}" if source else kind

@@ -1,10 +1,9 @@
 """Asking for a second factor: whose is required, and how often a wrong code may be tried."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from flask import request
-from sqlalchemy.orm import Session
 
 from receiver.db import audit, refusals, second_factors, sign_in_tries
 from receiver.db.database import Database
@@ -37,6 +36,8 @@ def check(person: Person, code: str) -> Answer:
     moment, keys = now(), login_throttle.factor_keys(person)
     with db.read() as session:
         wait = sign_in_tries.wait(session, keys, moment)
+    # A try is counted before it is judged, so that many at once cannot all pass the limit. Whoever must wait anyway
+    # is turned away without a write, which would make senders wait.
     if not wait:
         with db.write() as session:
             wait = sign_in_tries.begin(session, keys, moment)
@@ -48,12 +49,8 @@ def check(person: Person, code: str) -> Answer:
         if kind:
             sign_in_tries.forgive(session, keys)
         else:
-            _note_refusal(session, person, moment)
+            told = {"address": request.remote_addr or "unknown"}
+            audit.note(session, person.email, "wrong second factor", f"person {person.id}", moment, told)
     if kind is None:
         count_refusal(refusals.SECOND_FACTOR)
     return Answer(kind, timedelta(0))
-
-
-def _note_refusal(session: Session, person: Person, moment: datetime) -> None:
-    told = {"address": request.remote_addr or "unknown"}
-    audit.note(session, person.email, "wrong second factor", f"person {person.id}", moment, told)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from receiver.actions.context import Context
 from receiver.db import alarms, counters, tickets
 
+# Every page and every live stream shows the status, so it is read once a second at most.
 _FRESH_SECONDS = 1.0
 
 
@@ -43,7 +44,7 @@ class StatusReader:
                 waiting, _ = tickets.due(session)
                 review = counters.value(session, "ticket.needs_review")
         except SQLAlchemyError:
-            return SystemStatus("bad", self._engine, "record away", 0)
+            return SystemStatus("bad", self._engine, "database away", 0)
         if up:
             return SystemStatus("bad", self._engine, f"{len(up)} alarm{'s' if len(up) > 1 else ''}", review)
         if waiting:

@@ -12,7 +12,7 @@ from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.api.pages import ID
 from receiver.web.dashboard import forms
-from receiver.web.identity_check import doubt
+from receiver.web.identity_check import identity_problem
 from receiver.web.state import context, web_state
 
 blueprint = Blueprint("account_pages", __name__, url_prefix="/account")
@@ -59,7 +59,7 @@ def change_password() -> ResponseReturnValue:
     wrong = passwords.problem(request.form.get("password", ""), person.email, person.name)
     if wrong:
         return _page({"password": wrong})
-    if told := doubt(person):
+    if told := identity_problem(person):
         return _page({"current": told})
     kept = web_state().passwords.hash(request.form["password"])
     many = account.change_password(
@@ -92,7 +92,7 @@ def make_token() -> ResponseReturnValue:
     person_id = current_user.person_id
     with context().db.read() as session:
         person = session.get_one(Person, person_id)
-    if not errors and (told := doubt(person)):
+    if not errors and (told := identity_problem(person)):
         errors = {"current": told}
     if errors:
         return _page({f"token-{name}": words for name, words in errors.items()})

@@ -13,7 +13,7 @@ from receiver.db.models import Person
 from receiver.lib.clock import now
 from receiver.web import auth, second_factor_check
 from receiver.web.dashboard.formats import span
-from receiver.web.identity_check import doubt, is_recent
+from receiver.web.identity_check import identity_problem, is_recent
 from receiver.web.state import context
 
 blueprint = Blueprint("second_factor_pages", __name__, url_prefix="/account/second-factor")
@@ -60,7 +60,7 @@ def _page(errors: dict[str, str] | None = None, codes: list[str] | None = None) 
 def begin() -> ResponseReturnValue:
     """Make a secret, for whoever knows the password, and show it until it is confirmed."""
     person = _person()
-    if not _came_just_now() and (told := doubt(person)):
+    if not _came_just_now() and (told := identity_problem(person)):
         return _page({"current": told})
     account.begin_second_factor(context(), person.id)
     return _back()
@@ -107,7 +107,7 @@ def _unproven(person: Person, prefix: str) -> dict[str, str]:
     with context().db.read() as session:
         if second_factors.find(session, person.id) is None:
             abort(409, "You have no second factor; set one up first.")
-    if told := doubt(person):
+    if told := identity_problem(person):
         return {f"{prefix}current": told}
     answer = second_factor_check.check(person, request.form.get("code", ""))
     if answer.kind:
