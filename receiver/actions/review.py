@@ -7,16 +7,18 @@ from sqlalchemy.orm import Session
 
 from receiver import queue
 from receiver.actions.context import Context
-from receiver.actions.errors import ConflictError, InvalidError
+from receiver.actions.errors import ConflictError, InvalidError, NotFoundError
 from receiver.catalog import Catalog, current
-from receiver.db import audit, reviews
+from receiver.db import audit, reviews, tickets
 from receiver.db.models import Ticket
 from receiver.db.reviews import Entry, Review
+from receiver.db.tickets import Pair
 from receiver.intake import sources
 from receiver.lib.sla import Clock
 
 # Reviews in one transaction. Few, so that senders can write in between.
 _AT_ONCE = 20
+_NO_TICKET = "There is no ticket with this id."
 
 
 class NothingToConfirmError(ConflictError):
@@ -27,6 +29,14 @@ class UnknownEntryError(InvalidError):
     """What the person chose is not in the catalog; the text names what is near."""
 
 
+def get(session: Session, ticket_id: int) -> Pair:
+    """The ticket with this id and its current classification. Raises NotFoundError."""
+    found = tickets.with_classification(session, ticket_id)
+    if found is None:
+        raise NotFoundError(_NO_TICKET)
+    return found
+
+
 def catalog(context: Context) -> Catalog:
     """The catalog in force. Raises CatalogError."""
     return current.current_catalog(context.db, context.settings, asks=False)
@@ -34,15 +44,18 @@ def catalog(context: Context) -> Catalog:
 
 def review(
     context: Context, who: str, ticket_id: int, choice: tuple[str, str] | None, seen: int | None = None
-) -> Review | None:
+) -> Review:
     """Make a ticket `choice` (category, request type) or, without one, confirm what it is attributed to.
 
-    `seen` is the classification that the person had before them, 0 for none. None where there is no such ticket.
-    Raises NothingToConfirmError, UnknownEntryError, ChangedMeanwhileError and CatalogError.
+    `seen` is the classification that the person had before them, 0 for none. Raises NotFoundError,
+    NothingToConfirmError, UnknownEntryError, ChangedMeanwhileError and CatalogError.
     """
     entries = catalog(context)
     with context.db.write() as session:
-        return _review(context, who, session, ticket_id, choice, entries, seen)
+        found = _review(context, who, session, ticket_id, choice, entries, seen)
+    if found is None:
+        raise NotFoundError(_NO_TICKET)
+    return found
 
 
 def confirm(context: Context, who: str, ticket_ids: Sequence[int]) -> int:
@@ -120,14 +133,14 @@ def noted(found: Review) -> tuple[str, dict[str, str]]:
     return action, {"to": now_is} | ({"from": was} if was and was != now_is else {})
 
 
-def undo(context: Context, who: str, ticket_id: int) -> Ticket | None:
-    """Undo one's own review of a ticket; None where there is no such ticket. Raises NothingToUndoError."""
+def undo(context: Context, who: str, ticket_id: int) -> Ticket:
+    """Undo one's own review of a ticket. Raises NotFoundError and NothingToUndoError."""
     moment = context.clock()
     with context.db.write() as session:
         ticket = reviews.undo(session, ticket_id, who, moment)
-        if ticket:
-            audit.note(session, who, "undo review", f"ticket {ticket_id}", moment)
-    if ticket:
-        # It may be due again, as it was before the review.
-        context.wake(queue.CLASSIFY)
+        if ticket is None:
+            raise NotFoundError(_NO_TICKET)
+        audit.note(session, who, "undo review", f"ticket {ticket_id}", moment)
+    # It may be due again, as it was before the review.
+    context.wake(queue.CLASSIFY)
     return ticket

@@ -65,7 +65,8 @@ def get_catalog() -> dict[str, object]:
     """The catalog in force, how old it is, and what it leaves unsaid."""
     db, settings = context().db, context().settings
     try:
-        return _catalog(current.current_catalog(db, settings, asks=False), current.last_good(db, settings))
+        # Only what is there already: somebody who reads must not wait for a slow location.
+        return _describe_catalog(current.current_catalog(db, settings, asks=False), current.last_good(db, settings))
     except CatalogError as error:
         abort(404, str(error))
 
@@ -82,11 +83,13 @@ def reload_catalog() -> dict[str, object]:
     except CatalogError as error:
         mistakes = [{"line": fault.line, "message": fault.message} for fault in error.faults]
         refuse(422, message=str(error), messages={"catalog": mistakes or [{"line": None, "message": str(error)}]})
-    return _catalog(found, current.last_good(db, settings))
+    return _describe_catalog(found, current.last_good(db, settings))
 
 
-def _catalog(found: Catalog, version: CatalogVersion | None) -> dict[str, object]:
+def _describe_catalog(found: Catalog, version: CatalogVersion | None) -> dict[str, object]:
+    """A catalog as `CatalogOut` has it."""
     facts = columns(version) if version else {}
+    # The clock of the machine that loaded it may be ahead of ours.
     age = max(0, round((now() - version.loaded_at).total_seconds())) if version else None
     return facts | {
         "age_seconds": age,

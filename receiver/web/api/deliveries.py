@@ -24,6 +24,7 @@ class Whole(fields.Integer):
     """A whole number as JSON has it: 5 and 5.0, but neither "5" nor 5.5."""
 
     def _validated(self, value: Any) -> int:
+        # marshmallow takes "5" and cuts 5.5 to 5; its `strict` also refuses 5.0, which to JSON is the same as 5.
         if not isinstance(value, int | float) or value != value // 1:
             raise self.make_error("invalid", input=value)
         return super()._validated(value)
@@ -88,13 +89,14 @@ class ReplaySelection(Schema):
 
     @validates_schema
     def one_kind(self, data: dict[str, Any], **_: Any) -> None:
-        """Either kind of selection, whole."""
+        """Refuse a mixture of both kinds, and half of one."""
         if "ids" in data and ("source" in data or "since" in data):
             raise ValidationError("Send either ids, or source and since.")
         if "ids" not in data and not (data.get("source") and data.get("since")):
             raise ValidationError("Send ids, or source and since.")
 
 
+# The same rule as `one_kind` above, for OpenAPI.
 _EITHER_KIND = [
     {"required": ["ids"], "not": {"anyOf": [{"required": ["source"]}, {"required": ["since"]}]}},
     {"required": ["source", "since"], "not": {"required": ["ids"]}},
@@ -162,14 +164,13 @@ def replay_selection(selection: dict[str, Any]) -> dict[str, object]:
 
     Where `next` is not null there are more; send the same selection with it as `cursor`.
     """
-    ids, cursor = (selection["ids"], None) if "ids" in selection else _since(selection)
-    return {"items": list(replay_each(context(), auth.caller(), ids)), "next": cursor}
-
-
-def _since(selection: dict[str, Any]) -> tuple[list[int], int | None]:
-    """A page of a source's deliveries since a time, and the cursor of the next one."""
-    source, since, limit = selection["source"], selection["since"], selection["limit"]
-    with context().db.read() as session:
+    if "ids" in selection:
+        ids, following = selection["ids"], None
+    else:
+        source, since, limit = selection["source"], selection["since"], selection["limit"]
         status, cursor = selection.get("status"), selection["cursor"]
-        found: list[int] = list(deliveries.kept_since(session, source, since, status, limit + 1, cursor))
-    return found[:limit], found[limit - 1] if len(found) > limit else None
+        with context().db.read() as session:
+            # One more than the page holds: that it is there says that another page follows.
+            found = deliveries.kept_since(session, source, since, status, limit + 1, cursor)
+        ids, following = found[:limit], found[limit - 1] if len(found) > limit else None
+    return {"items": list(replay_each(context(), auth.caller(), ids)), "next": following}

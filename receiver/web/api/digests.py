@@ -1,7 +1,6 @@
 """The digests under /api, and sending one now."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from marshmallow.validate import Length
 from receiver.actions import digests as orders
 from receiver.db import digest_members, digests, recipients
 from receiver.db.models import Digest, DigestRecipient
-from receiver.digests.schedules import Plan
 from receiver.intake.schemas import PlainText
 from receiver.lib.clock import now
 from receiver.web import auth
@@ -109,7 +107,7 @@ class Digests(MethodView):
         with context().db.read() as session:
             rows = digests.page(session, query["limit"] + 1, query.get("cursor"))
             states = recipients.of_each(session, [row.id for row in rows])
-        listed = [_listed(row, states.get(row.id, [])) for row in rows]
+        listed = [_describe_digest(row, states.get(row.id, [])) for row in rows]
         return page(listed, query["limit"])
 
     @auth.require_role(auth.OPERATOR)
@@ -120,22 +118,29 @@ class Digests(MethodView):
     def post(self, body: dict[str, Any]) -> dict[str, object]:
         """Claim everything settled since the last digest of this name and have it sent now."""
         plan = orders.plan_named(context(), body.get("name"))
-        return _shown(orders.send_now(context(), auth.caller(), plan))
+        return _load_digest(orders.send_now(context(), auth.caller(), plan).id)
 
 
-def _shown(digest: Digest) -> dict[str, object]:
-    """A digest with what became of it for each recipient."""
+def _load_digest(digest_id: int) -> dict[str, object]:
+    """One digest with what became of it for each recipient, read anew after a change."""
     with context().db.read() as session:
-        found = session.get_one(Digest, digest.id)  # One that was just made does not know all of its columns.
-        return _listed(found, recipients.of(session, digest.id))
+        return _describe_digest(orders.get(session, digest_id), recipients.of(session, digest_id))
 
 
-def _listed(digest: Digest, states: Sequence[DigestRecipient]) -> dict[str, object]:
+def _describe_digest(digest: Digest, states: Sequence[DigestRecipient]) -> dict[str, object]:
+    """A digest as `DigestOut` has it."""
+    # A fault is kept as a code, and its sentence is made here.
     return columns(digest) | {"error": digests.problem(digest), "recipient_states": states}
 
 
-def pending(plan: Plan, moment: datetime) -> dict[str, object]:
-    """What this digest would tell if it were sent now."""
+@blueprint.post("/digests/preview")
+@auth.require_role(auth.VIEWER)
+@blueprint.takes(DigestIn)
+@blueprint.response(200, PreviewOut)
+@blueprint.refuses(404, "There is no digest of this name.")
+def preview_digest(body: dict[str, Any]) -> dict[str, object]:
+    """What a digest sent now would tell; nothing is claimed or sent."""
+    plan, moment = orders.plan_named(context(), body.get("name")), now()
     with context().db.read() as session:
         rows = digest_members.pending_counts(session, plan.name, plan.chosen, moment)
     return {
@@ -148,22 +153,11 @@ def pending(plan: Plan, moment: datetime) -> dict[str, object]:
     }
 
 
-@blueprint.post("/digests/preview")
-@auth.require_role(auth.VIEWER)
-@blueprint.takes(DigestIn)
-@blueprint.response(200, PreviewOut)
-@blueprint.refuses(404, "There is no digest of this name.")
-def preview_digest(body: dict[str, Any]) -> dict[str, object]:
-    """What a digest sent now would tell; nothing is claimed or sent."""
-    return pending(orders.plan_named(context(), body.get("name")), now())
-
-
 @blueprint.get(f"/digests/<{ID}:digest_id>")
 @blueprint.response(200, DigestOut)
 def get_digest(digest_id: int) -> dict[str, object]:
     """One digest."""
-    with context().db.read() as session:
-        return _listed(orders.get(session, digest_id), recipients.of(session, digest_id))
+    return _load_digest(digest_id)
 
 
 @blueprint.get(f"/digests/<{ID}:digest_id>/workbook")
@@ -173,7 +167,7 @@ def get_workbook(digest_id: int) -> Response:
     """The workbook of a digest, as it was sent."""
     path: Path = digests.workbook_path(context().settings.data_dir, digest_id)
     missing = "There is no workbook: it is built when the digest is sent, and kept for WORKBOOK_RETENTION_DAYS."
-    return _kept(path, _XLSX, missing, f"digest {digest_id}", "workbook")
+    return _send_kept_file(path, _XLSX, missing, f"digest {digest_id}", "workbook")
 
 
 @blueprint.get(f"/digests/<{ID}:digest_id>/mail")
@@ -183,13 +177,14 @@ def get_mail(digest_id: int) -> Response:
     """The mail of a digest as it was written, without the workbook."""
     path: Path = digests.mail_path(context().settings.data_dir, digest_id)
     missing = "This digest has no mail yet; it is written when the digest is sent."
-    return _kept(path, _MAIL, missing, f"digest {digest_id}", "mail")
+    return _send_kept_file(path, _MAIL, missing, f"digest {digest_id}", "mail")
 
 
-def _kept(path: Path, mimetype: str, missing: str, subject: str, form: str) -> Response:
-    """A file that is kept of a digest, to download; 404 in the words of `missing` where it is not there."""
+def _send_kept_file(path: Path, mimetype: str, missing: str, subject: str, form: str) -> Response:
+    """A file of a digest, to download; 404 with the text `missing` where it is not there."""
     if not path.exists():
         abort(404, missing)
+    # Before the file: what cannot be written down in the audit is not given out.
     auth.note_export(subject, form)
     return send_file(path, mimetype=mimetype, as_attachment=True, download_name=path.name)
 
@@ -200,7 +195,7 @@ def _kept(path: Path, mimetype: str, missing: str, subject: str, form: str) -> R
 @blueprint.refuses(409, "It is on its way itself.")
 def resend_digest(digest_id: int) -> dict[str, object]:
     """Send a copy of a digest, marked as one, to the same people."""
-    return _shown(orders.resend(context(), auth.caller(), digest_id))
+    return _load_digest(orders.resend(context(), auth.caller(), digest_id).id)
 
 
 @blueprint.post(f"/digests/<{ID}:digest_id>/redrive")
@@ -209,7 +204,7 @@ def resend_digest(digest_id: int) -> dict[str, object]:
 @blueprint.refuses(409, "It has neither failed for anybody, nor is it held or cancelled.")
 def redrive(digest_id: int) -> dict[str, object]:
     """Have a digest sent after all to whom it did not reach, under its own Message-ID."""
-    return _shown(orders.redrive(context(), auth.caller(), digest_id))
+    return _load_digest(orders.redrive(context(), auth.caller(), digest_id).id)
 
 
 @blueprint.post(f"/digests/<{ID}:digest_id>/mark-sent")
@@ -218,4 +213,4 @@ def redrive(digest_id: int) -> dict[str, object]:
 @blueprint.refuses(409, "It is not held.")
 def mark_sent(digest_id: int) -> dict[str, object]:
     """Say that a held digest did arrive."""
-    return _shown(orders.accept(context(), auth.caller(), digest_id))
+    return _load_digest(orders.accept(context(), auth.caller(), digest_id).id)

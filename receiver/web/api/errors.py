@@ -38,7 +38,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 _ANY = {
     "401": "The token is missing or wrong, and nobody is signed in.",
     "500": "A mistake of ours; the log has it.",
-    "503": "The record cannot be used now. Nothing was changed; come back after `Retry-After`.",
+    "503": "The database cannot be used now. Nothing was changed; come back after `Retry-After`.",
 }
 _CHANGE = {"400": "The body is no JSON, or a signed-in page sent no CSRF token."}
 _WITH_BODY = {
@@ -48,30 +48,25 @@ _WITH_BODY = {
 }
 
 
-def _common(path: str, method: str, operation: dict[str, Any]) -> dict[str, str]:
-    """Why an operation may be refused that says nothing of itself, by HTTP status."""
-    found = dict(_ANY)
-    if "{" in path:
-        found["404"] = "There is nothing with this id."
-    if any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
-        found["422"] = "Parameters are wrong; `errors` names them."
-    if method == "post":
-        found |= _CHANGE
-    if "requestBody" in operation:
-        found |= _WITH_BODY
-    return found
-
-
 class CommonErrors(BasePlugin):
-    """Describes what every operation of its kind may answer, where the operation does not say it better."""
+    """Describes the errors that every operation of a kind may answer, unless the operation describes them itself."""
 
     def operation_helper(self, path: str | None = None, operations: dict[str, Any] | None = None, **_: Any) -> None:
         """Apispec's hook: complete the operations of one path."""
         for method, operation in (operations or {}).items():
-            # What webargs declares is but the name of a status.
-            said = {str(code): told for code, told in operation["responses"].items() if isinstance(told, dict)}
-            common = {code: refusal(why) for code, why in _common(path or "", method, operation).items()}
-            operation["responses"] = dict(sorted((common | said).items()))
+            common = dict(_ANY)
+            if "{" in (path or ""):
+                common["404"] = "There is nothing with this id."
+            if any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
+                common["422"] = "Parameters are wrong; `errors` names them."
+            if method == "post":
+                common |= _CHANGE
+            if "requestBody" in operation:
+                common |= _WITH_BODY
+            described = {code: refusal(why) for code, why in common.items()}
+            # flask-smorest adds a bare name of a status for arguments; only what a view describes counts.
+            own = {str(code): told for code, told in operation["responses"].items() if isinstance(told, dict)}
+            operation["responses"] = dict(sorted((described | own).items()))
 
 
 def refusal(why: str) -> dict[str, object]:
@@ -83,12 +78,13 @@ def refusal(why: str) -> dict[str, object]:
 
 
 def require_json() -> None:
-    """A guard: a body in another form must not pass for an empty one, and a hostile one not reach what reads it."""
+    """A guard: refuse a body that is not JSON, or that is JSON of a hostile shape."""
     body = request.get_data()
+    # webargs reads a body of another type as an empty one, and a POST would do more than its sender meant.
     if body and not request.is_json:
         abort(415, "Send JSON with Content-Type: application/json.")
     try:
-        # Python's own reader fails at depth and at long numbers in ways that nobody behind this guard expects.
+        # Python's own parser raises RecursionError and others on deep or long values, which would be a 500.
         bodies.parse_json(body or b"null")
     except ValueError as error:
         flask_smorest.abort(400, messages={"json": [f"{str(error)[0].upper()}{str(error)[1:]}."]})

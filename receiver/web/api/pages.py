@@ -1,7 +1,6 @@
 """What the lists of the API share: which page is asked for, and how one is answered."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from marshmallow import Schema, fields
 from marshmallow.validate import Range
@@ -31,12 +30,13 @@ def page_of(item: type[Schema], name: str) -> type[Schema]:
     return Schema.from_dict({"items": items, "next": after}, name=name)
 
 
-def page(items: Sequence[dict[str, Any]], limit: int) -> dict[str, object]:
+def page(items: Sequence[dict[str, object]], limit: int) -> dict[str, object]:
     """The first `limit` of `items`; that there was one more says that another page follows."""
     more = len(items) > limit
     return {"items": items[:limit], "next": items[limit - 1]["id"] if more else None}
 
 
-def columns(row: Any) -> dict[str, object]:
-    """The columns of `row` that were read."""
+def columns(row: object) -> dict[str, object]:
+    """The columns of a model's `row`, for a schema to choose from."""
+    # Not by attribute: reading a column that the query left out would ask the database again.
     return {name: value for name, value in vars(row).items() if not name.startswith("_")}

@@ -8,7 +8,7 @@ from marshmallow.validate import Length, OneOf
 
 from receiver.actions import classification, review
 from receiver.catalog import CatalogError
-from receiver.db import classifications, review_reasons, reviews, ticket_query, tickets
+from receiver.db import classifications, review_reasons, reviews, ticket_query
 from receiver.db.models import TICKET_STATES, Classification, Ticket
 from receiver.db.review_reasons import ReviewReason
 from receiver.intake.schemas import PlainText
@@ -33,6 +33,7 @@ class ClassificationOut(Schema):
     alternatives = fields.List(fields.String(), metadata={"description": "What else it could be, the likeliest first."})
     review_reason = fields.Function(
         review_reasons.sentence,
+        # marshmallow cannot tell what a function returns, so the type for OpenAPI stands here.
         metadata={"type": ["string", "null"], "description": "Why a person should look at it."},
     )
     review_code = fields.String(
@@ -51,8 +52,9 @@ class ClassificationOut(Schema):
     reviewer = fields.String(allow_none=True, metadata={"description": "Who confirmed or corrected it."})
     created_at = fields.AwareDateTime()
 
-    def sla_of(self, row: Any) -> dict[str, object]:
-        """The SLA as a person writes it: 4, not 4.0."""
+    def sla_of(self, row: Classification) -> dict[str, object]:
+        """The SLA of a classification."""
+        # The column is a float; people write "4 hours" in the catalog, and get 4 back and not 4.0.
         value = int(row.sla_value) if float(row.sla_value).is_integer() else row.sla_value
         return {"value": value, "unit": row.sla_unit, "is_default": row.sla_is_default}
 
@@ -106,7 +108,7 @@ class ReviewIn(Schema):
 
     @validates_schema
     def check(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuses one without the other."""
+        """Refuse one without the other."""
         if len(data) == 1:
             raise ValidationError("category and request_type go together; send both to correct, none to confirm.")
 
@@ -125,7 +127,7 @@ def list_tickets(query: dict[str, Any]) -> dict[str, object]:
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
     with context().db.read() as session:
         found = ticket_query.page(session, ticket_query.TicketQuery(**query), limit, now(), cursor, whole=True)
-    return {"items": [_ticket(*pair) for pair in found.pairs], "next": found.after}
+    return {"items": [_describe_ticket(*pair) for pair in found.pairs], "next": found.after}
 
 
 @blueprint.get(f"/tickets/<{ID}:ticket_id>")
@@ -133,10 +135,8 @@ def list_tickets(query: dict[str, Any]) -> dict[str, object]:
 def get_ticket(ticket_id: int) -> dict[str, object]:
     """One ticket with its history."""
     with context().db.read() as session:
-        found = tickets.with_classification(session, ticket_id)
-        if found is None:
-            abort(404, "There is no ticket with this id.")
-        return _ticket(*found) | {"history": classifications.history(session, ticket_id)}
+        found = review.get(session, ticket_id)
+        return _describe_ticket(*found) | {"history": classifications.history(session, ticket_id)}
 
 
 @blueprint.post(f"/tickets/<{ID}:ticket_id>/review")
@@ -152,9 +152,7 @@ def review_ticket(body: dict[str, str], ticket_id: int) -> dict[str, object]:
         found = review.review(context(), auth.caller(), ticket_id, choice)
     except CatalogError as error:
         abort(409, f"There is nothing to choose from: {error}")
-    if found is None:
-        abort(404, "There is no ticket with this id.")
-    return _ticket(found.ticket, found.classification) | {"learned": found.learned}
+    return _describe_ticket(found.ticket, found.classification) | {"learned": found.learned}
 
 
 @blueprint.post(f"/tickets/<{ID}:ticket_id>/undo")
@@ -167,7 +165,7 @@ def undo_review(ticket_id: int) -> dict[str, object]:
         review.undo(context(), auth.caller(), ticket_id)
     except reviews.NothingToUndoError as error:
         abort(409, str(error))
-    return _found(ticket_id)
+    return _load_ticket(ticket_id)
 
 
 @blueprint.post(f"/tickets/<{ID}:ticket_id>/redrive")
@@ -177,18 +175,18 @@ def undo_review(ticket_id: int) -> dict[str, object]:
 def redrive_ticket(ticket_id: int) -> dict[str, object]:
     """Have a ticket classified again, whatever became of it, unless a person has reviewed it."""
     done = classification.redrive(context(), auth.caller(), [ticket_id])
-    found = _found(ticket_id)
+    found = _load_ticket(ticket_id)
     if not done:
         abort(409, "A person has reviewed this ticket, and no engine overrules a person; review it again instead.")
     return found
 
 
-def _found(ticket_id: int) -> dict[str, object]:
+def _load_ticket(ticket_id: int) -> dict[str, object]:
     with context().db.read() as session:
-        found = tickets.with_classification(session, ticket_id) or abort(404, "There is no ticket with this id.")
-    return _ticket(*found)
+        return _describe_ticket(*review.get(session, ticket_id))
 
 
-def _ticket(ticket: Ticket, classification: Classification | None) -> dict[str, object]:
+def _describe_ticket(ticket: Ticket, classification: Classification | None) -> dict[str, object]:
+    """A ticket as `TicketOut` has it."""
     state = sla.state(ticket.due_at, ticket.at_risk_at, now())
     return columns(ticket) | {"classification": classification, "sla_state": state}

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from receiver.actions import review
+from receiver.actions.errors import NotFoundError
 from receiver.catalog import CatalogError
 from receiver.db import review_queue, reviews, tickets
 from receiver.lib.clock import now
@@ -69,12 +70,12 @@ def _cards(session: Session) -> list[dict[str, object]]:
 def decide(ticket_id: int) -> ResponseReturnValue:
     """Confirm or correct one ticket."""
     try:
-        found = review.review(context(), auth.caller(), ticket_id, choice(), seen())
+        review.review(context(), auth.caller(), ticket_id, choice(), seen())
     except (review.UnknownEntryError, review.NothingToConfirmError, CatalogError) as error:
         return _refused(422, str(error))
     except reviews.ChangedMeanwhileError as error:
         return _refused(409, f"{error} Here is the next one.")
-    if found is None:
+    except NotFoundError:
         return _refused(409, "This ticket was erased meanwhile. Here is the next one.")
     review_locks.leave(web_state().redis, ticket_id)
     return _answer([])
@@ -85,10 +86,10 @@ def decide(ticket_id: int) -> ResponseReturnValue:
 def undo(ticket_id: int) -> ResponseReturnValue:
     """Undo one's review of a ticket, and have it before one again."""
     try:
-        ticket = review.undo(context(), auth.caller(), ticket_id)
+        review.undo(context(), auth.caller(), ticket_id)
     except reviews.NothingToUndoError as error:
         return _refused(409, str(error))
-    if ticket is None:
+    except NotFoundError:
         return _refused(409, "This ticket was erased meanwhile.")
     with context().db.read() as session:
         pair = tickets.with_classification(session, ticket_id)

@@ -98,8 +98,6 @@ def review_ticket(ticket_id: int) -> ResponseReturnValue:
         found = review.review(context(), auth.caller(), ticket_id, choice(), seen())
     except _REFUSALS as error:
         return _back(ticket_id, str(error), "error")
-    if found is None:
-        abort(404)
     return _back(ticket_id, f"Reviewed: {found.classification.category} / {found.classification.request_type}.")
 
 
@@ -119,11 +117,9 @@ def seen() -> int | None:
 def undo_review(ticket_id: int) -> ResponseReturnValue:
     """Undo one's own review of it."""
     try:
-        found = review.undo(context(), auth.caller(), ticket_id)
+        review.undo(context(), auth.caller(), ticket_id)
     except reviews.NothingToUndoError as error:
         return _back(ticket_id, str(error), "error")
-    if found is None:
-        abort(404)
     return _back(ticket_id, "The review is undone; the ticket is as it was before.")
 
 
