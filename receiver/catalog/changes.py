@@ -76,7 +76,7 @@ def compare(before: Catalog, after: Catalog) -> Changes:
         removed=tuple(kind for entry, kind in old.items() if entry not in new),
         changed=tuple(changed),
         rules=_list_change(before.rules, after.rules),
-        fallback=_text_change(_full_name(before.fallback), _full_name(after.fallback)),
+        fallback=_text_change(*(f"{kind.category} / {kind.name}" for kind in (before.fallback, after.fallback))),
     )
 
 
@@ -87,7 +87,3 @@ def _text_change(before: str, after: str) -> TextChange | None:
 def _list_change(before: Iterable[str], after: Iterable[str]) -> ListChange:
     old, new = dict.fromkeys(before), dict.fromkeys(after)  # Not sets, which would lose the order of the catalog.
     return ListChange(tuple(text for text in new if text not in old), tuple(text for text in old if text not in new))
-
-
-def _full_name(kind: RequestType) -> str:
-    return f"{kind.category} / {kind.name}"

@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -94,7 +93,9 @@ def _download(url: str, seconds: float, allow: tuple[str, ...], etag: str | None
         # Only what `egress` says itself is shown: another error's text may repeat the address and its secrets.
         reason = str(error) if isinstance(error, egress.AddressRefusedError) else type(error).__name__
         raise CatalogError(f"the catalog at {public(url)} cannot be fetched: {reason}") from None
-    answered = (_short_header(response, "ETag"), _short_header(response, "Last-Modified"))
+    # Both are sent back with every later request, so one without end would make all of them fail.
+    values = [response.headers.get(name) for name in ("ETag", "Last-Modified")]
+    answered = [value if value and len(value) <= _LONGEST_VALIDATOR else None for value in values]
     # Only where a validator was sent: a server that says so unasked would leave us without a catalog.
     if response.status_code == 304 and headers:
         return Found(None, *answered)
@@ -113,21 +114,14 @@ def _download(url: str, seconds: float, allow: tuple[str, ...], etag: str | None
 
 def _get_with_retries(url: str, seconds: float, rule: egress.Policy, headers: dict[str, str]) -> requests.Response:
     """The answer to the first try, or to one of two more where what went wrong can pass."""
-    ends = time.monotonic() + seconds
-    for pause in _PAUSES:
-        with suppress(requests.ConnectionError):
-            response = _get_once(url, ends, rule, headers)
-            if response.status_code not in _PASSING:
+    ends, pauses = time.monotonic() + seconds, list(_PAUSES)
+    while True:
+        try:
+            with egress.Session(rule, max(ends - time.monotonic(), 0.001), MAX_BYTES) as session:
+                response = session.get(url, headers=headers)
+            if response.status_code not in _PASSING or not pauses:
                 return response
-        time.sleep(max(min(pause, ends - time.monotonic()), 0))
-    return _get_once(url, ends, rule, headers)
-
-
-def _get_once(url: str, ends: float, rule: egress.Policy, headers: dict[str, str]) -> requests.Response:
-    with egress.Session(rule, max(ends - time.monotonic(), 0.001), MAX_BYTES) as session:
-        return session.get(url, headers=headers)
-
-
-def _short_header(response: requests.Response, name: str) -> str | None:
-    value = response.headers.get(name)
-    return value if value and len(value) <= _LONGEST_VALIDATOR else None
+        except requests.ConnectionError:
+            if not pauses:
+                raise
+        time.sleep(max(min(pauses.pop(0), ends - time.monotonic()), 0))

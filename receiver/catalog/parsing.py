@@ -92,23 +92,24 @@ def _read_category(reader: Reader, node: yaml.Node) -> list[_Placed]:
     kinds = reader.items(fields.get("requests"), f"requests of {quoted(name)}", MAX_REQUEST_TYPES)
     if not kinds and len(reader.faults) == faults:
         reader.note(fields.get("requests", node), f"the category {quoted(name)} has no list of requests")
-    return [(_read_request_type(reader, kind, name), kind) for kind in kinds]
-
-
-def _read_request_type(reader: Reader, node: yaml.Node, category: str) -> RequestType:
-    fields = reader.fields(node, f"a request type of {quoted(category)}")
-    if not isinstance(node, yaml.MappingNode):
-        return RequestType(category, "")  # Its mistake is noted; the names of those after it are still checked.
-    name = reader.name(fields.get("name"), node, f"a request type of {quoted(category)}")
-    known = quoted(name)
-    return RequestType(
-        category=category,
-        name=name,
-        sla=_read_sla(reader, fields.get("sla"), f"the SLA of {known}"),
-        description=reader.text(fields.get("description"), f"the description of {known}", _DESCRIPTION),
-        examples=reader.texts(fields.get("examples"), f"the examples of {known}", _MANY, _EXAMPLE),
-        keywords=reader.texts(fields.get("keywords"), f"the keywords of {known}", _MANY, _KEYWORD),
-    )
+    placed = []
+    for kind in kinds:
+        fields = reader.fields(kind, f"a request type of {quoted(name)}")
+        if not isinstance(kind, yaml.MappingNode):
+            placed.append((RequestType(name, ""), kind))  # Its mistake is noted, and those after it are still read.
+            continue
+        own_name = reader.name(fields.get("name"), kind, f"a request type of {quoted(name)}")
+        known = quoted(own_name)
+        request_type = RequestType(
+            category=name,
+            name=own_name,
+            sla=_read_sla(reader, fields.get("sla"), f"the SLA of {known}"),
+            description=reader.text(fields.get("description"), f"the description of {known}", _DESCRIPTION),
+            examples=reader.texts(fields.get("examples"), f"the examples of {known}", _MANY, _EXAMPLE),
+            keywords=reader.texts(fields.get("keywords"), f"the keywords of {known}", _MANY, _KEYWORD),
+        )
+        placed.append((request_type, kind))
+    return placed
 
 
 def _read_sla(reader: Reader, node: yaml.Node | None, what: str) -> Sla:

@@ -136,7 +136,8 @@ class _Deadline:
 
     def __init__(self, seconds: float) -> None:
         self.ends = time.monotonic() + seconds
-        self._sockets: list[socket.socket] = []
+        # Duplicates of what was connected, because TLS takes a socket over while it still shakes hands.
+        self.sockets: list[socket.socket] = []
         self._timer = threading.Timer(seconds, self._shut_down)
         self._timer.daemon = True
 
@@ -144,17 +145,8 @@ class _Deadline:
     def left(self) -> float:
         return self.ends - time.monotonic()
 
-    @property
-    def is_watching(self) -> bool:
-        """Whether anything was connected."""
-        return bool(self._sockets)
-
-    def watch(self, connected: socket.socket) -> None:
-        # A duplicate, because TLS takes the socket over while it still shakes hands.
-        self._sockets.append(connected.dup())
-
     def _shut_down(self) -> None:
-        for connected in self._sockets:
+        for connected in self.sockets:
             with suppress(OSError):
                 connected.shutdown(socket.SHUT_RDWR)
 
@@ -165,7 +157,7 @@ class _Deadline:
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
         self._timer.join()
-        for connected in self._sockets:
+        for connected in self.sockets:
             connected.close()
 
 
@@ -190,7 +182,7 @@ def _connect(connection: HTTPConnection) -> socket.socket:
         except OSError as error:
             reason = type(error).__name__
         else:
-            deadline.watch(connected)
+            deadline.sockets.append(connected.dup())
             return connected
     raise urllib3.exceptions.NewConnectionError(connection, reason)
 
@@ -278,7 +270,7 @@ class Session(requests.Session):
                 raise kind(type(error).__name__) from None
             finally:
                 self.close()  # A connection that was kept would belong to no deadline, and may be half closed.
-            if not deadline.is_watching:  # Its connection was opened by somebody else.
+            if not deadline.sockets:  # Its connection was not opened by us, so neither address nor time was kept to.
                 raise GuardError("requests and urllib3")
             if deadline.left <= 0:  # An answer without a length looks whole when it is cut off.
                 raise requests.Timeout("the answer took too long")

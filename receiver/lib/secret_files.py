@@ -64,7 +64,9 @@ class KeptSecrets(Sequence[Secret]):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._seen, self._secrets = _file_version(path), _parsed(path)
+        self._version: tuple[int, int] | None = None
+        self._secrets: tuple[Secret, ...] = ()
+        self._reload()
 
     def __getitem__(self, index: Any) -> Any:
         return self._current()[index]
@@ -78,28 +80,28 @@ class KeptSecrets(Sequence[Secret]):
     def _current(self) -> tuple[Secret, ...]:
         # A file that is gone or broken is told at the next start; until then the last good one counts.
         with suppress(OSError, SettingsError):
-            if (version := _file_version(self._path)) != self._seen:
-                self._seen, self._secrets = version, _parsed(self._path)
+            self._reload()
         return self._secrets
 
-
-def _file_version(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_ino, found.st_mtime_ns
-
-
-def _parsed(path: Path) -> tuple[Secret, ...]:
-    found = []
-    try:
-        for line in filter(str.strip, path.read_text().splitlines()):
-            value, _, rest = line.strip().partition(" ")
-            standard_key(value)
-            until = datetime.fromisoformat(rest.strip().removeprefix("until ")) if rest else None
-            found.append(Secret(value, until if until is None or until.tzinfo else until.replace(tzinfo=UTC)))
-    except (ValidationError, ValueError) as error:
-        told = error.messages[0] if isinstance(error, ValidationError) else "After a secret write `until` and a time."
-        raise SettingsError(f"{path}: {told}") from None
-    return tuple(found) or _raise_empty(path)
+    def _reload(self) -> None:
+        """Read the file where it has changed. Raises SettingsError, and OSError where it is gone."""
+        state = self._path.stat()
+        version = state.st_ino, state.st_mtime_ns
+        if version == self._version:
+            return
+        found = []
+        try:
+            for line in filter(str.strip, self._path.read_text().splitlines()):
+                value, _, rest = line.strip().partition(" ")
+                standard_key(value)
+                until = datetime.fromisoformat(rest.strip().removeprefix("until ")) if rest else None
+                found.append(Secret(value, until if until is None or until.tzinfo else until.replace(tzinfo=UTC)))
+        except ValidationError as error:
+            raise SettingsError(f"{self._path}: {error.messages[0]}") from None
+        except ValueError:
+            raise SettingsError(f"{self._path}: After a secret write `until` and a time.") from None
+        self._secrets = tuple(found) or _raise_empty(self._path)
+        self._version = version
 
 
 def _replace_file(path: Path, lines: list[str]) -> None:

@@ -95,7 +95,8 @@ class Hmac:
         if not any(matches):
             raise SignatureError(f"{self.header} does not match the body; check the secret")
         # After the signature: before it, anybody's body would be parsed for its timestamp.
-        self._check_window(message, timestamp, now)
+        if self.window is not None:
+            self._check_window(self.window, message, timestamp, now)
         return delivery_id
 
     def _offered_signatures(self, message: Message) -> tuple[list[bytes], str]:
@@ -145,9 +146,7 @@ class Hmac:
             key = hashlib.md5(_wire_bytes(secret + "webhook_key"), usedforsecurity=False).hexdigest().encode()
         return hmac.digest(key, signed, self.algorithm)
 
-    def _check_window(self, message: Message, timestamp: str, now: float) -> None:
-        if self.window is None:
-            return
+    def _check_window(self, window: float, message: Message, timestamp: str, now: float) -> None:
         if self.timestamp_body:
             try:
                 document: object = json.loads(message.body)
@@ -157,7 +156,7 @@ class Hmac:
             timestamp = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
         if timestamp:
             sent = seconds(timestamp, self.unit, self._timestamp_name)
-            check_age(sent, now, self.window, self._timestamp_name)
+            check_age(sent, now, window, self._timestamp_name)
         elif self.timestamp_required:
             raise SignatureError(f"{self._timestamp_name} is missing")
 

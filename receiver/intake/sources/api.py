@@ -33,10 +33,6 @@ CARRIED = frozenset().union(*CARRIERS.values())
 _TICKET = "id"
 
 
-def _check_expression(text: str) -> None:
-    Expression(text)
-
-
 def _check_pattern(text: str) -> None:
     try:
         re.compile(text)
@@ -46,8 +42,8 @@ def _check_pattern(text: str) -> None:
 
 _Request = mf.String(required=True, validate=Regexp(r"(?:GET|PUT|PATCH|POST) /"))
 _Headers = mf.Dict(keys=mf.String(), values=mf.String())
-_Found = mf.Dict(keys=mf.String(), values=mf.String(validate=_check_expression), required=True)
-_Path = mf.String(required=True, validate=_check_expression)
+_Found = mf.Dict(keys=mf.String(), values=mf.String(validate=Expression), required=True)
+_Path = mf.String(required=True, validate=Expression)
 
 
 class _ExistingSchema(Schema):
@@ -79,7 +75,7 @@ class _TellSchema(Schema):
     body = mf.Dict(keys=mf.String(), required=True)
     each = mf.String(validate=OneOf(["label"]))
     form = mf.String()
-    fails_if = mf.String(validate=_check_expression)
+    fails_if = mf.String(validate=Expression)
     existing = mf.Nested(_ExistingSchema)
 
 

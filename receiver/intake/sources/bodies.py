@@ -99,18 +99,14 @@ def _unpacked_pieces(body: bytes) -> Iterator[bytes]:
             yield piece
             rest = member.unconsumed_tail
         source.seek(-len(member.unused_data), io.SEEK_CUR)
-        if not _skip_padding(source):
+        # Zeros are allowed between members and after the last one, as tape drives pad what they write.
+        while piece := source.read(_PIECE):
+            if left := piece.lstrip(b"\x00"):
+                source.seek(-len(left), io.SEEK_CUR)
+                break
+        else:
             return
     raise ValueError(f"the gzip body has more than {_MEMBERS} members")
-
-
-def _skip_padding(source: io.BytesIO) -> bool:
-    """Whether more than padding comes, which is allowed between and after members; it is then read up to that."""
-    while piece := source.read(_PIECE):
-        if left := piece.lstrip(b"\x00"):
-            source.seek(-len(left), io.SEEK_CUR)
-            return True
-    return False
 
 
 def _valid_text(decoded: str, body: bytes, lenient: bool) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from email.utils import parseaddr
@@ -72,7 +72,11 @@ def _map_items(
     named = zip(items, names, strict=True)
     wanted = [item for item, name in named if shape.takes(name) or not isinstance(item, dict)]
     others = [item for item in wanted if not shape.is_own(_joined_name(shape.actor, document, item, headers))]
-    key = _delivery_key(shape, document, items)
+    # The delivery's own name where the body has one; of a batch, the names of its items.
+    places = [shape.delivery.body(document)] if shape.delivery.body else []
+    if shape.delivery.item and not places:
+        places = [shape.delivery.item(item) for item in items]
+    key = "+".join(map(str, places)) if places and all(map(_is_name, places)) else None
     if not wanted:
         told = ", ".join(sorted({ascii(name)[:_LONGEST_EVENT] for name in names})[:_MOST_NAMED])
         return Content(key=key, ignored=f"nothing to do: {told} is no event that makes or changes a ticket")
@@ -109,15 +113,6 @@ def _joined_name(names: Names, document: Any, item: Any, headers: Mapping[str, s
 
 def _is_name(value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
-
-
-def _delivery_key(shape: PayloadMapping, document: Any, items: Sequence[Any]) -> str | None:
-    """The delivery's own name where the body has one; of a batch, the names of its items."""
-    names = shape.delivery
-    if names.body is None and names.item is None:
-        return None
-    found = [names.body(document)] if names.body else [names.item(item) for item in items] if names.item else []
-    return "+".join(map(str, found)) if found and all(map(_is_name, found)) else None
 
 
 def _mapped_ticket(shape: PayloadMapping, item: Any, until: float) -> dict[str, Any]:

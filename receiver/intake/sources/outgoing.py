@@ -24,14 +24,6 @@ def _check_url(text: str) -> None:
         raise ValidationError("Not an address that begins with http:// or https:// and names a host.")
 
 
-def _check_secret(text: str) -> None:
-    standard_key(text)
-
-
-def _check_expression(text: str) -> None:
-    Expression(text)
-
-
 def _check_template(text: str) -> None:
     try:
         named = [part[1:] for part in Formatter().parse(text) if part[1] is not None]
@@ -50,7 +42,7 @@ def _check_field_names(fields: dict[str, str]) -> None:
 
 _Text = mf.String(validate=Length(1))
 _Template = mf.String(validate=[Length(1), _check_template])
-_Path = mf.String(validate=_check_expression)
+_Path = mf.String(validate=Expression)
 _FOR_THE_API = {"fields", "labels", "note", "values"}
 
 
@@ -82,7 +74,7 @@ _WRITE_BACK: _Fields = {
     "uncertain": mf.Boolean(),
     "per_minute": mf.Integer(validate=Range(1, 6000)),
     "webhook": mf.String(validate=_check_url),
-    "secret": mf.String(validate=_check_secret),
+    "secret": mf.String(validate=standard_key),
 }
 _RECONCILE: _Fields = {
     "every_minutes": mf.Integer(required=True, validate=Range(1, 100_000)),

@@ -1,7 +1,6 @@
 """The set-up page of each helpdesk, made of its profile, so that it says what the code does."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from receiver.intake.signatures.hmacs import Hmac
 from receiver.intake.sources.api import CARRIERS, names_in, needs, numbers_fields, takes
@@ -88,7 +87,17 @@ def _what_is_understood(profile: Profile) -> str:
         taken = ", ".join(f"`{event}`" for event in profile.events)
         lines.append(f"Events: {taken}; others are acknowledged, and nothing comes of them.")
     lines += [sentence for holds, sentence in _SENTENCES if holds(profile)]
-    lines += [_what_write_back_may_say(profile.api)] if profile.api else []
+    if profile.api:
+        can = takes(profile.api)
+        said = {
+            "fields": "`fields`" + (", by their number" if numbers_fields(profile.api) else ""),
+            "labels": "`labels`",
+            "note": "`note`",
+        }
+        lines.append(f"`write_back` may say: {'; '.join(said[name] for name in CARRIERS if name in can)}.")
+        needed = set(needs(profile.api, dict.fromkeys(can, True))) - set(profile.api.get("defaults", {}))
+        if needed:
+            lines[-1] += f" It needs `parameters`: {', '.join(sorted(needed))}."
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -107,20 +116,6 @@ _SENTENCES: list[tuple[Callable[[Profile], bool], str]] = [
     (lambda p: p.challenge, "The CRA challenge is answered for its one constant token only; any other gets 403."),
     (lambda p: p.completes, "What the payload leaves out is fetched where `api` is configured, else unknown."),
 ]
-
-
-def _what_write_back_may_say(api: Mapping[str, Any]) -> str:
-    said = {
-        "fields": "`fields`" + (", by their number" if numbers_fields(api) else ""),
-        "labels": "`labels`",
-        "note": "`note`",
-    }
-    can = takes(api)
-    told = "; ".join(said[name] for name in CARRIERS if name in can)
-    parameters = sorted(set(needs(api, dict.fromkeys(can, True))) - set(api.get("defaults", {})))
-    return f"`write_back` may say: {told}." + (
-        f" It needs `parameters`: {', '.join(parameters)}." if parameters else ""
-    )
 
 
 def _table_of_fields(profile: Profile) -> str:

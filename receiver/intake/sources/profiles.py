@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 import marshmallow.fields as mf
@@ -38,16 +38,23 @@ class _Zone(mf.String):
             raise ValidationError("Not a known time zone; write one such as Europe/Berlin.") from None
 
 
-class _FieldPathSchema(Schema):
+class _ObjectSchema(Schema):
+    """A mapping that is loaded as an object of class `made`, with its fields as arguments."""
+
+    made: ClassVar[type[FieldPath | Names | Sample]]
+
+    @post_load
+    def make(self, data: dict[str, Any], **_: Any) -> FieldPath | Names | Sample:
+        """The object."""
+        return self.made(**data)
+
+
+class _FieldPathSchema(_ObjectSchema):
+    made = FieldPath
     path = Path_(required=True)
     format = mf.String(validate=OneOf(FORMATS))
     format_from = Path_()
     zone = _Zone()
-
-    @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> FieldPath:
-        """The object."""
-        return FieldPath(**data)
 
 
 def _parse_field_path(value: Any) -> FieldPath:
@@ -56,17 +63,13 @@ def _parse_field_path(value: Any) -> FieldPath:
     return made
 
 
-class NamesSchema(Schema):
+class NamesSchema(_ObjectSchema):
     """Where a name stands."""
 
+    made = Names
     header = mf.String()
     body = Path_()
     item = Path_()
-
-    @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> Names:
-        """The object."""
-        return Names(**data)
 
 
 def _check_parts(template: str) -> None:
@@ -122,14 +125,10 @@ def _parse_signing(value: Any) -> Signing:
 _BY_NAME: dict[str, Signing] = {"standard": Standard(), "credential": Credential(), "token": SignedToken()}
 
 
-class _SampleSchema(Schema):
+class _SampleSchema(_ObjectSchema):
+    made = Sample
     body = mf.String(required=True)
     headers = mf.Dict(keys=mf.String(), values=mf.String())
-
-    @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> Sample:
-        """The object."""
-        return Sample(**data)
 
 
 def fields_of() -> mf.Field[Any]:

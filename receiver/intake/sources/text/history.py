@@ -104,7 +104,14 @@ def _without_history(lines: list[str]) -> list[str]:
             continue
         if _points_below(kept):
             return [*kept, *map(_unquoted, lines[at:])]
-        at = _end_of_quote(lines, at + length)
+        # The earlier message ends with its last quoted line, or, where it is not quoted, with the text.
+        at += length
+        while at < len(lines) and not lines[at].strip():
+            at += 1
+        if at == len(lines) or not lines[at].startswith(">"):
+            break
+        while at < len(lines) and (lines[at].startswith(">") or not lines[at].strip()):
+            at += 1
     return kept
 
 
@@ -138,17 +145,6 @@ def _is_by_program(introduction: str, lines: list[str], at: int) -> bool:
     """Whether a mail program wrote "On ..., ... wrote:": a person names neither a date in digits nor an address."""
     following = next((line for line in lines[at : at + 3] if line.strip()), "")
     return following.startswith(">") or "@" in introduction or any(letter.isdigit() for letter in introduction)
-
-
-def _end_of_quote(lines: list[str], at: int) -> int:
-    """Where the earlier message ends: with its last quoted line, or, where it is not quoted, with the text."""
-    while at < len(lines) and not lines[at].strip():
-        at += 1
-    if at == len(lines) or not lines[at].startswith(">"):
-        return len(lines)
-    while at < len(lines) and (lines[at].startswith(">") or not lines[at].strip()):
-        at += 1
-    return at
 
 
 def _without_last_quote(lines: list[str]) -> list[str]:

@@ -48,8 +48,10 @@ class Writer:
         """A tag opens. Raises TooDeepError."""
         tag = tag.lower() if isinstance(tag, str) else ""
         if tag in _VOID:
-            self.void(tag, attributes)
+            if not (self.hidden or _is_hidden(attributes)):
+                self.void(tag, attributes)
             return
+        # The parser looks through all that is open for each end tag, so deep nesting takes the square of its depth.
         if len(self.stack) >= _MOST_OPEN:
             raise TooDeepError
         undo = self.opened(tag, attributes)
@@ -137,8 +139,7 @@ class Writer:
             self.kept += 1
 
     def void(self, tag: str, attributes: Mapping[str, str]) -> None:
-        if self.hidden or _is_hidden(attributes):
-            return
+        """A tag without an end."""
         if tag == "br":
             self.break_line()
         elif tag == "hr":
