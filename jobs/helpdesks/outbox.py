@@ -15,13 +15,14 @@ from jobs.helpdesks import complete, write_back
 from jobs.helpdesks.api import CallError, HopelessError
 from jobs.operations.lease_renewal import renewed
 from receiver import queue
-from receiver.db import alarms, outbox, tickets, work
+from receiver.db import alarms, circuit_breaker, outbox, tickets, work
 from receiver.db.database import Database, opened
 from receiver.db.models import COMPLETE, RECEIVED, SUPERSEDED, Classification, OutgoingCall, Ticket, Work
 from receiver.intake import sources
 from receiver.intake.sources import Source
 from receiver.lib import settings
 from receiver.lib.clock import now
+from receiver.lib.failures import Failure
 from receiver.lib.log import configure
 from receiver.lib.retry_policy import WORK, Cause
 from receiver.lib.settings import Settings
@@ -47,7 +48,7 @@ def run_due() -> None:
 def do_due(db: Database, config: Settings, known: Mapping[str, Source]) -> None:
     """Do what is due, so many sources at once; one that is slow or away keeps no other waiting."""
     with db.read() as session:
-        names = [name for name in work.sources_due(session, outbox.KINDS, now()) if name]
+        names = outbox.sources_due(session, now())
     if names:
         with ThreadPoolExecutor(min(len(names), _AT_ONCE), thread_name_prefix="source") as pool:
             list(pool.map(lambda name: _Round(db, config, name, known.get(name)).run(), names))
@@ -85,7 +86,6 @@ class _Round:
     def __init__(self, db: Database, config: Settings, name: str, source: Source | None) -> None:
         self._db, self._config, self._name, self._source = db, config, name, source
         self._owner = secrets.token_hex(8)
-        self._held = False
 
     def run(self) -> None:
         """Until nothing is due, the source's minute or this round's time is used up, or it must be left alone."""
@@ -94,7 +94,7 @@ class _Round:
             usual = (self._source.profile.api or {}).get("per_minute", _PER_MINUTE)
             per_minute = int((self._source.write_back or {}).get("per_minute") or usual)
         ends = time.monotonic() + BUDGET_SECONDS
-        while not (self._held or stopping.is_set()) and time.monotonic() < ends:
+        while not stopping.is_set() and time.monotonic() < ends:
             with self._db.write() as session:
                 claimed = outbox.claim(session, self._name, self._owner, now(), per_minute)
             if claimed is None:
@@ -150,6 +150,7 @@ class _Round:
             outbox.note_steps(session, call, self._owner, steps)
 
     def _note_success(self, session: Session) -> None:
+        circuit_breaker.close(session, outbox.circuit(self._name))
         if not work.any_dead(session, outbox.KINDS, Work.source == self._name):
             alarms.clear(session, ALARM, self._name)
 
@@ -172,7 +173,7 @@ class _Round:
                 if error.policy.alarms:
                     _alert(session, self._name, ALARM, error=reason)
             if pause:
-                outbox.hold_source(session, self._name, now() + pause)
-                self._held = True
+                circuit = outbox.circuit(self._name)
+                circuit_breaker.record_failure(session, circuit, Failure(error.cause), now(), pause)
         if waits_no_more:
             queue.try_wake(queue.CLASSIFY, self._config.redis_url)

@@ -30,7 +30,7 @@ def sweep() -> None:
             leases.any_due(session, moment) or (config.uses_llm and retry_fallbacks.is_due(session))
         )
         digest_due = digests.waiting(session, moment) or digests.interrupted(session, moment)
-        call_due = work.any_due(session, outbox.KINDS, moment)
+        call_due = bool(outbox.sources_due(session, moment))
     if freed:
         log.warning("%d tickets were held by a worker that died; they are due again", freed)
     connection = queue.connect(config.redis_url)

@@ -142,15 +142,17 @@ def current(session: Session) -> Sequence[Raised]:
     found = [_raised(alarm) for alarm in session.scalars(select(Alarm))]
     if pause := pauses.current(session):
         found.append(Raised(pauses.ALARM, "", pauses.ALARM, {"who": pause.who}, pause.since))
-    return sorted([*found, *_from_circuits(session)], key=lambda alarm: alarm.since)
+    if outage := _outage(session):
+        found.append(outage)
+    return sorted(found, key=lambda alarm: alarm.since)
 
 
-def _from_circuits(session: Session) -> list[Raised]:
-    return [
-        Raised(circuit.name, "", "engine", {"error": circuit_breaker.why(circuit)}, circuit.opened_at)
-        for circuit in circuit_breaker.every_open(session)
-        if circuit.opened_at
-    ]
+def _outage(session: Session) -> Raised | None:
+    """The model's circuit is open; that of a helpdesk is no alarm of its own, for a call that fails brings one."""
+    circuit = circuit_breaker.current(session, circuit_breaker.ENGINE)
+    if circuit is None or circuit.opened_at is None:
+        return None
+    return Raised(circuit.name, "", "engine", {"error": circuit_breaker.why(circuit)}, circuit.opened_at)
 
 
 def known(session: Session, kind: str, subject: str = "") -> Raised | None:
@@ -158,7 +160,7 @@ def known(session: Session, kind: str, subject: str = "") -> Raised | None:
     alarm = session.get(Alarm, (kind, subject))
     if alarm:
         return _raised(alarm)
-    return next((alarm for alarm in _from_circuits(session) if (alarm.kind, alarm.subject) == (kind, subject)), None)
+    return _outage(session) if (kind, subject) == (circuit_breaker.ENGINE, "") else None
 
 
 def _raised(alarm: Alarm) -> Raised:

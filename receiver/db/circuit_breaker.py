@@ -10,7 +10,6 @@ still to come, and asks the row once a second.
 
 import threading
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import bindparam, or_, select, text, update
@@ -81,11 +80,6 @@ def current(session: Session, name: str) -> Circuit | None:
     """The circuit where it is open, also while a probe is out; None where calls are made as usual."""
     circuit = session.get(Circuit, name)
     return circuit if circuit and circuit.state != CLOSED else None
-
-
-def every_open(session: Session) -> Sequence[Circuit]:
-    """The circuits that are open, also while a probe is out."""
-    return session.scalars(select(Circuit).where(Circuit.state != CLOSED)).all()
 
 
 def may_call(session: Session, name: str, now: datetime) -> bool:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, and_, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from receiver.db import tickets, work
+from receiver.db import circuit_breaker, tickets, work
 from receiver.db.database import PARAMETERS
 from receiver.db.models import (
     COMPLETE,
@@ -156,11 +156,25 @@ def _tell_again(session: Session, which: Sequence[ColumnElement[bool]], now: dat
     session.flush()
 
 
+def circuit(source: str) -> str:
+    """By which name the circuit breaker knows a source's helpdesk; while it is open, the source is left alone."""
+    return f"helpdesk:{source}"
+
+
+def sources_due(session: Session, now: datetime) -> list[str]:
+    """The sources of which at least one call can be claimed."""
+    waiting = [source for source in work.sources_due(session, KINDS, now) if source]
+    return [source for source in waiting if circuit_breaker.may_call(session, circuit(source), now)]
+
+
 def claim(session: Session, source: str, owner: str, now: datetime, per_minute: int) -> Claimed | None:
     """The next call to a source, now under `owner`'s lease; what completes a ticket goes first.
 
-    None where none is due, or where `per_minute` of them were begun within the last minute.
+    None where none is due, where the source is left alone, or where `per_minute` of them were begun within the last
+    minute.
     """
+    if not circuit_breaker.may_call(session, circuit(source), now):
+        return None
     recent = (OutgoingCall.source == source, OutgoingCall.attempted_at > now - _MINUTE)
     if (session.scalar(select(func.count()).where(*recent)) or 0) >= per_minute:
         return None
@@ -188,11 +202,6 @@ def finish(session: Session, call: OutgoingCall, owner: str, outcome: str = DONE
     return True
 
 
-def hold_source(session: Session, source: str, until: datetime) -> None:
-    """Leave a source alone until then, as it has demanded."""
-    work.put_off(session, KINDS, until, Work.source == source)
-
-
 def unsubscribe(session: Session, source: str, why: str) -> None:
     """The receiver of a source's webhook wants no more: all that it was to be told is a dead letter."""
     work.give_up(session, WRITE_BACK, UNSUBSCRIBED, why, Work.source == source)
@@ -201,9 +210,12 @@ def unsubscribe(session: Session, source: str, why: str) -> None:
 def redrive(session: Session, source: str | None, now: datetime) -> int:
     """Make every dead letter, or those of one source, due again; returns how many there were.
 
-    A write-back whose classification is no longer the current one stays as it is.
+    They are tried at once, also where the helpdesk is left alone: whoever asks for this has mended it. A write-back
+    whose classification is no longer the current one stays as it is.
     """
     of_source = (Work.source == source,) if source else ()
+    dead = select(Work.source).where(Work.kind.in_(KINDS), work.is_dead, *of_source).distinct()
+    sources = session.scalars(dead).all()
     is_current = exists().where(
         OutgoingCall.id == Work.subject_id,
         Classification.id == OutgoingCall.classification_id,
@@ -211,6 +223,8 @@ def redrive(session: Session, source: str | None, now: datetime) -> int:
     )
     asked = work.redrive(session, COMPLETE, now, *of_source)
     told = work.redrive(session, WRITE_BACK, now, is_current, *of_source)
+    for each in sources:
+        circuit_breaker.close(session, circuit(str(each)))
     return len(asked) + len(told)
 
 

@@ -193,12 +193,6 @@ def give_up(session: Session, kind: str, error_code: str, error: str, *which: Co
     return list(session.scalars(given_up.returning(Work.subject_id), execution_options=_UNSYNCHRONIZED))
 
 
-def put_off(session: Session, kinds: Sequence[str], until: datetime, *which: ColumnElement[bool]) -> None:
-    """Have nothing of what waits claimed before `until`; or nothing of that `which` by columns of Work."""
-    earlier = update(Work).where(Work.kind.in_(kinds), _is_due, Work.run_at < until, *which)
-    session.execute(earlier.values(run_at=until), execution_options=_UNSYNCHRONIZED)
-
-
 def expire(session: Session, kind: str, now: datetime) -> list[tuple[int, int]]:
     """Make due what is held under leases that ran out, because their owners died; each subject's id and its crashes.
 

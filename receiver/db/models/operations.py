@@ -69,7 +69,7 @@ class Pause(Base):
 
 
 class Circuit(Base):
-    """Whether what we call is left alone: the circuit breaker of the model's endpoint, by the name `engine`.
+    """Whether what we call is left alone: the model's endpoint, by the name `engine`, or a helpdesk, `helpdesk:SOURCE`.
 
     `state` is closed, open, or half_open while a probe is out. `failures` are those in a row. `cause` and `detail` are
     the code and the facts of the last of them, of which receiver.lib.failures makes a sentence. `probe_at` is when one

@@ -19,7 +19,7 @@ from receiver.actions.deliveries import replay
 from receiver.catalog import Catalog
 from receiver.db import alarms, examples, leases, outbox, tickets
 from receiver.db.database import Database
-from receiver.db.models import COMPLETE, OutgoingCall, Ticket, Work
+from receiver.db.models import COMPLETE, Circuit, OutgoingCall, Ticket, Work
 from receiver.intake.sources.expressions import Expression
 from receiver.intake.sources.helpdesk_profile import FieldPath
 from receiver.lib.clock import now
@@ -107,6 +107,7 @@ class Desk:
     def make_due(self) -> None:
         with self.db.write() as session:
             session.execute(update(Work).where(Work.kind == COMPLETE, Work.state == "due").values(run_at=now()))
+            session.execute(update(Circuit).values(probe_at=now()))
 
     def alarms(self) -> str:
         with self.db.read() as session:

@@ -24,7 +24,7 @@ from jobs.operations import maintenance
 from receiver import queue
 from receiver.db import alarms, classifications, leases, outbox, work
 from receiver.db.database import Database
-from receiver.db.models import WRITE_BACK, OutgoingCall, Ticket, Work
+from receiver.db.models import WRITE_BACK, Circuit, OutgoingCall, Ticket, Work
 from receiver.intake.sources import Source, profiles, writing_back
 from receiver.lib.clock import now
 from receiver.lib.retry_policy import WORK
@@ -116,6 +116,7 @@ def up(db: Database) -> dict[str, str]:
 def make_due(db: Database) -> None:
     with db.write() as session:
         session.execute(update(Work).where(Work.state == "due").values(run_at=now() - timedelta(seconds=1)))
+        session.execute(update(Circuit).values(probe_at=now() - timedelta(seconds=1)))
 
 
 PAIRS = {"23": VPN}
@@ -320,16 +321,50 @@ def test_retry_after_is_obeyed_by_the_whole_source_and_costs_no_attempt(
 ) -> None:
     helpdesk, peer = zendesk
     helpdesk.limit, helpdesk.seconds = 3, 40
-    helpdesk.tickets |= {str(number): Known() for number in range(6)}
+    helpdesk.tickets |= {str(number): Known() for number in range(8)}
     target = source(peer, labels=["l"], per_minute=600)
     for number in range(6):
         classify(db, target, str(number))
     run(db, config, target)
     waiting = [row for row in rows(db) if row.state == "due"]
     assert (len(waiting), len(peer.requests)) == (3, 4)
-    assert all(35 < _until(row) < 50 for row in waiting)
     assert [row.attempts for row in waiting] == [0, 0, 0]
+    assert 35 < _until(waiting[0]) < 50
     assert up(db) == {}
+
+    def are_due(seconds: int) -> list[str]:
+        with db.read() as session:
+            return outbox.sources_due(session, now() + timedelta(seconds=seconds))
+
+    # Nobody asks meanwhile, also not for what is to be told since; others are told.
+    classify(db, target, "7")
+    run(db, config, target)
+    assert len(peer.requests) == 4
+    classify(db, source(peer, name="other"), "8")
+    assert (are_due(0), are_due(35), sorted(are_due(41))) == (["other"], ["other"], ["acme", "other"])
+    helpdesk.limit = 100
+    make_due(db)
+    run(db, config, target)
+    assert {row.state for row in rows(db) if row.source == "acme"} == {"done"}
+
+
+def test_what_is_redriven_is_tried_at_once_also_where_its_helpdesk_is_left_alone(
+    db: Database, config: Settings, zendesk: Desk
+) -> None:
+    helpdesk, peer = zendesk
+    peer.respond = lambda _: Answer(422)
+    classify(db, source(peer), "4711")
+    run(db, config, source(peer))
+    peer.respond = lambda _: Answer(401)
+    classify(db, source(peer), "4712")
+    run(db, config, source(peer))
+    peer.respond = helpdesk.respond
+    run(db, config, source(peer))
+    assert [row.state for row in rows(db)] == ["dead", "due"]
+    with db.write() as session:
+        assert outbox.redrive(session, None, now()) == 1
+    run(db, config, source(peer))
+    assert [row.state for row in rows(db)] == ["done", "due"]
 
 
 def test_a_source_is_told_no_more_in_a_minute_than_it_is_to_be(db: Database, config: Settings, zendesk: Desk) -> None:
@@ -483,7 +518,9 @@ def test_no_credential_and_no_ticket_text_is_in_the_log(
     for status in (401, 422, 500, 429):
         zendesk[1].respond = lambda _, status=status: Answer(status, b"VPN does not connect", {"Retry-After": "1"})  # type: ignore[misc]
         classify(db, source(zendesk[1]))
+        make_due(db)
         run(db, config, source(zendesk[1]))
+    assert len(zendesk[1].requests) >= 4
     text = caplog.text + str(up(db)) + str([row.error for row in rows(db)])
     assert "Alarm" in text
     assert not [leak for leak in (TOKEN, USER, "VPN does not connect", "Basic ") if leak in text]

@@ -223,17 +223,14 @@ def test_all_of_a_source_is_given_up_at_once_whoever_holds_it(db: Database) -> N
     assert _claim(db, "mine") == [3]
 
 
-def test_what_waits_is_put_off_and_never_brought_forward(db: Database) -> None:
-    late = NOON + timedelta(hours=2)
-    _put(db, 1, 2)
-    _put(db, 3, at=late)
-    _put(db, 4, source="ours")
-    assert _claim(db, "mine", limit=1) == [1]
+def test_whose_work_is_due_is_said_once_each(db: Database) -> None:
+    _put(db, 1, 2, 3)
+    _put(db, 4, source="ours", at=NOON + SECOND)
+    _put(db, 5, source="dead")
     with db.write() as session:
-        work.put_off(session, [CLASSIFY], NOON + timedelta(hours=1), Work.source == "desk")
-        assert work.sources_due(session, [CLASSIFY], NOON) == ["ours"]
-        assert work.is_held(session, CLASSIFY, 1, "mine")
-    assert [_row(db, subject).run_at for subject in (2, 3, 4)] == [NOON + timedelta(hours=1), late, NOON]
+        work.give_up(session, CLASSIFY, "gone", "it wants no more", Work.source == "dead")
+        assert work.sources_due(session, [CLASSIFY, SEND_DIGEST], NOON) == ["desk"]
+        assert sorted(map(str, work.sources_due(session, [CLASSIFY], NOON + SECOND))) == ["desk", "ours"]
 
 
 def test_of_what_is_cancelled_it_is_said_what_that_was(db: Database) -> None:
