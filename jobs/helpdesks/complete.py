@@ -15,28 +15,25 @@ from receiver.intake.sources.mapping import as_written
 from receiver.lib.settings import Settings
 
 _SCHEMA = TicketIn()
-_EMPTY = (None, "")
 
 
 def fetch(config: Settings, source: Source, ticket: Ticket) -> dict[str, Any]:
-    """The fields of a ticket that its helpdesk's API knows and it lacks. Raises CallError."""
+    """The fields of a ticket that its helpdesk's API knows and it lacks, in the record's form. Raises CallError."""
     helpdesk = Api(config, source)
     names = helpdesk.names(ticket.external_id)
     for step in helpdesk.helpdesk.get("complete", []):
+        # One answer names what the next request asks for, such as the requester's id; without that it is left out.
         if all(names.get(name) for name in names_in(step["request"])):
             answer = helpdesk.call(step["request"], names)
             names |= {name: search(path, answer) for name, path in step["fields"].items()}
-    found = {name: as_written(source.shape, name, names[name]) for name in TEXT_FIELDS if names.get(name) not in _EMPTY}
-    # A completed ticket is asked for again where an event came without any text, so that only the API knows it.
-    better = [*helpdesk.helpdesk.get("replaces", []), *(["long_description"] if ticket.arrived_sha256 else [])]
-    lacking = {name: value for name, value in found.items() if name in better or not getattr(ticket, name)}
-    return _usable(lacking)
 
-
-def _usable(values: dict[str, Any]) -> dict[str, Any]:
-    """What of the values a ticket may hold, in the record's form; the rest is as good as unknown."""
-    found = {}
-    for name, value in values.items():
-        with suppress(ValidationError):
-            found[name] = _SCHEMA.fields[name].deserialize(value)
+    # What the delivery said is not overwritten, except by fields that it says only in part. A completed ticket is asked
+    # for again where an event came without any text, so that only the API knows it.
+    better = {*helpdesk.helpdesk.get("replaces", []), *(["long_description"] if ticket.arrived_sha256 else [])}
+    found: dict[str, Any] = {}
+    for name in TEXT_FIELDS:
+        if names.get(name) in (None, "") or (getattr(ticket, name) and name not in better):
+            continue
+        with suppress(ValidationError):  # What no ticket may hold is as good as unknown.
+            found[name] = _SCHEMA.fields[name].deserialize(as_written(source.shape, name, names[name]))
     return found

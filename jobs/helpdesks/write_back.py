@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jobs.helpdesks import api
@@ -34,9 +34,15 @@ def write(
         _send_webhook(config, wanted, call, ticket, classification)
         return
     helpdesk = Api(config, source)
-    steps = helpdesk.helpdesk.get("write", [])
     values = helpdesk.names(ticket.external_id) | _values(wanted, classification)
-    for number, (step, names) in enumerate(_requests(steps, values), start=1):
+    # The requests that have something to say, each with its values; one for every label where it takes only one.
+    requests = [
+        (step, values | ({step["each"]: item} if item else {}))
+        for step in helpdesk.helpdesk.get("write", [])
+        if any(values[name] for name in carried(step["body"]))
+        for item in (values[step["each"]] if "each" in step else [None])
+    ]
+    for number, (step, names) in enumerate(requests, start=1):
         if number > call.steps:
             _do(helpdesk, step, names)
             note_steps(number)
@@ -54,11 +60,27 @@ def names_of(classification: Classification) -> dict[str, str]:
 
 
 def _values(wanted: Mapping[str, Any], classification: Classification) -> dict[str, Any]:
+    """What the bodies of a helpdesk's requests may name with a dollar, each in every form that one of them takes."""
     names = names_of(classification)
-    fields = {name: _looked_up(wanted, text.format(**names)) for name, text in wanted.get("fields", {}).items()}
-    labels = [_label(wanted, text, names) for text in wanted.get("labels", [])]
+    own: Mapping[str, Any] = wanted.get("values", {})  # The helpdesk's own value for a text of ours.
+    texts = {name: text.format(**names) for name, text in wanted.get("fields", {}).items()}
+    fields = {name: own.get(text, text) for name, text in texts.items()}
+    nested: dict[str, Any] = {}
+    for name, value in fields.items():
+        *parents, last = name.split(".")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+
+    slugs = {name: re.sub(r"\W+", "-", value.lower()).strip("-") for name, value in names.items()}
+    labels = []
+    for template in wanted.get("labels", []):
+        text = template.format(**names)
+        label = own.get(text, text)
+        labels.append(str(label) if label != text else template.format(**slugs))
     return {
-        "fields": _nested(fields),
+        "fields": nested,
         "pairs": [{"id": int(name) if name.isdecimal() else name, "value": value} for name, value in fields.items()],
         "labels": labels,
         "adds": [{"add": label} for label in labels],
@@ -66,39 +88,6 @@ def _values(wanted: Mapping[str, Any], classification: Classification) -> dict[s
         "label": labels,
         "note": wanted.get("note", "").format(**names),
     }
-
-
-def _looked_up(wanted: Mapping[str, Any], text: str) -> Any:
-    """The helpdesk's own value for a text of ours, where the configuration names one."""
-    return wanted.get("values", {}).get(text, text)
-
-
-def _label(wanted: Mapping[str, Any], template: str, names: Mapping[str, str]) -> str:
-    text = template.format(**names)
-    found = _looked_up(wanted, text)
-    if found != text:
-        return str(found)
-    return template.format(**{name: re.sub(r"\W+", "-", value.lower()).strip("-") for name, value in names.items()})
-
-
-def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in fields.items():
-        *parents, last = name.split(".")
-        place = found
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = value
-    return found
-
-
-def _requests(steps: list[dict[str, Any]], values: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """The requests that have something to say, each with its values; one for every label where it takes only one."""
-    for step in steps:
-        if not any(values[name] for name in carried(step["body"])):
-            continue
-        for item in values[step["each"]] if "each" in step else [None]:
-            yield step, values | ({step["each"]: item} if item else {})
 
 
 def _do(helpdesk: Api, step: dict[str, Any], values: dict[str, Any]) -> None:

@@ -2,20 +2,22 @@
 
 import csv
 import io
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from lxml import html as markup  # type: ignore[import-untyped]
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from receiver.catalog import Catalog
-from receiver.db import audit, catalogs, leases, search_index
+from receiver.db import audit, catalogs, classifications, leases, outbox, search_index, work
 from receiver.db.database import Database
-from receiver.db.models import Ticket
+from receiver.db.models import WRITE_BACK, OutgoingCall, Ticket
 from receiver.lib.clock import now
 from receiver.web import auth
-from tests.factories import csrf, deliver, due_ticket, incoming, review, settle, sign_in_as
+from tests.factories import classification, csrf, deliver, due_ticket, incoming, review, settle, sign_in_as
 from tests.receiver.web.test_dashboard import HOSTILE, no_way_in
 
 LAPTOP = ("Hardware Support", "Laptop Repair/Replacement")
@@ -154,6 +156,35 @@ def test_the_examples_that_a_model_was_shown_are_named(
     words = " ".join(card.text_content().split())
     assert "seen before" in words
     assert "1 more that no longer count" in words
+
+
+def test_what_its_helpdesk_was_asked_and_told_is_shown_with_the_reason_and_the_next_attempt(
+    reviewer: FlaskClient, db: Database, ticket: int
+) -> None:
+    def tell(session: Session, owner: str) -> OutgoingCall:
+        claimed = outbox.claim(session, "standard", owner, now(), 60)
+        assert claimed
+        return claimed.call
+
+    for told in ("first", "second", "third", "fourth"):
+        with db.write() as session:
+            made = classification(ticket, request_type=told)
+            classifications.replace_current(session, "standard", made, {"standard": False})
+            if told == "first":
+                assert outbox.finish(session, tell(session, told), told)
+            elif told == "second":
+                assert work.bury(session, WRITE_BACK, tell(session, told).id, told, "request", "it refused <b>it</b>")
+            elif told == "fourth":  # The third is superseded before anybody has begun it.
+                again = now() + timedelta(minutes=5, seconds=30)
+                assert work.retry(session, WRITE_BACK, [tell(session, told).id], told, again, "server", "it failed")
+    card = _page(reviewer, f"/tickets/{ticket}").xpath("//section[h2='At the helpdesk']")[0]
+    lines = [" ".join(line.text_content().split()) for line in card.xpath(".//li")]
+    assert [line.replace("Told of the classification", "") for line in lines] == [
+        "due, again in 5 minnowit failed",
+        "supersedednow",
+        "deadnowit refused <b>it</b>",
+        "donenow",
+    ]
 
 
 def test_a_viewer_looks_and_changes_nothing(client: FlaskClient, db: Database, ticket: int) -> None:
