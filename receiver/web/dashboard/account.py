@@ -22,10 +22,10 @@ blueprint = Blueprint("account_pages", __name__, url_prefix="/account")
 @auth.require_role(auth.VIEWER)
 def account_page() -> ResponseReturnValue:
     """What you may change about yourself."""
-    return _page()
+    return _render_account()
 
 
-def _page(errors: dict[str, str] | None = None, fresh: str | None = None) -> ResponseReturnValue:
+def _render_account(errors: dict[str, str] | None = None, fresh: str | None = None) -> ResponseReturnValue:
     moment, person_id = now(), current_user.person_id
     with context().db.read() as session:
         person = session.get_one(Person, person_id)
@@ -42,30 +42,31 @@ def _page(errors: dict[str, str] | None = None, fresh: str | None = None) -> Res
 @blueprint.post("/name")
 @auth.require_role(auth.VIEWER)
 def change_name() -> ResponseReturnValue:
-    """Be called otherwise."""
+    """Change your name."""
     values, errors = forms.read(forms.Name())
     if errors:
-        return _page(errors)
+        return _render_account(errors)
     account.change_name(context(), auth.caller(), current_user.person_id, values["name"])
-    return _back("Your name is changed.")
+    return _redirect_back("Your name is changed.")
 
 
 @blueprint.post("/password")
 @auth.require_role(auth.VIEWER)
 def change_password() -> ResponseReturnValue:
-    """Set a new password, for whoever knows the one of today; every other session ends, and tokens where asked."""
+    """Set a new password, given the one of today; every other session ends, and the tokens where asked."""
     with context().db.read() as session:
         person = session.get_one(Person, current_user.person_id)
+    # Before the password of today is asked for: a try of that counts.
     wrong = passwords.problem(request.form.get("password", ""), person.email, person.name)
     if wrong:
-        return _page({"password": wrong})
+        return _render_account({"password": wrong})
     if told := identity_problem(person):
-        return _page({"current": told})
+        return _render_account({"current": told})
     kept = web_state().passwords.hash(request.form["password"])
     many = account.change_password(
         context(), auth.caller(), person.id, kept, current_user.id, end_tokens="tokens" in request.form
     )
-    return _back(f"The password is changed, and every other browser signed out{_ended(many)}.")
+    return _redirect_back(f"The password is changed, and every other browser signed out{_tokens_ended(many)}.")
 
 
 @blueprint.post("/sign-out-everywhere")
@@ -75,10 +76,10 @@ def sign_out_everywhere() -> ResponseReturnValue:
     many = account.sign_out_everywhere(
         context(), auth.caller(), current_user.person_id, current_user.id, end_tokens="tokens" in request.form
     )
-    return _back(f"Every other browser is signed out{_ended(many)}.")
+    return _redirect_back(f"Every other browser is signed out{_tokens_ended(many)}.")
 
 
-def _ended(tokens: int) -> str:
+def _tokens_ended(tokens: int) -> str:
     return f"; {tokens} API token{'s' if tokens > 1 else ''} ended" if tokens else ""
 
 
@@ -95,9 +96,9 @@ def make_token() -> ResponseReturnValue:
     if not errors and (told := identity_problem(person)):
         errors = {"current": told}
     if errors:
-        return _page({f"token-{name}": words for name, words in errors.items()})
+        return _render_account({f"token-{name}": words for name, words in errors.items()})
     text = account.make_token(context(), auth.caller(), person_id, **values)
-    return _page(fresh=text)
+    return _render_account(fresh=text)
 
 
 @blueprint.post(f"/tokens/<{ID}:token_id>/revoke")
@@ -105,9 +106,9 @@ def make_token() -> ResponseReturnValue:
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Make one of your tokens worthless."""
     token = people.revoke_token(context(), auth.caller(), current_user.person_id, token_id)
-    return _back(f"The token {token.name} is revoked.")
+    return _redirect_back(f"The token {token.name} is revoked.")
 
 
-def _back(words: str) -> ResponseReturnValue:
+def _redirect_back(words: str) -> ResponseReturnValue:
     flash(words)
     return redirect(url_for("account_pages.account_page"))

@@ -4,7 +4,6 @@ from typing import Any
 
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy.orm import Session
 
 from receiver.db import audit
 from receiver.web import auth
@@ -25,22 +24,24 @@ def audit_page() -> ResponseReturnValue:
     chosen, before = query_args.texts(*_FILTERS), query_args.place("before")
     with context().db.read() as session:
         rows = audit.page(session, _ROWS + 1, before, chosen)
-        state = _state(session)
-    more: dict[str, Any] | None = {**chosen, "before": rows[_ROWS - 1].number} if len(rows) > _ROWS else None
+        # Every visit checks the latest entries; all of them take seconds, so a person asks for that.
+        size = audit.size(session)
+        checked = min(size, _MOST_CHECKED if "check" in request.args else _CHECKED)
+        wrong = audit.verify(session) if checked == size else audit.verify_latest(session, checked)
+        head = audit.head(session)
+    older = None
+    if len(rows) > _ROWS:
+        filters: dict[str, Any] = {**chosen, "before": rows[_ROWS - 1].number}
+        older = url_for("audit_pages.audit_page", **filters)
     return render_template(
-        "audit.html", rows=rows[:_ROWS], chosen=chosen, is_first=before is None, **state,
-        older=url_for("audit_pages.audit_page", **more) if more else None,
-    )  # fmt: skip
-
-
-def _state(session: Session) -> dict[str, object]:
-    """What a check finds: of the latest entries on every visit, of all of them where they were asked for."""
-    size, everything = audit.size(session), "check" in request.args
-    many = min(size, _MOST_CHECKED if everything else _CHECKED)
-    return {
-        "size": size,
-        "checked": many,
-        "most": _MOST_CHECKED,
-        "wrong": audit.verify(session) if many == size else audit.verify_latest(session, many),
-        "head": audit.head(session),
-    }
+        "audit.html",
+        rows=rows[:_ROWS],
+        chosen=chosen,
+        is_first=before is None,
+        older=older,
+        size=size,
+        checked=checked,
+        most=_MOST_CHECKED,
+        wrong=wrong,
+        head=head,
+    )

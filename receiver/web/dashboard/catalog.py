@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from itertools import groupby
-from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from receiver import catalog
 from receiver.actions import classification
-from receiver.catalog import Catalog, CatalogError, RequestType, changes, current
+from receiver.catalog import Catalog, CatalogError, changes, current
 from receiver.db import audit, catalog_usage, catalogs
 from receiver.db.catalog_usage import Entry
 from receiver.db.models import CatalogVersion
@@ -25,13 +24,15 @@ _VERSIONS, _SHOWN_EXAMPLES = 20, 6
 @blueprint.get("")
 def catalog_page() -> ResponseReturnValue:
     """The tree of the catalog in force, or those entries of it in which the words of `q` stand."""
-    return _page()
+    return _render_catalog()
 
 
-def _page(refused: CatalogError | None = None) -> str:
+def _render_catalog(refused: CatalogError | None = None) -> str:
+    """The page of the catalog in force, and why a newer one was `refused`."""
     db, settings = context().db, context().settings
     words = query_args.text("q")[:200]
     try:
+        # Only what is there already: a page must not wait for a slow location.
         found, missing = current.current_catalog(db, settings, asks=False), None
     except CatalogError as error:
         found, missing = None, error
@@ -39,6 +40,9 @@ def _page(refused: CatalogError | None = None) -> str:
         versions = catalogs.history(session, _VERSIONS)
         readers = audit.first_about(session, [f"catalog {version.version}" for version in versions])
         tickets, learned = catalog_usage.tickets(session), catalog_usage.learned(session)
+    # Entries that tickets have and the catalog has no longer, those with most tickets first.
+    gone = [(*entry, count) for entry, count in tickets.items() if found and found.find(*entry) is None]
+    gone.sort(key=lambda row: (-row[2], row))
     return render_template(
         "catalog.html",
         catalog=found,
@@ -51,47 +55,41 @@ def _page(refused: CatalogError | None = None) -> str:
         readers=readers,
         counts=catalog.counts(found) if found else {},
         warnings=catalog.quality(found) if found else [],
-        tree=_tree(found, words, tickets, learned) if found else [],
-        left=_left(found, tickets) if found else [],
+        tree=_categories(found, words, tickets, learned) if found else [],
+        left=gone[:_VERSIONS],
         shown_examples=_SHOWN_EXAMPLES,
     )
 
 
-def _tree(
+def _categories(
     found: Catalog, words: str, tickets: Mapping[Entry, int], learned: Mapping[Entry, int]
-) -> list[dict[str, Any]]:
-    """The categories with their entries, in the catalog's order; of a search only what it finds."""
-    kept = [kind for kind in found.request_types if _holds(kind, words)]
-    tree = []
+) -> list[dict[str, object]]:
+    """The categories with their entries, in the catalog's order; with a search only entries that hold every word."""
+    wanted = words.casefold().split()
+    kept = []
+    for kind in found.request_types:
+        text = "\n".join((kind.category, kind.name, kind.description, *kind.examples, *kind.keywords)).casefold()
+        if all(word in text for word in wanted):
+            kept.append(kind)
+    categories: list[dict[str, object]] = []
+    # groupby needs equal categories side by side, as a catalog's text has them.
     for category, kinds in groupby(kept, key=lambda kind: kind.category):
-        rows = [_row(found, kind, tickets, learned) for kind in kinds]
-        tree.append({"name": category, "rows": rows, "tickets": sum(row["tickets"] for row in rows)})
-    return tree
-
-
-def _row(
-    found: Catalog, kind: RequestType, tickets: Mapping[Entry, int], learned: Mapping[Entry, int]
-) -> dict[str, Any]:
-    entry = (kind.category, kind.name)
-    return {
-        "kind": kind,
-        "tickets": tickets.get(entry, 0),
-        "learned": learned.get(entry, 0),
-        "gaps": catalog.gaps(kind),
-        "is_fallback": kind == found.fallback,
-    }
-
-
-def _holds(kind: RequestType, words: str) -> bool:
-    """Whether every one of the words stands somewhere in an entry."""
-    text = "\n".join((kind.category, kind.name, kind.description, *kind.examples, *kind.keywords)).casefold()
-    return all(word in text for word in words.casefold().split())
-
-
-def _left(found: Catalog, tickets: Mapping[Entry, int]) -> list[tuple[str, str, int]]:
-    """Entries that tickets have and the catalog has no more, those with most tickets first."""
-    gone = [(*entry, count) for entry, count in tickets.items() if found.find(*entry) is None]
-    return sorted(gone, key=lambda row: (-row[2], row))[:_VERSIONS]
+        rows: list[dict[str, object]] = []
+        total = 0
+        for kind in kinds:
+            entry = (kind.category, kind.name)
+            total += tickets.get(entry, 0)
+            rows.append(
+                {
+                    "kind": kind,
+                    "tickets": tickets.get(entry, 0),
+                    "learned": learned.get(entry, 0),
+                    "gaps": catalog.gaps(kind),
+                    "is_fallback": kind == found.fallback,
+                }
+            )
+        categories.append({"name": category, "rows": rows, "tickets": total})
+    return categories
 
 
 @blueprint.get("/changes/<before>/<after>")
@@ -116,7 +114,7 @@ def reload() -> ResponseReturnValue:
     try:
         found = classification.reload_catalog(context(), auth.caller())
     except CatalogError as error:
-        return _page(error), 422
+        return _render_catalog(error), 422
     is_same = before is not None and before.version == found.version
     flash(f"Nothing has changed: version {found.version}." if is_same else f"Version {found.version} is in force.")
     return redirect(url_for("catalog_pages.catalog_page"))

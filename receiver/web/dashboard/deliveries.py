@@ -1,14 +1,12 @@
 """Deliveries: what arrived, what became of it, and reading it again after a mapping or a template was mended."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from sqlalchemy.orm import Session
 
-from receiver.actions.deliveries import Replay, dismiss, get, replay_each
+from receiver.actions.deliveries import dismiss, get, replay_each
 from receiver.db import audit, deliveries, tickets
 from receiver.db.models import DELIVERY_STATES, QUARANTINED, RECONCILE, UNSIGNED, Delivery
 from receiver.intake import payload_masking
@@ -34,57 +32,62 @@ def deliveries_page() -> ResponseReturnValue:
     before = query_args.place("before")
     with context().db.read() as session:
         rows = deliveries.page(session, _ROWS + 1, before, conflict=conflict, **chosen)
+    older = None
+    if len(rows) > _ROWS:
+        filters: dict[str, Any] = request.args.to_dict() | {"before": str(rows[_ROWS - 1].id)}
+        older = url_for("deliveries_pages.deliveries_page", **filters)
     return render_template(
         "deliveries.html",
         rows=rows[:_ROWS],
-        older=_older(rows),
+        older=older,
         is_first=before is None,
         filtered=bool(chosen) or conflict,
+        # With the chosen one, which may be gone from SOURCES_FILE while its deliveries are still here.
         sources=sorted({*context().sources, *filter(None, [chosen.get("source")])}),
         states=DELIVERY_STATES,
     )
 
 
-def _older(rows: Sequence[Delivery]) -> str | None:
-    """The address of the next page, with the filters of this one."""
-    if len(rows) <= _ROWS:
-        return None
-    filters: dict[str, Any] = request.args.to_dict() | {"before": str(rows[_ROWS - 1].id)}
-    return url_for("deliveries_pages.deliveries_page", **filters)
-
-
-def _id(number: int) -> int:
+def _valid_id(number: int) -> int:
+    """The id, or 404 where it is larger than a column of the database can hold."""
     return number if 0 < number <= _MAX_ID else abort(404)
+
+
+def _selected_ids() -> list[int]:
+    return [_valid_id(number) for number in request.form.getlist("delivery", type=int)][:_ROWS]
 
 
 @blueprint.get("/<int:delivery_id>")
 def delivery_page(delivery_id: int) -> ResponseReturnValue:
     """One delivery: what it said, how it proved itself, what is wrong with it, and what came of it."""
     with context().db.read() as session:
-        delivery = get(session, _id(delivery_id))
-        related = _related(session, delivery)
+        delivery = get(session, _valid_id(delivery_id))
+        # One more than is shown, so that the page can say that there are others.
+        made = tickets.of_delivery(session, delivery.id, _RELATED + 1)
+        again = deliveries.redeliveries(session, delivery.id, _RELATED + 1)
+        replays = [entry for entry in audit.about(session, f"delivery {delivery.id}") if entry.action == "replay"]
     source = context().sources.get(delivery.source)
     limit = context().settings.max_body_mb * 2**20
+    # A body may hold more about people than its tickets do, so viewers and reviewers do not see it.
     may_read = delivery.body is not None and auth.has_role(auth.OPERATOR)
-    shown = payload_masking.shown(delivery, source, limit) if may_read else None
     return render_template(
-        "delivery.html", delivery=delivery, source=source, proof=_proof(delivery, source), shown=shown,
-        most_shown=_MOST_SHOWN, retention=context().settings.raw_retention_days, **related,
-    )  # fmt: skip
-
-
-def _related(session: Session, delivery: Delivery) -> dict[str, object]:
-    replays = [entry for entry in audit.about(session, f"delivery {delivery.id}") if entry.action == "replay"]
-    return {
-        "made": tickets.of_delivery(session, delivery.id, _RELATED + 1),
-        "again": deliveries.redeliveries(session, delivery.id, _RELATED + 1),
-        "replays": replays,
-        "related": _RELATED,
-    }
+        "delivery.html",
+        delivery=delivery,
+        source=source,
+        proof=_proof(delivery, source),
+        shown=payload_masking.shown(delivery, source, limit) if may_read else None,
+        most_shown=_MOST_SHOWN,
+        retention=context().settings.raw_retention_days,
+        made=made,
+        again=again,
+        replays=replays,
+        related=_RELATED,
+    )
 
 
 def _proof(delivery: Delivery, source: Source | None) -> tuple[str, str]:
-    """How it was proved who sent it: a state and a sentence. What is not proved is refused, and never recorded."""
+    """How it was proved who sent a delivery: the state of a badge, and a sentence."""
+    # There is no case for a wrong signature: such a request is refused, and nothing of it is kept.
     if delivery.verification == UNSIGNED:
         return "warn", f"unsigned: nothing but the address was checked (from {delivery.peer})"
     if delivery.origin == RECONCILE:
@@ -98,24 +101,16 @@ def _proof(delivery: Delivery, source: Source | None) -> tuple[str, str]:
 @auth.require_role(auth.OPERATOR)
 def replay_selection() -> ResponseReturnValue:
     """Read one delivery or a selection again, and show what each brought before and brings now."""
-    ids = [_id(number) for number in request.form.getlist("delivery", type=int)][:_ROWS]
-    return render_template("replayed.html", done=_replay(ids or abort(400, "Choose a delivery first.")), more=None)
-
-
-class _Since(NamedTuple):
-    """Which deliveries of a source are read again: those since a time, after the one that was read last."""
-
-    source: str
-    since: datetime
-    status: str
-    after: int | None
+    ids = _selected_ids() or abort(400, "Choose a delivery first.")
+    done = list(replay_each(context(), auth.caller(), ids))
+    return render_template("replayed.html", done=done, more=None)
 
 
 @blueprint.post("/dismiss")
 @auth.require_role(auth.OPERATOR)
 def dismiss_selection() -> ResponseReturnValue:
-    """Take one delivery or a selection out of what needs somebody: there is no ticket in it."""
-    ids = [_id(number) for number in request.form.getlist("delivery", type=int)][:_ROWS]
+    """Mark one delivery or a selection as needing nobody, because there is no ticket in it."""
+    ids = _selected_ids()
     done = dismiss(context(), auth.caller(), ids)
     many = f"{len(done)} deliver{'y is' if len(done) == 1 else 'ies are'} dismissed"
     flash(f"{many}." if len(done) == len(ids) else f"{many}; nothing was open in the others.")
@@ -125,18 +120,7 @@ def dismiss_selection() -> ResponseReturnValue:
 @blueprint.post("/replay-since")
 @auth.require_role(auth.OPERATOR)
 def replay_since() -> ResponseReturnValue:
-    """Read a source's deliveries since a time again, so many in one request; the page itself asks for the rest."""
-    chosen = _since()
-    with context().db.read() as session:
-        found = deliveries.kept_since(
-            session, chosen.source, chosen.since, chosen.status or None, _AT_ONCE + 1, chosen.after
-        )
-    more = {**request.form.to_dict(), "after": found[_AT_ONCE - 1]} if len(found) > _AT_ONCE else None
-    template = "replayed_rows.html" if "HX-Request" in request.headers else "replayed.html"
-    return render_template(template, done=_replay(found[:_AT_ONCE]), more=more)
-
-
-def _since() -> _Since:
+    """Read a source's deliveries since a time again; the page itself asks for the rest."""
     form = request.form
     try:
         since = datetime.fromisoformat(form.get("since", ""))
@@ -146,9 +130,13 @@ def _since() -> _Since:
         abort(400, "Choose a source; SOURCES_FILE lists them.")
     if form.get("status", "") not in ("", *DELIVERY_STATES):
         abort(400, f"There are the states {', '.join(DELIVERY_STATES)}.")
-    moment = since if since.tzinfo else since.replace(tzinfo=UTC)
-    return _Since(form["source"], moment, form.get("status", ""), form.get("after", type=int))
-
-
-def _replay(ids: list[int]) -> list[Replay]:
-    return list(replay_each(context(), auth.caller(), ids))
+    # The browser's field for a time has no zone; the page says that it means UTC.
+    since = since if since.tzinfo else since.replace(tzinfo=UTC)
+    status, after = form.get("status") or None, form.get("after", type=int)
+    with context().db.read() as session:
+        found = deliveries.kept_since(session, form["source"], since, status, _AT_ONCE + 1, after)
+    # Few in one request, so that it ends before a proxy gives up on it.
+    done = list(replay_each(context(), auth.caller(), found[:_AT_ONCE]))
+    more = {**form.to_dict(), "after": found[_AT_ONCE - 1]} if len(found) > _AT_ONCE else None
+    template = "replayed_rows.html" if "HX-Request" in request.headers else "replayed.html"
+    return render_template(template, done=done, more=more)

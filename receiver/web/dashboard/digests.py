@@ -22,8 +22,8 @@ from receiver.web.state import context
 blueprint = Blueprint("digests_pages", __name__, url_prefix="/digests")
 
 _AT_ONCE = 50
-# Of a mail in the frame of its page: it styles itself in its elements and holds its pictures, and nothing in it runs.
-_FRAMED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox"
+# A mail has styles on its elements and its pictures inside it, as mail programs need. Nothing in its frame may run.
+_FRAME_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox"
 
 
 @blueprint.get("")
@@ -44,12 +44,12 @@ blueprint.add_app_template_global(digests.problem)
 
 @blueprint.app_template_global()
 def period(digest: Digest) -> str:
-    """What a digest covers, as a person says it: its time on the clock of its plan, or why it was made beside those."""
+    """What a digest covers, for a person to read: its time on its plan's clock, or why it was made out of turn."""
     if digest.copy_of:
         return f"copy of {digest.copy_of}"
     try:
         slot = datetime.fromisoformat(digest.period)
-    except ValueError:
+    except ValueError:  # Only a planned digest has a time as its period.
         return "by hand"
     plan = _plans().get(digest.name)
     local = slot.astimezone(ZoneInfo(plan.zone if plan else "UTC"))
@@ -67,29 +67,24 @@ def digest_page(digest_id: int) -> ResponseReturnValue:
         digest = orders.get(session, digest_id)
         changed = audit.about(session, f"digest {digest_id}")
         states = recipients.of(session, digest_id)
-    has = {"mail": _mail(digest_id).exists(), "workbook": _workbook(digest_id).exists()}
-    text = mail_preview.text(_mail(digest_id)) if has["mail"] else ""
+    data_dir = context().settings.data_dir
+    mail, workbook = digests.mail_path(data_dir, digest_id), digests.workbook_path(data_dir, digest_id)
+    # Neither is there before the digest is built, and retention drops the workbook again.
+    has = {"mail": mail.exists(), "workbook": workbook.exists()}
+    text = mail_preview.text(mail) if has["mail"] else ""
     return render_template("digest.html", digest=digest, changed=changed, states=states, has=has, text=text)
-
-
-def _mail(digest_id: int) -> Path:
-    return digests.mail_path(context().settings.data_dir, digest_id)
-
-
-def _workbook(digest_id: int) -> Path:
-    return digests.workbook_path(context().settings.data_dir, digest_id)
 
 
 @blueprint.get(f"/<{ID}:digest_id>/mail")
 def mail_of(digest_id: int) -> ResponseReturnValue:
     """The mail of a digest as a mail program shows it, for the frame of its page."""
-    return _framed(_mail(digest_id))
+    return _mail_frame(digests.mail_path(context().settings.data_dir, digest_id))
 
 
-def _framed(path: Path) -> Response:
+def _mail_frame(path: Path) -> Response:
     if not path.exists():
         abort(404, "There is no such mail; it is written when the digest is built.")
-    return Response(mail_preview.html(path), headers={"Content-Security-Policy": _FRAMED})
+    return Response(mail_preview.html(path), headers={"Content-Security-Policy": _FRAME_POLICY})
 
 
 @blueprint.post("")
@@ -101,13 +96,9 @@ def send() -> ResponseReturnValue:
         digest = orders.send_now(context(), auth.caller(), plan)
     except ConflictError as error:
         flash(str(error))
-        return redirect(_here())
+        return redirect(url_for("digests_pages.digests_page"))
     flash(f"Digest {digest.id} is on its way.")
     return redirect(url_for("digests_pages.digest_page", digest_id=digest.id))
-
-
-def _here() -> str:
-    return url_for("digests_pages.digests_page")
 
 
 _ORDERS = {
@@ -137,14 +128,15 @@ def ask_for_preview() -> ResponseReturnValue:
         orders.order_preview(context(), plan)
     except QueueAwayError as error:
         flash(str(error), "error")
-        return redirect(_here())
+        return redirect(url_for("digests_pages.digests_page"))
     return redirect(url_for("digests_pages.preview_page", name=plan.name, asked=f"{moment.timestamp():.3f}"))
 
 
 @blueprint.get("/preview/<name>")
 def preview_page(name: str) -> ResponseReturnValue:
     """What this digest would be; until a worker has built it, the page asks again by itself."""
-    plan, mail = orders.plan_named(context(), name), _preview(name, ".eml")
+    plan, mail = orders.plan_named(context(), name), _preview_path(name, ".eml")
+    # `asked` tells a preview that was just ordered from one of before, which is still there meanwhile.
     built_at = datetime.fromtimestamp(mail.stat().st_mtime, UTC) if mail.exists() else None
     since = request.args.get("asked", 0.0, type=float)
     is_built = built_at is not None and built_at.timestamp() >= since
@@ -152,20 +144,21 @@ def preview_page(name: str) -> ResponseReturnValue:
     return render_template("digest_preview.html", plan=plan, is_built=is_built, built_at=built_at, text=text)
 
 
-def _preview(name: str, suffix: str) -> Path:
+def _preview_path(name: str, suffix: str) -> Path:
+    # By the plan's own name, so that no text of a URL becomes part of a path.
     return digests.preview_path(context().settings.data_dir, orders.plan_named(context(), name).name, suffix)
 
 
 @blueprint.get("/preview/<name>/mail")
 def preview_mail(name: str) -> ResponseReturnValue:
     """The mail of a preview, for the frame of its page."""
-    return _framed(_preview(name, ".eml"))
+    return _mail_frame(_preview_path(name, ".eml"))
 
 
 @blueprint.get("/preview/<name>/workbook")
 def preview_workbook(name: str) -> ResponseReturnValue:
     """The workbook of a preview."""
-    path = _preview(name, ".xlsx")
+    path = _preview_path(name, ".xlsx")
     if not path.exists():
         abort(404, "There is no such workbook; preview the digest first.")
     auth.note_export(f"preview of {name}", "workbook")

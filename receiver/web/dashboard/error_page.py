@@ -15,14 +15,16 @@ _ADVICE = {
 
 def is_wanted() -> bool:
     """Whether a browser asked for a page; programs get JSON."""
+    # A page that asked for a part of itself shows the message, and would show a whole page inside itself.
     if request.path.startswith(_PROGRAMS) or "HX-Request" in request.headers:
         return False
     return bool(request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html")
 
 
 def render(error: HTTPException, message: str) -> ResponseReturnValue:
-    """The page of an error; the record may be away, so nothing here needs it."""
+    """The page of an error, made without the database, which may be what failed."""
     code = error.code or 500
+    # Werkzeug's own sentences are about HTTP; ours are for people.
     own = message if message != type(error).description else ""
     page = render_template(
         "error.html", code=code, title=_TITLES.get(code, error.name), message=own or _ADVICE.get(code, message)

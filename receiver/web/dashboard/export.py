@@ -1,6 +1,6 @@
 """A list of tickets as a file: the filters and the order of the page, more rows, and nothing is kept."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 
 from flask import Response
@@ -8,7 +8,6 @@ from flask import Response
 from receiver.db import ticket_query
 from receiver.db.database import Database
 from receiver.db.ticket_query import TicketQuery
-from receiver.db.tickets import Pair
 from receiver.lib import spreadsheet
 from receiver.lib.spreadsheet import Row
 from receiver.web.state import context
@@ -22,21 +21,16 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def csv_of(wanted: TicketQuery, moment: datetime) -> Response:
-    """As CSV."""
-    return _file(spreadsheet.as_csv, wanted, moment, "tickets.csv", "text/csv; charset=utf-8")
-
-
-def xlsx_of(wanted: TicketQuery, moment: datetime) -> Response:
-    """As a workbook."""
-    return _file(spreadsheet.as_xlsx, wanted, moment, "tickets.xlsx", _XLSX)
-
-
-def _file(
-    write: Callable[[Iterable[Row]], Iterator[bytes]], wanted: TicketQuery, moment: datetime, name: str, kind: str
-) -> Response:
+def tickets_file(wanted: TicketQuery, moment: datetime, form: str) -> Response:
+    """The tickets as a file to download; `form` is "csv" or "xlsx"."""
+    # A stream, row by row: a hundred thousand tickets need no more memory than one page of them.
     rows = _rows(context().db, wanted, moment)
-    return Response(write(rows), content_type=kind, headers={"Content-Disposition": f"attachment; filename={name}"})
+    if form == "csv":
+        body, content_type = spreadsheet.as_csv(rows), "text/csv; charset=utf-8"
+    else:
+        body, content_type = spreadsheet.as_xlsx(rows), _XLSX
+    headers = {"Content-Disposition": f"attachment; filename=tickets.{form}"}
+    return Response(body, content_type=content_type, headers=headers)
 
 
 def _rows(db: Database, wanted: TicketQuery, moment: datetime) -> Iterator[Row]:
@@ -44,24 +38,22 @@ def _rows(db: Database, wanted: TicketQuery, moment: datetime) -> Iterator[Row]:
     yield _COLUMNS
     written, after = 0, None
     while written < LIMIT:
+        # A connection for each page only, not for as long as a slow client takes.
         with db.read() as session:
             page = ticket_query.page(session, wanted, min(_ONCE, LIMIT - written), moment, after)
-        yield from map(_row, page.pairs)
+        for ticket, found in page.pairs:
+            promise = (found.sla_value, found.sla_unit) if found else (None, None)
+            confidence = round(found.confidence, 4) if found else None
+            yield (
+                *(ticket.external_id, ticket.source, ticket.short_description, ticket.requester_email),
+                *(ticket.category, ticket.request_type, confidence, ticket.status),
+                *(*promise, _utc_minute(ticket.received_at), _utc_minute(ticket.due_at), ticket.url),
+            )
         written, after = written + len(page.pairs), page.after
         if after is None:
             return
     yield (f"Only the first {LIMIT:,} tickets are in this file; narrow the filters for the rest.",)
 
 
-def _row(pair: Pair) -> Row:
-    ticket, found = pair
-    promise = (found.sla_value, found.sla_unit) if found else (None, None)
-    return (
-        *(ticket.external_id, ticket.source, ticket.short_description, ticket.requester_email),
-        *(ticket.category, ticket.request_type, round(found.confidence, 4) if found else None, ticket.status),
-        *(*promise, _written(ticket.received_at), _written(ticket.due_at), ticket.url),
-    )
-
-
-def _written(moment: datetime | None) -> str:
+def _utc_minute(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M}" if moment else ""

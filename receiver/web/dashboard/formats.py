@@ -25,6 +25,7 @@ def init_app(app: Flask) -> None:
 def ago_text(at: datetime) -> str:
     """How long ago, or in how long: `12 min ago`, `in 3 h`."""
     seconds = (now() - at).total_seconds()
+    # Also hides that the clocks of two machines differ a little.
     if abs(seconds) < 5:
         return "now"
     size, unit = next((step for step in _STEPS if abs(seconds) >= step[0]), (1, "s"))
@@ -81,7 +82,7 @@ def money(amount: float) -> str:
 
 
 def words(name: str) -> str:
-    """A name of the record as a person reads it: `needs review`."""
+    """A name in the database, such as `needs_review`, as a person reads it: `needs review`."""
     return name.replace("_", " ")
 
 

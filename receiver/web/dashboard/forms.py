@@ -23,6 +23,7 @@ class _Line(PlainText):
 
     def _deserialize(self, *args: Any, **kwargs: Any) -> str:
         line = super()._deserialize(*args, **kwargs).strip()
+        # A name with a right-to-left mark or a zero-width space could look like somebody else's.
         if people.visible(line) != line:
             raise ValidationError("Contains characters that cannot be seen, such as control characters; remove them.")
         return line
@@ -33,6 +34,7 @@ class _Email(Address):
         super().__init__(required=True, validate=Length(max=254), error_messages={"null": "Write an e-mail address."})
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        # Before marshmallow's own check, which refuses an address with spaces around it.
         address = plain(str(value))
         if not address.isprintable():
             raise ValidationError("Contains characters that cannot be seen; remove them.")
@@ -40,7 +42,7 @@ class _Email(Address):
 
 
 class Form(Schema):
-    """A form; what else a browser sends, such as the CSRF token, is left alone."""
+    """A form; other fields that a browser sends, such as the CSRF token, are ignored."""
 
     class Meta:
         """marshmallow's options."""

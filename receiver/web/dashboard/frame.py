@@ -10,6 +10,7 @@ from receiver.lib.roles import ADMIN, OPERATOR, VIEWER
 from receiver.web import auth
 from receiver.web.state import web_state
 
+# Pages with a stream of their own; the others keep only their frame up to date.
 _LIVE = ("overview_pages.overview_page", "jobs_pages.jobs_page")
 
 
@@ -43,28 +44,22 @@ PLACES = (
 
 def init_app(app: Flask) -> None:
     """Give every template the frame."""
-    app.context_processor(_around)
+    app.context_processor(_frame_variables)
 
 
-def _around() -> dict[str, object]:
-    if not current_user or not current_user.is_authenticated or _must_set_up():
+def _frame_variables() -> dict[str, object]:
+    try:
+        is_open = bool(current_user) and current_user.is_authenticated and not auth.must_set_up()
+    except SQLAlchemyError:  # An error page is being made, which must not fail for the same reason.
+        is_open = False
+    # Before the second factor is set up the pages are closed, and the rail would lead nowhere.
+    if not is_open:
         return {"places": (), "pulse": None}
     known = current_app.blueprints
+    at_place = (request.blueprint or "").removesuffix("_pages")
     return {
         "places": [place for place in PLACES if f"{place.name}_pages" in known and auth.has_role(place.role)],
-        "at_place": _at_place(),
-        "live": _at_place() if request.endpoint in _LIVE else "frame",
+        "at_place": at_place,
+        "live": at_place if request.endpoint in _LIVE else "frame",
         "pulse": web_state().system_status(),
     }
-
-
-def _must_set_up() -> bool:
-    """Whether the pages are closed yet, so that the frame has nothing to lead to. A record that is away is told."""
-    try:
-        return auth.must_set_up()
-    except SQLAlchemyError:
-        return True
-
-
-def _at_place() -> str:
-    return (request.blueprint or "").removesuffix("_pages")

@@ -21,8 +21,9 @@ Piece = tuple[str, bool]
 
 def pieces(text: str, reason: str) -> list[Piece]:
     """The text in pieces, each with whether the reason names it."""
+    # A byte for each character: matches may touch or overlap, and this joins them.
     marked = bytearray(len(text))
-    for start, end in _named(text, reason):
+    for start, end in _matching_spans(text, reason):
         marked[start:end] = b"\1" * (end - start)
     found, at = [], 0
     for is_marked, run in groupby(marked):
@@ -32,7 +33,7 @@ def pieces(text: str, reason: str) -> list[Piece]:
     return found
 
 
-def _named(text: str, reason: str) -> Iterator[tuple[int, int]]:
+def _matching_spans(text: str, reason: str) -> Iterator[tuple[int, int]]:
     """Where runs of the reason's words stand in the text; the longest run at each place."""
     said = [word[0].casefold() for word in _WORD.finditer(reason)][:_LONGEST_REASON]
     places: dict[str, list[int]] = {}
@@ -41,8 +42,9 @@ def _named(text: str, reason: str) -> Iterator[tuple[int, int]]:
     found = [(match.start(), match.end(), match[0].casefold()) for match in _WORD.finditer(text, 0, _LOOKED_AT)]
     at = 0
     while at < len(found):
-        run = max((_run(found, at, said, place) for place in places.get(found[at][2], ())), default=0)
+        run = max((_matching_words(found, at, said, place) for place in places.get(found[at][2], ())), default=0)
         words = found[at : at + run]
+        # "of the printer" is a match for "printer" alone: articles and the like at the ends are not marked.
         while words and _is_dull(words[-1][2]):
             words.pop()
         while words and _is_dull(words[0][2]):
@@ -52,7 +54,7 @@ def _named(text: str, reason: str) -> Iterator[tuple[int, int]]:
         at += max(run, 1)
 
 
-def _run(found: list[tuple[int, int, str]], at: int, said: list[str], place: int) -> int:
+def _matching_words(found: list[tuple[int, int, str]], at: int, said: list[str], place: int) -> int:
     """How many words from here on are the same in the text and in the reason."""
     length = 0
     while at + length < len(found) and place + length < len(said) and found[at + length][2] == said[place + length]:
@@ -61,4 +63,5 @@ def _run(found: list[tuple[int, int, str]], at: int, said: list[str], place: int
 
 
 def _is_dull(word: str) -> bool:
+    # Short words say nothing, unless they hold a digit as in "F4".
     return word in _DULL or (len(word) < 3 and not any(map(str.isdigit, word)))

@@ -10,7 +10,6 @@ from receiver.actions import classification
 from receiver.actions import jobs as actions
 from receiver.actions.errors import QueueAwayError
 from receiver.db import alarms, moments, pauses, tickets, timetable
-from receiver.db.models import TimedJob
 from receiver.lib.clock import now
 from receiver.queue import inspection
 from receiver.queue.admin import JobError
@@ -18,6 +17,8 @@ from receiver.web import auth
 from receiver.web.state import context
 
 blueprint = Blueprint("jobs_pages", __name__, url_prefix="/jobs")
+
+_TIMED_COLUMNS = ("name", "queue", "seconds", "started_at", "ended_at", "error")
 
 
 @blueprint.get("")
@@ -27,8 +28,12 @@ def jobs_page() -> ResponseReturnValue:
 
 
 def found() -> dict[str, object]:
-    """Everything the page shows; without Redis, what the record knows."""
+    """Everything the page shows; without Redis, what the database knows."""
     moment = now()
+    try:
+        seen = inspection.look(context().redis, moment)
+    except (redis.RedisError, OSError):
+        seen = None
     with context().db.read() as session:
         pause = pauses.current(session)
         waiting, since = tickets.due(session)
@@ -36,23 +41,16 @@ def found() -> dict[str, object]:
         backed_up = moments.noted(session, moments.BACKED_UP)
     return {
         "backed_up": backed_up,
-        "seen": _seen(),
+        "seen": seen,
         "pause": pause and (alarms.sentence(pauses.ALARM, {"who": pause.who}), pause.since),
         "due": (waiting, since if since and since < moment else None),
-        "timed": [_timed(job) for job in timed],
+        # Plain values and not rows: the live pages compare two readings to see what has changed.
+        "timed": [
+            {name: getattr(job, name) for name in _TIMED_COLUMNS}
+            | {"due_at": job.started_at and job.started_at + timedelta(seconds=job.seconds)}
+            for job in timed
+        ],
     }
-
-
-def _timed(job: TimedJob) -> dict[str, object]:
-    values = {name: getattr(job, name) for name in ("name", "queue", "seconds", "started_at", "ended_at", "error")}
-    return values | {"due_at": job.started_at and job.started_at + timedelta(seconds=job.seconds)}
-
-
-def _seen() -> inspection.Seen | None:
-    try:
-        return inspection.look(context().redis, now())
-    except (redis.RedisError, OSError):
-        return None
 
 
 @blueprint.post("/pause")
@@ -60,7 +58,7 @@ def _seen() -> inspection.Seen | None:
 def pause() -> ResponseReturnValue:
     """Classify nothing from now on."""
     classification.pause(context(), auth.caller())
-    return _back("Classification is paused. Tickets are accepted, and wait.")
+    return _redirect_back("Classification is paused. Tickets are accepted, and wait.")
 
 
 @blueprint.post("/resume")
@@ -68,7 +66,7 @@ def pause() -> ResponseReturnValue:
 def resume() -> ResponseReturnValue:
     """Go on where it was paused."""
     classification.resume(context(), auth.caller())
-    return _back("Classification goes on.")
+    return _redirect_back("Classification goes on.")
 
 
 _TOLD_OF_A_JOB = {
@@ -87,12 +85,13 @@ _TOLD_OF_A_QUEUE = {
 @blueprint.post("/<action>")
 @auth.require_role(auth.OPERATOR)
 def change_job(action: str) -> ResponseReturnValue:
-    """Do something to one job; its id comes as a field, because Redis may hold any text as one."""
+    """Retry, cancel, forget or stop one job."""
     try:
+        # The id is a field and no part of the address, because any text may be the id of a job in Redis.
         actions.change_job(context(), auth.caller(), action, request.form.get("job", ""))
     except (JobError, QueueAwayError) as error:
-        return _back(str(error), "error")
-    return _back(_TOLD_OF_A_JOB[action])
+        return _redirect_back(str(error), "error")
+    return _redirect_back(_TOLD_OF_A_JOB[action])
 
 
 @blueprint.post("/queues/<name>/<action>")
@@ -102,8 +101,8 @@ def change_queue(name: str, action: str) -> ResponseReturnValue:
     try:
         many = actions.change_queue(context(), auth.caller(), action, name)
     except QueueAwayError as error:
-        return _back(str(error), "error")
-    return _back(_TOLD_OF_A_QUEUE[action].format(queue=name, many=many))
+        return _redirect_back(str(error), "error")
+    return _redirect_back(_TOLD_OF_A_QUEUE[action].format(queue=name, many=many))
 
 
 @blueprint.post("/timetable/<name>/run")
@@ -113,10 +112,10 @@ def run_now(name: str) -> ResponseReturnValue:
     try:
         actions.run_now(context(), auth.caller(), name)
     except QueueAwayError as error:
-        return _back(str(error), "error")
-    return _back(f"{name} runs as soon as its worker is free.")
+        return _redirect_back(str(error), "error")
+    return _redirect_back(f"{name} runs as soon as its worker is free.")
 
 
-def _back(words: str, kind: str = "") -> ResponseReturnValue:
+def _redirect_back(words: str, kind: str = "") -> ResponseReturnValue:
     flash(words, kind)
     return redirect(url_for("jobs_pages.jobs_page"))

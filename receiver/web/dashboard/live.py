@@ -1,7 +1,7 @@
 """Live pages: while a page is open, a stream brings what has changed of it.
 
-However many pages are open, a process reads the record once every `_EVERY_SECONDS`; no stream holds a connection to it.
-A stream has a thread of its own, so their number is limited, and who finds no room asks every few seconds instead.
+However many pages are open, a process reads the database once every `_EVERY_SECONDS`, and no stream holds a connection
+to it. A stream has a thread of its own, so their number is limited; a page that finds no room asks every few seconds.
 """
 
 import json
@@ -23,12 +23,15 @@ from receiver.web.state import web_state
 
 blueprint = Blueprint("live_pages", __name__, url_prefix="/live")
 
-MOST_STREAMS = 100  # Of the 600 threads of a process; the others are for senders and for pages.
+# Of the 600 threads of a process; the others are for senders and for pages.
+MOST_STREAMS = 100
 _EVERY_SECONDS = 1.5
-_AT_LEAST_SECONDS = 10.0  # What is said in "3 min ago" changes by itself.
-_LONGEST_SECONDS = 120.0  # Then the browser opens a new one, and its person is let in anew or not.
-
-_LET_IN_AGAIN_SECONDS = 3.0  # So long may a page that is open go on when its person is signed out or disabled.
+# Texts such as "3 min ago" change although nothing has happened.
+_AT_LEAST_SECONDS = 10.0
+# Then the browser opens a new stream, which passes the guards again.
+_LONGEST_SECONDS = 120.0
+# How long an open page may go on after its person was signed out or disabled.
+_LET_IN_AGAIN_SECONDS = 3.0
 _BEFORE_ELEMENT = re.compile(r'^(?=<\w+ id="[\w-]+" data-now)', re.MULTILINE)
 
 ending = threading.Event()
@@ -37,7 +40,7 @@ ending = threading.Event()
 _free = threading.BoundedSemaphore(MOST_STREAMS)
 
 
-class _Shared:
+class _SharedReading:
     """What a page shows, read again where the last reading is too old."""
 
     def __init__(self, read: Callable[[], dict[str, object]]) -> None:
@@ -46,17 +49,16 @@ class _Shared:
         self._last: dict[str, object] | None = None
 
     def __call__(self) -> dict[str, object] | None:
-        """The reading that all streams share; None where the record is away."""
+        """The reading that all streams share; None where the database is away."""
         with self._turn:
             if time.monotonic() - self._at >= _EVERY_SECONDS:
-                self._last, self._at = self._fresh(), time.monotonic()
+                try:
+                    self._last = self._read()
+                except SQLAlchemyError:
+                    self._last = None
+                # Taken after reading, so that a slow database is not asked without a pause.
+                self._at = time.monotonic()
             return self._last
-
-    def _fresh(self) -> dict[str, object] | None:
-        try:
-            return self._read()
-        except SQLAlchemyError:
-            return None
 
 
 @dataclass(frozen=True)
@@ -79,22 +81,19 @@ PAGES = {
 def live(name: str) -> ResponseReturnValue:
     """A page's elements as they change, as server-sent events; with `once` as they are now."""
     page = PAGES.get(name) or abort(404)
-    reading = _reading(name, page)
+    reading = web_state().live.setdefault(name, _SharedReading(page.read))
     if "once" in request.args:
-        return _elements(page, reading())
+        return _render_elements(page, reading())
     if not _free.acquire(blocking=False):
         raise ServiceUnavailable("As many pages are open as this process serves; ask with ?once.", retry_after=10)
-    stream = Response(stream_with_context(_events(page, reading)), mimetype="text/event-stream")
-    stream.headers["X-Accel-Buffering"] = "no"  # Or nginx would keep what we send until it is much.
+    stream = Response(stream_with_context(_stream_events(page, reading)), mimetype="text/event-stream")
+    # nginx would collect what we send until its buffer is full.
+    stream.headers["X-Accel-Buffering"] = "no"
     stream.call_on_close(_free.release)
     return stream
 
 
-def _reading(name: str, page: Page) -> Callable[[], dict[str, object] | None]:
-    return web_state().live.setdefault(name, _Shared(page.read))
-
-
-def _elements(page: Page, found: dict[str, object] | None) -> str:
+def _render_elements(page: Page, found: dict[str, object] | None) -> str:
     """The HTML of everything that may have changed, each element with its id."""
     around = render_template(PAGES[FRAME].template)
     if found is None or page.template == PAGES[FRAME].template:
@@ -102,7 +101,8 @@ def _elements(page: Page, found: dict[str, object] | None) -> str:
     return around + render_template(page.template, moment=now(), **found)
 
 
-def _events(page: Page, reading: Callable[[], dict[str, object] | None]) -> Iterator[str]:
+def _stream_events(page: Page, reading: Callable[[], dict[str, object] | None]) -> Iterator[str]:
+    """Server-sent events: the elements that have changed, each time that something has."""
     let_in_at = time.monotonic()
     ends = let_in_at + _LONGEST_SECONDS
     told: tuple[object, object] | None = None
@@ -118,10 +118,10 @@ def _events(page: Page, reading: Callable[[], dict[str, object] | None]) -> Iter
         changed: list[str] = []
         is_long_ago = time.monotonic() - told_at > _AT_LEAST_SECONDS
         if found != told or is_long_ago:
-            elements = _BEFORE_ELEMENT.split(_elements(page, found[0]))
-            # Now and then all of them, for a browser leaves alone what somebody is in at the moment.
+            elements = _BEFORE_ELEMENT.split(_render_elements(page, found[0]))
+            # Now and then all of them: the browser skips an element that its person is using at the moment.
             changed = [element for element in elements if is_long_ago or element not in there]
             told, told_at, there = found, time.monotonic() if is_long_ago else told_at, set(elements)
-        # A comment is read by nobody, but where nobody is there any more, this is how one finds out.
+        # Browsers ignore a comment. Sending one fails when the client has gone, and that ends this stream.
         yield f"data: {json.dumps(''.join(changed))}\n\n" if changed else ":\n\n"
         ending.wait(_EVERY_SECONDS)

@@ -8,13 +8,16 @@ from pathlib import Path
 
 def text(path: Path) -> str:
     """The text part of the mail in this file."""
-    return _part(_read(path), "plain")
+    body = _read_mail(path).get_body(("plain",))
+    return str(body.get_content()) if body else ""
 
 
 def html(path: Path) -> str:
     """The HTML part of the mail in this file, its pictures inside it."""
-    message = _read(path)
-    shown = _part(message, "html")
+    message = _read_mail(path)
+    body = message.get_body(("html",))
+    shown = str(body.get_content()) if body else ""
+    # A mail program finds a picture by its Content-ID; a browser needs it in the page itself.
     for part in message.walk():
         if part.get_content_maintype() == "image" and (cid := str(part["Content-ID"]).strip("<>")):
             data = base64.b64encode(part.get_content()).decode()
@@ -22,10 +25,5 @@ def html(path: Path) -> str:
     return shown
 
 
-def _read(path: Path) -> EmailMessage:
+def _read_mail(path: Path) -> EmailMessage:
     return message_from_bytes(path.read_bytes(), policy=policy.default)
-
-
-def _part(message: EmailMessage, kind: str) -> str:
-    found = message.get_body((kind,))
-    return str(found.get_content()) if found else ""

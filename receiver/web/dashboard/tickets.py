@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 from zoneinfo import ZoneInfo
 
@@ -58,7 +57,7 @@ def tickets_page() -> ResponseReturnValue:
         kinds=entries,
         options=_options(entries) | {"order": [(name, SORTED[name]) for name in orders]},
         threshold=context().settings.review_threshold,
-        link=_link,
+        link=_list_address,
         looked_at=ticket_query.LOOKED_AT,
         ranked=RANKED,
         full=PAGE,
@@ -84,20 +83,13 @@ def _orders(session: Session, wanted: TicketQuery) -> list[str]:
     return [ticket_query.NEWEST, *([ticket_query.BEST] if can_rank(session, wanted.q) else []), ticket_query.OLDEST]
 
 
-@blueprint.get("/export.csv")
-def export_csv() -> Response:
-    """The list as CSV."""
+@blueprint.get("/export.csv", defaults={"form": "csv"})
+@blueprint.get("/export.xlsx", defaults={"form": "xlsx"})
+def export_tickets(form: str) -> Response:
+    """The list as CSV or as a workbook."""
     moment = now()
-    auth.note_export("tickets", "CSV")
-    return export.csv_of(wanted_of_url(moment), moment)
-
-
-@blueprint.get("/export.xlsx")
-def export_xlsx() -> Response:
-    """The list as a workbook."""
-    moment = now()
-    auth.note_export("tickets", "workbook")
-    return export.xlsx_of(wanted_of_url(moment), moment)
+    auth.note_export("tickets", "CSV" if form == "csv" else "workbook")
+    return export.tickets_file(wanted_of_url(moment), moment, form)
 
 
 def wanted_of_url(moment: datetime) -> TicketQuery:
@@ -153,11 +145,11 @@ def kinds() -> dict[str, list[RequestType]]:
     return found
 
 
-def _link(**changes: Any) -> str:
-    """The same list with other filters, from its first page on; `page` names another view of it."""
-    page = changes.pop("page", "tickets_page")
+def _list_address(form: str = "", **changes: object) -> str:
+    """The same list with other filters, from its first page on; `form` is that of a file, such as "csv"."""
+    page = url_for("tickets_pages.export_tickets", form=form) if form else url_for("tickets_pages.tickets_page")
     here = request.args.to_dict() | {"after": ""} | changes
-    return f"{url_for(f'tickets_pages.{page}')}?" + urlencode({name: value for name, value in here.items() if value})
+    return f"{page}?" + urlencode({name: value for name, value in here.items() if value})
 
 
 @blueprint.post("/confirm")
