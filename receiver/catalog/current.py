@@ -1,8 +1,9 @@
 """Which catalog is in force: the last good one that its location gave, kept in the database.
 
-A URL is asked by the timetable, by an operator, or when it has never given one; a file is looked at every time. What
-cannot be had or is wrong raises the alarm "catalog", and the last good one of the same location stays in force. One of
-another location never does: tickets then wait, rather than being attributed to what the settings no longer name.
+A URL is asked by the timetable, by an operator, or when it has never given one; a file is read every time. A catalog
+that cannot be fetched or is wrong raises the alarm "catalog", and the last good one of the same location stays in
+force. One of another location never does: tickets then wait, rather than being attributed to what the settings no
+longer name.
 """
 
 import logging
@@ -44,6 +45,7 @@ def current_catalog(db: Database, config: Settings, asks: bool = True) -> Catalo
             raise CatalogError("the catalog has not been read from its URL yet; POST /api/catalog/reload reads it now")
         return reload(db, config)
     if not remote:
+        # Compared before it is parsed and stored: a file that is as it was costs each job one reading.
         with suppress(CatalogError):
             found = fetch(config.service_catalog_url, config.request_timeout, config.outgoing_allow)
             if found.text == last.text and load_error(db) is None:

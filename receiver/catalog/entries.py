@@ -21,7 +21,7 @@ class Fault:
 
 
 class CatalogError(ValueError):
-    """The catalog cannot be had or used; the text says why, and `faults` each mistake in its text."""
+    """The catalog cannot be fetched or used; the text says why, and `faults` each mistake in its text."""
 
     def __init__(self, message: str, faults: Sequence[Fault] = ()) -> None:
         super().__init__(message)
@@ -90,6 +90,7 @@ class Catalog:
     def near(self, category: str, name: str) -> str:
         """A sentence that names the request types most like this one, which is not in the catalog."""
         names = {f"{kind.category} / {kind.name}".casefold(): kind for kind in self.request_types}
+        # One of the same name in another category is the likeliest to be meant.
         same = [text for text, kind in names.items() if kind.name.casefold() == name.casefold()]
         found = same or get_close_matches(f"{category} / {name}".casefold(), names, n=3)
         listed = "; ".join(f"{names[text].category} / {names[text].name}" for text in found)

@@ -1,4 +1,4 @@
-"""The text of a catalog from its location: the shipped file, a path, or a URL, which may misbehave as it likes."""
+"""The text of a catalog from its location: the shipped file, a path, or a URL, whose answer is not trusted."""
 
 import hashlib
 import time
@@ -13,7 +13,7 @@ from receiver.catalog.entries import Catalog, CatalogError
 from receiver.catalog.parsing import SHIPPED, parse
 from receiver.lib import egress, strict_yaml
 
-_PASSING = (408, 425, 429, 500, 502, 503, 504)
+_PASSING = (408, 425, 429, 500, 502, 503, 504)  # What a second request may not meet again.
 _PAUSES = (0.3, 0.6)  # Seconds before the second and the third try.
 _LONGEST_VALIDATOR = 1_000
 

@@ -134,7 +134,7 @@ def choose(plans: Mapping[str, Plan], name: str | None) -> Plan:
 
 
 def of(settings: Settings, name: str) -> Plan:
-    """How the digest `name` reads; one that is in the file no more, or never was, reads like the one without a file."""
+    """The plan of the digest `name`; for one that the file does not name, or no longer, the plan without a file."""
     return current(settings).plans.get(name) or scheduled(settings)
 
 
@@ -198,7 +198,7 @@ class _PlanSchema(Schema):
 
 
 class _Defaults(NamedTuple):
-    """What holds where the file says nothing."""
+    """What holds where the file says nothing; hashable, because the parsed file is cached by it."""
 
     cron: str
     zone: str
@@ -243,9 +243,10 @@ def _parsed_file(defaults: _Defaults, path: Path, _version: tuple[int, ...]) -> 
     return found
 
 
-def _parsed_plan(defaults: _Defaults, entry: Any, before: Mapping[str, Plan]) -> Plan:
+def _parsed_plan(defaults: _Defaults, entry: object, before: Mapping[str, Plan]) -> Plan:
     if not isinstance(entry, dict):
         raise ValidationError("Not a mapping with a name.")
+    # Given before the schema reads it: its fields are those of the settings, and fill in the defaults we ship.
     given = {"cron": defaults.cron, "zone": defaults.zone} | entry
     data: dict[str, Any] = _PlanSchema().load(given)
     data.setdefault("recipients", defaults.recipients)

@@ -1,4 +1,4 @@
-"""From a message to what is recorded of it: the same for the webhook and for a sample."""
+"""What is recorded of a message: the same for the webhook and for a sample."""
 
 import hashlib
 from datetime import datetime

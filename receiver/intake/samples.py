@@ -1,7 +1,7 @@
 """Samples: deliveries of our own making, which try a source and leave nothing behind.
 
-A sample is verified, read, and recorded in a transaction that is rolled back. So no job, digest or helpdesk ever hears
-of it, and yet everything that a helpdesk's delivery meets has been tried, the database included.
+A sample is verified, read, and recorded in a transaction that is rolled back. So no job, digest or helpdesk ever sees
+it, and yet the whole way of a delivery has been tried, the database included.
 """
 
 import hashlib
@@ -53,6 +53,7 @@ class DryRunResult:
 def attempt(db: Database, source: Source, config: Settings, own: bytes | None = None) -> DryRunResult:
     """Try a source with a sample, or with a body of one's `own`, without the network. Raises SampleError."""
     body, headers = compose(source, config, now().timestamp(), own)
+    # As the web server hands them over: names of headers in lower case.
     known = {name.lower(): value for name, value in headers.items()}
     # As if it came from an address from which this source may push.
     allowed = source.signing.allowed if isinstance(source.signing, Unsigned) else ()

@@ -1,4 +1,4 @@
-"""Who uses a DATA_DIR: every process that serves holds a shared lock there, and a restore wants it for itself.
+"""Who uses a DATA_DIR: every process that serves holds a shared lock there, and a restore takes an exclusive one.
 
 The kernel frees a lock however its holder ends, so none is ever left behind.
 """

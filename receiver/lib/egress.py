@@ -1,7 +1,8 @@
 """Outgoing HTTP that reaches only public addresses, ends in time, and reads no answer without end.
 
 The address is checked where the socket is opened, after the name was resolved, and that very address is connected to;
-so neither a redirect, nor an odd spelling of an address, nor a name that changes its mind can get past the check.
+so neither a redirect, nor an odd spelling of an address, nor a name that resolves differently the second time can get
+past the check.
 """
 
 import functools

@@ -1,4 +1,4 @@
-"""Files and folders of ours: for their owner alone, and in one line what to do where the system refuses them."""
+"""Our files and folders: private to their owner, and one line of advice where the system refuses access to them."""
 
 import errno
 import os
@@ -19,12 +19,12 @@ _OF_THE_FILE |= {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_COR
 
 
 def be_private() -> None:
-    """Let nobody else read what this process and its children write from now on."""
+    """Let no other user read what this process and its children write from now on."""
     os.umask(0o077)
 
 
 def make_private(config: Settings) -> list[str]:
-    """Take from others what earlier versions let them read in DATA_DIR; a line for whatever cannot be changed.
+    """Make private what earlier versions let other users read in DATA_DIR; a line for whatever cannot be changed.
 
     A folder that holds other things than ours stays as wide as it is.
     """

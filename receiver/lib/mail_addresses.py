@@ -34,5 +34,6 @@ def ascii_domain(domain: str) -> str:
 
 
 def once(addresses: Iterable[str]) -> list[str]:
-    """The addresses in their order, one that differs only in its case or in the spelling of its domain once."""
+    """The addresses in their order; of those that differ only in case or in the spelling of the domain, the first."""
+    # From behind, because a dict keeps the last value that it is given for a key.
     return list({on_the_wire(address).casefold(): address for address in reversed(list(addresses))}.values())[::-1]

@@ -1,4 +1,4 @@
-"""Passwords: what a good one is, and argon2id, which makes each guess dear."""
+"""Passwords: the rules for a new one, and argon2id, which makes each guess expensive."""
 
 import re
 import threading
@@ -17,7 +17,7 @@ _AT_ONCE = 2  # Each takes 64 MiB for some 50 ms; more at once would let whoever
 
 
 def problem(password: str, email: str, name: str = "") -> str | None:
-    """What is wrong with a new password: too short, made of what others know of its person, or easy to guess.
+    """What is wrong with a new password: its length, parts that others know of its person, or easy to guess.
 
     No kinds of characters are asked for (NIST SP 800-63B, section 3.1.1.2).
     """
@@ -47,7 +47,7 @@ class Passwords:
         self._turn = threading.BoundedSemaphore(_AT_ONCE)
 
     def hash(self, password: str) -> str:
-        """What is kept of a password."""
+        """The hash to keep of a password."""
         with self._turn:
             return self._hasher.hash(_normalized(password))
 

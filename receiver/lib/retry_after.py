@@ -1,4 +1,4 @@
-"""What an answer says about when to come back."""
+"""How long an answer asks us to wait before the next request."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _RESETS = ("requests", "tokens")
 
 
 def retry_after(headers: Mapping[str, str], *, all_forms: bool = False) -> float | None:
-    """For how many seconds the other side asks to be left alone; None where it says nothing readable.
+    """How many seconds the other side asks us to wait; None where it says nothing readable.
 
     RFC 9110, 10.2.3. Below zero where the moment that it names is past. With `all_forms` also what the endpoints of
     models and their gateways say instead: milliseconds, and when the quota that is used up is filled again.

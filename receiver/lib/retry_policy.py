@@ -48,8 +48,8 @@ class Verdict(StrEnum):
 
     RETRY = "retry"  # It may pass: an attempt is used up, and the peer is counted as failing.
     OUTAGE = "outage"  # The peer was not asked; the work waits until it is, and no attempt is used up.
-    PERMANENT = "permanent"  # In vain until an operator mends something.
-    ABOUT_TICKET = "about_ticket"  # In vain for this ticket alone.
+    PERMANENT = "permanent"  # It fails until an operator mends something.
+    ABOUT_TICKET = "about_ticket"  # It fails for this ticket alone.
     BUDGET = "budget"  # There is no money for the call today.
 
 

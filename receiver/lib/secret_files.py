@@ -20,7 +20,7 @@ from receiver.lib.shared_secrets import Secret, standard_key
 
 
 def webhook_secrets(settings: Settings) -> tuple[str, ...]:
-    """What may sign for the source `standard` now, the newest first. Raises SettingsError, as do the others."""
+    """The secrets that may sign for `standard` now, the newest first. Raises SettingsError, as do the others."""
     return tuple(secret.value for secret in standard(settings) if secret.is_live(time.time()))
 
 
@@ -118,12 +118,12 @@ def api_token(settings: Settings) -> str:
 
 
 def session_key(settings: Settings) -> str:
-    """What signs the browser's session cookie."""
+    """The key that signs the browser's session cookie."""
     return _read_or_create(settings.data_dir / "session_key", random.token_urlsafe)
 
 
 def factor_cipher(settings: Settings) -> Fernet:
-    """What the secrets of second factors are encrypted with in the database, by a key made of the session key.
+    """The cipher for the secrets of second factors in the database; its key is derived from the session key.
 
     It protects them from whoever has the database alone: a dump, a copy on another disk, a reading account on the
     server. It does not from whoever can read DATA_DIR, or a whole backup, which holds both so that it can be restored.

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
 _NESTED = 5  # How many times JSON may stand in a text of JSON.
@@ -40,7 +39,7 @@ _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*+")(\s*+:)?|[-+\w.]++', re.DOTALL)
 _NOT_SPACE = re.compile(r"\S")
 
 
-class _Pairs(list[tuple[str, Any]]):
+class _Pairs(list[tuple[str, object]]):
     """A JSON object as its members in their order; a name that is there twice stays twice, so that both are masked."""
 
 

@@ -38,7 +38,7 @@ _RANDOM = re.compile(r"(?:^|[\s,])[rh](?:$|[\s,(/])", re.IGNORECASE)
 
 
 def cron(expression: str) -> None:
-    """Check a cron expression, of times that come."""
+    """Check a cron expression; the times that it names have to exist."""
     # croniter also takes six fields, of which the last is seconds, and aliases such as @daily.
     if len(expression.split()) != 5 or not croniter.is_valid(expression):
         raise ValidationError("Not a cron expression of five fields, such as 0 8 * * 1-5.")
@@ -58,6 +58,7 @@ def folder(path: str) -> None:
         raise ValidationError("Names the home of a user who is not known here.") from None
 
 
+# The first names our driver; the last is what some hosting providers write, and SQLAlchemy no longer knows it.
 _SCHEMES = ("postgresql+psycopg://", "postgresql://", "postgres://")
 
 
@@ -77,6 +78,7 @@ def database_url(url: str) -> str:
         raise ValueError("Not a valid URL; percent-encode what is special in its password.") from None
     if url.startswith("sqlite") and known.database in (None, "", ":memory:"):
         raise ValueError("Names no file, so the database would be lost with the process.")
+    # PgBouncer may run two statements of one client on two servers, of which only one has what was prepared.
     threshold = str(known.query.get("prepare_threshold", "none"))
     if not (threshold.lower() == "none" or threshold.isdecimal()):
         raise ValueError("prepare_threshold is a whole number, or none, as PgBouncer needs it.")
@@ -186,7 +188,7 @@ def mail_address(address: str) -> str:
 
 
 def own_mail_address(address: str) -> str:
-    """An address of ours stands in the head of every mail, which has to be ASCII for servers without SMTPUTF8."""
+    """An address of ours, which stands in the head of every mail: ASCII, for servers without SMTPUTF8."""
     if not on_the_wire(mail_address(address)).isascii():
         raise ValidationError("What stands before the @ can only have ASCII letters, digits and marks.")
     return address

@@ -206,9 +206,8 @@ def addressed(config: Settings) -> str:
     return " (from elsewhere by this machine's name and published port; PUBLIC_URL is unset)" if unset else ""
 
 
+# Made once from the fields above; what the environment holds for other programs is not looked at.
 _SCHEMA = Schema.from_dict({f.name: f.metadata["kind"] for f in fields(Settings)})
-
-
 _ENV_FILE = Path(".env")
 
 

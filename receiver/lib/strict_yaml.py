@@ -15,11 +15,11 @@ class DocumentError(ValueError):
 
 
 class _TwiceError(yaml.MarkedYAMLError):
-    """A mapping has the same name twice."""
+    """A mapping has the same name twice; the mark says where."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses what YAML lets pass in silence: the same name twice, of which the first would be gone."""
+    """Refuses a mapping with the same name twice, of which YAML silently drops the first."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -90,7 +90,10 @@ def _place_of(error: Exception) -> str:
 
 
 def mistakes(messages: Any, path: str = "") -> Iterator[str]:
-    """Every mistake in a line of its own; names that nobody could have meant are not repeated."""
+    """Every mistake in a line of its own.
+
+    A name that no field could have is shown as `?`: where the indentation is wrong, it may be a secret.
+    """
     if not isinstance(messages, dict):
         yield f"{path}: {' '.join(map(str, messages))}" if path else " ".join(map(str, messages))
         return

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -202,7 +202,7 @@ def _parsed_time(text: str) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _unpacked_traceback(results: Any) -> str:
+def _unpacked_traceback(results: Sequence[tuple[bytes, Mapping[bytes, bytes]]]) -> str:
     """Why a job failed, of a long one the end; what is packed there may be a bomb, so it is unpacked to a limit."""
     fields = results[0][1] if results else {}
     packed = (fields or {}).get(b"exc_string", b"")

@@ -23,6 +23,7 @@ def answer(secrets: Sequence[Secret], crc_token: str, now: float) -> str | None:
     The challenge uses the key and the function of the signatures, so answering a token of somebody's choice would sign
     a forged delivery for them.
     """
+    # Those that have ended are compared too, so that the time taken does not say how many are live.
     offered = crc_token.encode("utf-8", "surrogateescape")
     matches = [hmac.compare_digest(token(secret.value).encode(), offered) and secret.is_live(now) for secret in secrets]
     live = [secret for secret, matched in zip(secrets, matches, strict=True) if matched]

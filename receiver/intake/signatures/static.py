@@ -43,6 +43,7 @@ class Credential:
         """Raises SignatureError."""
         offered = header(message.headers, self.header).encode("utf-8", "surrogateescape")
         expected = [secret.value.encode() for secret in secrets if secret.is_live(now)]
+        # All of them, so that the time taken does not say which one it was.
         matches = [hmac.compare_digest(ours, offered) for ours in expected]
         if not any(matches):
             raise SignatureError(f"{self.header} is not the credential of this source")
@@ -58,7 +59,7 @@ class Credential:
 
 @dataclass(frozen=True)
 class Unsigned:
-    """Nothing is proved; only who calls from one of `allowed` is heard, or from this machine where none are given."""
+    """No proof: only callers from one of `allowed` may push, or, where none are given, from this machine."""
 
     allowed: tuple[Network, ...] = ()
     headers: ClassVar[tuple[str, ...]] = ()
@@ -84,6 +85,7 @@ class Unsigned:
             address = ip_address(message.peer.partition("%")[0])
         except ValueError:
             raise SignatureError("the caller's address is not known, and this source is unsigned") from None
+        # A server that listens on IPv6 sees an IPv4 caller as ::ffff:192.0.2.1.
         address = getattr(address, "ipv4_mapped", None) or address
         if not (any(address in network for network in self.allowed) if self.allowed else address.is_loopback):
             raise SignatureError("this source is unsigned, and your address is not in its allow_from")

@@ -1,4 +1,4 @@
-"""What the API of a kind of helpdesk wants, as its profile says under `api`: to complete a ticket and be told of it.
+"""What the API of a kind of helpdesk wants, as its profile says under `api`: to complete and to write back a ticket.
 
 In a body, `$fields` are the fields that a source configures (a dot in a name goes one level down), `$pairs` the same as
 a list of id and value, `$labels` the labels, `$adds` the same as Jira wants them, `$all_labels` with those the ticket
@@ -97,7 +97,7 @@ class ApiSchema(Schema):
     write = mf.List(mf.Nested(_TellSchema), required=True, validate=Length(min=1))
 
 
-def carried(template: Any) -> frozenset[str]:
+def carried(template: object) -> frozenset[str]:
     """The placeholders in a body that carry what is configured."""
     return frozenset(_placeholders(template)) & CARRIED
 
@@ -129,7 +129,7 @@ def names_in(path: str) -> list[str]:
     return [name for _, name, _, _ in Formatter().parse(path) if name]
 
 
-def _placeholders(template: Any) -> Iterator[str]:
+def _placeholders(template: object) -> Iterator[str]:
     if isinstance(template, dict):
         for part in template.values():
             yield from _placeholders(part)

@@ -7,9 +7,9 @@ import io
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import NoReturn
 from urllib.parse import parse_qsl
 
 from receiver.intake.sources.json_repair import mended
@@ -45,7 +45,7 @@ class NotJSONError(ValueError):
         self.line, self.column = line, column
 
 
-def decode(body: bytes, content_type: str, content_encoding: str, *, lenient: bool, max_bytes: int) -> Any:
+def decode(body: bytes, content_type: str, content_encoding: str, *, lenient: bool, max_bytes: int) -> object:
     """The value in a body: JSON, or a form as a mapping of its fields.
 
     `content_type` and `content_encoding` are the headers' values, empty where there are none; `max_bytes` bounds the
@@ -59,7 +59,7 @@ def decode(body: bytes, content_type: str, content_encoding: str, *, lenient: bo
     return _parse_form(plain, lenient) if kind == _FORM else parse_json(plain, lenient=lenient)
 
 
-def parse_json(body: bytes, *, lenient: bool = False) -> Any:
+def parse_json(body: bytes, *, lenient: bool = False) -> object:
     """The value in a JSON body; see `decode` for what is taken besides. Raises ValueError."""
     decoded = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
     return _parse_text(_valid_text(decoded, body, lenient), lenient)
@@ -131,24 +131,25 @@ def _windows_letters(stray: re.Match[str]) -> str:
         return raw.decode("latin-1")
 
 
-def _parse_form(body: bytes, lenient: bool) -> Any:
+def _parse_form(body: bytes, lenient: bool) -> object:
     raw = body.decode("utf-8", "surrogateescape")
     try:
         pairs = parse_qsl(raw, keep_blank_values=True, errors="surrogateescape", max_num_fields=_FORM_FIELDS)
     except ValueError:
         raise ValueError(f"the form has more than {_FORM_FIELDS:,} fields") from None
-    fields = _unique([(_valid_text(name, body, lenient), _valid_text(value, body, lenient)) for name, value in pairs])
+    texts = [(_valid_text(name, body, lenient), _valid_text(value, body, lenient)) for name, value in pairs]
+    fields = _unique(texts)
     if not fields:
         raise ValueError("the form in the body has no fields")
-    for name in fields:
-        if fields[name].lstrip()[:1] in ("{", "[") and (name in _JSON_FIELDS or len(fields) == 1):
-            fields[name] = _parse_text(fields[name], lenient)
+    for name, text in texts:
+        if text.lstrip()[:1] in ("{", "[") and (name in _JSON_FIELDS or len(fields) == 1):
+            fields[name] = _parse_text(text, lenient)
             if len(fields) == 1:
                 return fields[name]
     return fields
 
 
-def _parse_text(text: str, lenient: bool) -> Any:
+def _parse_text(text: str, lenient: bool) -> object:
     """The value in a JSON text. Raises NotJSONError, which says what is the usual cause of such a fault."""
     try:
         return _load_strictly(text)
@@ -168,14 +169,14 @@ def _parse_text(text: str, lenient: bool) -> Any:
         raise NotJSONError(f"{where} ({hint})" if hint else where, error.lineno, error.colno) from None
 
 
-def _load_strictly(text: str) -> Any:
+def _load_strictly(text: str) -> object:
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_bounded_int)
     except RecursionError:
         raise ValueError("the body is nested too deeply") from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     # Parsers differ in which of two they take, so whoever checked the body before us may have seen another ticket.
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -183,7 +184,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"the body contains {name}, which is not JSON")
 
 

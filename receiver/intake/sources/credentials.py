@@ -13,6 +13,7 @@ from receiver.lib.shared_secrets import Secret
 
 def _parse_end(value: Any) -> datetime:
     """When a secret ends: a day, which it still counts on, or a moment; UTC where no zone is named."""
+    # YAML has made a date or a moment of what it knows as one; a text of ten characters is a day in quotes.
     try:
         found = datetime.fromisoformat(value) if isinstance(value, str) and len(value) > 10 else value
         day = date.fromisoformat(found) if isinstance(found, str) else found
@@ -33,7 +34,7 @@ class _DatedSecret(Schema):
         return Secret(data["secret"], data.get("until"))
 
 
-def _parse_secret(value: Any) -> Secret:
+def _parse_secret(value: object) -> Secret:
     """A secret as text, or as {secret, until}."""
     if isinstance(value, str):
         return Secret(value)

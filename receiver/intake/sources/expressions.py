@@ -52,7 +52,7 @@ class Expression:
             raise ValidationError("Could build far more than it was given; take a shorter way to the field.")
         self.text = text
 
-    def __call__(self, document: Any) -> Any:
+    def __call__(self, document: object) -> Any:
         """What it finds in `document`; None where there is nothing, or something that it was not written for."""
         try:
             return self._compiled.search(document, _OPTIONS)

@@ -27,7 +27,7 @@ _SHAPE = ("items", "fields", "delivery", "event", "events", "actor", "own_actor"
 _LONGEST_SOURCE = 100
 
 
-def _parse_network(value: Any) -> Network:
+def _parse_network(value: object) -> Network:
     try:
         return ip_network(str(value))
     except ValueError:
@@ -71,7 +71,7 @@ def load(settings: Settings) -> list[Source]:
     """The sources in SOURCES_FILE. Raises SettingsError naming every mistake."""
     path = Path(settings.sources_file or "")
     try:
-        entries: Mapping[Any, Any] = strict_yaml.part(path, "sources", dict)
+        entries: Mapping[object, object] = strict_yaml.part(path, "sources", dict)
     except strict_yaml.DocumentError as error:
         raise SettingsError(f"SOURCES_FILE: {error}") from None
     found, wrong = [], []
@@ -85,7 +85,7 @@ def load(settings: Settings) -> list[Source]:
     return found
 
 
-def _read_source(settings: Settings, name: str, entry: Any) -> Source:
+def _read_source(settings: Settings, name: str, entry: object) -> Source:
     """One source as it is configured. Raises ValidationError."""
     # Of dots alone: clients and proxies take `..` out of an address before they send it.
     if not name.strip(". ") or name != name.strip() or not name.isprintable() or "/" in name:

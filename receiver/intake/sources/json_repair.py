@@ -1,4 +1,4 @@
-"""Mending JSON that came out of a hand-written template: texts in it that nobody escaped.
+"""Repairs JSON that came out of a hand-written template: texts in it that nobody escaped.
 
 What is mended, and nothing else: control characters, quotation marks and backslashes inside the texts of fields, and
 commas before a closing bracket. Text never moves from one field or ticket to another: a text that would have to

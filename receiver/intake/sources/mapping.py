@@ -65,7 +65,12 @@ def _too_many(count: int, max_batch: int) -> str:
 
 
 def _map_items(
-    shape: PayloadMapping, document: Any, items: list[Any], headers: Mapping[str, str], max_batch: int, until: float
+    shape: PayloadMapping,
+    document: object,
+    items: list[object],
+    headers: Mapping[str, str],
+    max_batch: int,
+    until: float,
 ) -> Content:
     names = [_joined_name(shape.event, document, item, headers) for item in items]
     # What is no object is no event either, and the schema shall say so.
@@ -103,7 +108,7 @@ def _map_items(
     return Content(found.tickets, found.rejected, key=key)
 
 
-def _joined_name(names: Names, document: Any, item: Any, headers: Mapping[str, str]) -> str | None:
+def _joined_name(names: Names, document: object, item: object, headers: Mapping[str, str]) -> str | None:
     """What is found in all the places of `names`, such as an event and its action; None where nothing says so."""
     parts = [headers.get(names.header.lower())] if names.header else []
     parts += [names.body(document)] if names.body else []
@@ -111,11 +116,11 @@ def _joined_name(names: Names, document: Any, item: Any, headers: Mapping[str, s
     return ".".join(map(str, filter(_is_name, parts))) or None
 
 
-def _is_name(value: Any) -> bool:
+def _is_name(value: object) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool) and value != ""
 
 
-def _mapped_ticket(shape: PayloadMapping, item: Any, until: float) -> dict[str, Any]:
+def _mapped_ticket(shape: PayloadMapping, item: object, until: float) -> dict[str, Any]:
     """An item in our own shape; what cannot be understood is left as it is, for the schema to name."""
     ticket = {name: _field_value(name, path, item, until) for name, path in shape.fields.items()}
     for name, field in _OPTIONAL.items():
@@ -131,7 +136,7 @@ def _mapped_ticket(shape: PayloadMapping, item: Any, until: float) -> dict[str, 
     return {name: value for name, value in ticket.items() if value is not None}
 
 
-def _field_value(name: str, path: FieldPath, item: Any, until: float) -> Any:
+def _field_value(name: str, path: FieldPath, item: object, until: float) -> object:
     value = path.path(item)
     if value is None or value == "":
         return None
@@ -149,7 +154,7 @@ def _field_value(name: str, path: FieldPath, item: Any, until: float) -> Any:
     return value
 
 
-def _iso_time(value: Any, path: FieldPath, otherwise: Any) -> Any:
+def _iso_time(value: object, path: FieldPath, otherwise: object) -> object:
     """The time that `value` names, in ISO 8601; `otherwise` where it names none."""
     try:
         if path.zone and isinstance(value, str) and not _ZONED.search(value.strip()) and not value.strip().isdecimal():
@@ -160,13 +165,13 @@ def _iso_time(value: Any, path: FieldPath, otherwise: Any) -> Any:
     return found.isoformat() if found else None
 
 
-def as_written(shape: PayloadMapping, name: str, value: Any) -> Any:
+def as_written(shape: PayloadMapping, name: str, value: object) -> object:
     """A field's value that came from elsewhere, such as the helpdesk's API, as it would have been read from a body."""
     path = shape.fields.get(name)
     return _readable_text(value, path, None) if path and path.format else value
 
 
-def _readable_text(value: Any, path: FieldPath, item: Any, until: float | None = None) -> Any:
+def _readable_text(value: object, path: FieldPath, item: object, until: float | None = None) -> object:
     named = path.format_from(item) if path.format_from else None
     kind = _CONTENT_TYPES.get(named.partition(";")[0].strip().lower() if isinstance(named, str) else "", path.format)
     # Jira's API has both: version 2 gives plain text where version 3 gives a document.

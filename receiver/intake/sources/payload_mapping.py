@@ -28,6 +28,7 @@ class PayloadMapping:
     @classmethod
     def of(cls, profile: Profile, changed: Mapping[str, Any] | None = None) -> "PayloadMapping":
         """The shape of a profile; what is `changed` goes before it, single fields too."""
+        # What both have under one name is the profile's; own_actor is of a source alone.
         known = cls.__dataclass_fields__.keys() & Profile.__dataclass_fields__.keys()
         values = {name: getattr(profile, name) for name in known} | dict(changed or {})
         values["fields"] = dict(profile.fields) | dict((changed or {}).get("fields", {}))

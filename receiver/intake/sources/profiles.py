@@ -57,7 +57,7 @@ class _FieldPathSchema(_ObjectSchema):
     zone = _Zone()
 
 
-def _parse_field_path(value: Any) -> FieldPath:
+def _parse_field_path(value: object) -> FieldPath:
     """A field's path, bare or as a mapping with its format."""
     made: FieldPath = _FieldPathSchema().load(value if isinstance(value, dict) else {"path": value})
     return made
@@ -159,6 +159,7 @@ class _ProfileSchema(Schema):
 
 def load(path: Path) -> Profile:
     """The profile in a file. Raises ValidationError."""
+    # Tests load every profile, so what is wrong with one is found before it is shipped.
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     values: dict[str, Any] = _ProfileSchema().load(document)
     for name in ("events", "facts"):

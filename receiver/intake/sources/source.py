@@ -54,7 +54,7 @@ class Source:
 
     @property
     def completes(self) -> bool:
-        """Whether what arrives thin is completed from the helpdesk's API."""
+        """Whether tickets that arrive incomplete are completed from the helpdesk's API."""
         return self.api is not None and self.profile.completes
 
     def verify(self, message: Message, now: float) -> str | None:
@@ -80,7 +80,7 @@ class Source:
         return self.completing(content)
 
     def completing(self, content: Content) -> Content:
-        """The content, with the word that its helpdesk is asked for what is missing, where it can be."""
+        """The content, marked to be completed from the helpdesk's API where there is one."""
         if not self.completes:
             return content
         # Some helpdesks' events say no more of a ticket than that it has changed.

@@ -20,7 +20,7 @@ _SCHEMA, _THIN_SCHEMA = TicketIn(), _ThinTicketIn()
 _WRAPPERS = ("tickets", "requests", "data")
 
 
-def unwrap(value: Any) -> list[Any]:
+def unwrap(value: object) -> list[object]:
     """The tickets in a parsed body, whatever wraps them. Raises ValueError where there are none."""
     if isinstance(value, dict) and "short_description" not in value:  # A ticket may have fields of these names too.
         value = next((value[name] for name in _WRAPPERS if isinstance(value.get(name), list | dict)), value)
@@ -49,7 +49,7 @@ def validate(items: list[Any], thin: bool = False) -> Content:
     return Content(usable, rejected)
 
 
-def _load_by_fields(schema: TicketIn, item: Any) -> IncomingTicket | None:
+def _load_by_fields(schema: TicketIn, item: object) -> IncomingTicket | None:
     """What the schema's own fields make of an item; None where one of them objects, or the item is no object.
 
     The schema itself collects every fault of an item, which takes twice as long; hardly an item has one.

@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 _LONGEST = 64
 _TOO_LATE = 10**13  # Milliseconds; later than 2286.
@@ -22,7 +21,7 @@ _RFC_2822 = re.compile(
 )
 
 
-def moment(value: Any) -> datetime | None:
+def moment(value: object) -> datetime | None:
     """The time in UTC that `value` names; None where it is empty.
 
     Takes ISO 8601 with any offset, with `UTC` after a space, or without a zone, which is UTC as in ServiceNow's tables;

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from html import unescape
-from typing import Any
 
 from receiver.intake.sources.text import adf, html_text, markdown
 from receiver.intake.sources.text.history import trimmed
@@ -23,7 +22,7 @@ _EMPTY_LINES = re.compile(r"\n{3,}")
 _DOUBLY_ESCAPED = re.compile(r"&(?:nbsp|amp|lt|gt|quot|apos|#\d{1,6}|#x[0-9a-f]{1,5});", re.IGNORECASE)
 
 
-def readable(value: Any, form: str, until: float | None = None) -> str:
+def readable(value: object, form: str, until: float | None = None) -> str:
     """The text of a field, without what mail programs add: earlier messages and signatures.
 
     `form` is html, text, markdown or adf (Atlassian's document format, as a mapping or as JSON); `until` is for HTML,

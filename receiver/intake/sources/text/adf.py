@@ -16,8 +16,10 @@ _BLOCKS = {
 }  # fmt: skip
 _NAMED = ("text", "shortName", "title", "alt", "url")  # The attributes that hold what a reader sees, best first.
 
+Node = Mapping[str, object]
 
-def rendered(document: Mapping[str, Any]) -> str:
+
+def rendered(document: Node) -> str:
     """The text of a document or of any node; an unknown node says what is in it."""
     return _Reader().blocks(document, 0)
 
@@ -28,7 +30,7 @@ class _Reader:
     def __init__(self) -> None:
         self.left, self.text_left = _MOST_NODES, _MOST_TEXT
 
-    def children(self, node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    def children(self, node: Node) -> Iterator[Node]:
         """The nodes directly below, until the whole document's number of nodes is used up."""
         content = node.get("content")
         for child in content if isinstance(content, list) else ():
@@ -38,7 +40,7 @@ class _Reader:
             if isinstance(child, Mapping):
                 yield child
 
-    def blocks(self, node: Mapping[str, Any], depth: int) -> str:
+    def blocks(self, node: Node, depth: int) -> str:
         """The children one after the other: those that are blocks on lines of their own."""
         if depth > _DEEPEST:
             return self.flat(node)
@@ -52,7 +54,7 @@ class _Reader:
                 inline += self.inline(child, depth + 1)
         return "\n".join([*lines, inline] if inline else lines)
 
-    def block(self, node: Mapping[str, Any], depth: int) -> str:
+    def block(self, node: Node, depth: int) -> str:
         kind = node.get("type")
         if kind in ("bulletList", "orderedList", "taskList", "decisionList"):
             return self.items(node, depth)
@@ -65,7 +67,7 @@ class _Reader:
         text = "\n".join(part for part in (title, inside) if part)
         return f"{text}\n" if kind in ("paragraph", "heading") and depth == 1 else text
 
-    def items(self, node: Mapping[str, Any], depth: int) -> str:
+    def items(self, node: Node, depth: int) -> str:
         first = _attributes(node).get("order", 1)
         number = first if isinstance(first, int) else 1
         lines = []
@@ -78,7 +80,7 @@ class _Reader:
             lines.append(sign + (said.replace("\n", "\n  ") if len(said) < _MOST_TEXT else said))
         return "\n".join(lines)
 
-    def inline(self, node: Mapping[str, Any], depth: int) -> str:
+    def inline(self, node: Node, depth: int) -> str:
         kind = node.get("type")
         if kind == "hardBreak":
             return "\n"
@@ -98,29 +100,30 @@ class _Reader:
         self.text_left -= len(text)
         return text
 
-    def flat(self, node: Mapping[str, Any]) -> str:
+    def flat(self, node: Node) -> str:
         """The text below a node that is nested absurdly deep."""
         found, pending = [], [node]
         while pending:
             node = pending.pop()
-            found.append(self.taken(node["text"] if isinstance(node.get("text"), str) else _own_text(node)))
+            text = node.get("text")
+            found.append(self.taken(text if isinstance(text, str) else _own_text(node)))
             pending.extend(reversed(list(self.children(node))))
         return " ".join(part for part in found if part)
 
 
-def _attributes(node: Mapping[str, Any]) -> Mapping[str, Any]:
+def _attributes(node: Node) -> Mapping[str, Any]:
     found = node.get("attrs")
     return found if isinstance(found, Mapping) else {}
 
 
-def _own_text(node: Mapping[str, Any]) -> str:
+def _own_text(node: Node) -> str:
     """What a node says by itself: the name in a mention, the address of a card."""
     attributes = _attributes(node)
     said = next((attributes[name] for name in _NAMED if isinstance(attributes.get(name), str) and attributes[name]), "")
     return str(said)
 
 
-def _text_with_link(node: Mapping[str, Any]) -> str:
+def _text_with_link(node: Node) -> str:
     text = node.get("text")
     text = text if isinstance(text, str) else ""
     marks = node.get("marks")
