@@ -23,14 +23,14 @@ def compose(text: str) -> yaml.Node | None:
         problem = ", ".join(part for part in (error.context, error.problem) if part)
         raise CatalogError.of(Fault(mark.line + 1 if mark else 1, f"this is not valid YAML: {problem}")) from None
     except UnicodeEncodeError as error:
-        raise _unreadable(text, error.start) from None
+        raise _unreadable_error(text, error.start) from None
     except yaml.reader.ReaderError as error:
         before = text.encode()[: error.position].decode(errors="ignore")
-        raise _unreadable(text, len(before)) from None
+        raise _unreadable_error(text, len(before)) from None
     return root
 
 
-def _unreadable(text: str, position: int) -> CatalogError:
+def _unreadable_error(text: str, position: int) -> CatalogError:
     line = text.count("\n", 0, position) + 1
     return CatalogError.of(Fault(line, f"the character U+{ord(text[position]):04X} is not allowed; remove it"))
 

@@ -65,7 +65,7 @@ def fetch(
     `allow` is OUTGOING_ALLOW. All of it takes at most `timeout` seconds. Raises CatalogError.
     """
     if is_url(location):
-        return _download(location or "", timeout, allow, etag, modified)
+        return _fetch_url(location or "", timeout, allow, etag, modified)
     path = Path(location) if location else SHIPPED
     try:
         with path.open("rb") as file:
@@ -81,7 +81,7 @@ def _decoded_body(body: bytes) -> str:
     return strict_yaml.decoded(body)
 
 
-def _download(url: str, seconds: float, allow: tuple[str, ...], etag: str | None, modified: str | None) -> Found:
+def _fetch_url(url: str, seconds: float, allow: tuple[str, ...], etag: str | None, modified: str | None) -> Found:
     validators = {"If-None-Match": etag, "If-Modified-Since": modified}
     headers = {name: value for name, value in validators.items() if value}
     try:

@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 
 import marshmallow.fields as mf
 from croniter import croniter
-from marshmallow import Schema, ValidationError, validates_schema
-from marshmallow.validate import Length, OneOf, Regexp
+from marshmallow import Schema, ValidationError
+from marshmallow.validate import Length, NoneOf, OneOf, Regexp
 
 from receiver.db.digest_filters import EVERYTHING, Filter
 from receiver.db.digests import ALERT, RUN, SCHEDULED
@@ -148,7 +148,7 @@ class _Several(mf.Field[Any]):
         return tuple(item.strip() for item in items)
 
 
-def _check_each(check: Callable[[str], object]) -> Callable[[Iterable[str]], list[object]]:
+def _check_each_item(check: Callable[[str], object]) -> Callable[[Iterable[str]], list[object]]:
     return lambda items: [check(item) for item in items]
 
 
@@ -161,7 +161,7 @@ class _FilterSchema(Schema):
     category = _Several()
     request_type = _Several()
     source = _Several()
-    status = _Several(validate=_check_each(OneOf(_STATES, error=f"There are {', '.join(_STATES)}.")))
+    status = _Several(validate=_check_each_item(OneOf(_STATES, error=f"There are {', '.join(_STATES)}.")))
     at_risk = mf.Boolean(validate=OneOf([True], error="Leave it out, or write at_risk: true."))
 
 
@@ -178,11 +178,14 @@ class _PlanSchema(Schema):
 
     name = mf.String(
         required=True,
-        validate=Regexp(r"[A-Za-z0-9][\w-]{0,39}\Z", error="Up to 40 letters, digits, - and _, such as daily."),
+        validate=[
+            Regexp(r"[A-Za-z0-9][\w-]{0,39}\Z", error="Up to 40 letters, digits, - and _, such as daily."),
+            NoneOf([RUN, ALERT], error="This name is taken by mails of ours; write another."),
+        ],
     )
     cron = _SETTING["digest_cron"]
     zone = _SETTING["digest_timezone"]
-    recipients = _Several(validate=_check_each(mail_address))
+    recipients = _Several(validate=_check_each_item(mail_address))
     chosen = mf.Nested(_FilterSchema, data_key="filter")
     columns = mf.List(
         mf.String(validate=OneOf(COLUMNS, error=f"There are {', '.join(COLUMNS)}.")),
@@ -190,11 +193,6 @@ class _PlanSchema(Schema):
     )
     language = mf.String(validate=OneOf(LANGUAGES, error=f"There are {', '.join(LANGUAGES)}."))
     only_with_news = mf.Boolean()
-
-    @validates_schema
-    def _check_name_is_free(self, data: dict[str, Any], **_: Any) -> None:
-        if data.get("name") in (RUN, ALERT):
-            raise ValidationError("This name is taken by mails of ours; write another.", "name")
 
 
 class _Defaults(NamedTuple):

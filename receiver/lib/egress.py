@@ -226,7 +226,7 @@ def check() -> None:
     `_new_conn` and `_dns_host` are private to urllib3: another version may rename them and never call ours.
     """
     for scheme in ("http", "https"):
-        with requests.Session() as session, _set(_policy, _TrialPolicy()):
+        with requests.Session() as session, _set_within(_policy, _TrialPolicy()):
             session.trust_env = False
             session.mount(f"{scheme}://", _Adapter())
             try:
@@ -256,7 +256,7 @@ class Session(requests.Session):
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **options: Any) -> requests.Response:
         check()
         options |= {"stream": True, "allow_redirects": False, "timeout": self._seconds}
-        with _set(_policy, self.rule), _Deadline(self._seconds) as deadline, _set(_deadline, deadline):
+        with _set_within(_policy, self.rule), _Deadline(self._seconds) as deadline, _set_within(_deadline, deadline):
             try:
                 response = super().request(method, url, *args, **options)
                 with response:
@@ -285,7 +285,7 @@ _Value = TypeVar("_Value")
 
 
 @contextmanager
-def _set(variable: ContextVar[_Value], value: _Value) -> Iterator[None]:
+def _set_within(variable: ContextVar[_Value], value: _Value) -> Iterator[None]:
     token = variable.set(value)
     try:
         yield

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import marshmallow.fields as mf
 from croniter import croniter
 from marshmallow import ValidationError
-from marshmallow.validate import Email
+from marshmallow.validate import Email, Regexp
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -117,10 +117,10 @@ def certificates(path: str) -> None:
         raise ValidationError(f"Not a file of certificates: {why}.") from None
 
 
-def host_name(name: str) -> None:
-    """Check the name of a host, or its address in brackets."""
-    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f.:IPv]+\]", name):
-        raise ValidationError("Not the name of a host, such as tickets.example.com, or [192.0.2.1].")
+host_name = Regexp(
+    r"(?:[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f.:IPv]+\])\Z",
+    error="Not the name of a host, such as tickets.example.com, or [192.0.2.1].",
+)
 
 
 class Written(mf.String):

@@ -80,8 +80,8 @@ def as_csv(rows: Iterable[Row]) -> Iterator[bytes]:
     for row in rows:
         writer.writerow([_without_formula(cell) for cell in row])
         if buffer.tell() > _PIECE:
-            yield _drained(buffer)
-    yield _drained(buffer)
+            yield _take_written(buffer)
+    yield _take_written(buffer)
 
 
 def _without_formula(cell: Cell) -> Cell:
@@ -92,7 +92,7 @@ def _without_formula(cell: Cell) -> Cell:
     return f"'{text}" if _FORMULA.match(cell) else text
 
 
-def _drained(buffer: io.StringIO) -> bytes:
+def _take_written(buffer: io.StringIO) -> bytes:
     text = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()

@@ -54,7 +54,7 @@ def check_suitable(connection: "redis.Redis") -> None:
     except ResponseError:
         return  # It is older than the question, or may not be asked it.
     pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=False)
-    found = {_decoded(name): _decoded(value) for name, value in pairs}
+    found = {_decoded_text(name): _decoded_text(value) for name, value in pairs}
     # RQ changes several keys in one transaction, and a cluster refuses that unless one node holds all of them.
     if found.get("mode") == "cluster":
         raise UnsuitableError(
@@ -67,7 +67,7 @@ def check_suitable(connection: "redis.Redis") -> None:
         )
 
 
-def _decoded(value: object) -> str:
+def _decoded_text(value: object) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 

@@ -94,6 +94,4 @@ class OurQueue(Queue):
         """Nothing: whoever can write to Redis could name any job as a dependent."""
         return {}
 
-    def enqueue_dependents(self, *_args: Any, **_options: Any) -> dict[str, list[str]]:
-        """Nothing, as above."""
-        return {}
+    enqueue_dependents = move_dependents_to_ready

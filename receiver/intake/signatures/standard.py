@@ -71,13 +71,13 @@ def verify_standard(secrets: Iterable[str], headers: Mapping[str, str], body: by
     check_age(seconds(timestamp, "s", "webhook-timestamp"), now, WINDOW_SECONDS, "webhook-timestamp")
     signed = _signed_content(delivery_id, timestamp, body)
     # Every pair is compared, so the time taken says nothing about which one came close.
-    matches = [_matches(secret, signed, offered) for secret in secrets]
+    matches = [_is_signed_with(secret, signed, offered) for secret in secrets]
     if not any(matches):
         raise SignatureError("webhook-signature: no signature matches the body; check the secret")
     return delivery_id
 
 
-def _matches(secret: str, signed: bytes, offered: list[str]) -> bool:
+def _is_signed_with(secret: str, signed: bytes, offered: list[str]) -> bool:
     if secret.startswith("whpk_"):
         key = public_key(secret)
         for signature in _decoded_signatures("v1a", offered):

@@ -138,7 +138,7 @@ def _parse_form(body: bytes, lenient: bool) -> object:
     except ValueError:
         raise ValueError(f"the form has more than {_FORM_FIELDS:,} fields") from None
     texts = [(_valid_text(name, body, lenient), _valid_text(value, body, lenient)) for name, value in pairs]
-    fields = _unique(texts)
+    fields = _unique_keys(texts)
     if not fields:
         raise ValueError("the form in the body has no fields")
     for name, text in texts:
@@ -171,12 +171,12 @@ def _parse_text(text: str, lenient: bool) -> object:
 
 def _load_strictly(text: str) -> object:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_bounded_int)
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_int=_bounded_int)
     except RecursionError:
         raise ValueError("the body is nested too deeply") from None
 
 
-def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+def _unique_keys(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     # Parsers differ in which of two they take, so whoever checked the body before us may have seen another ticket.
     found = dict(pairs)
     if len(found) != len(pairs):

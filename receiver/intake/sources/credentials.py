@@ -28,11 +28,6 @@ class _DatedSecret(Schema):
     secret = mf.String(required=True)
     until = mf.Function(deserialize=_parse_end)
 
-    @post_load
-    def make(self, data: dict[str, Any], **_: Any) -> Secret:
-        """The object."""
-        return Secret(data["secret"], data.get("until"))
-
 
 def _parse_secret(value: object) -> Secret:
     """A secret as text, or as {secret, until}."""
@@ -40,8 +35,8 @@ def _parse_secret(value: object) -> Secret:
         return Secret(value)
     if not isinstance(value, dict):
         raise ValidationError("Write a secret as text, or as {secret: ..., until: 2026-12-31}.")
-    made: Secret = _DatedSecret().load(value)
-    return made
+    data: dict[str, Any] = _DatedSecret().load(value)
+    return Secret(data["secret"], data.get("until"))
 
 
 def secret_field() -> mf.Field[Any]:

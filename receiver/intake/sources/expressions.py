@@ -43,7 +43,7 @@ class Expression:
             raise ValidationError(f"Longer than {_LONGEST} characters.")
         try:
             self._compiled = jmespath.compile(text)
-            copies = _copies(self._compiled.parsed)
+            copies = _most_copies(self._compiled.parsed)
         except (JMESPathError, RecursionError) as error:
             position = getattr(error, "lex_position", None)
             where = "" if position is None else f" at character {position + 1}"
@@ -60,7 +60,7 @@ class Expression:
             return None
 
 
-def _copies(node: Any) -> int:
+def _most_copies(node: Any) -> int:
     """How many times larger than the body its result may be, roughly and from above."""
     children = [child for child in node.get("children", ()) if isinstance(child, dict)]
     own = 1
@@ -71,4 +71,4 @@ def _copies(node: Any) -> int:
         if node["value"] == "join" and children and children[0]["type"] != "literal":
             raise ValidationError("join() takes a text written in quotes as its first argument.")
         own = _TO_STRING_COPIES if node["value"] == "to_string" else 1
-    return own * math.prod(_copies(child) for child in children)
+    return own * math.prod(_most_copies(child) for child in children)

@@ -6,7 +6,7 @@ from typing import Any
 
 import marshmallow.fields as mf
 from marshmallow import Schema, ValidationError, validates_schema
-from marshmallow.validate import Length, Range
+from marshmallow.validate import Length, Range, Regexp
 
 from receiver.intake.sources.api import CARRIERS, names_in, needs, numbers_fields, takes
 from receiver.intake.sources.expressions import Expression
@@ -16,12 +16,9 @@ from receiver.lib.shared_secrets import standard_key
 # What the texts of a write_back may name between braces.
 NAMES = ("category", "request_type", "sla", "confidence", "engine")
 
-_ADDRESS = re.compile(r"https?://\[?[\w:]", re.ASCII)
-
-
-def _check_url(text: str) -> None:
-    if not _ADDRESS.match(text):
-        raise ValidationError("Not an address that begins with http:// or https:// and names a host.")
+_ADDRESS = Regexp(
+    r"https?://\[?[\w:]", re.ASCII, error="Not an address that begins with http:// or https:// and names a host."
+)
 
 
 def _check_template(text: str) -> None:
@@ -60,7 +57,7 @@ class _WriteBack(Schema):
 
 _Fields = dict[str, mf.Field[Any]]
 _API: _Fields = {
-    "url": mf.String(required=True, validate=_check_url),
+    "url": mf.String(required=True, validate=_ADDRESS),
     "user": _Text,
     "token": _Text,
     "headers": mf.Dict(keys=_Text, values=_Text),
@@ -73,7 +70,7 @@ _WRITE_BACK: _Fields = {
     "values": mf.Dict(keys=_Text, values=mf.Raw()),
     "uncertain": mf.Boolean(),
     "per_minute": mf.Integer(validate=Range(1, 6000)),
-    "webhook": mf.String(validate=_check_url),
+    "webhook": mf.String(validate=_ADDRESS),
     "secret": mf.String(validate=standard_key),
 }
 _RECONCILE: _Fields = {

@@ -32,7 +32,7 @@ def page(profile: Profile) -> str:
         f"# {profile.title}",
         _NOTICE,
         "## In SOURCES_FILE",
-        f"```yaml\nsources:\n  {profile.name}-desk:\n    profile: {profile.name}\n    {_credentials(profile)}\n```",
+        f"```yaml\nsources:\n  {profile.name}-desk:\n    profile: {profile.name}\n    {_credential_line(profile)}\n```",
         "Restart; `python -m jobs sources` prints the URL to paste. [What else can be said here](README.md).",
         "## In the helpdesk",
         in_the_helpdesk(profile),
@@ -55,20 +55,20 @@ def in_the_helpdesk(profile: Profile) -> str:
     return "\n\n".join(parts + ([profile.notes.strip()] if profile.notes else []))
 
 
-def _proof(profile: Profile) -> str:
+def _proof_line(profile: Profile) -> str:
     first = next(iter(profile.signings.values()), None)
     if isinstance(first, Hmac):
         return 'secrets: ["..."]'
     return 'secrets: ["whsec_..."]' if profile.name == "standard" else 'token: {basic: "user:password"}'
 
 
-def _credentials(profile: Profile) -> str:
+def _credential_line(profile: Profile) -> str:
     """How its deliveries are proved, and where they lack something, how its API is asked."""
     if profile.api is None or not profile.completes:
-        return _proof(profile)
+        return _proof_line(profile)
     asked = {name for value in profile.api["auth"].values() for name in names_in(value)}
     given = "".join(f', {name}: "..."' for name in ("user", "token") if name in asked)
-    return f'{_proof(profile)}\n    api: {{url: "https://..."{given}}}   # Asked for what a delivery leaves out.'
+    return f'{_proof_line(profile)}\n    api: {{url: "https://..."{given}}}   # Asked for what a delivery leaves out.'
 
 
 def _what_is_understood(profile: Profile) -> str:

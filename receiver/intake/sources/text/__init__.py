@@ -33,7 +33,7 @@ def readable(value: object, form: str, until: float | None = None) -> str:
         parts = [readable(item, form, until) for item in value[:_MOST_PARTS] if not isinstance(item, list)]
         return text_limits.body("\n".join(part for part in parts if part))
     if isinstance(value, Mapping):
-        return _finished(adf.rendered(value), "adf")
+        return _trimmed_and_bounded(adf.rendered(value), "adf")
     if value is None or isinstance(value, bool):
         return ""
     if isinstance(value, int) and abs(value) >= 10**100:
@@ -50,7 +50,7 @@ def readable(value: object, form: str, until: float | None = None) -> str:
         with suppress(ValueError, RecursionError):
             document = json.loads(plain)
             plain = adf.rendered(document) if isinstance(document, Mapping) else plain
-    found = _finished(plain, form)
+    found = _trimmed_and_bounded(plain, form)
     return found if len(text) <= MOST_INPUT else text_limits.body(found + text_limits.CUT)
 
 
@@ -59,7 +59,7 @@ def _without_unseen(text: str) -> str:
     return _UNSEEN.sub("", _LINE_END.sub("\n", text))
 
 
-def _finished(text: str, form: str) -> str:
+def _trimmed_and_bounded(text: str, form: str) -> str:
     bounded = text[:MOST_INPUT]  # The signs of quotes and lists have made it longer.
     clean = _without_unseen(unescape(bounded) if "&" in bounded and _DOUBLY_ESCAPED.search(bounded) else bounded)
     found = _without_loose_blanks(trimmed(_without_loose_blanks(clean), quotes_are_history=form == "html"))

@@ -164,11 +164,9 @@ def _without_signature(lines: list[str]) -> list[str]:
     lines = next((lines[:at] for at in range(begin, len(lines)) if _DISCLAIMER.match(lines[at].strip(" *"))), lines)
     for at in range(begin, len(lines)):
         if lines[at].rstrip() in ("--", "—") and at and _is_signature(lines[at + 1 :]):
-            return _without_closing(lines[:at])
-    return _without_closing(lines)
-
-
-def _without_closing(lines: list[str]) -> list[str]:
+            lines = lines[:at]
+            break
+    # What is above may end in a closing formula of its own, or in a device's advert.
     end = len(lines)
     while end:
         line = lines[end - 1].strip()
