@@ -107,11 +107,9 @@ def init_app(app: Flask) -> None:
 
 
 def cookies(settings: Settings, session_key: str) -> dict[str, object]:
-    """Flask's settings about cookies, with names that no other program and no other instance on this host uses.
-
-    A browser sends the cookies of a host to all of its ports. So the name tells instances apart by their key, and by
-    PUBLIC_URL or the port where one was restored from a backup of the other.
-    """
+    """Flask's settings about cookies, with names that no other program and no other instance on this host uses."""
+    # A browser sends the cookies of a host to all of its ports. So the name tells instances apart by their key, and by
+    # PUBLIC_URL or the port where one was restored from a backup of the other.
     url = urlsplit(settings.public_url or "")
     is_https = url.scheme.lower() == "https"
     place = f"{session_key} {settings.public_url or settings.port}"
@@ -173,12 +171,10 @@ def require_person() -> ResponseReturnValue | None:
 
 
 def must_set_up() -> bool:
-    """Whether this session may do nothing yet but set up the second factor that its person's role needs.
-
-    Whoever came by an OpenID Connect provider has shown there what that asks for.
-    """
+    """Whether this session may do nothing yet but set up the second factor that its person's role needs."""
     if not current_user.is_authenticated or not second_factor_check.is_required(current_user.role):
         return False
+    # An OpenID Connect provider has asked for its own second factor.
     if session.get(_BY) == OIDC:
         return False
     if "has_factor" not in g:

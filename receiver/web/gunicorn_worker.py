@@ -17,22 +17,17 @@ DRAIN_BYTES = 32 * 2**20
 
 
 class PatientWorker(ThreadWorker):  # type: ignore[misc]
-    """A client that takes too long to send its request is heard no further, however steadily it sends.
-
-    Only the reading half of its connection is shut, so an answer on its way, such as a large workbook, still arrives.
-    """
+    """A client that takes too long to send its request is not read any further, however steadily it sends."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._heard_until: dict[Any, float] = {}
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Listen for connections, or no longer; gunicorn's main loop decides.
-
-        A worker that ends would leave its socket listening until its last client is served, and under `--reuse-port`
-        the kernel goes on giving it connections that nobody accepts. So it takes what has queued up, and closes it.
-        """
+        """Listen for connections, or no longer; gunicorn's main loop decides."""
         super().set_accept_enabled(enabled)
+        # A worker that ends would leave its socket listening until its last client is served, and under `--reuse-port`
+        # the kernel goes on giving it connections that nobody accepts. So it takes what has queued up, and closes it.
         if not self.alive:
             live.ending.set()
             for listener in self.sockets:
@@ -59,16 +54,16 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]
         moment = time.monotonic()
         for conn in [conn for conn, until in self._heard_until.items() if until < moment]:
             del self._heard_until[conn]
-            with suppress(OSError):  # The client may have gone already.
+            # Only the reading half, so that an answer on its way, such as a large workbook, still arrives. The client
+            # may have gone already.
+            with suppress(OSError):
                 conn.sock.shutdown(socket.SHUT_RD)
 
     def handle(self, conn: Any) -> Any:
-        """Answer a request, in a thread.
-
-        gunicorn's main loop waits up to two seconds for the client to close its side too, and everyone else with it;
-        here the thread does, and nothing is left for the main loop to close. gunicorn reads 64 KB of what the client
-        still sends; closing on more resets the connection, and a sender or proxy sees a failure in place of our 413.
-        """
+        """Answer a request, in a thread."""
+        # gunicorn's main loop would wait up to two seconds for the client to close its side too, and everybody with it;
+        # here the thread waits. gunicorn also reads only 64 KB of what the client still sends: closing on more resets
+        # the connection, and a sender or proxy sees a failure in place of our 413.
         kept = super().handle(conn)
         if not kept:
             with suppress(OSError):

@@ -24,7 +24,7 @@ class WebState:
     group: Group
     latencies: LatencyBuffer
     refusals: RefusalCounter
-    # Gives up faster than the context's, which looks at many jobs: requests that can do without an answer wait for it.
+    # Gives up faster than the context's, because requests that can do without its answer wait for it.
     redis: "redis.Redis"
     passwords: Passwords
     api_token: str

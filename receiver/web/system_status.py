@@ -1,4 +1,4 @@
-"""The state of the whole in a word, as every page shows it."""
+"""The state of the system in a word, as every page shows it."""
 
 import time
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class SystemStatus:
 
 
 class StatusReader:
-    """Reads the status again where the last reading is a second old, or this request changes something."""
+    """Reads the status, and keeps the last reading for a second."""
 
     def __init__(self, context: Context) -> None:
         self._db = context.db
@@ -32,7 +32,8 @@ class StatusReader:
         self._last: tuple[float, SystemStatus] | None = None
 
     def __call__(self) -> SystemStatus:
-        """The status of about now."""
+        """The status, at most a second old."""
+        # A page that answers a change has to show its effect, such as a paused classification, so it reads again.
         if self._last is None or request.method != "GET" or time.monotonic() - self._last[0] > _FRESH_SECONDS:
             self._last = (time.monotonic(), self._read())
         return self._last[1]

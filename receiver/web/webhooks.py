@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from receiver import queue
+from receiver.actions import sources
 from receiver.db import deliveries, latencies, refusals
 from receiver.db.deliveries import Arrival, Content
 from receiver.db.group_commit import Group
@@ -28,7 +29,7 @@ _ENCODINGS = ("", "identity", "gzip")
 @blueprint.post("/<source_name>", strict_slashes=False)
 def receive(source_name: str) -> ResponseReturnValue:
     """Take one delivery in; what is answered with 200 is stored durably."""
-    source, began = _find_source(source_name), time.perf_counter()
+    source, began = sources.get(context(), source_name), time.perf_counter()
     arrival, content = _read_request(source)
     if samples.HEADER in request.headers:
         return _answer_sample(source, arrival, content)
@@ -67,7 +68,7 @@ def receive(source_name: str) -> ResponseReturnValue:
 @blueprint.get("/<source_name>", strict_slashes=False)
 def shake_hands(source_name: str) -> ResponseReturnValue:
     """Answer what a helpdesk asks before it pushes, and nothing else."""
-    source = _find_source(source_name)
+    source = sources.get(context(), source_name)
     if request.method == "HEAD" and source.profile.answers_head:
         return Response(status=200)
     if not source.profile.challenge or "crc_token" not in request.args:
@@ -76,13 +77,6 @@ def shake_hands(source_name: str) -> ResponseReturnValue:
     if answer is None:
         abort(403, "This crc_token was not made with the secret of this source; check the secret.")
     return Response(answer, mimetype="text/plain")
-
-
-def _find_source(name: str) -> Source:
-    sources: dict[str, Source] = context().sources
-    if name not in sources:
-        abort(404, "There is no source of this name; SOURCES_FILE lists them.")
-    return sources[name]
 
 
 def _read_request(source: Source) -> tuple[Arrival, Content]:

@@ -20,17 +20,14 @@ blueprint = Blueprint("account_pages", __name__, url_prefix="/account")
 
 @blueprint.get("")
 @auth.require_role(auth.VIEWER)
-def account_page() -> ResponseReturnValue:
-    """What you may change about yourself."""
-    return _render_account()
-
-
-def _render_account(errors: dict[str, str] | None = None, fresh: str | None = None) -> ResponseReturnValue:
+def account_page(errors: dict[str, str] | None = None, fresh: str | None = None) -> ResponseReturnValue:
+    """What you may change about yourself; with what is wrong in a form, or a token that was just made."""
     moment, person_id = now(), current_user.person_id
     with context().db.read() as session:
         person = session.get_one(Person, person_id)
         tokens, browsers = api_tokens.of(session, person_id), browser_sessions.count(session, person_id, moment)
         factor = second_factors.find(session, person_id)
+    # A token may do at most what its person may.
     roles = auth.ROLES[: auth.ROLES.index(person.role) + 1]
     shown = render_template(
         "account.html", person=person, tokens=tokens, browsers=browsers, roles=roles, moment=moment, fresh=fresh,
@@ -45,7 +42,7 @@ def change_name() -> ResponseReturnValue:
     """Change your name."""
     values, errors = forms.read(forms.Name())
     if errors:
-        return _render_account(errors)
+        return account_page(errors)
     account.change_name(context(), auth.caller(), current_user.person_id, values["name"])
     return _redirect_back("Your name is changed.")
 
@@ -59,9 +56,9 @@ def change_password() -> ResponseReturnValue:
     # Before the password of today is asked for: a try of that counts.
     wrong = passwords.problem(request.form.get("password", ""), person.email, person.name)
     if wrong:
-        return _render_account({"password": wrong})
+        return account_page({"password": wrong})
     if told := identity_problem(person):
-        return _render_account({"current": told})
+        return account_page({"current": told})
     kept = web_state().passwords.hash(request.form["password"])
     many = account.change_password(
         context(), auth.caller(), person.id, kept, current_user.id, end_tokens="tokens" in request.form
@@ -96,9 +93,9 @@ def make_token() -> ResponseReturnValue:
     if not errors and (told := identity_problem(person)):
         errors = {"current": told}
     if errors:
-        return _render_account({f"token-{name}": words for name, words in errors.items()})
+        return account_page({f"token-{name}": words for name, words in errors.items()})
     text = account.make_token(context(), auth.caller(), person_id, **values)
-    return _render_account(fresh=text)
+    return account_page(fresh=text)
 
 
 @blueprint.post(f"/tokens/<{ID}:token_id>/revoke")

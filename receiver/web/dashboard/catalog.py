@@ -22,13 +22,8 @@ _VERSIONS, _SHOWN_EXAMPLES = 20, 6
 
 
 @blueprint.get("")
-def catalog_page() -> ResponseReturnValue:
-    """The tree of the catalog in force, or those entries of it in which the words of `q` stand."""
-    return _render_catalog()
-
-
-def _render_catalog(refused: CatalogError | None = None) -> str:
-    """The page of the catalog in force, and why a newer one was `refused`."""
+def catalog_page(refused: CatalogError | None = None) -> str:
+    """The tree of the catalog in force, or its entries with the words of `q`, and why a newer one was `refused`."""
     db, settings = context().db, context().settings
     words = query_args.text("q")[:200]
     try:
@@ -114,7 +109,7 @@ def reload() -> ResponseReturnValue:
     try:
         found = classification.reload_catalog(context(), auth.caller())
     except CatalogError as error:
-        return _render_catalog(error), 422
+        return catalog_page(error), 422
     is_same = before is not None and before.version == found.version
     flash(f"Nothing has changed: version {found.version}." if is_same else f"Version {found.version} is in force.")
     return redirect(url_for("catalog_pages.catalog_page"))

@@ -12,7 +12,6 @@ from receiver.actions.errors import ConflictError, QueueAwayError
 from receiver.db import audit, digests, recipients
 from receiver.db.models import Digest
 from receiver.digests import schedules
-from receiver.digests.schedules import Plan
 from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.api.pages import ID
@@ -32,7 +31,9 @@ def digests_page() -> ResponseReturnValue:
     before, status = query_args.place("before"), query_args.text("status") or None
     with context().db.read() as session:
         found = digests.page(session, _AT_ONCE + 1, before, status)
-        planned = [(plan, digests.latest(session, plan.name)) for plan in _plans().values()]
+        planned = [
+            (plan, digests.latest(session, plan.name)) for plan in schedules.current(context().settings).plans.values()
+        ]
     shown, more = found[:_AT_ONCE], len(found) > _AT_ONCE
     return render_template(
         "digests.html", plans=planned, moment=now(), digests=shown, before=before, more=more, status_chosen=status
@@ -51,13 +52,9 @@ def period(digest: Digest) -> str:
         slot = datetime.fromisoformat(digest.period)
     except ValueError:  # Only a planned digest has a time as its period.
         return "by hand"
-    plan = _plans().get(digest.name)
+    plan = schedules.current(context().settings).plans.get(digest.name)
     local = slot.astimezone(ZoneInfo(plan.zone if plan else "UTC"))
     return f"{local:%Y-%m-%d %H:%M}"
-
-
-def _plans() -> dict[str, Plan]:
-    return schedules.current(context().settings).plans
 
 
 @blueprint.get(f"/<{ID}:digest_id>")

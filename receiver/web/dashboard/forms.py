@@ -9,7 +9,6 @@ from marshmallow.validate import Length, OneOf, Range
 from receiver.db import people
 from receiver.db.people import plain
 from receiver.intake.schemas import Address, PlainText
-from receiver.lib import passwords
 from receiver.lib.roles import ROLES
 
 _ROLE = OneOf(ROLES, error="One of viewer, reviewer, operator and admin.")
@@ -96,9 +95,3 @@ def read(schema: Form) -> tuple[dict[str, Any], dict[str, str]]:
         valid: Any = error.valid_data
         return dict(valid), {name: " ".join(map(str, texts)) for name, texts in error.normalized_messages().items()}
     return values, {}
-
-
-def password_problems(values: dict[str, Any], email: str) -> dict[str, str]:
-    """What is wrong with the new password of a form, as `read` has it."""
-    said = passwords.problem(str(values.get("password", "")), email, str(values.get("name", "")))
-    return {"password": said} if said else {}

@@ -10,7 +10,6 @@ from joserfc.errors import JoseError
 from marshmallow import ValidationError
 from marshmallow.validate import Email, Length
 from requests import RequestException
-from sqlalchemy.orm import Session
 
 from receiver.db import audit, people
 from receiver.db.models import Person
@@ -20,14 +19,15 @@ from receiver.lib.clock import now
 from receiver.lib.roles import ROLES
 from receiver.lib.settings import Settings
 from receiver.web import auth
-from receiver.web.dashboard.sign_in import refuse
+from receiver.web.dashboard.sign_in import render_sign_in
 from receiver.web.state import context, web_state
 
 blueprint = Blueprint("oidc_pages", __name__, url_prefix="/sign-in/oidc")
 
+# Signatures by a public key; not "none", and not HS256, which the client secret would make.
 _SIGNED_BY = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _SECONDS = 10.0
-_MAX_ANSWER = 1_000_000
+_MAX_ANSWER_BYTES = 1_000_000
 _TRY_AGAIN = "Signing in there did not work, or took too long. Try it again, or use your password."
 
 
@@ -36,13 +36,14 @@ class _Session(OAuth2Session, egress.Session):  # type: ignore[misc]
 
     def __init__(self, *args: Any, rule: egress.Policy, **options: Any) -> None:
         OAuth2Session.__init__(self, *args, **options)
-        egress.Session.__init__(self, rule, _SECONDS, _MAX_ANSWER)
+        egress.Session.__init__(self, rule, _SECONDS, _MAX_ANSWER_BYTES)
 
 
 class _Provider(FlaskOAuth2App):  # type: ignore[misc]
     client_cls = _Session
 
     def load_server_metadata(self) -> dict[str, Any]:
+        """The discovery document, checked and narrowed. Raises _RefusedError."""
         metadata: dict[str, Any] = super().load_server_metadata()
         announced, wanted = str(metadata.get("issuer")), str(context().settings.oidc_issuer).rstrip("/")
         if announced not in (wanted, f"{wanted}/"):
@@ -51,7 +52,7 @@ class _Provider(FlaskOAuth2App):  # type: ignore[misc]
                 "The provider calls itself otherwise than OIDC_ISSUER does; an admin has to set OIDC_ISSUER to the "
                 "issuer of its discovery document, with the id of one tenant."
             )
-        # Authlib believes what is announced, "none" included; a signature is a public key's here, whatever is said.
+        # Authlib accepts every algorithm that the provider announces, "none" included.
         return metadata | {"id_token_signing_alg_values_supported": _SIGNED_BY}
 
 
@@ -60,7 +61,7 @@ class _Registry(OAuth):  # type: ignore[misc]
 
 
 class _RefusedError(Exception):
-    """The provider's person may not come in; the text says why, and what to do."""
+    """A person of the provider may not come in; the text says why, and what to do."""
 
 
 def client(app: Flask, config: Settings) -> object | None:
@@ -89,15 +90,16 @@ def _provider() -> _Provider:
 @blueprint.get("")
 def to_provider() -> ResponseReturnValue:
     """Send the browser to the provider."""
+    # Forget sign-ins that were begun and never came back: a cookie has little room.
     for name in [name for name in session if name.startswith("_state_")]:
-        del session[name]  # What was begun before and never came back; a cookie has little room.
+        del session[name]
     back = context().settings.origin + url_for("oidc_pages.from_provider")
     try:
         return _provider().authorize_redirect(back)  # type: ignore[no-any-return]
     except (OAuthError, RequestException, RuntimeError, ValueError) as error:
-        return _failed(error)
+        return _refuse_after(error)
     except _RefusedError as error:
-        return refuse(str(error), 403)
+        return render_sign_in(str(error), 403)
 
 
 @blueprint.get("/callback")
@@ -106,7 +108,12 @@ def from_provider() -> ResponseReturnValue:
     config: Settings = context().settings
     provider = _provider()
     if "error" in request.args:
-        return _refused_there()
+        current_app.logger.warning("The OIDC provider refused a sign-in: %s", request.args["error"][:60])
+        # Anybody can write a link with a text of their own. It is shown only as the answer to what this browser asked.
+        if f"_state_oidc_{request.args.get('state', '')}" not in session:
+            return render_sign_in(_TRY_AGAIN, 403)
+        told = " ".join((request.args.get("error_description") or request.args["error"]).split())[:300]
+        return render_sign_in(f"Your provider did not let you in. It says: {people.visible(told)}", 403)
     try:
         # Exactly the issuer of the discovery document, which load_server_metadata has compared with the setting.
         issuer = str(provider.load_server_metadata()["issuer"])
@@ -115,39 +122,31 @@ def from_provider() -> ResponseReturnValue:
             "aud": {"essential": True, "value": config.oidc_client_id},
         }
         token = provider.authorize_access_token(claims_options=expected)
-        person = _person(token.get("userinfo") or {}, issuer, config)
+        person = _find_or_add_person(token.get("userinfo") or {}, issuer, config)
     except (OAuthError, JoseError, RequestException, RuntimeError, ValueError, KeyError, TypeError) as error:
-        return _failed(error)
+        return _refuse_after(error)
     except (_RefusedError, PersonError) as error:
-        return refuse(str(error), 403)
+        return render_sign_in(str(error), 403)
     return auth.log_in(person, auth.OIDC)
 
 
-def _refused_there() -> ResponseReturnValue:
-    """What the provider says is wrong, where it answers a question of this browser; anybody can write such a link."""
-    asked = f"_state_oidc_{request.args.get('state', '')}" in session
-    told = " ".join((request.args.get("error_description") or request.args["error"]).split())[:300]
-    current_app.logger.warning("The OIDC provider refused a sign-in: %s", request.args["error"][:60])
-    if not asked:
-        return refuse(_TRY_AGAIN, 403)
-    return refuse(f"Your provider did not let you in. It says: {people.visible(told)}", 403)
-
-
-def _failed(error: Exception) -> ResponseReturnValue:
+def _refuse_after(error: Exception) -> ResponseReturnValue:
+    # Only the type: the text may hold a code or a token of the provider's answer.
     current_app.logger.warning("Signing in by OIDC failed: %s", type(error).__name__)
-    return refuse(_TRY_AGAIN, 403)
+    return render_sign_in(_TRY_AGAIN, 403)
 
 
-def _person(claims: dict[str, Any], issuer: str, config: Settings) -> Person:
-    """Whose account it is, made where the settings say as what; its role is what its groups say. Raises _RefusedError.
+def _find_or_add_person(claims: dict[str, Any], issuer: str, config: Settings) -> Person:
+    """The person of these claims, with the role of their groups; added where the settings allow that.
 
-    Who was here before is known by the provider's `sub`, which is never given to somebody else. A mailbox may be: so
-    an address finds an account only as long as that has no `sub` of this provider.
+    Raises _RefusedError and PersonError.
     """
+    # A provider never gives a `sub` to somebody else, but it may give away a mailbox. So an address finds an account
+    # only as long as that account has no `sub` of this provider.
     db, subject, moment = context().db, str(claims["sub"]), now()
     with db.read() as reading:
         person: Person | None = people.by_identity(reading, issuer, subject)
-        email = person.email if person else _address(claims, config)
+        email = person.email if person else _verified_address(claims, config)
         person = person or people.by_email(reading, email)
     if person and not person.active:
         raise _RefusedError("Your account is disabled; an admin can enable it on People.")
@@ -156,7 +155,7 @@ def _person(claims: dict[str, Any], issuer: str, config: Settings) -> Person:
             f"The account of {email} belongs to somebody else at your provider. If that is you, an admin can forget "
             "who it was on your page under People."
         )
-    role = _role(claims, config) if config.oidc_group_roles else None
+    role = _role_of_groups(claims, config) if config.oidc_group_roles else None
     if person is None and not (role or config.oidc_default_role):
         raise _RefusedError(f"{email} has no account here; ask an admin to invite this address.")
     with db.write() as writing:
@@ -167,32 +166,30 @@ def _person(claims: dict[str, Any], issuer: str, config: Settings) -> Person:
             audit.note(writing, email, "create account", f"person {known.id}", moment, told)
         else:
             known = writing.get_one(Person, person.id)
-            if role and role != known.role:
-                _change_role(writing, known, role)
+            before = known.role
+            try:
+                if role and role != before:
+                    people.change_role(writing, known, role)
+                    told = {"from": before, "to": role, "by": "OIDC_GROUP_ROLES"}
+                    audit.note(writing, email, "change role", f"person {known.id}", moment, told)
+            except PersonError:  # Without an admin, nobody could undo a mistake in OIDC_GROUP_ROLES.
+                current_app.logger.warning(
+                    "Person %d stays admin, the last one, whatever OIDC_GROUP_ROLES says", known.id
+                )
         known.oidc_issuer, known.oidc_subject = issuer, subject
         writing.flush()
     return known
 
 
-def _change_role(writing: Session, person: Person, role: str) -> None:
-    before = person.role
-    try:
-        people.change_role(writing, person, role)
-    except PersonError:  # Nobody would be left to undo it.
-        current_app.logger.warning("Person %d stays admin, the last one, whatever OIDC_GROUP_ROLES says", person.id)
-        return
-    told = {"from": before, "to": role, "by": "OIDC_GROUP_ROLES"}
-    audit.note(writing, person.email, "change role", f"person {person.id}", now(), told)
-
-
-def _address(claims: dict[str, Any], config: Settings) -> str:
+def _verified_address(claims: dict[str, Any], config: Settings) -> str:
     """The verified e-mail address of a person who comes for the first time. Raises _RefusedError."""
     found = claims.get("email")
     if not found and config.oidc_trust_email:
         found = claims.get("preferred_username") or claims.get("upn")
     email = people.plain(str(found or ""))
     said = claims.get("email_verified")
-    if said is None:  # Entra ID never sends it; it may send whether the domain's owner is verified.
+    if said is None:
+        # Entra ID never sends it, but may send whether the owner of the domain is verified.
         said = claims.get("xms_edov")
     is_verified = config.oidc_trust_email if said is None else str(said).strip().lower() in ("true", "1")
     if not email or not is_verified:
@@ -207,8 +204,9 @@ def _address(claims: dict[str, Any], config: Settings) -> str:
     return email
 
 
-def _role(claims: dict[str, Any], config: Settings) -> str:
+def _role_of_groups(claims: dict[str, Any], config: Settings) -> str:
     """The highest role that OIDC_GROUP_ROLES gives to one of the person's groups. Raises _RefusedError."""
+    # Okta and Keycloak send groups, Entra ID also roles of an application, Amazon Cognito a name of its own.
     groups: set[str] = set()
     for claim in ("groups", "roles", "cognito:groups"):
         told = claims.get(claim) or []
@@ -216,6 +214,7 @@ def _role(claims: dict[str, Any], config: Settings) -> str:
     roles = [config.oidc_group_roles[group] for group in groups if group in config.oidc_group_roles]
     if roles:
         return max(roles, key=ROLES.index)
+    # Entra ID says only that there are groups when a person is in too many.
     if claims.get("hasgroups") or "groups" in (claims.get("_claim_names") or {}):
         raise _RefusedError(
             "You are in more groups than your provider sends. It has to send only those that are assigned to this "

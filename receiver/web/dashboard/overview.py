@@ -15,7 +15,6 @@ from receiver.db.models import Classification, Ticket
 from receiver.digests import schedules
 from receiver.digests.schedules import Plan
 from receiver.lib.clock import now
-from receiver.lib.settings import Settings
 from receiver.queue import inspection
 from receiver.web.dashboard import alarm_help
 from receiver.web.dashboard.tickets import midnight
@@ -25,6 +24,7 @@ blueprint = Blueprint("overview_pages", __name__)
 
 _LATEST = 8
 _MINUTES, _HOURS = 60, 24
+# Until then what has happened in a slot is not all written.
 _WRITTEN_SECONDS = 5
 
 T = TypeVar("T")
@@ -37,23 +37,26 @@ def overview_page() -> ResponseReturnValue:
 
 
 def found() -> dict[str, object]:
-    """Everything the page shows; two readings of an unchanged record are equal."""
+    """Everything the page shows; two readings of an unchanged database are equal, so that a stream sends nothing."""
     config, moment = context().settings, now()
     with context().db.read() as session:
         counts = overview.counts(session, moment)
         since = tickets.due(session)[1]
         left = overview.left_over(session)
+        midnight_today = midnight(moment, config.digest_timezone)
+        first_of_today = _read_once("first", midnight_today, lambda: tickets.first_since(session, midnight_today))
         shown = {
-            "today": overview.received_since(session, _first_of_today(session, config, moment)),
+            "today": overview.received_since(session, first_of_today),
             "troubles": [alarm_help.of(alarm) for alarm in alarms.current(session)],
-            "stages": _stages(session, moment),
+            "stages": _latencies(session, moment),
             "by_minute": _throughput(session, moment, MINUTE, _MINUTES),
             "by_hour": _throughput(session, moment, HOUR, _HOURS),
             "sources": overview.last_deliveries(session, list(context().sources)),
-            "digests": [_order(session, plan, moment) for plan in schedules.current(config).plans.values()],
-            "latest": [_row(*pair) for pair in tickets.page(session, {}, _LATEST)],
+            "digests": [_planned_digest(session, plan, moment) for plan in schedules.current(config).plans.values()],
+            "latest": [_latest_ticket(*pair) for pair in tickets.page(session, {}, _LATEST)],
         }
-    workers = _workers()
+    # After the session: Redis may be slow to answer, and a connection to the database is not held meanwhile.
+    workers = _look_at_workers()
     if workers and workers.failed:
         left["job.failed"] = workers.failed
     return shown | {
@@ -67,20 +70,15 @@ def found() -> dict[str, object]:
     }
 
 
-def _once(name: str, key: object, read: Callable[[], T]) -> T:
-    """What stays the same until its key changes is read once by each process."""
+def _read_once(name: str, key: object, read: Callable[[], T]) -> T:
+    """Read by each process once, and again only where the key has changed."""
     kept = web_state().overview
     if name not in kept or kept[name][0] != key:
         kept[name] = (key, read())
     return cast(T, kept[name][1])
 
 
-def _first_of_today(session: Session, config: Settings, moment: datetime) -> int:
-    began = midnight(moment, config.digest_timezone)
-    return _once("first", began, lambda: tickets.first_since(session, began))
-
-
-def _stages(session: Session, moment: datetime) -> tuple[str, dict[str, latencies.Quantiles | None]]:
+def _latencies(session: Session, moment: datetime) -> tuple[str, dict[str, latencies.Quantiles | None]]:
     """The quantiles of every stage in the last hour, or where nothing happened then in the last day."""
     histograms, period = latencies.since(session, moment - timedelta(hours=1)), "last hour"
     if not histograms:
@@ -89,21 +87,19 @@ def _stages(session: Session, moment: datetime) -> tuple[str, dict[str, latencie
 
 
 def _throughput(session: Session, moment: datetime, seconds: int, many: int) -> dict[str, object]:
-    """How many tickets were received and classified in each of so many slots that have ended.
-
-    What the web processes have not written yet is theirs for some seconds, see `LatencyBuffer`.
-    """
+    """How many tickets were received and classified in each of so many slots that have ended."""
+    # The web processes write their counts some seconds late, see `LatencyBuffer`.
     ended = (int(moment.timestamp()) - _WRITTEN_SECONDS) // seconds * seconds
     slots = range(ended - many * seconds, ended, seconds)
     since = datetime.fromtimestamp(slots.start, UTC)
-    counts = _once(f"by {seconds}", ended, lambda: latencies.throughput(session, since, seconds))
+    counts = _read_once(f"by {seconds}", ended, lambda: latencies.throughput(session, since, seconds))
     lines = (("received", ACCEPT), ("classified", WHOLE))
     series = [{"label": label, "values": [counts.get((at, stage), 0) for at in slots]} for label, stage in lines]
     return {"x": list(slots), "series": series}
 
 
-class Order(NamedTuple):
-    """A digest that is ordered: when it goes out next and to how many, and how the last one went."""
+class PlannedDigest(NamedTuple):
+    """A digest of the plan: when it goes out next and to how many, and how the last one went."""
 
     name: str
     at: datetime
@@ -111,14 +107,14 @@ class Order(NamedTuple):
     last: tuple[str, datetime, int] | None
 
 
-def _order(session: Session, plan: Plan, moment: datetime) -> Order:
+def _planned_digest(session: Session, plan: Plan, moment: datetime) -> PlannedDigest:
     last = digests.latest(session, plan.name)
     told = (last.status, last.sent_at or last.created_at, last.tickets) if last else None
-    return Order(plan.name, plan.next_slot(moment), len(plan.recipients), told)
+    return PlannedDigest(plan.name, plan.next_slot(moment), len(plan.recipients), told)
 
 
-class Row(NamedTuple):
-    """A ticket in the list of the latest."""
+class LatestTicket(NamedTuple):
+    """A ticket in the list of the latest; plain values, which two readings can be compared by."""
 
     id: int
     external_id: str
@@ -130,9 +126,9 @@ class Row(NamedTuple):
     received_at: datetime
 
 
-def _row(ticket: Ticket, classification: Classification | None) -> Row:
+def _latest_ticket(ticket: Ticket, classification: Classification | None) -> LatestTicket:
     confidence = classification.confidence if classification else None
-    return Row(
+    return LatestTicket(
         ticket.id,
         ticket.external_id,
         ticket.short_description,
@@ -154,7 +150,7 @@ class Workers(NamedTuple):
     unserved: list[str]
 
 
-def _workers() -> Workers | None:
+def _look_at_workers() -> Workers | None:
     try:
         found = inspection.look(context().redis, now())
     except (redis.RedisError, OSError):

@@ -1,6 +1,6 @@
 """People: who may sign in and as what; admins invite, change roles, disable, and make links for a new password."""
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from receiver.actions import people as actions
@@ -21,17 +21,13 @@ _MOST = 1000
 
 @blueprint.get("")
 @auth.require_role(auth.ADMIN)
-def people_page() -> ResponseReturnValue:
-    """Everybody, with role and state, and the form that invites."""
-    return _list({})
-
-
-def _list(errors: dict[str, str]) -> ResponseReturnValue:
+def people_page(errors: dict[str, str] | None = None) -> ResponseReturnValue:
+    """Everybody, with role and state, and the form that invites, with what is wrong in it."""
     with context().db.read() as session:
         found = people.everybody(session, _MOST)
         waiting = sign_in.waiting(session, now())
     shown = render_template(
-        "people.html", people=found, waiting=waiting, roles=roles.ROLES, errors=errors, form=request.form
+        "people.html", people=found, waiting=waiting, roles=roles.ROLES, errors=errors or {}, form=request.form
     )
     return shown, 422 if errors else 200
 
@@ -42,15 +38,16 @@ def invite() -> ResponseReturnValue:
     """Let somebody make an account by a link, which is shown once."""
     values, errors = forms.read(forms.Invitation())
     if errors:
-        return _list(errors)
+        return people_page(errors)
     try:
         person, token = actions.invite(context(), auth.caller(), **values)
     except PersonError as error:
-        return _list({"email": str(error)})
-    return _link(person, token)
+        return people_page({"email": str(error)})
+    return _render_link(person, token)
 
 
-def _link(person: Person, token: str) -> ResponseReturnValue:
+def _render_link(person: Person, token: str) -> ResponseReturnValue:
+    # Shown and never mailed: it has to reach the person by a way that nobody else reads. Only its digest is kept.
     return render_template("link.html", person=person, link=f"{context().settings.url}/sign-in/{token}")
 
 
@@ -74,65 +71,52 @@ def person_page(person_id: int) -> ResponseReturnValue:
 @blueprint.post(f"/<{ID}:person_id>/role")
 @auth.require_role(auth.ADMIN)
 def change_role(person_id: int) -> ResponseReturnValue:
-    """Make a person something else; it holds from their next click on."""
+    """Give a person another role, from their next request on."""
     values, errors = forms.read(forms.Role())
     if errors:
-        return _back(person_id, errors["role"], "error")
+        return _back_to_person(person_id, errors["role"], "error")
     try:
         person = actions.change_role(context(), auth.caller(), person_id, values["role"])
     except PersonError as error:
-        return _back(person_id, str(error), "error")
-    return _back(person_id, f"{person.name} is {person.role} now.")
+        return _back_to_person(person_id, str(error), "error")
+    return _back_to_person(person_id, f"{person.name} is {person.role} now.")
 
 
-@blueprint.post(f"/<{ID}:person_id>/disable")
+_ACTIONS = {
+    "disable": (actions.disable, "{name} is disabled and signed out everywhere."),
+    "enable": (actions.enable, "{name} may sign in again."),
+    "sign-out": (
+        actions.end_access,
+        "{name} is signed out everywhere, and every link and API token of theirs ended.",
+    ),
+    "forget-identity": (
+        actions.forget_identity,
+        "The next sign-in at your provider with the address of {name} decides who it is.",
+    ),
+    "reset-factor": (
+        actions.reset_second_factor,
+        "{name} has no second factor now, and is signed out everywhere.",
+    ),
+}
+
+
+@blueprint.post(f"/<{ID}:person_id>/<action>")
 @auth.require_role(auth.ADMIN)
-def disable(person_id: int) -> ResponseReturnValue:
-    """Keep a person out: sessions, links and tokens end at once."""
+def change_access(person_id: int, action: str) -> ResponseReturnValue:
+    """Disable or enable a person, end their access, or forget their second factor or their identity at a provider."""
+    change, told = _ACTIONS.get(action) or abort(404)
     try:
-        person = actions.disable(context(), auth.caller(), person_id)
+        person = change(context(), auth.caller(), person_id)
     except PersonError as error:
-        return _back(person_id, str(error), "error")
-    return _back(person_id, f"{person.name} is disabled and signed out everywhere.")
-
-
-@blueprint.post(f"/<{ID}:person_id>/sign-out")
-@auth.require_role(auth.ADMIN)
-def end_access(person_id: int) -> ResponseReturnValue:
-    """End a person's sessions, links and API tokens; they may sign in again."""
-    person = actions.end_access(context(), auth.caller(), person_id)
-    return _back(person_id, f"{person.name} is signed out everywhere, and every link and API token of theirs ended.")
-
-
-@blueprint.post(f"/<{ID}:person_id>/enable")
-@auth.require_role(auth.ADMIN)
-def enable(person_id: int) -> ResponseReturnValue:
-    """Let a disabled person in again."""
-    person = actions.enable(context(), auth.caller(), person_id)
-    return _back(person_id, f"{person.name} may sign in again.")
-
-
-@blueprint.post(f"/<{ID}:person_id>/forget-identity")
-@auth.require_role(auth.ADMIN)
-def forget_identity(person_id: int) -> ResponseReturnValue:
-    """Let the next who comes from the OpenID Connect provider with this person's address have the account."""
-    person = actions.forget_identity(context(), auth.caller(), person_id)
-    return _back(person_id, f"The next sign-in at your provider with the address of {person.name} decides who it is.")
-
-
-@blueprint.post(f"/<{ID}:person_id>/reset-factor")
-@auth.require_role(auth.ADMIN)
-def reset_factor(person_id: int) -> ResponseReturnValue:
-    """Forget the second factor of a person who has lost it; their sessions end."""
-    person = actions.reset_second_factor(context(), auth.caller(), person_id)
-    return _back(person_id, f"{person.name} has no second factor now, and is signed out everywhere.")
+        return _back_to_person(person_id, str(error), "error")
+    return _back_to_person(person_id, told.format(name=person.name))
 
 
 @blueprint.post(f"/<{ID}:person_id>/link")
 @auth.require_role(auth.ADMIN)
 def make_link(person_id: int) -> ResponseReturnValue:
     """A link by which a person sets a new password, shown once; earlier ones are void."""
-    return _link(*actions.make_password_link(context(), auth.caller(), person_id))
+    return _render_link(*actions.make_password_link(context(), auth.caller(), person_id))
 
 
 @blueprint.post(f"/<{ID}:person_id>/tokens/<{ID}:token_id>/revoke")
@@ -140,9 +124,9 @@ def make_link(person_id: int) -> ResponseReturnValue:
 def revoke_token(person_id: int, token_id: int) -> ResponseReturnValue:
     """Make a person's API token worthless."""
     token = actions.revoke_token(context(), auth.caller(), person_id, token_id)
-    return _back(person_id, f"The token {token.name} is revoked.")
+    return _back_to_person(person_id, f"The token {token.name} is revoked.")
 
 
-def _back(person_id: int, words: str, category: str = "message") -> ResponseReturnValue:
+def _back_to_person(person_id: int, words: str, category: str = "message") -> ResponseReturnValue:
     flash(words, category)
     return redirect(url_for("people_pages.person_page", person_id=person_id))

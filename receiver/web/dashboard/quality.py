@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from math import sqrt
+from math import ceil, sqrt
 from typing import Any
 
 from flask import Blueprint, render_template, request
@@ -30,7 +30,8 @@ _SHADES = 5
 @blueprint.get("/quality")
 def quality_page() -> str:
     """The figures of a window, and of one source or version where the URL names it."""
-    days = _days()
+    days = request.args.get("days", 30, type=int)
+    days = days if days in WINDOWS else 30
     chosen = query_args.texts(*_FILTERS)
     since = now().date() - timedelta(days=days - 1)
     with context().db.read() as session:
@@ -53,11 +54,6 @@ def quality_page() -> str:
     )
 
 
-def _days() -> int:
-    days = request.args.get("days", 30, type=int)
-    return days if days in WINDOWS else 30
-
-
 def trend(by_day: Iterable[Day], since: date, step: int) -> dict[str, Any]:
     """The share that was right in every `step` days from `since` on, with its interval; steps without reviews say None.
 
@@ -71,8 +67,9 @@ def trend(by_day: Iterable[Day], since: date, step: int) -> dict[str, Any]:
         right[place] += row.right
     places = range(min(counts, default=0), max(counts, default=-1) + 1)
     shares = [_share(right[place], counts[place]) for place in places]
+    first = datetime(since.year, since.month, since.day, tzinfo=UTC)
     return {
-        "x": [_seconds(since + timedelta(days=place * step)) for place in places],
+        "x": [int((first + timedelta(days=place * step)).timestamp()) for place in places],
         "right": [share and share["share"] for share in shares],
         "low": [share and share["low"] for share in shares],
         "high": [share and share["high"] for share in shares],
@@ -80,19 +77,17 @@ def trend(by_day: Iterable[Day], since: date, step: int) -> dict[str, Any]:
     }
 
 
-def _seconds(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
-
-
 def _share(right: int, count: int) -> dict[str, float] | None:
-    """A share with its 95 % interval; None of nothing."""
+    """A share with its 95 % interval; None where there is nothing to count."""
+    # Wilson's interval stays within 0 and 1, also for the few reviews that a new installation has.
     if not count:
         return None
     low, high = accuracy.wilson(right / count, count)
     return {"share": right / count, "low": low, "high": high, "count": count}
 
 
-def _share_of(rows: Iterable[Confusion | Sureness]) -> dict[str, float] | None:
+def _share_right(rows: Iterable[Confusion | Sureness]) -> dict[str, float] | None:
+    """The share of these answers that were right."""
     right: Counter[bool] = Counter()
     for row in rows:
         right[row.is_right] += row.answers
@@ -100,77 +95,70 @@ def _share_of(rows: Iterable[Confusion | Sureness]) -> dict[str, float] | None:
 
 
 def _figures(confusions: Sequence[Confusion], sureness: Sequence[Sureness], category: str | None) -> dict[str, object]:
+    """Everything of the page that needs reviews; `category` is the one whose request types are looked at."""
     scored = [(row.confidence, row.is_right) for row in sureness for _ in range(row.answers)]
     bins = accuracy.reliability(scored)
     names = {row.chosen_category for row in confusions} | {row.found_category for row in confusions}
-    category = category if category in names else None
+    category = category if category in names else None  # It comes from the URL.
+    dots = []
+    for one in bins:
+        low, high = accuracy.wilson(one.accuracy, one.count)
+        # The root, so that the area of a dot is as its count.
+        size = sqrt(one.count)
+        dots.append(
+            {"x": one.confidence, "y": one.accuracy, "low": low, "high": high, "count": one.count, "size": size}
+        )
     in_category = sum(row.answers for row in confusions if row.chosen_category == row.found_category)
     return {
-        "right": _share_of(confusions),
+        "right": _share_right(confusions),
         "right_category": _share(in_category, len(scored)),
-        "flagged": _share_of(row for row in sureness if row.flagged),
-        "unflagged": _share_of(row for row in sureness if not row.flagged),
+        "flagged": _share_right(row for row in sureness if row.flagged),
+        "unflagged": _share_right(row for row in sureness if not row.flagged),
         "coverage": [(budget, accuracy.coverage(scored, budget)) for budget in BUDGETS],
         "error": accuracy.calibration_error(bins),
-        "bins": [_dot(one) for one in bins],
+        "bins": dots,
         "category": category,
         "matrix": _matrix(confusions, category),
-        "mixed_up": _mixed_up(confusions, category),
-        "types": _types(confusions),
-        "versions": _versions(sureness),
-    }
-
-
-def _dot(one: accuracy.Bin) -> dict[str, float]:
-    low, high = accuracy.wilson(one.accuracy, one.count)
-    return {
-        "x": one.confidence,
-        "y": one.accuracy,
-        "low": low,
-        "high": high,
-        "count": one.count,
-        "size": sqrt(one.count),
+        "mixed_up": _most_confused(confusions, category),
+        "types": _by_request_type(confusions),
+        "versions": _by_version(sureness),
     }
 
 
 def _matrix(confusions: Sequence[Confusion], category: str | None) -> list[dict[str, object]]:
-    """The rows of the confusion: categories, or the request types of one, against what the engine answered instead."""
+    """The rows of the confusion matrix: categories, or the request types of one of them.
+
+    A row is what people chose, a cell how often the engine had answered the cell's name instead.
+    """
     counts: Counter[Pair] = Counter()
     for row in confusions:
-        whole = (row.chosen_category, row.found_category)
-        if category is None or category in whole:
-            counts[_within(row, category) if category else whole] += row.answers
+        chosen, found = row.chosen_category, row.found_category
+        if category is None:
+            counts[chosen, found] += row.answers
+        elif category in (chosen, found):
+            # Request types of other categories would make the matrix as wide as the catalog.
+            inside = row.chosen_type if chosen == category else _ELSEWHERE
+            answered = row.found_type if found == category else _ELSEWHERE
+            counts[inside, answered] += row.answers
     names = sorted({name for pair in counts for name in pair}, key=lambda name: (name == _ELSEWHERE, name))
-    return [_row(name, names, {found: n for (chosen, found), n in counts.items() if chosen == name}) for name in names]
+    rows: list[dict[str, object]] = []
+    for name in names:
+        total = sum(counts[name, other] for other in names)
+        cells = [
+            {
+                "name": other,
+                "count": counts[name, other],
+                "same": other == name,
+                # From 0 for none to 5 for all. The root draws small shares apart, which are most of them.
+                "shade": ceil(_SHADES * sqrt(counts[name, other] / total)) if counts[name, other] else 0,
+            }
+            for other in names
+        ]
+        rows.append({"name": name, "total": total, "cells": cells})
+    return rows
 
 
-def _within(row: Confusion, category: str) -> Pair:
-    """Chosen and found request types of a category; those of other categories are elsewhere."""
-    return (
-        row.chosen_type if row.chosen_category == category else _ELSEWHERE,
-        row.found_type if row.found_category == category else _ELSEWHERE,
-    )
-
-
-def _row(name: str, names: Sequence[str], counts: dict[str, int]) -> dict[str, object]:
-    total = sum(counts.values())
-    cells = [(other, counts.get(other, 0)) for other in names]
-    return {
-        "name": name,
-        "total": total,
-        "cells": [
-            {"name": other, "count": count, "same": other == name, "shade": _shade(count, total)}
-            for other, count in cells
-        ],
-    }
-
-
-def _shade(count: int, total: int) -> int:
-    """From 0 for none to 5 for all, small shares drawn apart."""
-    return -int(-_SHADES * sqrt(count / total) // 1) if count else 0
-
-
-def _mixed_up(confusions: Iterable[Confusion], category: str | None) -> list[tuple[str, str, int]]:
+def _most_confused(confusions: Iterable[Confusion], category: str | None) -> list[tuple[str, str, int]]:
     """What people chose, what the engine had said, and how often; the most frequent first."""
     wrong: Counter[Pair] = Counter()
     for row in confusions:
@@ -179,7 +167,7 @@ def _mixed_up(confusions: Iterable[Confusion], category: str | None) -> list[tup
     return [(chosen, found, count) for (chosen, found), count in wrong.most_common(_MIXED_UP)]
 
 
-def _types(confusions: Iterable[Confusion]) -> list[dict[str, object]]:
+def _by_request_type(confusions: Iterable[Confusion]) -> list[dict[str, object]]:
     """Every request type that was chosen or answered, the most frequent first."""
     chosen, found, hits = Counter[Pair](), Counter[Pair](), Counter[Pair]()
     for row in confusions:
@@ -205,18 +193,17 @@ _KINDS: tuple[tuple[str, str, Callable[[Sureness], tuple[str, str | None]]], ...
 )
 
 
-def _versions(sureness: Iterable[Sureness]) -> list[dict[str, object]]:
-    """The same by engine and model, by prompt and by catalog: what one can compare, and choose by a link."""
+def _by_version(sureness: Iterable[Sureness]) -> list[dict[str, object]]:
+    """The share that was right by model, by prompt and by catalog, to compare and to choose by a link."""
     groups: dict[str, dict[tuple[str, str | None], list[Sureness]]] = {name: {} for _, name, _ in _KINDS}
     for row in sureness:
         for _, name, key in _KINDS:
             groups[name].setdefault(key(row), []).append(row)
-    return [
-        {"title": title, "name": name, "rows": [_version(*version, rows) for version, rows in groups[name].items()]}
-        for title, name, _ in _KINDS
-    ]
-
-
-def _version(label: str, value: str | None, rows: Sequence[Sureness]) -> dict[str, object]:
-    sure = sum(row.confidence * row.answers for row in rows) / sum(row.answers for row in rows)
-    return {"label": label, "value": value, "right": _share_of(rows), "sure": sure}
+    tables: list[dict[str, object]] = []
+    for title, name, _ in _KINDS:
+        lines: list[dict[str, object]] = []
+        for (label, value), rows in groups[name].items():
+            sure = sum(row.confidence * row.answers for row in rows) / sum(row.answers for row in rows)
+            lines.append({"label": label, "value": value, "right": _share_right(rows), "sure": sure})
+        tables.append({"title": title, "name": name, "rows": lines})
+    return tables

@@ -1,13 +1,16 @@
-"""What a URL asks for: whatever stands there, it is a text that every database can look for, or an id, or nothing."""
+"""Reads the arguments of a URL as texts and ids that every database accepts."""
 
 from flask import request
 
-_LONGEST = 400  # Characters; no name and no address is longer.
-_LONGEST_ID = 18  # Digits; a database's ids have 63 bits.
+# Characters; no name and no address is longer.
+_LONGEST = 400
+# Digits; a database's ids have 63 bits.
+_LONGEST_ID = 18
 
 
 def text(name: str) -> str:
     """The parameter of this name; empty where there is none."""
+    # PostgreSQL refuses a text that holds a NUL.
     return request.args.get(name, "")[:_LONGEST].replace("\0", "").strip()
 
 
@@ -17,10 +20,11 @@ def texts(*names: str) -> dict[str, str]:
 
 
 def place(name: str) -> int | None:
-    """The id behind which a list goes on; None where the parameter is none, and the list begins."""
-    return whole(request.args.get(name, "")) or None
+    """The id after which a list goes on; None where it begins."""
+    return parse_id(request.args.get(name, "")) or None
 
 
-def whole(value: str) -> int | None:
-    """An id as a URL or a form has it; None where it is none."""
+def parse_id(value: str) -> int | None:
+    """The id that a URL or a form holds; None where it is none."""
+    # int() also takes "+1", " 1" and "1_0".
     return int(value) if value.isdecimal() and len(value) <= _LONGEST_ID else None

@@ -14,13 +14,15 @@ from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.api.pages import ID
 from receiver.web.dashboard import query_args, review_locks
-from receiver.web.dashboard.ticket import choice, seen, shown
-from receiver.web.dashboard.tickets import kinds, midnight
+from receiver.web.dashboard.ticket import chosen_entry, seen_classification, ticket_details
+from receiver.web.dashboard.tickets import entries_by_category, midnight
 from receiver.web.state import context, web_state
 
 blueprint = Blueprint("review_pages", __name__, url_prefix="/review")
 
-_AHEAD = 3  # Cards that are there at once: the one that is looked at, and what a quick reviewer needs next.
+# Cards that are sent at once: the one that is looked at, and those that a quick reviewer needs next.
+_AHEAD = 3
+# More than that, because some may be before other reviewers.
 _CANDIDATES = 50
 
 
@@ -29,22 +31,23 @@ def review_page() -> ResponseReturnValue:
     """The first tickets of the queue."""
     moment = now()
     with context().db.read() as session:
-        cards = _cards(session)
-        left = review_queue.left(session, _night(moment))
+        cards = _take_cards(session)
+        left = review_queue.left(session, _end_of_day(moment))
     return render_template(
         "review.html",
         cards=cards,
         left=left,
         moment=moment,
         reasons=list(review_queue.REASONS),
-        categories=list(kinds()),
+        categories=list(entries_by_category()),
         counted=review_queue.COUNTED,
     )
 
 
-def _night(moment: datetime) -> datetime:
-    """When the day of `moment` ends on the digests' clock; a day has 23 to 25 hours."""
+def _end_of_day(moment: datetime) -> datetime:
+    """When the day of `moment` ends on the digests' clock."""
     zone = context().settings.digest_timezone
+    # 36 hours after midnight is the next day in any case: a day has 23 to 25 hours.
     return midnight(midnight(moment, zone) + timedelta(hours=36), zone)
 
 
@@ -52,17 +55,17 @@ def _night(moment: datetime) -> datetime:
 def next_cards() -> ResponseReturnValue:
     """The tickets behind the last one that a browser has."""
     with context().db.read() as session:
-        cards = _cards(session)
+        cards = _take_cards(session)
     return render_template("review_cards.html", cards=cards, moment=now())
 
 
-def _cards(session: Session) -> list[dict[str, object]]:
+def _take_cards(session: Session) -> list[dict[str, object]]:
     ids = review_queue.waiting(
         session, _CANDIDATES, query_args.place("after"), query_args.text("reason"), query_args.text("category")
     )
     mine = review_locks.take(web_state().redis, ids, auth.caller(), _AHEAD)
     found = (tickets.with_classification(session, ticket_id) for ticket_id in mine)
-    return [shown(session, *pair) for pair in found if pair]
+    return [ticket_details(session, *pair) for pair in found if pair]
 
 
 @blueprint.post(f"/<{ID}:ticket_id>")
@@ -70,15 +73,15 @@ def _cards(session: Session) -> list[dict[str, object]]:
 def decide(ticket_id: int) -> ResponseReturnValue:
     """Confirm or correct one ticket."""
     try:
-        review.review(context(), auth.caller(), ticket_id, choice(), seen())
+        review.review(context(), auth.caller(), ticket_id, chosen_entry(), seen_classification())
     except (review.UnknownEntryError, review.NothingToConfirmError, CatalogError) as error:
-        return _refused(422, str(error))
+        return _refuse(422, str(error))
     except reviews.ChangedMeanwhileError as error:
-        return _refused(409, f"{error} Here is the next one.")
+        return _refuse(409, f"{error} Here is the next one.")
     except NotFoundError:
-        return _refused(409, "This ticket was erased meanwhile. Here is the next one.")
+        return _refuse(409, "This ticket was erased meanwhile. Here is the next one.")
     review_locks.leave(web_state().redis, ticket_id)
-    return _answer([])
+    return _answer_with_cards([])
 
 
 @blueprint.post(f"/<{ID}:ticket_id>/undo")
@@ -88,25 +91,26 @@ def undo(ticket_id: int) -> ResponseReturnValue:
     try:
         review.undo(context(), auth.caller(), ticket_id)
     except reviews.NothingToUndoError as error:
-        return _refused(409, str(error))
+        return _refuse(409, str(error))
     except NotFoundError:
-        return _refused(409, "This ticket was erased meanwhile.")
+        return _refuse(409, "This ticket was erased meanwhile.")
     with context().db.read() as session:
         pair = tickets.with_classification(session, ticket_id)
-        return _answer([shown(session, *pair)] if pair else [])
+        return _answer_with_cards([ticket_details(session, *pair)] if pair else [])
 
 
-def _answer(cards: list[dict[str, object]]) -> ResponseReturnValue:
+def _answer_with_cards(cards: list[dict[str, object]]) -> ResponseReturnValue:
     """Cards, and what is left; a browser without scripts gets the page."""
     if "HX-Request" not in request.headers:
         return redirect(url_for("review_pages.review_page"))
     moment = now()
     with context().db.read() as session:
-        left = review_queue.left(session, _night(moment))
+        left = review_queue.left(session, _end_of_day(moment))
     return render_template("review_cards.html", cards=cards, moment=moment, left=left, counted=review_queue.COUNTED)
 
 
-def _refused(code: int, words: str) -> ResponseReturnValue:
+def _refuse(code: int, words: str) -> ResponseReturnValue:
+    # Only scripts see a status; a browser without them follows the redirect and reads the sentence there.
     if "HX-Request" in request.headers:
         abort(code, words)
     flash(words, "error")

@@ -1,10 +1,11 @@
 """Which ticket is before which reviewer, so that two at once do not get the same one.
 
-Kept in Redis, for two minutes, and never relied upon: without Redis nobody holds anything, and whoever decides second
-is told what the ticket has become meanwhile.
+The locks are kept in Redis for two minutes, and nothing relies on them: without Redis nobody holds a ticket, and the
+second reviewer of one is told what it has become meanwhile.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import redis
 
@@ -17,27 +18,21 @@ def take(connection: "redis.Redis", ticket_ids: Sequence[int], who: str, limit: 
     for place, ticket_id in enumerate(ticket_ids):
         if len(taken) == limit:
             break
+        key = f"review:{ticket_id}"
         try:
-            is_mine = _take(connection, f"review:{ticket_id}", who)
+            if connection.set(key, who, nx=True, ex=_SECONDS):
+                taken.append(ticket_id)
+            elif connection.get(key) in (who, who.encode()):
+                # This person's already, from before the page was loaded again.
+                connection.expire(key, _SECONDS)
+                taken.append(ticket_id)
         except (redis.RedisError, OSError):
             return [*taken, *ticket_ids[place:]][:limit]
-        if is_mine:
-            taken.append(ticket_id)
     return taken
 
 
-def _take(connection: "redis.Redis", key: str, who: str) -> bool:
-    if connection.set(key, who, nx=True, ex=_SECONDS):
-        return True
-    if connection.get(key) not in (who, who.encode()):
-        return False
-    connection.expire(key, _SECONDS)
-    return True
-
-
 def leave(connection: "redis.Redis", ticket_id: int) -> None:
-    """The ticket is no longer before anybody."""
-    try:
+    """Let go of a ticket that has been decided."""
+    # Without Redis the key ends by itself.
+    with suppress(redis.RedisError, OSError):
         connection.delete(f"review:{ticket_id}")
-    except (redis.RedisError, OSError):
-        return

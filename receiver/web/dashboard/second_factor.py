@@ -24,23 +24,20 @@ _WRONG = "This code is wrong, or was used before. Wait for the next one, and see
 
 @blueprint.get("")
 @auth.require_role(auth.VIEWER)
-def second_factor_page() -> ResponseReturnValue:
-    """Whether you have one, or how to set it up."""
-    return _page()
-
-
-def _page(errors: dict[str, str] | None = None, codes: list[str] | None = None) -> ResponseReturnValue:
-    person = _person()
+def second_factor_page(errors: dict[str, str] | None = None, codes: list[str] | None = None) -> ResponseReturnValue:
+    """Whether you have one, or how to set it up; with what is wrong in a form, or recovery codes that are new."""
+    person = _current_person()
     with context().db.read() as session:
         known: dict[str, object] = {
             "factor": second_factors.find(session, person.id),
             "left": second_factors.recovery_codes_left(session, person.id),
         }
+        # Shown again until it is confirmed, so that a page that is loaded again does not make another.
         secret = second_factors.unconfirmed(session, person.id, context().factor_cipher, now())
     if secret:
         address = pyotp.TOTP(secret).provisioning_uri(name=person.email, issuer_name=_ISSUER)
-        # Level L, which segno raises where there is room: the longest address in another script would not fit else.
-        # Drawn by attributes alone, which our policy allows; the white ground stays in the dark scheme.
+        # Level L, which segno raises where there is room: the longest address in another script fits no other level.
+        # Attributes alone, since our policy allows no inline styles; light on dark would not scan in the dark scheme.
         drawn = segno.make(address, error="l", micro=False).svg_inline(
             omitsize=True, border=4, dark="#000", light="#fff", svgclass=None, lineclass=None
         )
@@ -58,16 +55,17 @@ def _page(errors: dict[str, str] | None = None, codes: list[str] | None = None) 
 @blueprint.post("")
 @auth.require_role(auth.VIEWER)
 def begin() -> ResponseReturnValue:
-    """Make a secret, for whoever knows the password, and show it until it is confirmed."""
-    person = _person()
+    """Make a secret, given the password, and show it until it is confirmed."""
+    person = _current_person()
     if not _came_just_now() and (told := identity_problem(person)):
-        return _page({"current": told})
+        return second_factor_page({"current": told})
     account.begin_second_factor(context(), person.id)
-    return _back()
+    return redirect(url_for("second_factor_pages.second_factor_page"))
 
 
 def _came_just_now() -> bool:
-    """Whether a factor is required of whoever signed in just now: by a link, perhaps, with the password forgotten."""
+    """Whether this person needs a factor and signed in just now, so that the password need not be asked for again."""
+    # They may have come by a link because they forgot it, and could not go on if it were asked for.
     return auth.must_set_up() and is_recent()
 
 
@@ -77,33 +75,33 @@ def confirm() -> ResponseReturnValue:
     """Let the factor count, with a code of it, and show the recovery codes this once."""
     code = request.form.get("code", "")
     codes = account.confirm_second_factor(context(), auth.caller(), current_user.person_id, code)
-    return _page(codes=codes) if codes else _page({"code": _WRONG})
+    return second_factor_page(codes=codes) if codes else second_factor_page({"code": _WRONG})
 
 
 @blueprint.post("/recovery-codes")
 @auth.require_role(auth.VIEWER)
 def renew_codes() -> ResponseReturnValue:
     """New recovery codes, shown this once, in the place of those before."""
-    person = _person()
-    if errors := _unproven(person, "codes-"):
-        return _page(errors)
-    return _page(codes=account.renew_recovery_codes(context(), auth.caller(), person.id))
+    person = _current_person()
+    if errors := _proof_errors(person, "codes-"):
+        return second_factor_page(errors)
+    return second_factor_page(codes=account.renew_recovery_codes(context(), auth.caller(), person.id))
 
 
 @blueprint.post("/turn-off")
 @auth.require_role(auth.VIEWER)
 def turn_off() -> ResponseReturnValue:
-    """Forget the factor, for whoever knows the password and has a code."""
-    person = _person()
-    if errors := _unproven(person, "off-"):
-        return _page(errors)
+    """Forget the factor, given the password and a code."""
+    person = _current_person()
+    if errors := _proof_errors(person, "off-"):
+        return second_factor_page(errors)
     account.turn_off_second_factor(context(), auth.caller(), person.id)
     flash("Your second factor is turned off.")
-    return _back()
+    return redirect(url_for("second_factor_pages.second_factor_page"))
 
 
-def _unproven(person: Person, prefix: str) -> dict[str, str]:
-    """What is wrong with the password and the code of a form whose fields are told apart by `prefix`."""
+def _proof_errors(person: Person, prefix: str) -> dict[str, str]:
+    """What is wrong with the password and the code of a form, whose fields begin with `prefix`."""
     with context().db.read() as session:
         if second_factors.find(session, person.id) is None:
             abort(409, "You have no second factor; set one up first.")
@@ -117,10 +115,6 @@ def _unproven(person: Person, prefix: str) -> dict[str, str]:
     return {f"{prefix}code": _WRONG}
 
 
-def _back() -> ResponseReturnValue:
-    return redirect(url_for("second_factor_pages.second_factor_page"))
-
-
-def _person() -> Person:
+def _current_person() -> Person:
     with context().db.read() as session:
         return session.get_one(Person, current_user.person_id)

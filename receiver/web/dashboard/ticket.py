@@ -13,7 +13,7 @@ from receiver.lib.clock import now
 from receiver.web import auth
 from receiver.web.api.pages import ID
 from receiver.web.dashboard import highlight
-from receiver.web.dashboard.query_args import whole
+from receiver.web.dashboard.query_args import parse_id
 from receiver.web.state import context
 
 blueprint = Blueprint("ticket_pages", __name__, url_prefix="/tickets")
@@ -34,18 +34,26 @@ def ticket_page(ticket_id: int) -> ResponseReturnValue:
         found = tickets.with_classification(session, ticket_id)
         if found is None:
             abort(404, "There is no ticket with this number; it may have been erased.")
-        known = shown(session, *found) | _past(session, ticket_id)
-    return render_template("ticket.html", moment=now(), me=auth.caller(), link=_link(found[0]), **known)
+        known = ticket_details(session, *found) | {
+            "history": classifications.history(session, ticket_id),
+            "calls": outbox.about(session, ticket_id),
+            "audit": audit.about(session, f"ticket {ticket_id}"),
+        }
+    deliveries = "/deliveries" if "deliveries_pages" in current_app.blueprints else None
+    # A link to its helpdesk. The intake checks it; the check here is for what somebody wrote into the database by hand,
+    # because a "javascript:" link would run in the reader's session.
+    url = found[0].url or ""
+    link = url if url.startswith(("http://", "https://")) else None
+    return render_template("ticket.html", moment=now(), me=auth.caller(), link=link, deliveries=deliveries, **known)
 
 
-def _link(ticket: Ticket) -> str | None:
-    """The ticket at its helpdesk. What came in was checked; what is written into the record by hand is checked here."""
-    return ticket.url if ticket.url and ticket.url.startswith(("http://", "https://")) else None
-
-
-def shown(session: Session, ticket: Ticket, current: Classification | None) -> dict[str, object]:
-    """What every page that shows one ticket needs of it."""
-    said = engines_own(session, current)
+def ticket_details(session: Session, ticket: Ticket, current: Classification | None) -> dict[str, object]:
+    """What every page that shows one ticket needs of it, as variables of its template."""
+    # What an engine said of it last: the current classification, or the one before a person's.
+    said = current
+    if current is not None and current.reviewer is not None:
+        history = classifications.history(session, current.ticket_id)
+        said = next((row for row in history if row.reviewer is None), None)
     reason = said.reasoning if said else ""
     return {
         "ticket": ticket,
@@ -54,40 +62,24 @@ def shown(session: Session, ticket: Ticket, current: Classification | None) -> d
         "subject": highlight.pieces(text_limits.subject(ticket.short_description), reason),
         "text": highlight.pieces(text_limits.body(ticket.long_description), reason),
         "examples": examples.among(session, said.example_ids or []) if said else [],
-        "others": _others(said, current),
+        "others": _next_best(said, current),
         "threshold": context().settings.review_threshold,
     }
 
 
-def engines_own(session: Session, current: Classification | None) -> Classification | None:
-    """What an engine said of the ticket: the current classification, or the last one before a person's."""
-    if current is None or current.reviewer is None:
-        return current
-    history = classifications.history(session, current.ticket_id)
-    return next((row for row in history if row.reviewer is None), None)
-
-
-def _others(said: Classification | None, current: Classification | None) -> list[tuple[str, str]]:
-    """The next-best entries, as category and request type; those of them that the catalog has."""
+def _next_best(said: Classification | None, current: Classification | None) -> list[tuple[str, str]]:
+    """Up to two other entries that it could be, as category and request type."""
     if said is None or current is None:
         return []
     try:
         labels = review.catalog(context()).labels
     except CatalogError:
         return []
+    # A second opinion that disagrees is the likeliest alternative. What has left the catalog cannot be chosen.
     second = [said.second_opinion] if said.agreement is False and said.second_opinion else []
     found = [labels[label] for label in dict.fromkeys([*second, *said.alternatives]) if label in labels]
     mine = (current.category, current.request_type)
     return [(kind.category, kind.name) for kind in found if (kind.category, kind.name) != mine][:2]
-
-
-def _past(session: Session, ticket_id: int) -> dict[str, object]:
-    return {
-        "history": classifications.history(session, ticket_id),
-        "calls": outbox.about(session, ticket_id),
-        "audit": audit.about(session, f"ticket {ticket_id}"),
-        "deliveries": "/deliveries" if "deliveries_pages" in current_app.blueprints else None,
-    }
 
 
 @blueprint.post(f"/<{ID}:ticket_id>/review")
@@ -95,21 +87,21 @@ def _past(session: Session, ticket_id: int) -> dict[str, object]:
 def review_ticket(ticket_id: int) -> ResponseReturnValue:
     """Confirm or correct it."""
     try:
-        found = review.review(context(), auth.caller(), ticket_id, choice(), seen())
+        found = review.review(context(), auth.caller(), ticket_id, chosen_entry(), seen_classification())
     except _REFUSALS as error:
         return _back(ticket_id, str(error), "error")
     return _back(ticket_id, f"Reviewed: {found.classification.category} / {found.classification.request_type}.")
 
 
-def choice() -> tuple[str, str] | None:
-    """The entry that a form names; none confirms."""
+def chosen_entry() -> tuple[str, str] | None:
+    """The entry that a form names; None where it confirms the present one."""
     category, request_type = (request.form.get(name, "").strip()[:200] for name in ("category", "request_type"))
     return (category, request_type) if category or request_type else None
 
 
-def seen() -> int | None:
-    """The classification that the form was shown with."""
-    return whole(request.form.get("seen", ""))
+def seen_classification() -> int | None:
+    """The id of the classification that the form was shown with, so that a later one is not overruled unseen."""
+    return parse_id(request.form.get("seen", ""))
 
 
 @blueprint.post(f"/<{ID}:ticket_id>/undo")

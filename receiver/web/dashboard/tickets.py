@@ -26,7 +26,8 @@ blueprint = Blueprint("tickets_pages", __name__, url_prefix="/tickets")
 
 PAGE = 50
 MOST_SELECTED = 200
-_LONGEST_QUERY, _MOST_FIELDS = 4_000, 5_000  # There cannot be more fields than that in so many characters.
+# parse_qsl raises where there are more fields; so many characters cannot hold that many.
+_LONGEST_QUERY, _MOST_FIELDS = 4_000, 5_000
 _TEXTS = ("q", "category", "request_type", "source", "requester_email")
 TODAY = "today"
 SINCE = {TODAY: "today", "1d": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days"}
@@ -37,17 +38,33 @@ SORTED = {
     ticket_query.BEST: "best match first",
 }
 PROMISES = {sla.AT_RISK: "at risk", sla.PAST_DUE: "past due"}
-_FORMER = {"breached": sla.PAST_DUE}  # In links and bookmarks of before.
+# Values of earlier versions, which links and bookmarks still have.
+_FORMER = {"breached": sla.PAST_DUE}
 
 
 @blueprint.get("")
 def tickets_page() -> ResponseReturnValue:
     """One page of the tickets that the URL asks for."""
     moment = now()
-    wanted, entries = wanted_of_url(moment), kinds()
+    wanted, entries = wanted_of_url(moment), entries_by_category()
     with context().db.read() as session:
         found = ticket_query.page(session, wanted, PAGE, moment, query_args.place("after"))
-        total, orders = _total(session, wanted), _orders(session, wanted)
+        total = _known_total(session, wanted)
+        # A search reads along its index, which is in the order of arrival, so it cannot go by due time.
+        orders = [ticket_query.NEWEST, ticket_query.OLDEST]
+        if wanted.q and can_rank(session, wanted.q):
+            orders.insert(1, ticket_query.BEST)
+        elif not wanted.q:
+            orders.append(ticket_query.DUE)
+    # What each filter may be set to, and the words for it.
+    options = {
+        "status": [(state, words(state)) for state in TICKET_STATES],
+        "category": [(name, name) for name in entries],
+        "source": [(name, name) for name in sorted(context().sources)],
+        "since": list(SINCE.items()),
+        "sla": list(PROMISES.items()),
+        "order": [(name, SORTED[name]) for name in orders],
+    }
     return render_template(
         "tickets.html",
         found=found,
@@ -55,7 +72,7 @@ def tickets_page() -> ResponseReturnValue:
         total=total,
         moment=moment,
         kinds=entries,
-        options=_options(entries) | {"order": [(name, SORTED[name]) for name in orders]},
+        options=options,
         threshold=context().settings.review_threshold,
         link=_list_address,
         looked_at=ticket_query.LOOKED_AT,
@@ -63,24 +80,6 @@ def tickets_page() -> ResponseReturnValue:
         full=PAGE,
         export_limit=export.LIMIT,
     )
-
-
-def _options(entries: dict[str, list[RequestType]]) -> dict[str, list[tuple[str, str]]]:
-    """What each filter may be set to, and in which words."""
-    return {
-        "status": [(state, words(state)) for state in TICKET_STATES],
-        "category": [(name, name) for name in entries],
-        "source": [(name, name) for name in sorted(context().sources)],
-        "since": list(SINCE.items()),
-        "sla": list(PROMISES.items()),
-    }
-
-
-def _orders(session: Session, wanted: TicketQuery) -> list[str]:
-    """The orders that this list can have."""
-    if not wanted.q:
-        return [ticket_query.NEWEST, ticket_query.OLDEST, ticket_query.DUE]
-    return [ticket_query.NEWEST, *([ticket_query.BEST] if can_rank(session, wanted.q) else []), ticket_query.OLDEST]
 
 
 @blueprint.get("/export.csv", defaults={"form": "csv"})
@@ -93,23 +92,21 @@ def export_tickets(form: str) -> Response:
 
 
 def wanted_of_url(moment: datetime) -> TicketQuery:
-    """What the URL asks for; what it cannot mean is left out."""
-    since = _one_of(tuple(SINCE), "since")
+    """The query that the URL asks for; values that mean nothing are left out."""
+    since, first = _one_of(tuple(SINCE), "since"), None
+    if since == TODAY:
+        # Midnight on the digests' clock, so that the list has as many as the overview says.
+        first = midnight(moment, context().settings.digest_timezone)
+    elif since:
+        first = moment - timedelta(days=int(since.removesuffix("d")))
     return TicketQuery(
         **query_args.texts(*_TEXTS),
         status=_one_of(TICKET_STATES, "status"),
         sla=_one_of(tuple(PROMISES), "sla"),
         order=_one_of(ticket_query.ORDERS, "order") or ticket_query.NEWEST,
         waits="waits" in request.args,
-        since=_first_moment(since, moment) if since else None,
+        since=first,
     )
-
-
-def _first_moment(since: str, moment: datetime) -> datetime:
-    """From when on the list is: today begins at midnight on the digests' clock, as on the overview."""
-    if since == TODAY:
-        return midnight(moment, context().settings.digest_timezone)
-    return moment - timedelta(days=int(since.removesuffix("d")))
 
 
 def midnight(moment: datetime, zone: str) -> datetime:
@@ -118,13 +115,14 @@ def midnight(moment: datetime, zone: str) -> datetime:
 
 
 def _one_of(known: Sequence[str], name: str) -> str:
+    """The value of a filter, if it is one of those known; otherwise empty."""
     value = query_args.text(name)
     value = _FORMER.get(value, value)
     return value if value in known else ""
 
 
-def _total(session: Session, wanted: TicketQuery) -> int | None:
-    """How many there are, where that is known without reading them all."""
+def _known_total(session: Session, wanted: TicketQuery) -> int | None:
+    """How many tickets match, where counters know it; None where every match would have to be read."""
     if wanted.exact.keys() - {"status"} or wanted.q or wanted.sla or wanted.waits or wanted.order == ticket_query.DUE:
         return None
     if wanted.since:
@@ -134,7 +132,7 @@ def _total(session: Session, wanted: TicketQuery) -> int | None:
     return counts.get(wanted.status, 0) if wanted.status else sum(counts.get(state, 0) for state in TICKET_STATES)
 
 
-def kinds() -> dict[str, list[RequestType]]:
+def entries_by_category() -> dict[str, list[RequestType]]:
     """The catalog's entries by category; none where it cannot be had."""
     found: dict[str, list[RequestType]] = {}
     try:
@@ -156,38 +154,41 @@ def _list_address(form: str = "", **changes: object) -> str:
 @auth.require_role(auth.REVIEWER)
 def confirm_selected() -> ResponseReturnValue:
     """Confirm what the selected tickets are attributed to."""
-    selected = _selected()
+    selected = _selected_ids()
     try:
         done = review.confirm(context(), auth.caller(), selected)
     except CatalogError as error:
-        return _back(f"There is nothing to confirm: {error}", "error")
-    rest = f" {_many(len(selected) - done)} had no answer that could be confirmed." if done < len(selected) else ""
-    return _back(f"Confirmed {_many(done)}.{rest}")
+        return _back_to_list(f"There is nothing to confirm: {error}", "error")
+    rest = (
+        f" {_tickets_text(len(selected) - done)} had no answer that could be confirmed." if done < len(selected) else ""
+    )
+    return _back_to_list(f"Confirmed {_tickets_text(done)}.{rest}")
 
 
 @blueprint.post("/redrive")
 @auth.require_role(auth.REVIEWER)
 def redrive_selected() -> ResponseReturnValue:
     """Have the selected tickets classified again."""
-    selected = _selected()
+    selected = _selected_ids()
     done = len(classification.redrive(context(), auth.caller(), selected))
     left = len(selected) - done
-    rest = f" {_many(left)} {'stays' if left == 1 else 'stay'} as a person reviewed {'it' if left == 1 else 'them'}."
-    return _back(f"{_many(done)} will be classified again.{rest if left else ''}")
+    stays, them = ("stays", "it") if left == 1 else ("stay", "them")
+    rest = f" {_tickets_text(left)} {stays} as a person reviewed {them}." if left else ""
+    return _back_to_list(f"{_tickets_text(done)} will be classified again.{rest}")
 
 
-def _selected() -> list[int]:
-    found = [query_args.whole(value) for value in request.form.getlist("ticket")[:MOST_SELECTED]]
+def _selected_ids() -> list[int]:
+    found = [query_args.parse_id(value) for value in request.form.getlist("ticket")[:MOST_SELECTED]]
     return [ticket_id for ticket_id in found if ticket_id]
 
 
-def _many(count: int) -> str:
+def _tickets_text(count: int) -> str:
     return "1 ticket" if count == 1 else f"{count} tickets"
 
 
-def _back(words: str, kind: str = "") -> ResponseReturnValue:
+def _back_to_list(words: str, kind: str = "") -> ResponseReturnValue:
     flash(words, kind)
     here = request.form.get("list", "")[:_LONGEST_QUERY]
-    # Written anew: what stands in a form may hold line breaks, which no header may.
+    # Parsed and written again: a form may hold line breaks, which must not get into the Location header.
     query = urlencode(parse_qsl(here[1:], max_num_fields=_MOST_FIELDS)) if here.startswith("?") else ""
     return redirect(url_for("tickets_pages.tickets_page") + (f"?{query}" if query else ""))
