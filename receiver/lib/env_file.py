@@ -33,7 +33,7 @@ def read(path: Path) -> dict[str, str]:
         text = strict_yaml.decoded(data, comment=b"#")
     except strict_yaml.DocumentError as error:
         raise EnvFileError(f"{path}, {error}") from None
-    # dotenv's own load_dotenv only logs a line it cannot parse, and replaces $NAME in values, which passwords contain.
+    # Not by load_dotenv, which only logs a line that it cannot parse, and replaces ${NAME} in a value.
     bindings = list(parse_stream(io.StringIO(text)))
     mistakes = []
     for binding in bindings:

@@ -30,7 +30,7 @@ def _fetched_job(connection: "redis.Redis", job_id: str) -> Job:
         job = OurJob.fetch(job_id, connection=connection, serializer=JSONSerializer)
     except NoSuchJobError:
         raise JobError(_GONE) from None
-    # RQ trusts what it reads: a missing time, a number that is none or another type of key fails in one of these ways.
+    # RQ trusts what it reads: a field that is missing, or no number or time, fails in one of these ways.
     except (ValueError, TypeError, AttributeError, LookupError, AssertionError):
         raise JobError("What Redis holds under this name is no job of ours; it is left alone.") from None
     if job.origin not in QUEUES:

@@ -73,7 +73,7 @@ def _decoded_text(value: object) -> str:
 
 def probe(connection: "redis.Redis") -> None:
     """Raise redis.RedisError or OSError where Redis is away, or answers and takes nothing."""
-    connection.set(_PROBE, "1", ex=60)  # A ping is answered by a replica and by a server whose disk is full, too.
+    connection.set(_PROBE, "1", ex=60)  # A replica, and a server whose memory is full, answer a ping all the same.
 
 
 def eviction(connection: "redis.Redis") -> str | None:

@@ -127,7 +127,7 @@ def _counts_and_ids(connection: "redis.Redis") -> tuple[dict[tuple[str, str], in
 
 
 def _read_jobs(connection: "redis.Redis", found: dict[str, list[_Place]]) -> dict[str, list[JobSeen]]:
-    # Not by Job.fetch, which would take a round trip for each and trust what it reads.
+    # Not by RQ's Job.fetch_many, which trusts what it reads and fails on a job that somebody has written into Redis.
     pipeline = connection.pipeline(transaction=False)
     for kind, rows in found.items():
         for _, job_id, _ in rows:

@@ -3,6 +3,7 @@
 It proves who calls and until when, and says nothing about the body (RFC 7519).
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -39,11 +40,18 @@ class SignedToken:
         scheme, _, token = offered.partition(" ")
         if scheme.lower() not in ("bearer", "jwt"):
             raise SignatureError("Authorization is not Bearer and a token")
-        ends = [_signed_expiry(token, secret.value) for secret in secrets if secret.is_live(now)]
-        latest = max((end for end in ends if end is not None), default=None)
-        if latest is None:
+        ends = []  # In unix seconds, of the token as each secret that has signed it says.
+        for secret in secrets:
+            if not secret.is_live(now):
+                continue
+            with suppress(jwt.PyJWTError, ValueError):
+                # Only this algorithm: a token must not choose how it is checked.
+                expires = jwt.decode(token, secret.value, algorithms=["HS256"], options=_OPTIONS)["exp"]
+                if isinstance(expires, int | float) and not isinstance(expires, bool):
+                    ends.append(float(expires))
+        if not ends:
             raise SignatureError("Authorization: no secret of this source has signed the token")
-        if latest <= now:
+        if max(ends) <= now:
             raise SignatureError("Authorization: the token has expired")
 
     def sign(self, secret: str, _message: Message, now: float) -> dict[str, str]:
@@ -54,14 +62,3 @@ class SignedToken:
     def describe(self) -> str:
         """In a sentence, for the set-up page."""
         return "`Authorization: Bearer <JWT>` signed with HS256, until it expires; the body is not signed."
-
-
-def _signed_expiry(token: str, secret: str) -> float | None:
-    """When a token that `secret` has signed expires, in unix seconds; None for any other."""
-    try:
-        # Only this algorithm: a token must not choose how it is checked.
-        claims = jwt.decode(token, secret, algorithms=["HS256"], options=_OPTIONS)
-    except (jwt.PyJWTError, ValueError):
-        return None
-    expires = claims["exp"]
-    return float(expires) if isinstance(expires, int | float) and not isinstance(expires, bool) else None

@@ -85,7 +85,14 @@ class _Reader:
         if kind == "hardBreak":
             return "\n"
         if kind == "text":
-            return self.taken(_text_with_link(node))
+            text, marks = node.get("text"), node.get("marks")
+            text = text if isinstance(text, str) else ""
+            for mark in marks if isinstance(marks, list) else ():
+                is_link = isinstance(mark, Mapping) and mark.get("type") == "link"
+                target = _attributes(mark).get("href") if is_link else None
+                if isinstance(target, str) and target.startswith(("http://", "https://")) and target != text:
+                    return self.taken(f"{text} ({target})")
+            return self.taken(text)
         if kind == "date":
             try:  # Milliseconds since 1970, as text or as a number.
                 timestamp = int(_attributes(node)["timestamp"]) / 1000
@@ -121,14 +128,3 @@ def _own_text(node: Node) -> str:
     attributes = _attributes(node)
     said = next((attributes[name] for name in _NAMED if isinstance(attributes.get(name), str) and attributes[name]), "")
     return str(said)
-
-
-def _text_with_link(node: Node) -> str:
-    text = node.get("text")
-    text = text if isinstance(text, str) else ""
-    marks = node.get("marks")
-    for mark in marks if isinstance(marks, list) else ():
-        target = _attributes(mark).get("href") if isinstance(mark, Mapping) and mark.get("type") == "link" else None
-        if isinstance(target, str) and target.startswith(("http://", "https://")) and target != text:
-            return f"{text} ({target})"
-    return text
