@@ -49,7 +49,7 @@ def _end_others(
 
 
 def make_token(context: Context, who: str, person_id: int, name: str, role: str, days: int, *, read_only: bool) -> str:
-    """A new API token, which nobody can be told again. Raises ConflictError where there are too many."""
+    """Make an API token; returns its text, which is not kept. Raises ConflictError where there are too many."""
     moment = context.clock()
     with context.db.write() as session:
         if len(api_tokens.of(session, person_id)) >= _MOST_TOKENS:
@@ -61,10 +61,8 @@ def make_token(context: Context, who: str, person_id: int, name: str, role: str,
 
 
 def begin_second_factor(context: Context, person_id: int) -> None:
-    """Make a secret, which counts once it is confirmed; until then nothing has changed, so the audit says nothing.
-
-    Raises ConflictError where there is a factor.
-    """
+    """Make a secret, which counts once it is confirmed. Raises ConflictError where there is a factor."""
+    # Until it is confirmed nothing has changed, so there is nothing for the audit to say.
     with context.db.write() as session:
         if second_factors.find(session, person_id):
             raise ConflictError("You have a second factor; turn it off first.")
@@ -84,7 +82,7 @@ def confirm_second_factor(context: Context, who: str, person_id: int, code: str)
 
 
 def renew_recovery_codes(context: Context, who: str, person_id: int) -> list[str]:
-    """New recovery codes in the place of those before."""
+    """Make new recovery codes, which replace those before."""
     with context.db.write() as session:
         codes = second_factors.new_recovery_codes(session, person_id)
         audit.note(session, who, "make recovery codes", f"person {person_id}", context.clock())

@@ -45,6 +45,7 @@ class Context:
 
 
 def for_command(db: Database, settings: Settings) -> Context:
-    """The context of a program that ends soon: whoever wakes a queue waits for Redis, for a second at most."""
+    """The context of a program that ends soon: waking a queue waits for Redis, for at most a second."""
+    # The web wakes queues from a thread of its own, which would end with the program before it has done so.
     wake = partial(queue.try_wake, url=settings.redis_url)
     return Context(db, settings, redis=queue.connect(settings.redis_url, timeout=1.0), wake=wake)

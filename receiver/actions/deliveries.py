@@ -114,6 +114,8 @@ def _get_with_body(session: Session, delivery_id: int, lock: bool = False) -> De
     if delivery.body is None and delivery.original_id:
         raise ConflictError(f"It repeats delivery {delivery.original_id}; replay that one.")
     if delivery.body is None:
-        told = "Its raw bytes were dropped, after RAW_RETENTION_DAYS or by an erasure; have the helpdesk send it again."
-        raise GoneError(told)
+        message = (
+            "Its raw bytes were dropped, after RAW_RETENTION_DAYS or by an erasure; have the helpdesk send it again."
+        )
+        raise GoneError(message)
     return delivery

@@ -25,7 +25,7 @@ def plan_named(context: Context, name: str | None) -> Plan:
 
 
 def send_now(context: Context, who: str, plan: Plan) -> Digest:
-    """The digest of everything settled since the last one of this plan. Raises ConflictError where nothing was."""
+    """Claim a digest of everything settled since the last one of this plan. Raises ConflictError if nothing was."""
     moment = context.clock()
     envelope = plan.envelope(context.settings)
     with context.db.write() as session:
@@ -39,7 +39,7 @@ def send_now(context: Context, who: str, plan: Plan) -> Digest:
 
 
 def resend(context: Context, who: str, digest_id: int) -> Digest:
-    """A copy of a digest, for the same people. Raises NotFoundError, and ConflictError while it is on its way."""
+    """Make a copy of a digest for the same people. Raises NotFoundError, and ConflictError while it is on its way."""
     moment = context.clock()
     with context.db.write() as session:
         get(session, digest_id)
@@ -52,13 +52,14 @@ def resend(context: Context, who: str, digest_id: int) -> Digest:
 
 
 def redrive(context: Context, who: str, digest_id: int) -> Digest:
-    """A digest, to be sent after all to whom it did not reach, under its own Message-ID.
+    """Send a digest again to those whom it did not reach.
 
     Raises NotFoundError, and ConflictError where it has neither failed for anybody nor is it held or cancelled.
     """
     moment = context.clock()
     with context.db.write() as session:
         found = get(session, digest_id)
+        # Under the same Message-ID, so that a mail that did arrive is not shown twice.
         if not digests.redrive(session, digest_id, moment):
             raise ConflictError(
                 "It has neither failed for anybody nor is it held or cancelled, so there is nothing to try again."
@@ -88,10 +89,8 @@ def get(session: Session, digest_id: int) -> Digest:
 
 
 def order_preview(context: Context, plan: Plan) -> None:
-    """Have a worker build what this digest would be if it were sent now. Raises QueueAwayError.
-
-    It claims and sends nothing, so the audit has nothing to say of it.
-    """
+    """Have a worker build what this digest would be if it were sent now. Raises QueueAwayError."""
+    # Nothing is claimed or sent, so there is nothing for the audit to say.
     try:
         admin.preview(context.redis, plan.name)
     except (redis.RedisError, OSError):

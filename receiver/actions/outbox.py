@@ -1,4 +1,4 @@
-"""What helpdesks could not be asked or told, tried again."""
+"""Tries again the calls to helpdesks that have failed."""
 
 from receiver.actions.context import Context
 from receiver.db import audit, outbox

@@ -64,7 +64,7 @@ def run(db: Database, config: Settings, ending: threading.Event) -> None:
             if not is_away:
                 log.error("The database cannot be used, so nothing is watched: %s", type(error).__name__)
             is_away = True
-        except Exception as error:  # A mistake in one look must not end all looking.
+        except Exception as error:  # A mistake in one look must not end all watching; it is logged once.
             if repr(error) != failed:
                 log.exception("A look for trouble failed")
             failed = repr(error)
@@ -74,7 +74,7 @@ def run(db: Database, config: Settings, ending: threading.Event) -> None:
 
 
 class Watch:
-    """Looks for trouble, and raises and clears alarms; it remembers what it saw before."""
+    """Looks for trouble, and raises and clears alarms; remembers the heartbeats that it has seen."""
 
     def __init__(self, db: Database, config: Settings) -> None:
         self._db, self._config = db, config
@@ -99,7 +99,8 @@ class Watch:
                 processes.leave(session, leader.id)
             processes.beat(session, self._name, processes.WATCH, place(), moment)
             processes.forget_old(session, moment)
-            if self._redis_fails != 1:  # One failure may be a server that is just started again.
+            # A single failure may be a server that is being started again.
+            if self._redis_fails != 1:
                 _set(session, moment, trouble, "redis")
             if trouble is None:
                 stuck = [name for name, seconds in waits.items() if seconds > STUCK_SECONDS]
@@ -126,14 +127,25 @@ class Watch:
             return Trouble("redis_away", {"reason": queue.reason(error)}), {}
 
     def _look_at_processes(self, session: Session, moment: datetime, *, is_redis_up: bool) -> None:
+        """Look for processes that die again and again, and for roles that nobody fills."""
+        clock = time.monotonic()
         known = [row for row in processes.known(session) if row.role != processes.WATCH]
-        living = Counter(row.role for row in known if self._lives(row))
-        dead = [row for row in known if row.died_at or (not self._lives(row))]
+        living: Counter[str] = Counter()
+        dead: list[Process] = []
+        for row in known:
+            # The age of a heartbeat is counted from when we first saw it, on our own clock: a process's may be wrong.
+            # One that we see for the first time counts as alive.
+            heartbeat, seen_at = self._seen.get(row.id, (None, clock))
+            seen_at = seen_at if heartbeat == row.heartbeat_at else clock
+            self._seen[row.id] = (row.heartbeat_at, seen_at)
+            if row.died_at or clock - seen_at >= SILENT_SECONDS:
+                dead.append(row)
+            else:
+                living[row.role] += 1
         for role in (SCHEDULER, *WORKERS, *(row.role for row in known)):
             _set(session, moment, _dying(role, dead, moment), "process", role)
-        # Without Redis no worker can serve, and some end: that is one trouble, not seven. Nor is it known who lives
-        # before everybody has had the time to say so.
-        clock = time.monotonic()
+        # Without Redis no worker can serve, and some end: that is one alarm, not seven. And until every process has had
+        # the time for a heartbeat, nobody is missed.
         if not is_redis_up or clock - self._looked > SILENT_SECONDS:
             self._watches_since = clock
         self._looked = clock
@@ -143,17 +155,6 @@ class Watch:
                 kind, _, name = role.partition(" ")
                 missing = Trouble("no_worker", {"queue": name}) if name else Trouble("no_scheduler")
                 _set(session, moment, None if living[role] else missing, kind, name)
-
-    def _lives(self, row: Process) -> bool:
-        """Whether this process has said something new lately, by our clock; one that we see first has."""
-        if row.died_at:
-            return False
-        clock = time.monotonic()
-        heartbeat, at = self._seen.get(row.id, (None, clock))
-        if heartbeat != row.heartbeat_at:
-            at = clock
-        self._seen[row.id] = (row.heartbeat_at, at)
-        return clock - at < SILENT_SECONDS
 
     def _look_at_tickets(self, session: Session, moment: datetime) -> None:
         """Look at the backlog, the disk, refused requests and sources that have gone silent."""
@@ -190,9 +191,9 @@ def _set(session: Session, moment: datetime, trouble: Trouble | None, kind: str,
 
 
 def _dying(role: str, dead: Sequence[Process], moment: datetime) -> Trouble | None:
-    """What to say where a process of this role dies again and again."""
+    """The trouble where processes of this role die again and again, if they do."""
     lately = [row for row in dead if row.role == role and moment - (row.died_at or row.heartbeat_at) < _DEATHS_WITHIN]
-    # Four that were started at once and went with their machine are no four deaths.
+    # Processes that were started together and went down with their machine count as one death.
     many = len({row.started_at.replace(microsecond=0) for row in lately})
     if many < _DEATHS:
         return None
@@ -202,7 +203,7 @@ def _dying(role: str, dead: Sequence[Process], moment: datetime) -> Trouble | No
 
 
 def silence(source: str, arrivals: list[datetime], moment: datetime) -> Trouble | None:
-    """What is wrong where a source is silent for three times its longest recent pause, and an hour at least."""
+    """The trouble where a source is silent for three times its longest recent pause, and for an hour at least."""
     if len(arrivals) < _HABIT_AT_LEAST:
         return None
     habit = max(later - earlier for later, earlier in itertools.pairwise(arrivals))

@@ -1,1 +1,1 @@
-"""The web process: webhooks, API and pages. They translate; what is decided stands in actions."""
+"""The web process: webhooks, API and pages. They translate; actions decide."""

@@ -82,7 +82,7 @@ def caller() -> str:
 
 
 def _current_caller() -> Caller:
-    """Who sent this request: by their token, else by their session, else nobody, who may look at what is open."""
+    """Who sent this request: the person of its token or of its session, else nobody, with the lowest role."""
     if "caller" in g:
         found: Caller = g.caller
         return found
@@ -255,15 +255,15 @@ def log_in(person: Person, by: str, factor: str | None = None) -> ResponseReturn
     # Against session fixation: nothing that somebody planted in this browser before goes on.
     session.clear()
     session[_BY] = by
-    moment, told = now(), {"by": by, "address": request.remote_addr or "unknown"}
+    moment, details = now(), {"by": by, "address": request.remote_addr or "unknown"}
     if factor:
-        told["second_factor"] = factor
+        details["second_factor"] = factor
     with db.write() as writing:
         known = writing.get_one(Person, person.id)
         if before:
             browser_sessions.end(writing, before)
         token = browser_sessions.begin(writing, known, moment)
-        audit.note(writing, known.email, "sign in", f"person {known.id}", moment, told)
+        audit.note(writing, known.email, "sign in", f"person {known.id}", moment, details)
     login_user(SignedIn(token, known))
     log.info("Person %d signed in by %s", known.id, by)
     answer = redirect(wanted if _is_local_path(wanted) else url_for("overview_pages.overview_page"))

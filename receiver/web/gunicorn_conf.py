@@ -32,7 +32,8 @@ timeout = 30
 # Shorter than the ten seconds after which a container is killed.
 graceful_timeout = 8
 keepalive = 5
-umask = 0o077  # What is written under DATA_DIR is for its owner alone.
+# What is written under DATA_DIR is for its owner alone.
+umask = 0o077
 accesslog = None
 errorlog = "-"
 loglevel = "warning"
@@ -53,21 +54,21 @@ def on_starting(_server: object) -> None:
     app.make_before_forks()
     configure_mappers()
     gc.collect()
-    gc.freeze()  # Else each worker would copy all of it the first time its collector looks through it.
+    # Otherwise each worker would copy all of this memory when its collector first goes through it.
+    gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let threads take turns more often than every 5 ms, or whoever holds the record's write lock waits that long.
-
-    The collector looks seldom: a batch makes thousands of objects that all live until it is answered. And it watches,
-    however the stack was started: a web process needs no Redis for it.
-    """
+    """Set up a worker after its fork: its threads, its garbage collector and its watch."""
     from receiver.actions import watch
     from receiver.web import state
     from receiver.web.dashboard import live
 
+    # Python's default of 5 ms would let the thread that holds the database's write lock wait that long for its turn.
     sys.setswitchinterval(0.0005)
+    # Collect seldom: a batch makes thousands of objects that all live until it is answered.
     gc.set_threshold(50_000, 20, 50)
+    # The watch runs here too, so that alarms are raised however the stack was started: a web process needs no Redis.
     known = state.of(worker.wsgi).context
-    words = (known.db, known.settings, live.ending)
-    threading.Thread(target=watch.run, args=words, name="watch", daemon=True).start()
+    watched = (known.db, known.settings, live.ending)
+    threading.Thread(target=watch.run, args=watched, name="watch", daemon=True).start()

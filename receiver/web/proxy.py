@@ -1,7 +1,7 @@
-"""Behind a proxy: who really called, and the address under which people and helpdesks know us.
+"""Behind a proxy: the client's address, and the address under which people and helpdesks know this service.
 
-PUBLIC_URL says what that address is, so no header needs to. Who called, only a proxy knows; its word counts where
-TRUSTED_PROXIES names it, and nobody else's does: anybody can send an X-Forwarded-For.
+PUBLIC_URL says what our address is, so no header needs to. Only a proxy knows the client's address, and only a proxy
+that TRUSTED_PROXIES names is believed: anybody can send an X-Forwarded-For.
 """
 
 import logging
@@ -19,7 +19,8 @@ OPENED_AT = "ticket_attribution.opened_at"
 THROUGH_PROXY = "ticket_attribution.through_proxy"
 """In the WSGI environment: True where a trusted proxy has said who called."""
 
-_MOST_HOPS = 20  # Of an X-Forwarded-For that anybody may have made long.
+# A client may send an X-Forwarded-For of any length.
+_MOST_HOPS = 20
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -52,7 +53,7 @@ class BehindProxy:
         if self._host:
             environ["wsgi.url_scheme"], environ["HTTP_HOST"] = self._scheme, self._host
         if self._prefix:
-            # What comes from this machine itself, such as a health check, need not name the path.
+            # A request from this machine, such as a health check, may leave the path out.
             environ["SCRIPT_NAME"] = self._prefix
             path = environ.get("PATH_INFO", "")
             if path == self._prefix or path.startswith(f"{self._prefix}/"):
@@ -63,8 +64,9 @@ class BehindProxy:
         """The last address in X-Forwarded-For that is no trusted proxy; each proxy adds whom it heard, at the end."""
         hops = [_parse_address(hop) for hop in forwarded.rsplit(",", _MOST_HOPS)[-_MOST_HOPS:]]
         for hop in reversed(hops):
+            # The client may have made up what stands before something unreadable.
             if hop is None:
-                return None  # What stands before something unreadable could be anybody's invention.
+                return None
             if not any(hop in network for network in self._trusted):
                 return str(hop)
         return str(hops[0]) if hops and hops[0] else None

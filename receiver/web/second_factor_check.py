@@ -49,8 +49,8 @@ def check(person: Person, code: str) -> Answer:
         if kind:
             sign_in_tries.forgive(session, keys)
         else:
-            told = {"address": request.remote_addr or "unknown"}
-            audit.note(session, person.email, "wrong second factor", f"person {person.id}", moment, told)
+            details = {"address": request.remote_addr or "unknown"}
+            audit.note(session, person.email, "wrong second factor", f"person {person.id}", moment, details)
     if kind is None:
         count_refusal(refusals.SECOND_FACTOR)
     return Answer(kind, timedelta(0))

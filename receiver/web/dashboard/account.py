@@ -57,8 +57,8 @@ def change_password() -> ResponseReturnValue:
     wrong = passwords.problem(request.form.get("password", ""), person.email, person.name)
     if wrong:
         return account_page({"password": wrong})
-    if told := identity_problem(person):
-        return account_page({"current": told})
+    if doubt := identity_problem(person):
+        return account_page({"current": doubt})
     kept = web_state().passwords.hash(request.form["password"])
     many = account.change_password(
         context(), auth.caller(), person.id, kept, current_user.id, end_tokens="tokens" in request.form
@@ -90,8 +90,8 @@ def make_token() -> ResponseReturnValue:
     person_id = current_user.person_id
     with context().db.read() as session:
         person = session.get_one(Person, person_id)
-    if not errors and (told := identity_problem(person)):
-        errors = {"current": told}
+    if not errors and (doubt := identity_problem(person)):
+        errors = {"current": doubt}
     if errors:
         return account_page({f"token-{name}": words for name, words in errors.items()})
     text = account.make_token(context(), auth.caller(), person_id, **values)

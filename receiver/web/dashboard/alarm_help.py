@@ -1,4 +1,4 @@
-"""Alarms as the overview tells of them."""
+"""What the overview says about each alarm: its title, what to do, and on which page."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from receiver.db.alarms import Raised
 
 @dataclass(frozen=True)
 class Trouble:
-    """An alarm as a person needs it: what it is called, what it says, what to do and where."""
+    """An alarm for a person: its title, its message, what to do, and the page to do it on."""
 
     kind: str
     title: str
@@ -18,7 +18,7 @@ class Trouble:
     since: datetime
 
 
-# By the kind of an alarm; the message says what is wrong, so this says what to do.
+# Title, advice and page by the kind of an alarm. Its message says what is wrong, so this says what to do.
 _ADVICE = {
     "engine": (
         "The engine is out",
@@ -93,7 +93,7 @@ def of(alarm: Raised) -> Trouble:
 
 @dataclass(frozen=True)
 class LeftOver:
-    """What failed or waits, and where exactly that is listed."""
+    """A count of what failed or waits, and the list that has exactly that."""
 
     count: int
     text: str

@@ -1,4 +1,4 @@
-"""The audit: who changed what, and whether every entry is still as it was written."""
+"""The audit: who changed what, and whether every entry is unchanged since it was written."""
 
 from typing import Any
 

@@ -18,7 +18,8 @@ from receiver.web.state import context
 blueprint = Blueprint("deliveries_pages", __name__, url_prefix="/deliveries")
 
 _ROWS, _RELATED, _AT_ONCE = 50, 50, 25
-_MOST_SHOWN = 100_000  # Characters of a body; the whole is at /api.
+# Characters of a body: more would make a browser slow. The API has the whole.
+_MOST_SHOWN = 100_000
 _MAX_ID = 2**63 - 1
 
 

@@ -34,7 +34,7 @@ def ago_text(at: datetime) -> str:
 
 
 def moment(at: datetime) -> str:
-    """The very moment, for a title: `2026-03-01 08:00:12 UTC`."""
+    """A moment to the second, for a tooltip: `2026-03-01 08:00:12 UTC`."""
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -70,7 +70,7 @@ def span(length: float | timedelta) -> str:
 
 
 def rough(length: timedelta) -> str:
-    """A longer time at a glance: `3 d`, `21 h`, `40 min`; up to two days in hours."""
+    """A longer time, rounded: `3 d`, `21 h`, `40 min`; up to two days in hours."""
     seconds = abs(length.total_seconds())
     size, unit = next((step for step in _STEPS if seconds >= step[0] * (2 if step[1] == "d" else 1)), (1, "s"))
     return f"{math.floor(seconds / size)} {unit}"
@@ -106,5 +106,5 @@ def sla_start(ticket: Ticket) -> datetime:
 
 
 def sla_state(ticket: Ticket, at: datetime) -> str:
-    """How a ticket's promise stands: on_track, at_risk, past_due, or none."""
+    """The state of a ticket's SLA: on_track, at_risk, past_due, or none."""
     return sla.state(ticket.due_at, ticket.at_risk_at, at)

@@ -1,4 +1,4 @@
-"""What stands around every page: the rail, the engine's state, what waits for review."""
+"""The frame around every page: the rail, the engine's state, what waits for review."""
 
 from dataclasses import dataclass
 

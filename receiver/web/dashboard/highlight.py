@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from itertools import groupby
 
 _WORD = re.compile(r"[^\W_]+(?:[-'’.@][^\W_]+)*")
-_LONGEST_REASON = 120  # Words; a reason is a sentence.
-_LOOKED_AT = 20_000  # Characters of a text; what is named stands near its beginning, or an engine has not read it.
+# Words; a reason is a sentence.
+_LONGEST_REASON = 120
+# Characters of a text: engines read no more than its beginning, and comparing costs time on every page.
+_LOOKED_AT = 20_000
 _DULL_WORDS = (
     "about after again all also and another any are asks because been before being but can cannot could did does"
     " doing for from had has have her him his how into is issue it its just like more most need needs new not"

@@ -112,8 +112,8 @@ def from_provider() -> ResponseReturnValue:
         # Anybody can write a link with a text of their own. It is shown only as the answer to what this browser asked.
         if f"_state_oidc_{request.args.get('state', '')}" not in session:
             return render_sign_in(_TRY_AGAIN, 403)
-        told = " ".join((request.args.get("error_description") or request.args["error"]).split())[:300]
-        return render_sign_in(f"Your provider did not let you in. It says: {people.visible(told)}", 403)
+        reason = " ".join((request.args.get("error_description") or request.args["error"]).split())[:300]
+        return render_sign_in(f"Your provider did not let you in. It says: {people.visible(reason)}", 403)
     try:
         # Exactly the issuer of the discovery document, which load_server_metadata has compared with the setting.
         issuer = str(provider.load_server_metadata()["issuer"])
@@ -162,16 +162,16 @@ def _find_or_add_person(claims: dict[str, Any], issuer: str, config: Settings) -
         if person is None:
             name = people.visible(str(claims.get("name") or email))[:100].strip() or email
             known = people.add(writing, email, name, str(role or config.oidc_default_role), moment)
-            told = {"by": "OIDC", "role": known.role}
-            audit.note(writing, email, "create account", f"person {known.id}", moment, told)
+            details = {"by": "OIDC", "role": known.role}
+            audit.note(writing, email, "create account", f"person {known.id}", moment, details)
         else:
             known = writing.get_one(Person, person.id)
             before = known.role
             try:
                 if role and role != before:
                     people.change_role(writing, known, role)
-                    told = {"from": before, "to": role, "by": "OIDC_GROUP_ROLES"}
-                    audit.note(writing, email, "change role", f"person {known.id}", moment, told)
+                    details = {"from": before, "to": role, "by": "OIDC_GROUP_ROLES"}
+                    audit.note(writing, email, "change role", f"person {known.id}", moment, details)
             except PersonError:  # Without an admin, nobody could undo a mistake in OIDC_GROUP_ROLES.
                 current_app.logger.warning(
                     "Person %d stays admin, the last one, whatever OIDC_GROUP_ROLES says", known.id
@@ -187,11 +187,11 @@ def _verified_address(claims: dict[str, Any], config: Settings) -> str:
     if not found and config.oidc_trust_email:
         found = claims.get("preferred_username") or claims.get("upn")
     email = people.plain(str(found or ""))
-    said = claims.get("email_verified")
-    if said is None:
+    verified = claims.get("email_verified")
+    if verified is None:
         # Entra ID never sends it, but may send whether the owner of the domain is verified.
-        said = claims.get("xms_edov")
-    is_verified = config.oidc_trust_email if said is None else str(said).strip().lower() in ("true", "1")
+        verified = claims.get("xms_edov")
+    is_verified = config.oidc_trust_email if verified is None else str(verified).strip().lower() in ("true", "1")
     if not email or not is_verified:
         raise _RefusedError(
             "Your provider has not verified your e-mail address, so nobody knows whose account it is. Where the "
@@ -209,8 +209,8 @@ def _role_of_groups(claims: dict[str, Any], config: Settings) -> str:
     # Okta and Keycloak send groups, Entra ID also roles of an application, Amazon Cognito a name of its own.
     groups: set[str] = set()
     for claim in ("groups", "roles", "cognito:groups"):
-        told = claims.get(claim) or []
-        groups |= {str(group) for group in (told if isinstance(told, list) else [told])}
+        names = claims.get(claim) or []
+        groups |= {str(group) for group in (names if isinstance(names, list) else [names])}
     roles = [config.oidc_group_roles[group] for group in groups if group in config.oidc_group_roles]
     if roles:
         return max(roles, key=ROLES.index)

@@ -109,8 +109,8 @@ class PlannedDigest(NamedTuple):
 
 def _planned_digest(session: Session, plan: Plan, moment: datetime) -> PlannedDigest:
     last = digests.latest(session, plan.name)
-    told = (last.status, last.sent_at or last.created_at, last.tickets) if last else None
-    return PlannedDigest(plan.name, plan.next_slot(moment), len(plan.recipients), told)
+    outcome = (last.status, last.sent_at or last.created_at, last.tickets) if last else None
+    return PlannedDigest(plan.name, plan.next_slot(moment), len(plan.recipients), outcome)
 
 
 class LatestTicket(NamedTuple):

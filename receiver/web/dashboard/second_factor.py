@@ -57,8 +57,8 @@ def second_factor_page(errors: dict[str, str] | None = None, codes: list[str] | 
 def begin() -> ResponseReturnValue:
     """Make a secret, given the password, and show it until it is confirmed."""
     person = _current_person()
-    if not _came_just_now() and (told := identity_problem(person)):
-        return second_factor_page({"current": told})
+    if not _came_just_now() and (doubt := identity_problem(person)):
+        return second_factor_page({"current": doubt})
     account.begin_second_factor(context(), person.id)
     return redirect(url_for("second_factor_pages.second_factor_page"))
 
@@ -105,8 +105,8 @@ def _proof_errors(person: Person, prefix: str) -> dict[str, str]:
     with context().db.read() as session:
         if second_factors.find(session, person.id) is None:
             abort(409, "You have no second factor; set one up first.")
-    if told := identity_problem(person):
-        return {f"{prefix}current": told}
+    if doubt := identity_problem(person):
+        return {f"{prefix}current": doubt}
     answer = second_factor_check.check(person, request.form.get("code", ""))
     if answer.kind:
         return {}

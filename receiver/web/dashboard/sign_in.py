@@ -187,10 +187,10 @@ def _spend_link(token: str, name: str, email: str, password_hash: str) -> Person
         person.name, person.password_hash = name, password_hash
         sign_in.void(session, person, moment)
         browser_sessions.end_all(session, person.id)
-        told: dict[str, object] = {"by": "link", "role": person.role}
+        details: dict[str, object] = {"by": "link", "role": person.role}
         if ended := api_tokens.end_all(session, person.id):
-            told["tokens_ended"] = ended
-        audit.note(session, person.email, action, f"person {person.id}", moment, told)
+            details["tokens_ended"] = ended
+        audit.note(session, person.email, action, f"person {person.id}", moment, details)
     return person
 
 
