@@ -44,7 +44,7 @@ def change_name() -> ResponseReturnValue:
     if errors:
         return account_page(errors)
     account.change_name(context(), auth.caller(), current_user.person_id, values["name"])
-    return _redirect_back("Your name is changed.")
+    return _back_to_account("Your name is changed.")
 
 
 @blueprint.post("/password")
@@ -63,7 +63,7 @@ def change_password() -> ResponseReturnValue:
     many = account.change_password(
         context(), auth.caller(), person.id, kept, current_user.id, end_tokens="tokens" in request.form
     )
-    return _redirect_back(f"The password is changed, and every other browser signed out{_tokens_ended(many)}.")
+    return _back_to_account(f"The password is changed, and every other browser signed out{_tokens_ended(many)}.")
 
 
 @blueprint.post("/sign-out-everywhere")
@@ -73,7 +73,7 @@ def sign_out_everywhere() -> ResponseReturnValue:
     many = account.sign_out_everywhere(
         context(), auth.caller(), current_user.person_id, current_user.id, end_tokens="tokens" in request.form
     )
-    return _redirect_back(f"Every other browser is signed out{_tokens_ended(many)}.")
+    return _back_to_account(f"Every other browser is signed out{_tokens_ended(many)}.")
 
 
 def _tokens_ended(tokens: int) -> str:
@@ -103,9 +103,9 @@ def make_token() -> ResponseReturnValue:
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """Make one of your tokens worthless."""
     token = people.revoke_token(context(), auth.caller(), current_user.person_id, token_id)
-    return _redirect_back(f"The token {token.name} is revoked.")
+    return _back_to_account(f"The token {token.name} is revoked.")
 
 
-def _redirect_back(words: str) -> ResponseReturnValue:
+def _back_to_account(words: str) -> ResponseReturnValue:
     flash(words)
     return redirect(url_for("account_pages.account_page"))

@@ -24,10 +24,10 @@ _TIMED_COLUMNS = ("name", "queue", "seconds", "started_at", "ended_at", "error")
 @blueprint.get("")
 def jobs_page() -> ResponseReturnValue:
     """The queues, the workers, the jobs and the timetable."""
-    return render_template("jobs.html", moment=now(), **found())
+    return render_template("jobs.html", moment=now(), **page_values())
 
 
-def found() -> dict[str, object]:
+def page_values() -> dict[str, object]:
     """Everything the page shows; without Redis, what the database knows."""
     moment = now()
     try:
@@ -58,7 +58,7 @@ def found() -> dict[str, object]:
 def pause() -> ResponseReturnValue:
     """Classify nothing from now on."""
     classification.pause(context(), auth.caller())
-    return _redirect_back("Classification is paused. Tickets are accepted, and wait.")
+    return _back_to_jobs("Classification is paused. Tickets are accepted, and wait.")
 
 
 @blueprint.post("/resume")
@@ -66,7 +66,7 @@ def pause() -> ResponseReturnValue:
 def resume() -> ResponseReturnValue:
     """Go on where it was paused."""
     classification.resume(context(), auth.caller())
-    return _redirect_back("Classification goes on.")
+    return _back_to_jobs("Classification goes on.")
 
 
 _TOLD_OF_A_JOB = {
@@ -90,8 +90,8 @@ def change_job(action: str) -> ResponseReturnValue:
         # The id is a field and no part of the address, because any text may be the id of a job in Redis.
         actions.change_job(context(), auth.caller(), action, request.form.get("job", ""))
     except (JobError, QueueAwayError) as error:
-        return _redirect_back(str(error), "error")
-    return _redirect_back(_TOLD_OF_A_JOB[action])
+        return _back_to_jobs(str(error), "error")
+    return _back_to_jobs(_TOLD_OF_A_JOB[action])
 
 
 @blueprint.post("/queues/<name>/<action>")
@@ -101,8 +101,8 @@ def change_queue(name: str, action: str) -> ResponseReturnValue:
     try:
         many = actions.change_queue(context(), auth.caller(), action, name)
     except QueueAwayError as error:
-        return _redirect_back(str(error), "error")
-    return _redirect_back(_TOLD_OF_A_QUEUE[action].format(queue=name, many=many))
+        return _back_to_jobs(str(error), "error")
+    return _back_to_jobs(_TOLD_OF_A_QUEUE[action].format(queue=name, many=many))
 
 
 @blueprint.post("/timetable/<name>/run")
@@ -112,10 +112,10 @@ def run_now(name: str) -> ResponseReturnValue:
     try:
         actions.run_now(context(), auth.caller(), name)
     except QueueAwayError as error:
-        return _redirect_back(str(error), "error")
-    return _redirect_back(f"{name} runs as soon as its worker is free.")
+        return _back_to_jobs(str(error), "error")
+    return _back_to_jobs(f"{name} runs as soon as its worker is free.")
 
 
-def _redirect_back(words: str, kind: str = "") -> ResponseReturnValue:
+def _back_to_jobs(words: str, kind: str = "") -> ResponseReturnValue:
     flash(words, kind)
     return redirect(url_for("jobs_pages.jobs_page"))

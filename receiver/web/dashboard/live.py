@@ -72,8 +72,8 @@ class Page:
 FRAME = "frame"
 PAGES = {
     FRAME: Page("frame_now.html", dict),
-    "overview": Page("overview_now.html", overview.found),
-    "jobs": Page("jobs_now.html", jobs.found),
+    "overview": Page("overview_now.html", overview.page_values),
+    "jobs": Page("jobs_now.html", jobs.page_values),
 }
 
 

@@ -24,7 +24,7 @@ blueprint = Blueprint("overview_pages", __name__)
 
 _LATEST = 8
 _MINUTES, _HOURS = 60, 24
-# Until then what has happened in a slot is not all written.
+# The web processes write their counts up to so many seconds late.
 _WRITTEN_SECONDS = 5
 
 T = TypeVar("T")
@@ -33,10 +33,10 @@ T = TypeVar("T")
 @blueprint.get("/")
 def overview_page() -> ResponseReturnValue:
     """The state of the whole on one page."""
-    return render_template("overview.html", moment=now(), **found())
+    return render_template("overview.html", moment=now(), **page_values())
 
 
-def found() -> dict[str, object]:
+def page_values() -> dict[str, object]:
     """Everything the page shows; two readings of an unchanged database are equal, so that a stream sends nothing."""
     config, moment = context().settings, now()
     with context().db.read() as session:
@@ -88,7 +88,7 @@ def _latencies(session: Session, moment: datetime) -> tuple[str, dict[str, laten
 
 def _throughput(session: Session, moment: datetime, seconds: int, many: int) -> dict[str, object]:
     """How many tickets were received and classified in each of so many slots that have ended."""
-    # The web processes write their counts some seconds late, see `LatencyBuffer`.
+    # Only slots whose counts are all written, see `LatencyBuffer`.
     ended = (int(moment.timestamp()) - _WRITTEN_SECONDS) // seconds * seconds
     slots = range(ended - many * seconds, ended, seconds)
     since = datetime.fromtimestamp(slots.start, UTC)

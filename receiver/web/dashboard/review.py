@@ -60,6 +60,7 @@ def next_cards() -> ResponseReturnValue:
 
 
 def _take_cards(session: Session) -> list[dict[str, object]]:
+    """The next tickets that no other reviewer holds; from now on this one holds them."""
     ids = review_queue.waiting(
         session, _CANDIDATES, query_args.place("after"), query_args.text("reason"), query_args.text("category")
     )
@@ -80,6 +81,7 @@ def decide(ticket_id: int) -> ResponseReturnValue:
         return _refuse(409, f"{error} Here is the next one.")
     except NotFoundError:
         return _refuse(409, "This ticket was erased meanwhile. Here is the next one.")
+    # An undo may follow, and another reviewer may then get the ticket.
     review_locks.leave(web_state().redis, ticket_id)
     return _answer_with_cards([])
 
@@ -87,7 +89,7 @@ def decide(ticket_id: int) -> ResponseReturnValue:
 @blueprint.post(f"/<{ID}:ticket_id>/undo")
 @auth.require_role(auth.REVIEWER)
 def undo(ticket_id: int) -> ResponseReturnValue:
-    """Undo one's review of a ticket, and have it before one again."""
+    """Undo one's own review of a ticket, and show the ticket again."""
     try:
         review.undo(context(), auth.caller(), ticket_id)
     except reviews.NothingToUndoError as error:

@@ -92,11 +92,12 @@ def _log_in_or_ask_code(person: Person, by: str) -> ResponseReturnValue:
 
 
 def _password_fingerprint(person: Person) -> str:
+    # The cookie is signed and not encrypted, so it must not hold the hash itself.
     return hashlib.sha256((person.password_hash or "").encode()).hexdigest()[:16]
 
 
 def _person_half_in() -> tuple[Person, str] | None:
-    """Who showed all but the second factor in this browser within the last ten minutes, and by what."""
+    """Who has shown all but the second factor in this browser, and how; None after ten minutes."""
     if _HALF not in cookie:
         return None
     person_id, by, fingerprint, at = cookie[_HALF]

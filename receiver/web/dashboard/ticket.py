@@ -89,8 +89,10 @@ def review_ticket(ticket_id: int) -> ResponseReturnValue:
     try:
         found = review.review(context(), auth.caller(), ticket_id, chosen_entry(), seen_classification())
     except _REFUSALS as error:
-        return _back(ticket_id, str(error), "error")
-    return _back(ticket_id, f"Reviewed: {found.classification.category} / {found.classification.request_type}.")
+        return _back_to_ticket(ticket_id, str(error), "error")
+    return _back_to_ticket(
+        ticket_id, f"Reviewed: {found.classification.category} / {found.classification.request_type}."
+    )
 
 
 def chosen_entry() -> tuple[str, str] | None:
@@ -111,8 +113,8 @@ def undo_review(ticket_id: int) -> ResponseReturnValue:
     try:
         review.undo(context(), auth.caller(), ticket_id)
     except reviews.NothingToUndoError as error:
-        return _back(ticket_id, str(error), "error")
-    return _back(ticket_id, "The review is undone; the ticket is as it was before.")
+        return _back_to_ticket(ticket_id, str(error), "error")
+    return _back_to_ticket(ticket_id, "The review is undone; the ticket is as it was before.")
 
 
 @blueprint.post(f"/<{ID}:ticket_id>/redrive")
@@ -120,10 +122,10 @@ def undo_review(ticket_id: int) -> ResponseReturnValue:
 def redrive_ticket(ticket_id: int) -> ResponseReturnValue:
     """Have it classified again."""
     if classification.redrive(context(), auth.caller(), [ticket_id]):
-        return _back(ticket_id, "The ticket will be classified again.")
-    return _back(ticket_id, "A person has reviewed this ticket, and no engine overrules a person.", "error")
+        return _back_to_ticket(ticket_id, "The ticket will be classified again.")
+    return _back_to_ticket(ticket_id, "A person has reviewed this ticket, and no engine overrules a person.", "error")
 
 
-def _back(ticket_id: int, words: str, kind: str = "") -> ResponseReturnValue:
+def _back_to_ticket(ticket_id: int, words: str, kind: str = "") -> ResponseReturnValue:
     flash(words, kind)
     return redirect(url_for("ticket_pages.ticket_page", ticket_id=ticket_id))

@@ -159,9 +159,8 @@ def confirm_selected() -> ResponseReturnValue:
         done = review.confirm(context(), auth.caller(), selected)
     except CatalogError as error:
         return _back_to_list(f"There is nothing to confirm: {error}", "error")
-    rest = (
-        f" {_tickets_text(len(selected) - done)} had no answer that could be confirmed." if done < len(selected) else ""
-    )
+    left = len(selected) - done
+    rest = f" {_tickets_text(left)} had no answer that could be confirmed." if left else ""
     return _back_to_list(f"Confirmed {_tickets_text(done)}.{rest}")
 
 

@@ -90,7 +90,7 @@ def test_however_many_pages_are_open_the_record_is_read_once(browser: Browser, m
 
     def found() -> dict[str, Any]:
         readings.append(1)
-        return overview.found()
+        return overview.page_values()
 
     monkeypatch.setattr(live, "_EVERY_SECONDS", 60)
     monkeypatch.setitem(live.PAGES, "overview", live.Page("overview_now.html", found))
