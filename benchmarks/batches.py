@@ -48,8 +48,8 @@ def _send(processes: Stack, port: int, connections: int) -> float:
 
 def _plain_inserts(processes: Stack) -> float:
     """Tickets a second that one process inserts with the sqlite3 module, as durably, a batch in a transaction."""
-    fixed = "'limit', 'received', '2026-11-20', '2026-11-20', 0, 0"
-    columns = "source, status, received_at, claimable_at, attempts, crashes, delivery_id, external_id"
+    fixed = "'limit', 'received', '2026-11-20', 0"
+    columns = "source, status, received_at, attempts, delivery_id, external_id"
     texts = "short_description, long_description, requester_email, priority"
     insert = f"INSERT INTO tickets ({columns}, {texts}) VALUES ({fixed}, 1, :id, :{texts.replace(', ', ', :')})"  # noqa: S608
     batches = [[load.ticket() for _ in range(BATCH)] for _ in range(BATCHES)]

@@ -107,8 +107,8 @@ def _ticket(number: int) -> dict[str, Any]:
         "id": number + 1, "source": "benchmark", "external_id": f"INC-{number:08}", "delivery_id": 1,
         "short_description": f"{_KINDS[number % 8]} does not work since {number}", "long_description": text,
         "requester_email": f"person{number}@example.com", "status": NEEDS_REVIEW if number % 10 == 0 else CLASSIFIED,
-        "received_at": received_at, "claimable_at": received_at, "at_risk_at": promise.at_risk_at,
-        "due_at": promise.due_at, "attempts": 1, "crashes": 0, "settled": number + 1,
+        "received_at": received_at, "at_risk_at": promise.at_risk_at,
+        "due_at": promise.due_at, "attempts": 1, "settled": number + 1,
     }  # fmt: skip
 
 

@@ -45,7 +45,14 @@ _NONE_OF_THESE = {
         " GROUP BY t.id HAVING count(c.id) <> 1"
     ),
     "failed without a reason": "SELECT id FROM tickets WHERE status = 'failed' AND error IS NULL",
-    "a settled ticket under a lease": "SELECT id FROM tickets WHERE status <> 'received' AND lease IS NOT NULL",
+    "a ticket's work differs from its status": (
+        "SELECT t.id, t.status, w.state FROM tickets t LEFT JOIN work w ON w.kind = 'classify' AND w.subject_id = t.id"
+        " WHERE CASE t.status WHEN 'received' THEN coalesce(w.state, '') NOT IN ('due', 'leased')"
+        " WHEN 'failed' THEN coalesce(w.state, '') <> 'dead' ELSE w.state IS NOT NULL END"
+    ),
+    "work of a ticket that is gone": (
+        "SELECT subject_id FROM work WHERE kind = 'classify' AND subject_id NOT IN (SELECT id FROM tickets)"
+    ),
     "a settled ticket without its number": "SELECT id FROM tickets WHERE status <> 'received' AND settled IS NULL",
     "a ticket's label differs from its classification": (
         "SELECT t.id FROM tickets t JOIN classifications c ON c.ticket_id = t.id AND c.current"

@@ -26,7 +26,7 @@ from sqlalchemy import select
 
 from chaos.result import Result
 from jobs.digests import send
-from receiver.db import classifications, database, digest_members, digests, leases
+from receiver.db import classifications, database, digest_members, digests, due_tickets
 from receiver.db.database import Database
 from receiver.db.models import Digest, DigestTicket
 from receiver.lib import sla
@@ -108,15 +108,15 @@ class Month:
         deliver(self.db, *(incoming(external_id=f"T-{self.tickets + n}") for n in range(many)), at=now())
         self.tickets += many
         with self.db.write() as session:
-            for ticket in leases.claim(session, "month", many, now()):
+            for due in due_tickets.claim(session, "month", many, now()):
                 value = self.rng.choice([4, 8, 16])
                 made = classification(
-                    ticket.id,
+                    due.ticket.id,
                     category=self.rng.choice(CATEGORIES),
                     review_reason="low_confidence" if self.rng.random() < 0.2 else None,
                     created_at=now(),
                 )
-                promise = sla.promise(ticket.received_at, value, "hours", self.config.hours)
+                promise = sla.promise(due.ticket.received_at, value, "hours", self.config.hours)
                 classifications.save(session, "month", made, promise)
 
     def decide(self) -> None:

@@ -26,7 +26,7 @@ from receiver.db.database import Database, migrate, opened
 from receiver.db.models import Classification, Digest, Ticket
 from receiver.lib.clock import now
 from tests.conftest import EXAMPLE, ROOT
-from tests.factories import ticket_json
+from tests.factories import outrun_leases, ticket_json
 from tests.peers import http, llm, smtp
 from tests.peers.http import Answer, Peer, Request, free_port
 from tests.peers.smtp import MailServer
@@ -124,7 +124,7 @@ class Desk:
     def _let_time_pass(self, db: Database) -> None:
         past = now() - timedelta(seconds=1)
         with db.write() as session:
-            session.execute(update(Ticket).where(Ticket.lease.is_not(None)).values(claimable_at=past))
+            outrun_leases(session)
             session.execute(update(Digest).values(claimable_at=past))
 
 

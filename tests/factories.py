@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 from flask.testing import FlaskClient
-from sqlalchemy import text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -20,10 +20,10 @@ from receiver import queue
 from receiver.actions.context import Context, for_command
 from receiver.actions.review import decide
 from receiver.catalog import Catalog
-from receiver.db import catalogs, circuit_breaker, classifications, deliveries, leases, people, reviews, sign_in
+from receiver.db import catalogs, circuit_breaker, classifications, deliveries, due_tickets, people, reviews, sign_in
 from receiver.db.database import Database
 from receiver.db.deliveries import Arrival, Content
-from receiver.db.models import Classification, Delivery, Person, Ticket
+from receiver.db.models import CLASSIFY, Classification, Delivery, Person, Ticket, Work
 from receiver.db.tickets import IncomingTicket
 from receiver.intake import signatures
 from receiver.intake.signatures.standard import Standard
@@ -129,7 +129,23 @@ def review(db: Database, ticket_id: int, catalog: Catalog, *choice: str, at: dat
 
 
 def _claim_all(session: Session) -> None:
-    leases.claim(session, "factory", 1000, now())
+    due_tickets.claim(session, "factory", 1000, now())
+
+
+def queued(db: Database) -> dict[int, Work]:
+    """The work of classifying, by ticket; what is done has none."""
+    with db.read() as session:
+        return {row.subject_id: row for row in session.scalars(select(Work).where(Work.kind == CLASSIFY))}
+
+
+def held(db: Database) -> set[int]:
+    """The tickets under somebody's lease."""
+    return {ticket_id for ticket_id, row in queued(db).items() if row.lease_owner}
+
+
+def outrun_leases(session: Session) -> None:
+    """As if the leases of all who classify were over."""
+    session.execute(update(Work).where(Work.kind == CLASSIFY, Work.lease_owner.is_not(None)).values(lease_until=now()))
 
 
 def open_circuit(db: Database, code: str = "key", **facts: str | int) -> None:

@@ -33,12 +33,12 @@ from receiver.db import (
     deliveries,
     digest_members,
     digests,
+    due_tickets,
     erasure,
-    leases,
     tickets,
 )
 from receiver.db.deliveries import Content
-from receiver.db.models import Delivery, Digest
+from receiver.db.models import Delivery, Digest, Ticket
 from receiver.db.tickets import IncomingTicket
 from receiver.lib import settings
 from receiver.lib.mail_addresses import Envelope
@@ -269,12 +269,14 @@ class RecordMachine(RuleBasedStateMachine):
         """A worker claims what is due, those first whose worker died, and is not heard of for a while."""
         lease, moment = self.new("lease"), self.now()
         with self.db.write() as session:
-            claimed = leases.claim_suspects(session, lease, moment) or leases.claim(session, lease, limit, moment)
-        for ticket in claimed:
-            known = self.model.tickets[ticket.external_id]
+            claimed = due_tickets.claim_crashed(session, lease, moment) or due_tickets.claim(
+                session, lease, limit, moment
+            )
+        for due in claimed:
+            known = self.model.tickets[due.ticket.external_id]
             assert (known.status, known.lease) == ("received", None)
             known.lease = lease
-            self.leases.append((ticket.external_id, lease))
+            self.leases.append((due.ticket.external_id, lease))
         free = [k for k in self.model.tickets.values() if k.status == "received" and k.lease is None]
         assert claimed or not free
 
@@ -297,11 +299,17 @@ class RecordMachine(RuleBasedStateMachine):
             known.crashes, known.steers = 0, steers
 
     @precondition(lambda self: self.leases)
-    @rule(pick=_pick, error=st.sampled_from([None, "the engine is away"]))
-    def release(self, pick: int, error: str | None) -> None:
+    @rule(pick=_pick, fails=st.booleans())
+    def set_back(self, pick: int, fails: bool) -> None:
+        """A worker has no answer: it was told to stop, or the engine has failed."""
         name, lease = self.leases[pick % len(self.leases)]
         with self.db.write() as session:
-            leases.release(session, [self.ticket_id(name)], lease, self.now(), error)
+            ticket = session.get(Ticket, self.ticket_id(name)) if fails else None
+            if ticket:
+                due = due_tickets.DueTicket(ticket, 1)
+                due_tickets.retry(session, due, lease, self.now(), "away", "the engine is away")
+            else:
+                due_tickets.give_back(session, [self.ticket_id(name)], lease, self.now())
         known = self.model.tickets.get(name)
         if known and known.lease == lease:
             known.lease = None
@@ -310,12 +318,12 @@ class RecordMachine(RuleBasedStateMachine):
     def sweep(self) -> None:
         """Whoever holds a lease has died, for a minute has passed."""
         with self.db.write() as session:
-            freed = leases.expire(session, self.now())
+            freed = due_tickets.expire(session, self.now())
         held = [known for known in self.model.tickets.values() if known.lease]
         assert freed == len(held)
         for known in held:
             known.lease, known.crashes = None, known.crashes + 1
-            if known.crashes >= leases.MAX_CRASHES:
+            if known.crashes >= due_tickets.POLICY.most_crashes:
                 known.settle("failed")
 
     def reviewed(self, name: str, *choice: str) -> bool:
@@ -480,8 +488,10 @@ class RecordMachine(RuleBasedStateMachine):
             return connection.execute(query).fetchall()
 
 
-_COLUMNS = "external_id, short_description, requester_email, source_updated_at, status, lease, request_type"
-_TICKETS = f"SELECT {_COLUMNS} FROM tickets"
+_COLUMNS = (
+    "external_id, short_description, requester_email, source_updated_at, tickets.status, lease_owner, request_type"
+)
+_TICKETS = f"SELECT {_COLUMNS} FROM tickets LEFT JOIN work ON work.kind = 'classify' AND work.subject_id = tickets.id"
 
 
 def _naive(moment: datetime | None) -> str | None:

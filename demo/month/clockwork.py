@@ -19,7 +19,7 @@ from jobs.digests import send as digest_job
 from receiver.actions import review
 from receiver.actions.review import decide
 from receiver.catalog import Catalog
-from receiver.db import audit, classifications, deliveries, digests, latencies, leases, people, spending
+from receiver.db import audit, classifications, deliveries, digests, due_tickets, latencies, people, spending
 from receiver.db import catalogs as catalog_rows
 from receiver.db.database import Database
 from receiver.db.models import Classification, Delivery, Person, Spending, Ticket, TimetableEntry
@@ -189,10 +189,10 @@ class Month:
 
     def _classify(self, session: Session, tickets: Sequence[Known], at: datetime) -> None:
         era, begins = self._era(at), at + timedelta(milliseconds=self._chance.uniform(40, 600))
-        leases.claim(session, "month", len(tickets) + 1, begins)
+        due_tickets.claim(session, "month", len(tickets) + 1, begins)
         for ticket in tickets:
             if self._chance.random() < 0.003 and era.engine == "llm":
-                leases.fail(session, ticket.id, _REFUSED, "month")
+                due_tickets.fail(session, ticket.id, "other", _REFUSED, 1, "month")
                 continue
             found = answers.answer(
                 self._chance, era, self._catalog, ticket.written, ticket.id, self._config.review_threshold

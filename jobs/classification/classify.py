@@ -21,9 +21,10 @@ from jobs.classification.engines import choose, local
 from jobs.classification.engines.base import Engine, EngineError, Proposal, TicketText
 from receiver import queue
 from receiver.catalog import Catalog, CatalogError
-from receiver.db import circuit_breaker, classifications, leases, pauses
+from receiver.db import circuit_breaker, classifications, due_tickets, pauses
 from receiver.db.circuit_breaker import ENGINE
 from receiver.db.database import Database, opened
+from receiver.db.due_tickets import POLICY, DueTicket
 from receiver.db.models import Classification, Ticket
 from receiver.intake import sources
 from receiver.lib import settings
@@ -35,13 +36,11 @@ from receiver.lib.sla import Promise
 
 BUDGET_SECONDS = 60.0
 GRACE_SECONDS = 6.0
-MAX_ATTEMPTS = 3
 PATIENCE = timedelta(hours=1)
-_BACKOFF = timedelta(seconds=5)
 _POLL_SECONDS = 0.5
 # While the local engine computes, dozens of threads want to read their answers; by default each would wait 5 ms for it.
 _SWITCH_SECONDS = 0.0005
-_SUSPECTS_WAIT_SECONDS = 3.0
+_CRASHED_WAIT_SECONDS = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -64,25 +63,20 @@ def classify_due() -> None:
             log.warning("Classification waits: %s", error)
             return
         engine = choose(config, catalog, db)
-        drain = ClassificationRun(db, engine, catalog, config, lease=_job_id())
+        job = get_current_job()  # Its worker frees what the job held if it dies.
+        run = ClassificationRun(db, engine, catalog, config, owner=job.id if job else None)
         try:
-            drain.run(BUDGET_SECONDS)
+            run.run(BUDGET_SECONDS)
         except EngineError as error:
             log.error("Classification pauses: %s", error)
-        if drain.pauses:
+        if run.pauses:
             return  # The sweep wakes us; doing so here would go round and round until it is over.
         with db.read() as session:
-            more = leases.any_due(session, now())
-        if not more and not drain.failed and not stopping.is_set() and config.uses_llm:
+            more = due_tickets.any_due(session, now())
+        if not more and not run.failed and not stopping.is_set() and config.uses_llm:
             retry_fallbacks.ask_again(db, engine, catalog, config)
     if more and not stopping.is_set():
         queue.wake(queue.CLASSIFY, queue.connect(config.redis_url))
-
-
-def _job_id() -> str | None:
-    """The id of the job that runs this; its worker frees what the job held if it dies."""
-    job = get_current_job()
-    return job.id if job else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +98,7 @@ class _Answer:
 class Retry:
     """Why a ticket has no classification yet and is to be tried again; `error` is what the engine said."""
 
+    code: str
     message: str
     error: EngineError | None = None
 
@@ -135,13 +130,13 @@ class ClassificationRun:
         source: str | None = None,
         on_finished: Callable[[int], None] = lambda _: None,
         patience: timedelta = PATIENCE,
-        lease: str | None = None,
+        owner: str | None = None,
     ) -> None:
         self._db, self._engine, self._catalog, self._config = db, engine, catalog, config
         self._source, self._on_finished, self._patience = source, on_finished, patience
-        self._lease = lease or secrets.token_hex(8)
+        self._owner = owner or secrets.token_hex(8)
         self._writes = sources.writing_back(sources.configured(config))
-        self._in_flight: dict[Future[_Answer], Ticket] = {}
+        self._in_flight: dict[Future[_Answer], DueTicket] = {}
         # As many again wait claimed, so that no thread of the engine idles while results are saved.
         self._slots = max(2 * engine.parallel, 8)
         self._renewed = time.monotonic()
@@ -162,7 +157,7 @@ class ClassificationRun:
         self._look_at_outage()
         self._pool = ThreadPoolExecutor(self._engine.parallel, thread_name_prefix="engine")
         try:
-            self._settle_suspects()
+            self._settle_crashed()
             while (self._may_claim(ends) and self._claim()) or self._in_flight:
                 if not self._wait():
                     break
@@ -192,50 +187,45 @@ class ClassificationRun:
     def _may_claim(self, ends: float) -> bool:
         return not stopping.is_set() and not self.pauses and time.monotonic() < ends
 
-    def _free(self) -> int:
+    def _free_slots(self) -> int:
         return (1 if self._probes else self._slots) - len(self._in_flight)
 
-    def _settle_suspects(self) -> None:
+    def _settle_crashed(self) -> None:
         """Tickets whose worker died go first and by themselves, so that one of them cannot take others along."""
         if stopping.is_set() or self.pauses:
             return
         with self._db.write() as session:
-            suspects = leases.claim_suspects(session, self._lease, now(), self._source, self._free())
-        self._start(suspects)
+            crashed = due_tickets.claim_crashed(session, self._owner, now(), self._source, self._free_slots())
+        self._start(crashed)
         while self._in_flight and self._wait():
             pass
 
     def _claim(self) -> bool:
         """Fill the free slots; False where nothing was due."""
-        free = self._free()
+        free = self._free_slots()
         if free < 1:
             return True
         learning.refresh(self._db, self._engine, self._catalog)
         with self._db.write() as session:
-            self.pauses = self.pauses or self._is_paused(session)
+            # A person may have paused classification since; a run over one source was asked for by one, and goes on.
+            self.pauses = self.pauses or (self._source is None and pauses.current(session) is not None)
             if self.pauses:
                 return False
-            if self._has_run_for_long() and leases.any_suspect(session, now(), self._source):
+            runs_for_long = time.monotonic() - self._began > _CRASHED_WAIT_SECONDS
+            if runs_for_long and due_tickets.any_crashed(session, now(), self._source):
                 return False  # They go first in the next run, and under steady load this one takes its whole budget.
-            asked = [ticket.id for ticket in self._in_flight.values()]
-            claimed = leases.claim(session, self._lease, free, now(), self._source, asked)
+            asked = [due.ticket.id for due in self._in_flight.values()]
+            claimed = due_tickets.claim(session, self._owner, free, now(), self._source, asked)
         self._start(claimed)
         return bool(claimed)
 
-    def _is_paused(self, session: Session) -> bool:
-        """Whether a person has paused classification; a run over one source is asked for by a person, and goes on."""
-        return self._source is None and pauses.current(session) is not None
+    def _start(self, claimed: Sequence[DueTicket]) -> None:
+        for due in claimed:
+            self._in_flight[self._pool.submit(self._propose, due)] = due
 
-    def _has_run_for_long(self) -> bool:
-        return time.monotonic() - self._began > _SUSPECTS_WAIT_SECONDS
-
-    def _start(self, claimed: Sequence[Ticket]) -> None:
-        for ticket in claimed:
-            self._in_flight[self._pool.submit(self._propose, ticket)] = ticket
-
-    def _propose(self, ticket: Ticket) -> _Answer:
+    def _propose(self, due: DueTicket) -> _Answer:
         """The engine's answer; where it has failed for the last time, the local engine's, for a person to look at."""
-        text = TicketText(ticket.short_description, ticket.long_description)
+        text = TicketText(due.ticket.short_description, due.ticket.long_description)
         if self._stands_in_for:
             return _Answer(self._stand_in(text), stand_in_for=self._stands_in_for, cause=Cause.OUTAGE, again=True)
         started = time.monotonic()
@@ -245,7 +235,7 @@ class ClassificationRun:
             # Neither a text that is refused nor a budget that is spent gets better by trying again.
             is_final = error.verdict in (Verdict.ABOUT_TICKET, Verdict.BUDGET)
             waits = error.verdict in (Verdict.PERMANENT, Verdict.OUTAGE)
-            if waits or (error.verdict is Verdict.RETRY and ticket.attempts < MAX_ATTEMPTS):
+            if waits or (error.verdict is Verdict.RETRY and due.attempts < POLICY.most_attempts):
                 raise
             stand_in = self._stand_in(text)
             return _Answer(stand_in, stand_in_for=str(error), error=error, cause=error.cause, again=not is_final)
@@ -256,48 +246,47 @@ class ClassificationRun:
         return local.for_catalog(self._catalog).propose(text)
 
     def _wait(self) -> bool:
-        """Wait for results and save them, keeping the leases meanwhile; False when the time to stop is up."""
+        """Wait for results and save them, renewing the leases meanwhile; False when the time to stop is up."""
         done, _ = wait(self._in_flight, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
         finished = [(self._in_flight.pop(future), future) for future in done]
         size = self._config.classification_batch_size
         for start in range(0, len(finished), size):
             self._save(finished[start : start + size])
-        self._renew()
+        if self._in_flight and time.monotonic() - self._renewed > POLICY.renew_seconds:
+            with self._db.write() as session:
+                due_tickets.renew(session, self._owner, now())
+            self._renewed = time.monotonic()
         if stopping.is_set() or self.pauses:
             self._give_back([future for future in self._in_flight if future.cancel()])
         if stopping.is_set():
             self._stops_at = min(self._stops_at, time.monotonic() + GRACE_SECONDS)
         return time.monotonic() < self._stops_at
 
-    def _renew(self) -> None:
-        if self._in_flight and time.monotonic() - self._renewed > leases.RENEW_SECONDS:
-            with self._db.write() as session:
-                leases.renew(session, self._lease, now())
-            self._renewed = time.monotonic()
-
-    def _save(self, finished: list[tuple[Ticket, Future[_Answer]]]) -> None:
-        results = [(ticket, self._outcome(ticket, future)) for ticket, future in finished]
+    def _save(self, finished: list[tuple[DueTicket, Future[_Answer]]]) -> None:
+        """Save these results in one transaction, and what they say of the engine."""
+        results = [(due, self._outcome(due, future)) for due, future in finished]
         saved: list[tuple[Ticket, Classification]] = []
+        fresh: list[Proposal] = []  # What the engine has answered just now; a cached answer says nothing of how it is.
         with self._db.write() as session:
-            for ticket, result in results:
+            for due, result in results:
                 is_outage = result.error is not None and self._note_failure(session, result.error)
                 if isinstance(result, Retry):
-                    self._set_back(session, ticket, result, is_outage)
-                elif classifications.save(session, self._lease, result.classification, result.promise, self._writes):
-                    saved.append((ticket, result.classification))
+                    self._put_off(session, due, result, is_outage)
+                    continue
+                if result.by_engine and not result.by_engine.from_cache:
+                    fresh.append(result.by_engine)
+                row, promise = result.classification, result.promise
+                if classifications.save(session, self._owner, row, promise, self._writes, attempts=due.attempts):
+                    saved.append((due.ticket, row))
                     if failure := result.error or (result.by_engine and result.by_engine.stands_in_for):
                         outcome.note_stand_in(session, failure)
             outcome.note_latencies(session, saved)
-            for proposal in self._by_engine(results)[-1:]:
-                outcome.note_answer(session, proposal)
+            if fresh:
+                # One answer of the engine itself says that it works, whatever stood in for it meanwhile.
+                best = next((proposal for proposal in fresh if proposal.stands_in_for is None), fresh[0])
+                outcome.note_answer(session, best)
                 self._probes = False
         self._on_finished(sum(isinstance(result, Classified) for _, result in results))
-
-    def _by_engine(self, results: list[tuple[Ticket, "Classified | Retry"]]) -> list[Proposal]:
-        """What the engine itself has answered just now; what the record knew says nothing of how it is."""
-        made = (result.by_engine for _, result in results if isinstance(result, Classified))
-        fresh = [proposal for proposal in made if proposal and not proposal.from_cache]
-        return sorted(fresh, key=lambda proposal: proposal.stands_in_for is None)
 
     def _note_failure(self, session: Session, error: EngineError) -> bool:
         """Whether this failure belongs to an outage; then this run claims nothing more."""
@@ -308,29 +297,28 @@ class ClassificationRun:
         self.pauses = self.pauses or is_outage
         return is_outage
 
-    def _set_back(self, session: Session, ticket: Ticket, setback: Retry, is_outage: bool) -> None:
-        """A ticket that waits for the end of an outage keeps its attempts."""
+    def _put_off(self, session: Session, due: DueTicket, why: Retry, is_outage: bool) -> None:
+        """Have the ticket tried again later, or give it up; what waits for the end of an outage keeps its attempts."""
         if is_outage:
-            leases.release(
-                session, [ticket.id], self._lease, now() + circuit_breaker.PROBE_EVERY, setback.message, counts=False
-            )
-        elif ticket.attempts < MAX_ATTEMPTS:
-            again = now() + _BACKOFF * 2 ** (ticket.attempts - 1)
-            leases.release(session, [ticket.id], self._lease, again, setback.message)
+            again = now() + circuit_breaker.PROBE_EVERY
+            due_tickets.retry(session, due, self._owner, again, why.code, why.message, counts=False)
+        elif wait := POLICY.wait_after(due.attempts):
+            due_tickets.retry(session, due, self._owner, now() + wait, why.code, why.message)
         else:
-            leases.fail(session, ticket.id, setback.message, self._lease)
+            due_tickets.fail(session, due.ticket.id, why.code, why.message, due.attempts, self._owner)
 
-    def _outcome(self, ticket: Ticket, future: Future[_Answer]) -> Classified | Retry:
+    def _outcome(self, due: DueTicket, future: Future[_Answer]) -> Classified | Retry:
         try:
-            return self._settlement(ticket, future.result())
+            return self._classified(due.ticket, future.result())
         except EngineError as error:
-            return Retry(str(error), error)
+            return Retry(error.cause, str(error), error)
         except Exception as error:  # noqa: BLE001 - the worker's edge: one ticket's bug must not stop the others.
             where = traceback.extract_tb(error.__traceback__)[-1]
-            log.error("Ticket %d: %s at %s:%d", ticket.id, type(error).__name__, where.filename, where.lineno or 0)
-            return Retry(f"{type(error).__name__} in the engine {self._engine.name}; see the worker's log")
+            log.error("Ticket %d: %s at %s:%d", due.ticket.id, type(error).__name__, where.filename, where.lineno or 0)
+            what = f"{type(error).__name__} in the engine {self._engine.name}; see the worker's log"
+            return Retry(Cause.OTHER, what)
 
-    def _settlement(self, ticket: Ticket, answer: _Answer) -> Classified:
+    def _classified(self, ticket: Ticket, answer: _Answer) -> Classified:
         proposal = answer.proposal
         decision = decide(proposal, self._catalog, self._config.review_threshold, answer.stand_in_for)
         row = outcome.classification(
@@ -350,7 +338,7 @@ class ClassificationRun:
 
     def _give_back(self, futures: list[Future[_Answer]]) -> None:
         """What could not be finished is due again at once, and its attempt does not count."""
-        ticket_ids = [self._in_flight.pop(future).id for future in futures]
+        ticket_ids = [self._in_flight.pop(future).ticket.id for future in futures]
         if ticket_ids:
             with self._db.write() as session:
-                leases.release(session, ticket_ids, self._lease, now())
+                due_tickets.give_back(session, ticket_ids, self._owner, now())

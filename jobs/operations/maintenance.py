@@ -5,7 +5,7 @@ import logging
 from jobs.classification import retry_fallbacks
 from jobs.helpdesks import outbox as outgoing
 from receiver import queue
-from receiver.db import digests, leases, outbox, pauses, work
+from receiver.db import digests, due_tickets, outbox, pauses, work
 from receiver.db.database import opened
 from receiver.lib import settings
 from receiver.lib.clock import now
@@ -20,14 +20,13 @@ def sweep() -> None:
     configure(config.log_level)
     moment = now()
     with opened(config.database_url) as db, db.write() as session:
-        freed = leases.expire(session, moment)
-        leases.recover_future(session, moment)
+        freed = due_tickets.expire(session, moment)
         digests.recover_future(session, moment)
         retry_fallbacks.recover(session)
         outgoing.expire(session, moment)
         work.recover_future(session, moment)
         tickets_due = not pauses.current(session) and (
-            leases.any_due(session, moment) or (config.uses_llm and retry_fallbacks.is_due(session))
+            due_tickets.any_due(session, moment) or (config.uses_llm and retry_fallbacks.is_due(session))
         )
         digest_due = digests.waiting(session, moment) or digests.interrupted(session, moment)
         call_due = bool(outbox.sources_due(session, moment))

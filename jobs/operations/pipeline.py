@@ -21,7 +21,7 @@ from jobs.classification.engines import choose
 from jobs.digests import mail, send
 from jobs.digests.workbook import Summary
 from jobs.helpdesks import pull
-from receiver.db import circuit_breaker, deliveries, digests, leases, one_shot_runs, recipients, tickets
+from receiver.db import circuit_breaker, deliveries, digests, due_tickets, one_shot_runs, recipients, tickets
 from receiver.db.database import Database, migrate, opened
 from receiver.db.deliveries import Arrival
 from receiver.db.models import ONE_SHOT, Digest
@@ -105,8 +105,8 @@ def _classify(db: Database, drain: ClassificationRun, source: str) -> None:
     while True:
         drain.run(_PASS_SECONDS)
         with db.write() as session:
-            leases.expire(session, now())  # No sweep may be running to free what an earlier, killed run held.
-            again = tickets.next_claimable(session, source)
+            due_tickets.expire(session, now())  # No sweep may be running to free what an earlier, killed run held.
+            again = due_tickets.first_due(session, source)
         if again is None:
             return
         time.sleep(max(0.1, (again - now()).total_seconds()))

@@ -21,7 +21,7 @@ from jobs.classification.current_catalog import current_catalog
 from jobs.classification.engines import local
 from receiver import queue
 from receiver.catalog import CatalogError
-from receiver.db import leases, timetable
+from receiver.db import due_tickets, timetable
 from receiver.db.database import opened
 from receiver.db.heartbeat import Heartbeat
 from receiver.lib import settings
@@ -104,7 +104,7 @@ class ClassificationWorker(Worker):
             return
         try:
             with opened(settings.load().database_url) as db, db.write() as session:
-                freed = leases.end(session, job.id, now())
+                freed = due_tickets.end(session, job.id, now())
         except (SQLAlchemyError, OSError) as error:
             log.error("A job died, and what it held waits for the sweep: %s", type(error).__name__)
             return

@@ -8,7 +8,7 @@ from sqlalchemy import Executable, and_, bindparam, exists, func, insert, select
 from sqlalchemy.orm import Session
 
 from receiver.db import counters, outbox, work
-from receiver.db.models import CLASSIFIED, NEEDS_REVIEW, RETRY_FALLBACK, Classification, Ticket, table_of
+from receiver.db.models import CLASSIFIED, CLASSIFY, NEEDS_REVIEW, RETRY_FALLBACK, Classification, Ticket, table_of
 from receiver.lib.sla import Promise
 
 _is_settled = Ticket.status.in_([CLASSIFIED, NEEDS_REVIEW])
@@ -26,8 +26,7 @@ _is_still_current = exists().where(Classification.id == bindparam("replaced_id")
 
 # Built once, because every classification executes them.
 _SETTLE = update(table_of(Ticket)).where(Ticket.id == bindparam("settled_id")).returning(Ticket.source)
-_SAVE = _SETTLE.where(Ticket.lease == bindparam("held_lease"))
-_REPLACE = _SETTLE.where(_is_settled, Ticket.lease.is_(None), _is_still_current)
+_REPLACE = _SETTLE.where(_is_settled, _is_still_current)
 _END = (
     update(table_of(Classification))
     .where(Classification.ticket_id == bindparam("settled_id"), Classification.current)
@@ -45,17 +44,22 @@ _ANSWERED = (
 
 def save(
     session: Session,
-    lease: str,
+    owner: str,
     classification: Classification,
     promise: Promise,
     writes: Mapping[str, bool] | None = None,
+    *,
+    attempts: int = 1,
 ) -> bool:
     """Make `classification` the current one of its ticket, which is then settled under this `promise`.
 
-    The helpdesk is told of it where its source is among `writes`; see `outbox.plan_write_back`. False, and nothing is
-    written, where `lease` is no longer the ticket's: it was changed or taken over meanwhile.
+    The helpdesk is told of it where its source is among `writes`; see `outbox.plan_write_back`. `attempts` is how often
+    it was tried. False, and nothing is written, where the ticket is no longer under this owner's lease: it was changed
+    or taken over meanwhile.
     """
-    return _settle(session, classification, promise, writes, _SAVE, held_lease=lease)
+    if not work.ack(session, CLASSIFY, classification.ticket_id, owner):
+        return False
+    return _settle(session, classification, promise, writes, _SETTLE, attempts=attempts)
 
 
 def replace(
@@ -78,7 +82,7 @@ def _settle(
     promise: Promise,
     writes: Mapping[str, bool] | None,
     statement: Executable,
-    **conditions: str | int,
+    **values: int,
 ) -> bool:
     connection, of_ticket = session.connection(), {"settled_id": classification.ticket_id}
     settled = {
@@ -87,12 +91,10 @@ def _settle(
         "request_type": classification.request_type,
         "at_risk_at": promise.at_risk_at,
         "due_at": promise.due_at,
-        "lease": None,
-        "crashes": 0,
         "error": None,
         "settled": counters.add(session, "settled", 1),
     }
-    source = connection.execute(statement, settled | of_ticket | conditions).scalar()
+    source = connection.execute(statement, settled | of_ticket | values).scalar()
     if source is None:
         return False
     connection.execute(_END, of_ticket)

@@ -14,6 +14,7 @@ from receiver.db import linear_models, outbox, pii_search, tombstones
 from receiver.db.models import (
     CLASSIFIED,
     CLASSIFY,
+    RETRY_FALLBACK,
     REVIEWED,
     Base,
     Classification,
@@ -105,7 +106,9 @@ def _delete(session: Session, condition: ColumnElement[bool]) -> int:
     """Delete tickets with all rows that hang on them; returns how many tickets."""
     ticket_ids = select(Ticket.id).where(condition)
     calls = select(OutgoingCall.id).where(OutgoingCall.ticket_id.in_(ticket_ids))
-    session.execute(delete(Work).where(Work.kind.in_(outbox.KINDS), Work.subject_id.in_(calls)))
+    made = select(Classification.id).where(Classification.ticket_id.in_(ticket_ids))
+    for kinds, subjects in (((CLASSIFY,), ticket_ids), (outbox.KINDS, calls), ((RETRY_FALLBACK,), made)):
+        session.execute(delete(Work).where(Work.kind.in_(kinds), Work.subject_id.in_(subjects)))
     for table in reversed(Base.metadata.sorted_tables):  # Children first; a table that comes later is one of them.
         for column in table.c:
             if column.references(table_of(Ticket).c.id):

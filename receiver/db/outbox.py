@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from receiver.db import circuit_breaker, tickets, work
 from receiver.db.database import PARAMETERS
 from receiver.db.models import (
+    CLASSIFY,
     COMPLETE,
     DEAD,
     DONE,
@@ -75,10 +76,8 @@ def _put_off(session: Session, ticket_ids: Sequence[int], until: datetime) -> li
     found: list[int] = []
     for chunk in _chunks(ticket_ids):
         thin = (Ticket.id.in_(chunk), Ticket.status == RECEIVED, Ticket.requester_email.is_(None))
-        found += session.scalars(
-            update(Ticket).where(*thin).values(claimable_at=until).returning(Ticket.id),
-            execution_options=_UNSYNCHRONIZED,
-        )
+        found += session.scalars(select(Ticket.id).where(*thin))
+    work.put_off(session, CLASSIFY, found, until)
     return found
 
 

@@ -8,14 +8,25 @@ from typing import Any
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from receiver.db import classifications, counters, examples, outbox, review_outcomes
-from receiver.db.models import CLASSIFIED, NEEDS_REVIEW, REVIEWED, Classification, DigestTicket, ExampleRow, Ticket
+from receiver.db import classifications, counters, due_tickets, examples, outbox, review_outcomes, work
+from receiver.db.models import (
+    CLASSIFIED,
+    CLASSIFY,
+    FAILED,
+    NEEDS_REVIEW,
+    RECEIVED,
+    REVIEWED,
+    Classification,
+    DigestTicket,
+    ExampleRow,
+    Ticket,
+)
 from receiver.lib.sla import Clock, Sla
 
 PERSON = "person"
 # What a review changes of a ticket, and keeps beside itself so that it can be undone.
 _MOMENTS = ("at_risk_at", "due_at")
-_VALUES = ("status", "category", "request_type", "settled", "crashes", "error", "delivery_id")
+_VALUES = ("status", "category", "request_type", "settled", "error", "delivery_id")
 
 
 class ChangedMeanwhileError(Exception):
@@ -101,7 +112,8 @@ def settle(
     start = clock.start(ticket.source_created_at, ticket.received_at)
     ticket.status, ticket.category, ticket.request_type = REVIEWED, entry.category, entry.name
     ticket.at_risk_at, ticket.due_at = entry.sla.promise(start, clock.hours)
-    ticket.lease, ticket.error, ticket.crashes = None, None, 0
+    ticket.error = None
+    work.cancel(session, CLASSIFY, [ticket.id])
     kept["answers"] = _unlearn_answers(session, ticket.id, entry)
     decision = _decision(ticket, before, entry, reviewer, now)
     decision.before = kept
@@ -201,6 +213,8 @@ def undo(session: Session, ticket_id: int, who: str, now: datetime) -> Ticket | 
         return None
     review, before = _undoable(ticket, classifications.current(session, ticket_id), who)
     _put_back(session, ticket, before, settled)
+    if ticket.status in (RECEIVED, FAILED):
+        due_tickets.put_back(session, ticket, now)
     _drop(session, review, before, now, told=told)
     examples.forget(session, ticket_id)
     if before["example"]:

@@ -8,21 +8,17 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, func, literal, select, update
+from sqlalchemy import Row, and_, bindparam, func, select, update
 from sqlalchemy.orm import Session, defer
 from sqlalchemy.orm.attributes import set_committed_value
 
-from receiver.db import counters, examples, search_index, tombstones
+from receiver.db import counters, due_tickets, examples, search_index, tombstones, work
 from receiver.db.bulk_insert import BulkInsert
 from receiver.db.database import PARAMETERS
-from receiver.db.models import RECEIVED, REVIEWED, Classification, Ticket, table_of
+from receiver.db.models import CLASSIFY, RECEIVED, REVIEWED, Classification, Ticket, table_of
 from receiver.lib import text_limits
 
 TEXT_FIELDS = ("short_description", "long_description", "requester_email", "priority", "url")
-
-# The partial index of received tickets is used only where the query spells out the same constant.
-is_received = Ticket.status == literal(RECEIVED, literal_execute=True)
-
 
 Pair = tuple[Ticket, Classification | None]
 
@@ -87,8 +83,9 @@ def merge(session: Session, source: str, incoming: Sequence[IncomingTicket]) -> 
 _INSERT = BulkInsert(
     table_of(Ticket),
     each=IncomingTicket.__slots__,
-    shared=("source", "delivery_id", "received_at", "status", "claimable_at", "attempts", "crashes"),
+    shared=("source", "delivery_id", "received_at", "status", "attempts"),
 )
+_NEW = {"status": RECEIVED, "attempts": 0}
 _KNOWN = select(
     *(Ticket.id, Ticket.external_id, Ticket.delivery_id, Ticket.source_updated_at, Ticket.arrived_sha256),
     *(getattr(Ticket, name) for name in TEXT_FIELDS),
@@ -198,8 +195,10 @@ def record(session: Session, source: str, delivery_id: int, merged: Merge, now: 
     """
     if merged.new:
         arrival = {"source": source, "delivery_id": delivery_id, "received_at": now}
-        due = {"status": RECEIVED, "claimable_at": now, "attempts": 0, "crashes": 0}
-        _INSERT.execute(session.connection(), map(_values, merged.new.values()), arrival | due)
+        before = session.scalar(select(func.max(Ticket.id))) or 0
+        _INSERT.execute(session.connection(), map(_values, merged.new.values()), arrival | _NEW)
+        # Ids are given out in order, and nobody else writes meanwhile.
+        work.put_found(session, CLASSIFY, select(Ticket.id, Ticket.source).where(Ticket.id > before), now)
         search_index.add_newest(session, len(merged.new))
     for ticket_id, updated_at in merged.confirmed.items():
         session.execute(update(Ticket).where(Ticket.id == ticket_id).values(source_updated_at=updated_at))
@@ -232,10 +231,14 @@ def make_due(session: Session, ticket_id: int, now: datetime) -> bool:
     result = session.execute(
         update(Ticket)
         .where(Ticket.id == ticket_id, Ticket.status != REVIEWED)
-        .values(status=RECEIVED, claimable_at=now, lease=None, attempts=0, crashes=0, error=None, settled=None)
-        .returning(Ticket.id)
+        .values(status=RECEIVED, attempts=0, error=None, settled=None)
+        .returning(Ticket.source)
     )
-    return result.first() is not None
+    source = result.scalar()
+    if source is None:
+        return False
+    work.put(session, CLASSIFY, [ticket_id], source, now)
+    return True
 
 
 def with_classification(session: Session, ticket_id: int) -> Pair | None:
@@ -264,9 +267,7 @@ def joined() -> Any:
 
 def due(session: Session) -> tuple[int, datetime | None]:
     """How many tickets wait to be classified, and since when the first of them has been due."""
-    return counters.value(session, f"ticket.{RECEIVED}"), session.scalar(
-        select(func.min(Ticket.claimable_at)).where(is_received)
-    )
+    return counters.value(session, f"ticket.{RECEIVED}"), due_tickets.first_due(session)
 
 
 def first_since(session: Session, moment: datetime) -> int:
@@ -302,8 +303,3 @@ def as_listed(session: Session, query: Any) -> list[Pair]:
 def ids(session: Session, source: str, external_ids: Sequence[str]) -> list[int]:
     """The ids of a source's tickets of these names."""
     return [row.id for row in _known(session, source, external_ids)]
-
-
-def next_claimable(session: Session, source: str) -> datetime | None:
-    """When the first of a source's waiting tickets can be claimed; None where all are settled."""
-    return session.scalar(select(func.min(Ticket.claimable_at)).where(is_received, Ticket.source == source))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import ColumnElement, CursorResult, Select, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, CursorResult, Select, delete, func, literal, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -46,20 +46,27 @@ class Claimed:
 
 def put(session: Session, kind: str, subject_ids: Sequence[int], source: str | None, run_at: datetime) -> None:
     """Make work due at `run_at`, new or known; attempts start again, and whoever holds it loses it."""
-    insert_into = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    statement = insert_into(table_of(Work))
-    afresh = {name: statement.excluded[name] for name in (*_AFRESH, "source", "run_at")}
-    statement = statement.on_conflict_do_update(index_elements=["kind", "subject_id"], set_=afresh)
     shared = _AFRESH | {"kind": kind, "source": source, "run_at": run_at}
     if subject_ids:
-        session.connection().execute(statement, [shared | {"subject_id": subject_id} for subject_id in subject_ids])
+        rows = [shared | {"subject_id": subject_id} for subject_id in subject_ids]
+        session.connection().execute(_upsert(_insert(session)), rows)
 
 
 def put_found(session: Session, kind: str, found: Select[int, str], run_at: datetime) -> None:
-    """Make work due at `run_at` for all that a query finds, by id and source; none of it may be known yet."""
+    """As `put`, for all that a query finds, by id and source; it has a WHERE, or SQLite does not understand it."""
     rows = found.add_columns(*(literal(value) for value in (kind, DUE, 0, 0)), literal(run_at, Work.run_at.type))
     columns = ["subject_id", "source", "kind", "state", "attempts", "crashes", "run_at"]
-    session.execute(insert(Work).from_select(columns, rows))
+    session.connection().execute(_upsert(_insert(session).from_select(columns, rows)))
+
+
+def _insert(session: Session) -> sqlite.Insert | postgresql.Insert:
+    insert_into = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    return insert_into(table_of(Work))
+
+
+def _upsert(statement: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:
+    afresh = {name: statement.excluded[name] for name in (*_AFRESH, "source", "run_at")}
+    return statement.on_conflict_do_update(index_elements=["kind", "subject_id"], set_=afresh)
 
 
 def claim(
@@ -159,8 +166,13 @@ def retry(
     return sum(_count(session, each) for each in updates) > 0
 
 
-def bury(session: Session, kind: str, subject_id: int, owner: str, error_code: str, error: str) -> bool:
-    """Give work up: a dead letter, with the reason, until a person redrives it. False where it is not the owner's."""
+def bury(
+    session: Session, kind: str, subject_id: int, owner: str | None, error_code: str, error: str | None = None
+) -> bool:
+    """Give work up: a dead letter, with the reason, until a person redrives it. False where it is not the owner's.
+
+    Without an `owner` it is work that nobody holds.
+    """
     values = {"state": DEAD, "lease_owner": None, "lease_until": None, "error_code": error_code, "error": error}
     return _count(session, update(Work).where(*_held(kind, [subject_id], owner)).values(**values)) > 0
 
@@ -191,6 +203,13 @@ def give_up(session: Session, kind: str, error_code: str, error: str, *which: Co
     values = {"state": DEAD, "lease_owner": None, "lease_until": None, "error_code": error_code, "error": error}
     given_up = update(Work).where(Work.kind == kind, Work.state != DEAD, *which).values(**values)
     return list(session.scalars(given_up.returning(Work.subject_id), execution_options=_UNSYNCHRONIZED))
+
+
+def put_off(session: Session, kind: str, subject_ids: Sequence[int], until: datetime) -> None:
+    """Have due work that nobody holds wait until then."""
+    for chunk in _chunks(subject_ids):
+        which = (Work.kind == kind, _is_due, Work.subject_id.in_(chunk))
+        session.execute(update(Work).where(*which).values(run_at=until), execution_options=_UNSYNCHRONIZED)
 
 
 def expire(session: Session, kind: str, now: datetime) -> list[tuple[int, int]]:
@@ -241,8 +260,9 @@ def any_crashed(session: Session, kind: str, now: datetime, *which: ColumnElemen
 
 def first_due(session: Session, kind: str, *which: ColumnElement[bool]) -> datetime | None:
     """From when the first piece of waiting work can be claimed, or its lease ends; None where none waits."""
-    at = func.coalesce(Work.lease_until, Work.run_at, type_=Work.run_at.type)
-    return session.scalar(select(func.min(at)).where(Work.kind == kind, Work.state != DEAD, *which))
+    due = session.scalar(select(func.min(Work.run_at)).where(Work.kind == kind, _is_due, *which))
+    leased = session.scalar(select(func.min(Work.lease_until)).where(Work.kind == kind, _is_leased, *which))
+    return min((at for at in (due, leased) if at), default=None)
 
 
 def of(session: Session, kind: str, subject_id: int) -> Work | None:
@@ -260,7 +280,7 @@ def recover_future(session: Session, now: datetime) -> None:
         session.execute(held.values(lease_until=now + policy.lease))
 
 
-def _held(kind: str, subject_ids: Sequence[int], owner: str) -> tuple[ColumnElement[bool], ...]:
+def _held(kind: str, subject_ids: Sequence[int], owner: str | None) -> tuple[ColumnElement[bool], ...]:
     return Work.kind == kind, Work.subject_id.in_(subject_ids), Work.lease_owner == owner
 
 

@@ -17,7 +17,7 @@ import requests
 import yaml
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from receiver.db import audit, database, leases
+from receiver.db import audit, database, due_tickets
 from receiver.db.database import Database
 from receiver.db.models import Ticket
 from receiver.intake import signatures
@@ -314,11 +314,11 @@ def _kill_its_worker_thrice(db: Database) -> None:
     """What waits becomes a dead letter, as if three workers had died of it."""
     moment = now()
     with db.write() as session:
-        assert leases.claim(session, "gone", 1, moment)
-        leases.end(session, "gone", moment)
-        for _ in range(1, leases.MAX_CRASHES):
-            assert leases.claim_suspects(session, "gone", moment)
-            leases.end(session, "gone", moment)
+        assert due_tickets.claim(session, "gone", 1, moment)
+        due_tickets.end(session, "gone", moment)
+        for _ in range(1, due_tickets.POLICY.most_crashes):
+            assert due_tickets.claim_crashed(session, "gone", moment)
+            due_tickets.end(session, "gone", moment)
 
 
 def _replay(page: Page, site: Site, good: Check) -> None:

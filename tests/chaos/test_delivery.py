@@ -13,7 +13,7 @@ from chaos.ledger import Ledger
 from chaos.world import World, running
 from receiver import queue
 from receiver.db.database import Database
-from receiver.db.models import Circuit, Moment, Ticket
+from receiver.db.models import DUE, Circuit, Moment, Work
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.conftest import wait_until
@@ -54,7 +54,7 @@ def _is_settled(world: World) -> bool:
     with world.db.write() as session:
         session.execute(update(Moment).values(at=now()))
         session.execute(update(Circuit).values(probe_at=now()))
-        session.execute(update(Ticket).where(Ticket.lease.is_(None)).values(claimable_at=now()))
+        session.execute(update(Work).where(Work.state == DUE).values(run_at=now()))
     with queue.connect(world.config.redis_url) as connection:
         queue.wake(queue.CLASSIFY, connection)
     return world.counts().get("received", 0) == 0

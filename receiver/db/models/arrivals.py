@@ -62,25 +62,22 @@ class Delivery(Base):
 class Ticket(Base):
     """Our record of one request at a helpdesk.
 
-    While `received`, it may be claimed once `claimable_at` has passed; a claim writes a `lease` and moves
-    `claimable_at` to the lease's end. `category` and `request_type` repeat the current classification, so
-    that lists filter on one table. `settled` numbers the moments at which tickets left `received`, in order
+    While `received`, it is work of the kind `classify` in the queue; `attempts` and `error` tell how often that was
+    tried, and what went wrong the last time. `category` and `request_type` repeat the current classification, so that
+    lists filter on one table. `settled` numbers the moments at which tickets left `received`, in order
     of commit; digests are cut along it. `arrived_sha256` is of the text fields as they arrived, where the helpdesk's
     API has completed them since.
     """
 
     __tablename__ = "tickets"
     __table_args__ = (
-        # These three name the status again, or SQLite takes ix_tickets_status_id and reads everything that waits.
-        partial_index("ix_tickets_claimable", "status", "claimable_at", where="status = 'received'"),
-        partial_index("ix_tickets_suspects", "status", "crashes", where="status = 'received' AND crashes > 0"),
+        # It names the status again, or SQLite takes ix_tickets_status_id and reads everything that waits.
         partial_index("ix_tickets_review", "status", "due_at", "id", where="status = 'needs_review'"),
         Index("uq_tickets_source_external_id", "source", "external_id", unique=True),
         Index("ix_tickets_status_id", "status", "id"),
         Index("ix_tickets_source_id", "source", "id"),
         partial_index("ix_tickets_category_id", "category", "id", where="category IS NOT NULL"),
         partial_index("ix_tickets_request_type_id", "request_type", "id", where="request_type IS NOT NULL"),
-        partial_index("ix_tickets_lease", "lease", where="lease IS NOT NULL"),
         partial_index("ix_tickets_settled", "settled", where="settled IS NOT NULL"),
         partial_index("ix_tickets_due_at", "due_at", "at_risk_at", where="due_at IS NOT NULL"),
         Index("ix_tickets_received_at", "received_at"),
@@ -103,10 +100,7 @@ class Ticket(Base):
     category: Mapped[str | None]
     request_type: Mapped[str | None]
     due_at: Mapped[datetime | None]
-    claimable_at: Mapped[datetime]
-    lease: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0)
-    crashes: Mapped[int] = mapped_column(default=0)
     error: Mapped[Prose | None]
     settled: Mapped[int | None] = mapped_column(BigInteger)
     arrived_sha256: Mapped[str | None]

@@ -23,16 +23,16 @@ from jobs.operations import maintenance
 from receiver import catalog as catalogs
 from receiver import queue
 from receiver.actions.review import decide
-from receiver.db import alarms, leases, review_reasons
+from receiver.db import alarms, due_tickets, review_reasons
 from receiver.db.database import Database
-from receiver.db.models import Circuit, Classification, Moment, Ticket
+from receiver.db.models import CLASSIFY, DUE, Circuit, Classification, Moment, Ticket, Work
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.retry_policy import Cause
 from receiver.lib.settings import Settings
 from receiver.lib.sla import Clock
 from tests.conftest import wait_until
-from tests.factories import deliver, due_ticket, incoming
+from tests.factories import deliver, due_ticket, held, incoming, outrun_leases, queued
 from tests.peers import llm
 from tests.peers.http import Answer, Peer, Request
 
@@ -100,6 +100,12 @@ def drain(db: Database, config: Settings, engine: Engine, **options: Any) -> Cla
     return ClassificationRun(db, engine, catalogs.parse(CATALOG), config, **options)
 
 
+def crash(db: Database, times: int, *ticket_ids: int) -> None:
+    """As if the workers of these tickets had died so often."""
+    with db.write() as session:
+        session.execute(update(Work).where(Work.subject_id.in_(ticket_ids)).values(crashes=times))
+
+
 def tickets(db: Database) -> list[Ticket]:
     with db.read() as session:
         return list(session.scalars(select(Ticket).order_by(Ticket.id)))
@@ -124,13 +130,14 @@ def alarm(db: Database) -> str | None:
 
 
 def change(db: Database, **values: Any) -> None:
+    """Change what is to be classified."""
     with db.write() as session:
-        session.execute(update(Ticket).values(**values))
+        session.execute(update(Work).where(Work.kind == CLASSIFY).values(**values))
 
 
 def pass_time(db: Database) -> None:
     """As if every pause were over."""
-    change(db, claimable_at=now())
+    change(db, run_at=now())
     let_probe(db)
 
 
@@ -163,9 +170,10 @@ def test_every_due_ticket_is_classified(db: Database, config: Settings) -> None:
     deliver(db, *(incoming() for _ in range(30)), at=arrived)
     classify.classify_due()
     assert statuses(db) == {"classified": 30}
+    assert queued(db) == {}
     for found in tickets(db):
         assert (found.category, found.request_type) == ("Network", "VPN Issue")
-        assert (found.due_at, found.lease, found.error) == (arrived + timedelta(hours=4), None, None)
+        assert (found.due_at, found.error) == (arrived + timedelta(hours=4), None)
     for saved in classifications(db):
         assert (saved.sla_value, saved.sla_unit, saved.sla_is_default) == (4, "hours", False)
         assert (saved.engine, saved.fallback, saved.fuzzy_matched, saved.current) == ("llm", False, False, True)
@@ -289,9 +297,10 @@ def test_a_passing_fault_is_tried_again_later_and_later(db: Database, model: Pee
     for attempt in (1, 2):
         classify.classify_due()
         (found,) = tickets(db)
-        assert (found.status, found.attempts, found.lease) == ("received", attempt, None)
+        [row] = queued(db).values()
+        assert (found.status, row.attempts, found.attempts, row.state) == ("received", attempt, attempt, "due")
         assert "503" in (found.error or "")
-        pauses.append(found.claimable_at - now())
+        pauses.append(row.run_at - now())
         requests = len(model.requests)
         classify.classify_due()
         assert len(model.requests) == requests
@@ -345,7 +354,7 @@ def test_a_refusal_gives_every_ticket_back_uncounted_and_raises_the_alarm(db: Da
     deliver(db, *(incoming() for _ in range(10)))
     classify.classify_due()
     assert statuses(db) == {"received": 10}
-    assert {(found.attempts, found.lease, found.crashes) for found in tickets(db)} == {(0, None, 0)}
+    assert {(row.attempts, row.lease_owner, row.crashes) for row in queued(db).values()} == {(0, None, 0)}
     message = alarm(db) or ""
     assert "401" in message
     assert KEY not in message
@@ -386,7 +395,7 @@ def test_neither_a_passing_fault_nor_a_stand_in_silences_the_alarm(db: Database,
     an_hour_ago(db)
     classify.classify_due()
     assert statuses(db) == {"received": 1}  # Waiting for its pause.
-    change(db, claimable_at=now())
+    change(db, run_at=now())
     classify.classify_due()
     assert statuses(db) == {"needs_review": 1}
     assert alarm(db)
@@ -484,7 +493,7 @@ def test_an_endpoint_that_asks_for_a_pause_gets_it(db: Database, model: Peer) ->
     assert probe_at
     assert timedelta(seconds=590) < probe_at - started < timedelta(seconds=620)
     assert len(model.requests) == 1
-    change(db, claimable_at=now())
+    change(db, run_at=now())
     classify.classify_due()
     assert len(model.requests) == 1
 
@@ -513,7 +522,7 @@ def test_a_bug_on_one_ticket_stops_no_other_and_fails_it_after_three_attempts(
         assert ticket(db, bad).attempts == attempt
         pass_time(db)
     failed = ticket(db, bad)
-    assert (failed.status, failed.lease) == ("failed", None)
+    assert (failed.status, queued(db)[bad].state, queued(db)[bad].error_code) == ("failed", "dead", "other")
     assert "KeyError" in (failed.error or "")
     assert failed.settled
     told = caplog.text + str(failed.error)
@@ -551,7 +560,7 @@ def test_the_time_budget_ends_the_claiming_and_what_is_left_stays_due(
     found = statuses(db)
     assert 0 < found["classified"] < 200
     assert found["classified"] + found["received"] == 200
-    assert {(t.lease, t.attempts) for t in tickets(db) if t.status == "received"} == {(None, 0)}
+    assert {(row.lease_owner, row.attempts) for row in queued(db).values()} == {(None, 0)}
 
 
 def test_no_time_means_no_claim(db: Database, config: Settings) -> None:
@@ -632,7 +641,7 @@ def test_a_ticket_that_was_taken_over_meanwhile_is_not_failed_by_its_first_holde
     change(db, attempts=2)
 
     def propose(_ticket: TicketText) -> str:
-        change(db, lease=None, claimable_at=now())
+        change(db, state=DUE, lease_owner=None, run_at=now())
         drain(db, config, Told(lambda _ticket: "VPN Issue")).run(10)
         raise ZeroDivisionError
 
@@ -642,10 +651,10 @@ def test_a_ticket_that_was_taken_over_meanwhile_is_not_failed_by_its_first_holde
 
 def test_one_that_is_asked_to_stop_claims_nothing_and_wakes_nobody(db: Database, config: Settings) -> None:
     deliver(db, *(incoming() for _ in range(3)))
-    change(db, crashes=1)
+    crash(db, 1, *queued(db))
     classify.stopping.set()
     classify.classify_due()
-    assert {(found.status, found.attempts, found.lease) for found in tickets(db)} == {("received", 0, None)}
+    assert {(row.state, row.attempts) for row in queued(db).values()} == {("due", 0)}
     assert woken(config) == 0
 
 
@@ -660,7 +669,7 @@ def test_one_that_is_asked_to_stop_finishes_what_is_in_hand(db: Database, config
     ended(job)
     found = statuses(db)
     assert CONCURRENCY <= found["classified"] <= 40 - CONCURRENCY
-    assert {(t.lease, t.attempts) for t in tickets(db) if t.status == "received"} == {(None, 0)}
+    assert {(row.lease_owner, row.attempts) for row in queued(db).values()} == {(None, 0)}
     assert woken(config) == 0
 
 
@@ -687,8 +696,7 @@ def test_a_drain_of_one_source_leaves_the_others_alone(db: Database, config: Set
     for source in ("ours", "theirs"):
         due_ticket(db, source=source)
         due_ticket(db, source=source)
-    with db.write() as session:
-        session.execute(update(Ticket).where(Ticket.id.in_([1, 3])).values(crashes=1))
+    crash(db, 1, 1, 3)
     drain(db, config, Told(lambda _ticket: "VPN Issue"), source="ours").run(10)
     assert {(found.source, found.status) for found in tickets(db)} == {
         ("ours", "classified"),
@@ -700,12 +708,11 @@ def test_tickets_whose_worker_died_go_first_and_apart_from_the_others(db: Databa
     companies: list[int] = []
 
     def propose(_ticket: TicketText) -> str:
-        companies.append(sum(found.lease is not None for found in tickets(db)))
+        companies.append(len(held(db)))
         return "VPN Issue"
 
     deliver(db, *(incoming() for _ in range(6)))
-    with db.write() as session:
-        session.execute(update(Ticket).where(Ticket.id.in_([4, 5])).values(crashes=2))
+    crash(db, 2, 4, 5)
     drain(db, config, Told(propose)).run(10)
     assert companies[0] == 1
     assert max(companies) > 1
@@ -719,12 +726,13 @@ def test_tickets_whose_worker_died_go_first_and_apart_from_the_others(db: Databa
 def test_a_long_run_ends_for_tickets_whose_worker_died(
     db: Database, config: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classify, "_SUSPECTS_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(classify, "_CRASHED_WAIT_SECONDS", 0.0)
     deliver(db, *(incoming() for _ in range(30)))
 
     def propose(_ticket: TicketText) -> str:
         with db.write() as session:  # A sweep finds meanwhile that another worker died over the last ticket.
-            session.execute(update(Ticket).where(Ticket.id == 30, Ticket.lease.is_(None)).values(crashes=1))
+            last = (Work.kind == CLASSIFY, Work.subject_id == 30, Work.state == DUE)
+            session.execute(update(Work).where(*last).values(crashes=1))
         return "VPN Issue"
 
     drain(db, config, Told(propose)).run(60)
@@ -756,7 +764,7 @@ def test_a_record_that_cannot_be_written_loses_nothing_and_tells_no_text(db: Dat
     assert statuses(db) == {"received": 12}
     with db.write() as session:
         session.execute(text("DROP TRIGGER full"))
-        session.execute(update(Ticket).where(Ticket.lease.is_not(None)).values(claimable_at=now() - leases.LEASE))
+        outrun_leases(session)
     maintenance.sweep()
     classify.classify_due()
     assert statuses(db) == {"classified": 12}
@@ -886,7 +894,7 @@ def test_three_tickets_without_an_answer_are_told_though_they_are_few(
 ) -> None:
     model.respond = lambda _request: answer
     deliver(db, *(incoming() for _ in range(3)))
-    for _ in range(classify.MAX_ATTEMPTS):
+    for _ in range(due_tickets.POLICY.most_attempts):
         classify.classify_due()
         pass_time(db)
     assert statuses(db) == {"needs_review": 3}

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from jobs.classification import classify, retry_fallbacks
 from jobs.operations import maintenance
 from receiver import queue
-from receiver.db import alarms, circuit_breaker, classifications, review_reasons, tickets, work
+from receiver.db import alarms, circuit_breaker, classifications, due_tickets, review_reasons, tickets, work
 from receiver.db.database import Database
 from receiver.db.models import RETRY_FALLBACK, Circuit, Classification, Ticket, Work
 from receiver.lib import settings
@@ -45,7 +45,7 @@ def rows(db: Database, ticket_id: int) -> tuple[Ticket, Classification]:
 def stand_in(db: Database, ticket_id: int, **fields: Any) -> None:
     """The local engine stands in for a due ticket."""
     with db.write() as session:
-        session.execute(update(Ticket).where(Ticket.id == ticket_id).values(lease="l"))
+        due_tickets.claim(session, "l", 99, now())
         marks = {
             "fallback": True,
             "from_fallback_engine": True,

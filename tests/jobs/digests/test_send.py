@@ -16,7 +16,7 @@ import time_machine
 from openpyxl import load_workbook
 
 from jobs.digests import send
-from receiver.db import alarms, digests, leases
+from receiver.db import alarms, digests, due_tickets
 from receiver.db.database import Database
 from receiver.db.models import Digest, Ticket, TimetableEntry
 from receiver.digests import schedules
@@ -330,7 +330,7 @@ def test_a_late_digest_shows_what_was_decided_when_it_was_claimed(started: Datab
 def test_a_failed_ticket_is_reported_too(started: Database, config: Settings) -> None:
     ticket_id = due_ticket(started, external_id="T-dead")
     with started.write() as session:
-        leases.fail(session, ticket_id, "the worker died 3 times")
+        due_tickets.fail(session, ticket_id, "other", "the worker died 3 times", 1, None)
     send_due_at(EIGHT)
     assert tickets_in(outbox(config)[0]) == ["T-dead"]
 

@@ -17,7 +17,7 @@ from jobs.helpdesks import outbox as job
 from receiver import queue
 from receiver.actions.deliveries import replay
 from receiver.catalog import Catalog
-from receiver.db import alarms, examples, leases, outbox, tickets
+from receiver.db import alarms, due_tickets, examples, outbox, tickets
 from receiver.db.database import Database
 from receiver.db.models import COMPLETE, Circuit, OutgoingCall, Ticket, Work
 from receiver.intake.sources.expressions import Expression
@@ -25,7 +25,7 @@ from receiver.intake.sources.helpdesk_profile import FieldPath
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from receiver.web import state
-from tests.factories import acting, review, settle, signed, source_named
+from tests.factories import acting, queued, review, settle, signed, source_named
 from tests.peers import http
 from tests.peers.helpdesks import TOKEN, USER, Helpdesk, serving
 from tests.peers.http import Answer, Peer, Request
@@ -102,7 +102,7 @@ class Desk:
 
     def is_due(self) -> bool:
         with self.db.read() as session:
-            return leases.any_due(session, now())
+            return due_tickets.any_due(session, now())
 
     def make_due(self) -> None:
         with self.db.write() as session:
@@ -240,8 +240,8 @@ def test_a_full_delivery_that_came_meanwhile_stays_as_it_is(desk: Desk, config: 
 def test_where_nobody_completes_a_ticket_it_is_classified_after_a_while(desk: Desk) -> None:
     desk.send()
     with desk.db.read() as session:
-        assert not leases.any_due(session, now() + outbox.PATIENCE - timedelta(minutes=1))
-        assert leases.any_due(session, now() + outbox.PATIENCE + timedelta(seconds=1))
+        assert not due_tickets.any_due(session, now() + outbox.PATIENCE - timedelta(minutes=1))
+        assert due_tickets.any_due(session, now() + outbox.PATIENCE + timedelta(seconds=1))
 
 
 def test_what_is_no_address_stays_unknown(desk: Desk, config: Settings) -> None:
@@ -317,10 +317,11 @@ def test_a_replay_leaves_alone_what_is_being_classified(desk: Desk, config: Sett
     desk.run(config)
     with desk.db.write() as session:
         session.execute(update(Ticket).values(requester_email=None))
-        leases.claim(session, "worker", 1, now())
-    before = desk.ticket()
+        due_tickets.claim(session, "worker", 1, now())
+    [before] = queued(desk.db).values()
     replay(acting(desk.db, config, {"acme": desk.source}), "ada", delivery)
-    assert (desk.ticket().lease, desk.ticket().claimable_at) == (before.lease, before.claimable_at)
+    [after] = queued(desk.db).values()
+    assert (after.lease_owner, after.lease_until) == ("worker", before.lease_until)
     assert len(desk.calls()) == 1
 
 

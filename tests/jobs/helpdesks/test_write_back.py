@@ -22,7 +22,7 @@ from jobs.classification.classify import classify_due
 from jobs.helpdesks import outbox as job
 from jobs.operations import maintenance
 from receiver import queue
-from receiver.db import alarms, classifications, leases, outbox, work
+from receiver.db import alarms, classifications, due_tickets, outbox, tickets, work
 from receiver.db.database import Database
 from receiver.db.models import WRITE_BACK, Circuit, OutgoingCall, Ticket, Work
 from receiver.intake.sources import Source, profiles, writing_back
@@ -58,8 +58,8 @@ def classify(db: Database, target: Source, external_id: str = "4711", **fields: 
         known = session.scalar(select(Ticket.id).where(Ticket.external_id == external_id))
     ticket_id = known or due_ticket(db, external_id=external_id, source=target.name)
     with db.write() as session:
-        session.execute(update(Ticket).where(Ticket.id == ticket_id).values(status="received", claimable_at=now()))
-        leases.claim(session, "test", 1000, now())
+        tickets.make_due(session, ticket_id, now())
+        due_tickets.claim(session, "test", 1000, now())
         saved = classification(ticket_id, **fields)
         writes = writing_back({target.name: target})
         assert classifications.save(session, "test", saved, promise(), writes)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import redis
@@ -11,14 +10,14 @@ from sqlalchemy import update
 
 from jobs.operations import maintenance, retention
 from receiver import queue
-from receiver.db import leases, pauses
+from receiver.db import due_tickets, pauses
 from receiver.db.database import Database
 from receiver.db.digests import SENDING_LEASE, claim, mark, take, take_slot
-from receiver.db.models import Delivery, Digest, Ticket
+from receiver.db.models import Delivery, Digest, Ticket, Work
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
 from receiver.lib.settings import Settings
-from tests.factories import deliver, due_ticket, incoming, settle
+from tests.factories import deliver, due_ticket, held, incoming, queued, settle
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
@@ -43,14 +42,14 @@ def ticket(db: Database, ticket_id: int) -> Ticket:
     return found
 
 
-def change(db: Database, ticket_id: int, **values: Any) -> None:
+def delay(db: Database, ticket_id: int, by: timedelta) -> None:
     with db.write() as session:
-        session.execute(update(Ticket).where(Ticket.id == ticket_id).values(**values))
+        session.execute(update(Work).where(Work.subject_id == ticket_id).values(run_at=now() + by))
 
 
 def hold(db: Database, lease: str = "dead-worker") -> None:
     with db.write() as session:
-        leases.claim(session, lease, 100, now())
+        due_tickets.claim(session, lease, 100, now())
 
 
 def claimed_digest(db: Database) -> int:
@@ -63,7 +62,7 @@ def claimed_digest(db: Database) -> int:
 
 def test_where_nothing_is_due_nobody_is_woken(db: Database, config: Settings) -> None:
     settle(db, due_ticket(db))
-    change(db, due_ticket(db), claimable_at=now() + timedelta(seconds=30))
+    delay(db, due_ticket(db), timedelta(seconds=30))
     maintenance.sweep()
     assert waiting(config) == {}
 
@@ -104,48 +103,50 @@ def test_every_worker_is_woken_where_there_are_several(
 def test_what_a_dead_worker_held_is_due_again_when_its_lease_is_over(
     db: Database, config: Settings, clock: time_machine.Traveller
 ) -> None:
-    held = due_ticket(db)
+    ticket_id = due_ticket(db)
     hold(db)
-    clock.shift(leases.LEASE - timedelta(seconds=1))
+    clock.shift(due_tickets.POLICY.lease - timedelta(seconds=1))
     maintenance.sweep()
-    assert ticket(db, held).lease == "dead-worker"
+    assert queued(db)[ticket_id].lease_owner == "dead-worker"
     assert waiting(config) == {}
     clock.shift(2)
     maintenance.sweep()
-    freed = ticket(db, held)
-    assert (freed.status, freed.lease, freed.crashes, freed.error) == ("received", None, 1, None)
-    assert freed.claimable_at <= now()
+    freed = queued(db)[ticket_id]
+    assert (ticket(db, ticket_id).status, ticket(db, ticket_id).error) == ("received", None)
+    assert (freed.lease_owner, freed.crashes) == (None, 1)
+    assert freed.run_at <= now()
     assert waiting(config) == {"classify": [queue.CLASSIFY_JOB]}
 
 
 def test_a_lease_that_is_renewed_is_left_alone(db: Database, clock: time_machine.Traveller) -> None:
-    held = due_ticket(db)
+    ticket_id = due_ticket(db)
     hold(db, "alive")
     for _ in range(10):
-        clock.shift(leases.RENEW_SECONDS + 5)
+        clock.shift(due_tickets.POLICY.renew_seconds + 5)
         with db.write() as session:
-            leases.renew(session, "alive", now())
+            due_tickets.renew(session, "alive", now())
         maintenance.sweep()
-    assert (ticket(db, held).lease, ticket(db, held).crashes) == ("alive", 0)
+    assert (queued(db)[ticket_id].lease_owner, queued(db)[ticket_id].crashes) == ("alive", 0)
 
 
 def test_a_ticket_whose_worker_dies_three_times_fails_with_the_reason_and_nothing_else_does(
     db: Database, clock: time_machine.Traveller
 ) -> None:
     poison, bystander = due_ticket(db), due_ticket(db)
-    change(db, bystander, claimable_at=now() + timedelta(minutes=5))
+    delay(db, bystander, timedelta(minutes=5))
     for _ in range(2):
         with db.write() as session:
-            assert leases.claim(session, "w", 9, now()) or leases.claim_suspects(session, "w", now())
+            assert due_tickets.claim(session, "w", 9, now()) or due_tickets.claim_crashed(session, "w", now())
         clock.shift(11)
         maintenance.sweep()
         assert ticket(db, poison).status == "received"
     with db.write() as session:
-        assert [found.id for found in leases.claim_suspects(session, "w", now())] == [poison]
+        assert [found.ticket.id for found in due_tickets.claim_crashed(session, "w", now())] == [poison]
     clock.shift(11)
     maintenance.sweep()
     dead = ticket(db, poison)
-    assert (dead.status, dead.lease, dead.crashes) == ("failed", None, 3)
+    assert (dead.status, dead.attempts) == ("failed", 3)
+    assert (queued(db)[poison].state, queued(db)[poison].error_code) == ("dead", "crashed")
     assert "3 times" in (dead.error or "")
     assert dead.settled is not None
     assert ticket(db, bystander).status == "received"
@@ -157,20 +158,21 @@ def test_a_ticket_that_a_wrong_clock_put_into_the_future_is_due_again(db: Databa
     with time_machine.travel(START + timedelta(days=3), tick=False):
         far = due_ticket(db)
     soon = due_ticket(db)
-    change(db, soon, claimable_at=now() + timedelta(seconds=20))
+    delay(db, soon, timedelta(seconds=20))
     maintenance.sweep()
-    assert ticket(db, far).claimable_at <= now()
-    assert ticket(db, soon).claimable_at == now() + timedelta(seconds=20)
+    assert queued(db)[far].run_at <= now()
+    assert queued(db)[soon].run_at == now() + timedelta(seconds=20)
     assert waiting(config) == {"classify": [queue.CLASSIFY_JOB]}
 
 
 def test_a_lease_that_a_wrong_clock_put_into_the_future_ends_too(db: Database, config: Settings) -> None:
     with time_machine.travel(START + timedelta(days=3), tick=False):
-        held = due_ticket(db)
+        ticket_id = due_ticket(db)
         hold(db)
     maintenance.sweep()
-    maintenance.sweep()
-    assert (ticket(db, held).lease, ticket(db, held).status) == (None, "received")
+    with time_machine.travel(now() + due_tickets.POLICY.lease, tick=False):
+        maintenance.sweep()
+    assert (held(db), ticket(db, ticket_id).status) == (set(), "received")
     assert waiting(config) == {"classify": [queue.CLASSIFY_JOB]}
 
 
@@ -232,13 +234,13 @@ def test_an_interrupted_digest_is_woken_and_a_finished_one_is_not(
 def test_what_the_sweep_freed_stays_free_while_redis_is_away(
     db: Database, environment: pytest.MonkeyPatch, clock: time_machine.Traveller
 ) -> None:
-    held = due_ticket(db)
+    ticket_id = due_ticket(db)
     hold(db)
     clock.shift(11)
     environment.setenv("REDIS_URL", "unix:///nowhere/redis.sock")
     with pytest.raises(redis.RedisError):
         maintenance.sweep()
-    assert (ticket(db, held).lease, ticket(db, held).status) == (None, "received")
+    assert (held(db), ticket(db, ticket_id).status) == (set(), "received")
 
 
 def test_raw_bodies_are_dropped_after_their_time_and_the_rest_stays(db: Database) -> None:

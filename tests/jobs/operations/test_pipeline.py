@@ -19,13 +19,13 @@ from openpyxl import load_workbook
 
 from jobs.digests import send
 from jobs.operations import pipeline
-from receiver.db import database, leases
+from receiver.db import database, due_tickets
 from receiver.db.database import Database
 from receiver.db.models import Digest, Ticket
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.conftest import EXAMPLE, ROOT
-from tests.factories import due_ticket, ticket_json
+from tests.factories import due_ticket, outrun_leases, ticket_json
 from tests.peers import http, llm, smtp
 from tests.peers.http import Answer, Peer, Request, free_port
 from tests.peers.smtp import MailServer
@@ -238,9 +238,9 @@ def test_a_run_finishes_what_a_killed_run_had_begun(tmp_path: Path) -> None:
             ours = {name: value for name, value in item.items() if name != "id"}
             due_ticket(db, external_id=item["id"], source="file", **ours)
         with db.write() as session:
-            assert len(leases.claim(session, "killed", 10, now() - timedelta(minutes=1))) == 0
-            assert len(leases.claim(session, "killed", 10, now())) == 3
-            session.query(Ticket).update({"claimable_at": now() - timedelta(seconds=1)})
+            assert len(due_tickets.claim(session, "killed", 10, now() - timedelta(minutes=1))) == 0
+            assert len(due_tickets.claim(session, "killed", 10, now())) == 3
+            outrun_leases(session)
         with http.serve(llm.endpoint()) as model:
             environ["OPENAI_BASE_URL"] = f"{model.url}/v1"
             finished, shown = on_a_terminal(tmp_path, environ, "run", "--input", "tickets.json")

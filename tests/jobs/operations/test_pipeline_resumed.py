@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,11 @@ import pytest
 from jobs.operations import pipeline
 from receiver.db import database, digests, one_shot_runs
 from receiver.db.database import Database
-from receiver.db.models import Classification, Digest, Ticket
+from receiver.db.models import Classification, Digest
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.conftest import wait_until
-from tests.factories import ticket_json
+from tests.factories import outrun_leases, ticket_json
 from tests.jobs.operations.test_pipeline import environment_of, run_jobs, with_model
 from tests.peers import http, llm, smtp
 from tests.peers.http import Answer, Peer, Request, free_port
@@ -77,7 +76,7 @@ def killed_when(condition: Callable[[], object], folder: Path, environ: dict[str
         process.kill()
     with database.opened(f"sqlite:///{folder}/data/tickets.db") as db, db.write() as session:
         # As if the ten seconds of a lease and the two minutes of a sender were over.
-        session.query(Ticket).where(Ticket.lease.is_not(None)).update({"claimable_at": now() - timedelta(seconds=1)})
+        outrun_leases(session)
         session.query(Digest).update({"claimable_at": now()})
     yield
 

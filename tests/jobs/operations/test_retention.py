@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from jobs.operations import retention
 from receiver.catalog import Catalog
-from receiver.db import leases
+from receiver.db import due_tickets
 from receiver.db.database import Database
 from receiver.db.digests import claim, mark, take_slot
 from receiver.db.models import Digest, DigestTicket, ExampleRow, Ticket
@@ -49,7 +49,7 @@ def test_only_tickets_that_nobody_owes_anything_go(db: Database, config: Setting
     settle(db, ids["classified"])
     settle(db, ids["doubtful"], review_reason="low_confidence")
     with db.write() as session:
-        leases.fail(session, ids["failed"], "gave up")
+        due_tickets.fail(session, ids["failed"], "other", "gave up", 1, None)
     digest_id = _digest(db)
     _retain(db, replace(config, ticket_retention_days=100), days_later=99)
     assert _names(db) == {"classified", "doubtful", "failed", "waiting"}

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from rq import Queue
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from jobs.classification import classify
 from jobs.operations import maintenance
@@ -30,7 +30,8 @@ from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.conftest import ROOT, wait_until
-from tests.factories import deliver, incoming
+from tests.factories import deliver, incoming, outrun_leases, queued
+from tests.factories import held as under_lease
 from tests.peers import http, llm
 from tests.peers.http import Answer, Peer, Request
 
@@ -132,25 +133,29 @@ def count(db: Database) -> int:
 
 def not_due(db: Database) -> list[dict[str, Any]]:
     """The tickets that are not settled and cannot be claimed at once as if nobody had tried them, and why."""
-    left, moment = [found for found in tickets(db) if found.status == "received"], now()
+    moment, of_ticket = now(), {found.id: found for found in tickets(db)}
     return [
         {
-            "id": found.id,
-            "lease": found.lease,
-            "crashes": found.crashes,
-            "attempts": found.attempts,
-            "due in": found.claimable_at - moment,
-            "error": found.error,
+            "id": ticket_id,
+            "owner": row.lease_owner,
+            "crashes": row.crashes,
+            "attempts": row.attempts,
+            "due in": row.run_at - moment,
+            "error": of_ticket[ticket_id].error,
         }
-        for found in left
-        if (found.lease, found.crashes, found.attempts) != (None, 0, 0) or found.claimable_at > moment
+        for ticket_id, row in queued(db).items()
+        if (row.lease_owner, row.crashes, row.attempts) != (None, 0, 0) or row.run_at > moment
     ]
+
+
+def crashed(db: Database) -> set[int]:
+    return {ticket_id for ticket_id, row in queued(db).items() if row.crashes == 1}
 
 
 def sweep_later(db: Database) -> None:
     """The sweep, as if every lease were over."""
     with db.write() as session:
-        session.execute(update(Ticket).where(Ticket.lease.is_not(None)).values(claimable_at=now()))
+        outrun_leases(session)
     maintenance.sweep()
 
 
@@ -186,7 +191,7 @@ def test_a_worker_that_is_asked_to_stop_ends_in_time_and_every_ticket_is_classif
 
 
 def note_leases(db: Database, ends: set[datetime]) -> bool:
-    ends |= {found.claimable_at for found in tickets(db) if found.lease}
+    ends |= {row.lease_until for row in queued(db).values() if row.lease_until}
     return False
 
 
@@ -221,13 +226,13 @@ def test_the_tickets_of_a_killed_worker_are_due_again_after_the_lease_and_a_swee
     os.kill(worker.pid, signal.SIGKILL)
     os.kill(horse, signal.SIGKILL)
     worker.wait()
-    in_hand = {found.id for found in tickets(db) if found.lease}
+    in_hand = under_lease(db)
     assert len(in_hand) >= CONCURRENCY
     maintenance.sweep()
-    assert {found.id for found in tickets(db) if found.lease} == in_hand
+    assert under_lease(db) == in_hand
     sweep_later(db)
-    assert {found.id for found in tickets(db) if found.crashes == 1} == in_hand
-    assert [found for found in tickets(db) if found.lease] == []
+    assert crashed(db) == in_hand
+    assert under_lease(db) == set()
     assert waiting(config) == 1
     held.set()
     classify.classify_due()
@@ -243,9 +248,9 @@ def test_the_tickets_of_a_job_that_died_are_due_again_at_once_where_its_worker_l
     wake(config)
     wait_until(lambda: len(model.requests) == CONCURRENCY)
     (horse,) = children(worker)
-    in_hand = {found.id for found in tickets(db) if found.lease}
+    in_hand = under_lease(db)
     os.kill(horse, signal.SIGKILL)
-    wait_until(lambda: {found.id for found in tickets(db) if found.crashes == 1} == in_hand)
+    wait_until(lambda: crashed(db) == in_hand)
     held.set()
     wait_until(lambda: statuses(db) == {"classified": 20})
 
@@ -257,7 +262,7 @@ from jobs.classification.current_catalog import current_catalog
 from jobs.classification.classify import ClassificationRun
 from receiver.lib import settings
 from receiver.lib.clock import now
-from receiver.db import leases
+from receiver.db import due_tickets
 from receiver.db.database import opened
 
 class Fragile:
@@ -270,7 +275,7 @@ class Fragile:
 
 def due(db):
     with db.read() as session:
-        return leases.any_due(session, now())
+        return due_tickets.any_due(session, now())
 
 config = settings.load()
 with opened(config.database_url) as db:
@@ -293,7 +298,8 @@ def test_a_ticket_that_kills_its_process_fails_with_the_reason_and_the_others_ar
     assert codes in ([-signal.SIGKILL] * 3, [-signal.SIGKILL] * 3 + [0])
     assert statuses(db) == {"classified": 19, "failed": 1}
     (poison,) = [found for found in tickets(db) if found.status == "failed"]
-    assert (poison.short_description, poison.lease, poison.crashes) == ("poison", None, 3)
+    assert (poison.short_description, poison.attempts) == ("poison", 3)
+    assert (queued(db)[poison.id].state, queued(db)[poison.id].crashes) == ("dead", 3)
     assert "died 3 times" in (poison.error or "")
 
 

@@ -13,7 +13,7 @@ from receiver import queue
 from receiver.actions import account, classification, digests, exports, jobs, outbox, people, review, sources
 from receiver.actions import deliveries as replays
 from receiver.actions.context import Context
-from receiver.db import api_tokens, audit, deliveries, leases, second_factors, timetable
+from receiver.db import api_tokens, audit, deliveries, due_tickets, second_factors, timetable
 from receiver.db import digests as rows
 from receiver.db.database import Database
 from receiver.db.deliveries import Content
@@ -37,7 +37,7 @@ def _settled(context: Context) -> int:
 def _failed(context: Context) -> int:
     ticket_id = due_ticket(context.db)
     with context.db.write() as session:
-        leases.fail(session, ticket_id, "gave up")
+        due_tickets.fail(session, ticket_id, "other", "gave up", 1, None)
     return ticket_id
 
 

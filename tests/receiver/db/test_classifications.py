@@ -5,11 +5,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
-from receiver.db import classifications, counters, leases, tickets
+from receiver.db import classifications, counters, due_tickets, tickets
 from receiver.db.database import Database
 from receiver.db.models import CLASSIFIED, NEEDS_REVIEW, Classification, Ticket
 from receiver.lib.clock import now
-from tests.factories import classification, due_ticket, promise, settle
+from tests.factories import classification, due_ticket, promise, queued, settle
 from tests.properties import tries
 
 
@@ -40,8 +40,8 @@ def test_a_settled_ticket_has_exactly_one_current_decision_whatever_happened(db:
     for number, step in enumerate([*steps, "change", "claim", "save"]):
         with db.write() as session:
             if step == "claim":
-                leases.claim(session, "mine", 1000, now())
-                leases.claim_suspects(session, "mine", now())
+                due_tickets.claim(session, "mine", 1000, now())
+                due_tickets.claim_crashed(session, "mine", now())
             elif step.startswith("save"):
                 for _ in step.split():
                     new = classification(ticket, reasoning=str(number))
@@ -51,7 +51,7 @@ def test_a_settled_ticket_has_exactly_one_current_decision_whatever_happened(db:
             elif step == "change":
                 tickets.make_due(session, ticket, now())
             else:
-                leases.expire(session, now() + leases.LEASE)
+                due_tickets.expire(session, now() + due_tickets.POLICY.lease)
         history = _history(db, ticket)
         decided = decided or saved > 0
         assert len(history) == saved
@@ -74,7 +74,8 @@ def test_a_reason_to_look_sends_the_ticket_to_review(db: Database, reason: str |
     with db.read() as session:
         found = session.get_one(Ticket, ticket)
     assert (found.status, found.category, found.request_type) == (status, "Hardware", "Laptop")
-    assert (found.due_at, found.lease, found.error, found.crashes) == (promised, None, None, 0)
+    assert (found.due_at, found.error) == (promised, None)
+    assert queued(db) == {}
 
 
 def test_tokens_are_added_up_once_for_each_decision_that_was_saved(db: Database) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from receiver.db import digest_members, digests, leases, tickets
+from receiver.db import digest_members, digests, due_tickets, tickets
 from receiver.db.database import PARAMETERS, Database
 from receiver.db.models import Digest, DigestTicket
 from receiver.lib.clock import now
@@ -47,7 +47,7 @@ def _pending(db: Database) -> list[int]:
 def _fail(db: Database, ticket_id: int) -> None:
     with db.write() as session:
         tickets.make_due(session, ticket_id, now())
-        leases.fail(session, ticket_id, "gave up")
+        due_tickets.fail(session, ticket_id, "other", "gave up", 1, None)
 
 
 def _reopen(db: Database, ticket_id: int) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from jobs.classification import classify
 from jobs.operations import retention
-from receiver.db import latencies, leases, tickets
+from receiver.db import due_tickets, latencies, tickets
 from receiver.db.database import Database
 from receiver.db.latencies import ACCEPT, MODEL, WAIT, WHOLE
 from receiver.lib import secret_files
@@ -89,8 +89,8 @@ def test_a_delivery_is_counted_once_for_each_new_ticket(
 def test_a_ticket_is_counted_from_due_to_claimed(db: Database) -> None:
     deliver(db, incoming(), at=now() - timedelta(seconds=90))
     with db.write() as session:
-        leases.claim(session, "mine", 5, now())
-        leases.claim(session, "mine", 5, now())
+        due_tickets.claim(session, "mine", 5, now())
+        due_tickets.claim(session, "mine", 5, now())
     with db.read() as session:
         found = latencies.quantiles(latencies.since(session, now() - timedelta(minutes=2))[WAIT])
     assert found

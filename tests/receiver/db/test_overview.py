@@ -9,10 +9,20 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from receiver.db import alarms, classifications, counters, deliveries, digests, leases, overview, tickets
+from receiver.db import alarms, classifications, counters, deliveries, digests, due_tickets, overview, tickets
 from receiver.db.database import Database
 from receiver.db.deliveries import Content
-from receiver.db.models import DELIVERY_STATES, REVIEWED, TICKET_STATES, Classification, Delivery, DigestTicket, Ticket
+from receiver.db.models import (
+    CLASSIFY,
+    DELIVERY_STATES,
+    REVIEWED,
+    TICKET_STATES,
+    Classification,
+    Delivery,
+    DigestTicket,
+    Ticket,
+    Work,
+)
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
 from tests.factories import arrival, classification, deliver, due_ticket, incoming, promise, settle
@@ -35,21 +45,22 @@ def _redeliver(session: Session, _number: int) -> None:
 
 
 def _claim(session: Session, number: int) -> None:
-    leases.claim(session, f"lease-{number}", number + 1, now())
+    due_tickets.claim(session, f"lease-{number}", number + 1, now())
 
 
 def _save(session: Session, number: int) -> None:
-    for ticket in session.scalars(select(Ticket).where(Ticket.lease == f"lease-{number}")).all():
-        new = classification(ticket.id, review_reason="low_confidence" if ticket.id % 2 else None, prompt_tokens=number)
+    claimed = select(Work.subject_id).where(Work.lease_owner == f"lease-{number}")
+    for ticket_id in session.scalars(claimed).all():
+        new = classification(ticket_id, review_reason="low_confidence" if ticket_id % 2 else None, prompt_tokens=number)
         classifications.save(session, f"lease-{number}", new, promise())
 
 
 def _expire(session: Session, _number: int) -> None:
-    leases.expire(session, now() + timedelta(minutes=1))
+    due_tickets.expire(session, now() + timedelta(minutes=1))
 
 
 def _fail(session: Session, number: int) -> None:
-    leases.fail(session, number, "gave up", f"lease-{number}")
+    due_tickets.fail(session, number, "other", "gave up", 1, f"lease-{number}")
 
 
 def _redrive(session: Session, number: int) -> None:
@@ -65,6 +76,7 @@ def _review(session: Session, number: int) -> None:
 def _erase(session: Session, number: int) -> None:
     if not session.scalar(select(Classification.id).where(Classification.ticket_id == number).limit(1)):
         session.execute(delete(DigestTicket).where(DigestTicket.ticket_id == number))
+        session.execute(delete(Work).where(Work.kind == CLASSIFY, Work.subject_id == number))
         session.execute(delete(Ticket).where(Ticket.id == number))
 
 

@@ -21,7 +21,7 @@ from receiver.db import (
     database,
     deliveries,
     digests,
-    leases,
+    due_tickets,
     outbox,
     sign_in,
     ticket_query,
@@ -30,7 +30,7 @@ from receiver.db import (
 from receiver.db import work as queue
 from receiver.db.database import Database
 from receiver.db.digest_filters import Filter
-from receiver.db.models import CLASSIFIED, WRITE_BACK, OutgoingCall, Ticket, TimetableEntry, Work
+from receiver.db.models import CLASSIFIED, CLASSIFY, WRITE_BACK, OutgoingCall, Ticket, TimetableEntry, Work
 from receiver.db.ticket_query import TicketQuery
 from receiver.lib import secret_files
 from receiver.lib.clock import now
@@ -66,8 +66,10 @@ def _fill(db: Database, settled: int) -> None:
         deliver(db, *(incoming() for _ in range(50)), at=at)
     with db.write() as session:
         last = counters.add(session, "settled", settled)
-        for ticket in leases.claim(session, "past", settled, at):
-            ticket.status, ticket.lease, ticket.settled = CLASSIFIED, None, last
+        for due in due_tickets.claim(session, "past", settled, at):
+            ticket = due.ticket
+            assert queue.ack(session, CLASSIFY, ticket.id, "past")
+            ticket.status, ticket.settled = CLASSIFIED, last
             ticket.category, ticket.request_type = "Network & Connectivity", "VPN Connection Issue"
             ticket.at_risk_at, ticket.due_at = at + timedelta(hours=3), at + timedelta(hours=4)
             session.add(classification(ticket.id))
@@ -88,8 +90,8 @@ def _fill_all(db: Database) -> None:
     _fill(db, SETTLED)
     deliver(db, *(incoming() for _ in range(CRASHED)))
     with db.write() as session:
-        leases.claim(session, "dead", CRASHED, now())
-        leases.expire(session, now() + timedelta(hours=1))
+        due_tickets.claim(session, "dead", CRASHED, now())
+        due_tickets.expire(session, now() + timedelta(hours=1))
         session.add(TimetableEntry(name=digests.SCHEDULED, last_slot=now() - timedelta(days=9)))
     deliver(db, *(incoming(short_description=f"VPN {number}") for number in range(DUE)))
 
@@ -133,7 +135,7 @@ def _whole_tables(plans: dict[str, list[str]]) -> list[str]:
 
 
 def _touched(plans: dict[str, list[str]]) -> set[str]:
-    return {statement.split()[0] for statement in plans if " tickets " in statement}
+    return {statement.split()[0] for statement in plans if re.search(r" (tickets|work) ", statement)}
 
 
 def test_the_sweep_reads_no_whole_table(db: Database) -> None:
@@ -153,12 +155,14 @@ def test_the_classify_job_reads_no_whole_table(db: Database, model: Peer, enviro
 def test_renewing_releasing_and_giving_up_read_no_whole_table(db: Database) -> None:
     def work() -> None:
         with db.write() as session:
-            [first, *rest] = leases.claim(session, "mine", 9, now(), "standard")
-            leases.renew(session, "mine", now())
-            leases.release(session, [ticket.id for ticket in rest], "mine", now(), "an error")
-            leases.fail(session, first.id, "gave up", "mine")
-            assert leases.claim_suspects(session, "mine", now() + timedelta(hours=2))
-            tickets.next_claimable(session, "standard")
+            [first, *rest] = due_tickets.claim(session, "mine", 9, now(), "standard")
+            due_tickets.renew(session, "mine", now())
+            second = rest.pop()
+            due_tickets.give_back(session, [due.ticket.id for due in rest], "mine", now())
+            due_tickets.retry(session, second, "mine", now(), "away", "no answer")
+            due_tickets.fail(session, first.ticket.id, "other", "gave up", 1, "mine")
+            assert due_tickets.claim_crashed(session, "mine", now() + timedelta(hours=2))
+            due_tickets.first_due(session, "standard")
 
     assert _whole_tables(_plans(db, work)) == []
 
@@ -166,8 +170,8 @@ def test_renewing_releasing_and_giving_up_read_no_whole_table(db: Database) -> N
 def test_the_digest_job_reads_no_whole_table(db: Database, config: Settings) -> None:
     def work() -> None:
         with db.write() as session:
-            for ticket in leases.claim(session, "mine", 5, now()):
-                classifications.save(session, "mine", classification(ticket.id), promise())
+            for due in due_tickets.claim(session, "mine", 5, now()):
+                classifications.save(session, "mine", classification(due.ticket.id), promise())
         send.preview(db, config)
         send.send_due()
 
@@ -308,21 +312,21 @@ def _steps(db: Database, work: Callable[[Session], object]) -> int:
 
 
 def _digest_of_few(session: Session) -> None:
-    for ticket in leases.claim(session, "mine", 5, now()):
-        classifications.save(session, "mine", classification(ticket.id), promise())
+    for due in due_tickets.claim(session, "mine", 5, now()):
+        classifications.save(session, "mine", classification(due.ticket.id), promise())
     assert digests.claim(session, "today", ENVELOPE, now())
 
 
 WORK: dict[str, Callable[[Session], object]] = {
-    "claim": lambda session: leases.claim(session, "mine", 9, now()),
-    "claim of a source": lambda session: leases.claim(session, "mine", 9, now(), "standard"),
-    "no suspects": lambda session: leases.claim_suspects(session, "mine", now()),
-    "any suspect": lambda session: leases.any_suspect(session, now()),
-    "any suspect of a source": lambda session: leases.any_suspect(session, now(), "standard"),
-    "expire": lambda session: leases.expire(session, now()),
-    "set the clock right": lambda session: leases.recover_future(session, now()),
-    "any due": lambda session: leases.any_due(session, now()),
-    "next claimable": lambda session: tickets.next_claimable(session, "standard"),
+    "claim": lambda session: due_tickets.claim(session, "mine", 9, now()),
+    "claim of a source": lambda session: due_tickets.claim(session, "mine", 9, now(), "standard"),
+    "no suspects": lambda session: due_tickets.claim_crashed(session, "mine", now()),
+    "any suspect": lambda session: due_tickets.any_crashed(session, now()),
+    "any suspect of a source": lambda session: due_tickets.any_crashed(session, now(), "standard"),
+    "expire": lambda session: due_tickets.expire(session, now()),
+    "set the clock right": lambda session: queue.recover_future(session, now()),
+    "any due": lambda session: due_tickets.any_due(session, now()),
+    "first due": lambda session: due_tickets.first_due(session, "standard"),
     "digest": _digest_of_few,
     "at risk": lambda session: digests.claim(session, "late", ENVELOPE, now(), name="risk", chosen=RISKY),
     "newest tickets": lambda session: tickets.page(session, {}, 20),

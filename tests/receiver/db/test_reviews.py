@@ -6,12 +6,12 @@ import pytest
 
 from receiver.actions.review import NothingToConfirmError, UnknownEntryError, decide
 from receiver.catalog import Catalog
-from receiver.db import classifications, digest_members, digests, leases, tickets
+from receiver.db import classifications, digest_members, digests, due_tickets, tickets
 from receiver.db.database import Database
 from receiver.db.models import REVIEWED, Classification, Ticket
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
-from tests.factories import classification, due_ticket, promise, review, settle
+from tests.factories import classification, due_ticket, promise, queued, review, settle
 
 VPN = ("Network & Connectivity", "VPN Connection Issue")
 ENVELOPE = Envelope(("boss@example.com",), "example.com")
@@ -74,15 +74,16 @@ def test_the_late_answer_of_an_engine_does_not_overrule_the_person(
 ) -> None:
     ticket_id = due_ticket(db)
     with db.write() as session:
-        leases.claim(session, "engine", 1, now())
+        due_tickets.claim(session, "engine", 1, now())
     review(db, ticket_id, shipped, *other)
     with db.write() as session:
         assert not classifications.save(session, "engine", classification(ticket_id), promise())
-        leases.release(session, [ticket_id], "engine", now(), "too late")
-        leases.fail(session, ticket_id, "too late", "engine")
-        leases.expire(session, now() + 2 * leases.LEASE)
+        due_tickets.give_back(session, [ticket_id], "engine", now())
+        due_tickets.fail(session, ticket_id, "other", "too late", 1, "engine")
+        due_tickets.expire(session, now() + 2 * due_tickets.POLICY.lease)
     ticket = _ticket(db, ticket_id)
-    assert (ticket.status, ticket.category, ticket.error, ticket.lease) == (REVIEWED, other[0], None, None)
+    assert (ticket.status, ticket.category, ticket.error) == (REVIEWED, other[0], None)
+    assert queued(db) == {}
     assert len(_history(db, ticket_id)) == 1
 
 
@@ -93,7 +94,7 @@ def test_without_an_answer_there_is_nothing_to_confirm_but_something_to_correct(
     ticket_id = due_ticket(db)
     with db.write() as session:
         if was == "failed":
-            leases.fail(session, ticket_id, "gave up")
+            due_tickets.fail(session, ticket_id, "other", "gave up", 1, None)
     if was.startswith("classified"):
         settle(db, ticket_id)
         with db.write() as session:
@@ -181,7 +182,7 @@ def test_a_failed_ticket_that_was_reported_is_reported_again_once_a_person_says_
     settle(db, ticket_id)
     with db.write() as session:
         tickets.make_due(session, ticket_id, now())
-        leases.fail(session, ticket_id, "gave up")
+        due_tickets.fail(session, ticket_id, "other", "gave up", 1, None)
     assert _digest(db, "failed") == [VPN]
     review(db, ticket_id, shipped, *VPN)
     assert _digest(db, "reviewed") == [VPN]

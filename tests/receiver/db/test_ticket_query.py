@@ -171,6 +171,7 @@ def test_what_is_far_away_is_found_by_going_on(db: Database, monkeypatch: pytest
     assert _names(_page(db, wanted, after=first.after)) == ["far"]
 
 
+@pytest.mark.sqlite
 def test_the_best_match_has_the_words_in_its_subject(db: Database) -> None:
     for name, subject, text in (
         ("id", "no", "nothing"),
@@ -185,6 +186,7 @@ def test_the_best_match_has_the_words_in_its_subject(db: Database) -> None:
     assert _found(db, "badge", order=BEST, status="failed") == []
 
 
+@pytest.mark.sqlite
 def test_only_the_newest_are_ranked_and_many_words_are_not(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_index, "RANKED", 2)
     deliver(db, *(incoming(external_id=str(number)) for number in range(3)))

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from receiver.db import tickets
+from receiver.db import due_tickets, tickets
 from receiver.db.database import PARAMETERS, Database
 from receiver.db.models import RECEIVED, REVIEWED, Delivery, Ticket
 from receiver.db.tickets import IncomingTicket
 from receiver.lib.clock import now
-from tests.factories import deliver, due_ticket, incoming, settle
+from tests.factories import deliver, due_ticket, incoming, queued, settle
 from tests.properties import tries
 
 NOON = datetime(2025, 12, 5, 12, tzinfo=UTC)
@@ -118,7 +118,7 @@ def test_a_changed_ticket_is_classified_again_and_keeps_when_it_came(db: Databas
     ticket = _tickets(db, "standard")["A"]
     assert changed.updated == 1
     assert (ticket.id, ticket.status, ticket.delivery_id) == (ticket_id, RECEIVED, changed.id)
-    assert (ticket.received_at, ticket.claimable_at, ticket.settled) == (earlier, later, None)
+    assert (ticket.received_at, queued(db)[ticket_id].run_at, ticket.settled) == (earlier, later, None)
 
 
 @pytest.mark.parametrize("minute", [None, 5])
@@ -165,8 +165,8 @@ def test_the_next_claimable_moment_is_that_of_one_source(db: Database) -> None:
     due_ticket(db, at=NOON, source="one")
     due_ticket(db, at=NOON - timedelta(hours=1), source="two")
     with db.read() as session:
-        assert tickets.next_claimable(session, "one") == NOON
-        assert tickets.next_claimable(session, "three") is None
+        assert due_tickets.first_due(session, "one") == NOON
+        assert due_tickets.first_due(session, "three") is None
 
 
 def test_a_ticket_that_is_unknown_cannot_be_made_due(db: Database) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event
 
 from jobs.digests import send as digest_job
 from receiver import queue
-from receiver.db import deliveries, leases, tickets
+from receiver.db import deliveries, due_tickets, tickets
 from receiver.db.database import Database
 from receiver.db.deliveries import Content
 from receiver.db.models import Delivery, Digest
@@ -118,7 +118,7 @@ def test_half_an_hour_reads_as_half_an_hour(api: FlaskClient, db: Database) -> N
 def test_a_ticket_that_waits_and_one_that_failed_have_no_classification(api: FlaskClient, db: Database) -> None:
     waiting, failed = due_ticket(db), due_ticket(db)
     with db.write() as session:
-        leases.fail(session, failed, "gave up")
+        due_tickets.fail(session, failed, "other", "gave up", 1, None)
     items = api.get("/api/tickets").get_json()["items"]
     assert [(item["id"], item["status"], item["classification"], item["error"]) for item in items] == [
         (failed, "failed", None, "gave up"),
@@ -206,7 +206,7 @@ def test_a_filter_keeps_what_it_names(api: FlaskClient, db: Database, query: str
     due_ticket(db, external_id="C", source="theirs")
     failed = due_ticket(db, external_id="D", short_description="train to Zürich")
     with db.write() as session:
-        leases.fail(session, failed, "gave up")
+        due_tickets.fail(session, failed, "other", "gave up", 1, None)
     answer = api.get(f"/api/tickets?{query}")
     assert {item["external_id"] for item in answer.get_json()["items"]} == expected
 

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from jobs.__main__ import main
 from jobs.operations import shell_user
-from receiver.db import audit, leases
+from receiver.db import audit, due_tickets
 from receiver.db.database import Database
 from receiver.lib import roles, secret_files
 from receiver.lib.clock import now
@@ -102,7 +102,7 @@ def test_every_change_over_the_api_is_in_it(client: FlaskClient, db: Database, c
     first, second = due_ticket(db), due_ticket(db)
     settle(db, first)
     with db.write() as session:
-        leases.fail(session, second, "gave up")
+        due_tickets.fail(session, second, "other", "gave up", 1, None)
     paths = [f"tickets/{first}/review", f"tickets/{second}/redrive", "deliveries/1/replay", "catalog/reload", "digests"]
     for path in paths:
         assert client.post(f"/api/{path}", json={}, headers=headers).status_code in (200, 202), path

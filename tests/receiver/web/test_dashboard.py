@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lxml import html as markup  # type: ignore[import-untyped]
 
 from receiver import queue
-from receiver.db import alarms, circuit_breaker, digests, latencies, leases, overview, sign_in, tickets
+from receiver.db import alarms, circuit_breaker, digests, due_tickets, latencies, overview, sign_in, tickets
 from receiver.db.database import Database
 from receiver.db.models import Digest
 from receiver.lib.clock import now
@@ -61,7 +61,7 @@ def test_the_counts_are_those_of_the_record(person: FlaskClient, db: Database) -
     settle(db, due_ticket(db), review_reason="low_confidence")
     failed = due_ticket(db)
     with db.write() as session:
-        leases.fail(session, failed, "gave up")
+        due_tickets.fail(session, failed, "other", "gave up", 1, None)
     deliver(db, *(incoming() for _ in range(1200)))
     page = _page(person)
     assert _tiles(page) == {

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from receiver.actions import watch
-from receiver.db import latencies, leases, overview, refusals
+from receiver.db import due_tickets, latencies, overview, refusals
 from receiver.db.database import Database, migrate, opened
 from receiver.db.heartbeat import SCHEDULER
 from receiver.lib import secret_files
@@ -136,7 +136,7 @@ def test_the_numbers_are_those_of_the_record(monitor: FlaskClient, db: Database)
     settle(db, due_ticket(db), review_reason="low_confidence")
     failed = due_ticket(db)
     with db.write() as session:
-        leases.fail(session, failed, "gave up")
+        due_tickets.fail(session, failed, "other", "gave up", 1, None)
     open_circuit(db)
     deliver(db, *(incoming() for _ in range(5)))
     deliver(db, *(incoming(external_id="A") for _ in range(2)))

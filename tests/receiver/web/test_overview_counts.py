@@ -15,7 +15,7 @@ from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
 from receiver import queue
-from receiver.db import alarms, deliveries, digests, leases
+from receiver.db import alarms, deliveries, digests, due_tickets
 from receiver.db.database import Database
 from receiver.db.deliveries import Arrival, Content
 from receiver.lib.clock import now
@@ -77,7 +77,7 @@ def failed_job(connection: "redis.Redis") -> None:
 def failed_ticket(db: Database) -> None:
     ticket_id = due_ticket(db)
     with db.write() as session:
-        leases.fail(session, ticket_id, "gave up")
+        due_tickets.fail(session, ticket_id, "other", "gave up", 1, None)
 
 
 def sound(db: Database) -> None:

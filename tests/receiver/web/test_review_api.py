@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from receiver import queue
 from receiver.catalog import Catalog
-from receiver.db import audit, catalogs, leases, sign_in
+from receiver.db import audit, catalogs, due_tickets, sign_in
 from receiver.db.database import Database
 from receiver.db.models import ExampleRow, Ticket
 from receiver.lib import secret_files
@@ -19,7 +19,7 @@ from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from receiver.web.app import create_app
 from tests.conftest import ADMIN, wait_until
-from tests.factories import due_ticket, settle, use_link
+from tests.factories import due_ticket, held, settle, use_link
 
 VPN = {"category": "Network & Connectivity", "request_type": "VPN Connection Issue"}
 
@@ -141,14 +141,14 @@ def test_a_redrive_makes_a_ticket_due_and_wakes_a_worker(
         ticket = due_ticket(db)
     with db.write() as session:
         if was == "failed":
-            leases.fail(session, ticket, "gave up")
+            due_tickets.fail(session, ticket, "other", "gave up", 1, None)
         elif was == "being classified":
-            leases.claim(session, "engine", 1, now())
+            due_tickets.claim(session, "engine", 1, now())
     body = _body(api.post(f"/api/tickets/{ticket}/redrive"))
     assert (body["status"], body["error"], body["attempts"]) == ("received", None, 0)
     with db.read() as session:
-        assert session.get_one(Ticket, ticket).lease is None
-        assert leases.any_due(session, now())
+        assert due_tickets.any_due(session, now())
+    assert held(db) == set()
     with queue.connect(config.redis_url) as connection:
         wait_until(lambda: _waiting(connection) == 1)
 

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from receiver.catalog import Catalog
-from receiver.db import audit, catalogs, classifications, leases, outbox, search_index, work
+from receiver.db import audit, catalogs, classifications, due_tickets, outbox, search_index, work
 from receiver.db.database import Database
 from receiver.db.models import WRITE_BACK, OutgoingCall, Ticket
 from receiver.lib.clock import now
@@ -68,7 +68,7 @@ def test_text_stays_text_everywhere(reviewer: FlaskClient, db: Database, shipped
     failed = due_ticket(db)
     with db.write() as session:
         audit.note(session, HOSTILE, HOSTILE, f"ticket {ticket_id}", now(), {"to": HOSTILE})
-        leases.fail(session, failed, HOSTILE)
+        due_tickets.fail(session, failed, "other", HOSTILE, 1, None)
     for path in ("/tickets", f"/tickets/{ticket_id}", "/review", "/review/next", "/tickets?q=%3Cscript%3E"):
         page = _page(reviewer, path)
         no_way_in(page)

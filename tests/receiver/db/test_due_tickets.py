@@ -7,30 +7,30 @@ from typing import Any
 
 import pytest
 
-from receiver.db import classifications, leases, tickets
+from receiver.db import classifications, due_tickets, tickets, work
 from receiver.db.database import Database
 from receiver.db.models import CLASSIFIED, FAILED, RECEIVED, Classification, Ticket
 from receiver.lib.clock import now
-from tests.factories import classification, deliver, due_ticket, incoming, promise
+from tests.factories import classification, deliver, due_ticket, held, incoming, promise, queued
 
 NOON = datetime(2025, 12, 5, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-DEAD = leases.LEASE + SECOND
+DEAD = due_tickets.POLICY.lease + SECOND
 
 
 def _claim(db: Database, lease: str, limit: int = 100, at: datetime = NOON, source: str | None = None) -> list[int]:
     with db.write() as session:
-        return sorted(ticket.id for ticket in leases.claim(session, lease, limit, at, source))
+        return sorted(due.ticket.id for due in due_tickets.claim(session, lease, limit, at, source))
 
 
 def _suspects(db: Database, lease: str, at: datetime) -> list[int]:
     with db.write() as session:
-        return sorted(ticket.id for ticket in leases.claim_suspects(session, lease, at))
+        return sorted(due.ticket.id for due in due_tickets.claim_crashed(session, lease, at))
 
 
 def _expire(db: Database, at: datetime) -> int:
     with db.write() as session:
-        return leases.expire(session, at)
+        return due_tickets.expire(session, at)
 
 
 def _save(db: Database, lease: str, ticket_id: int) -> bool:
@@ -61,10 +61,14 @@ def test_what_is_not_due_yet_is_not_claimed(db: Database) -> None:
 
 
 def test_a_claim_counts_an_attempt_and_returns_the_ticket_as_it_is_now(db: Database) -> None:
-    _due(db, 1)
+    [ticket_id] = _due(db, 1)
     with db.write() as session:
-        [ticket] = leases.claim(session, "mine", 9, NOON)
-    assert (ticket.lease, ticket.attempts, ticket.claimable_at) == ("mine", 1, NOON + leases.LEASE)
+        [due] = due_tickets.claim(session, "mine", 9, NOON)
+    assert (due.ticket.id, due.attempts) == (ticket_id, 1)
+    assert (queued(db)[ticket_id].lease_owner, queued(db)[ticket_id].lease_until) == (
+        "mine",
+        NOON + due_tickets.POLICY.lease,
+    )
 
 
 def test_a_claim_of_one_source_leaves_the_others(db: Database) -> None:
@@ -91,38 +95,42 @@ def test_a_renewed_lease_outlives_its_first_end(db: Database) -> None:
     kept, left = _due(db, 2)
     assert (_claim(db, "living", limit=1), _claim(db, "dead", limit=1)) == ([kept], [left])
     with db.write() as session:
-        leases.renew(session, "living", NOON + 5 * SECOND)
+        due_tickets.renew(session, "living", NOON + 5 * SECOND)
     assert _expire(db, NOON + DEAD) == 1
-    assert _ticket(db, kept).lease == "living"
-    assert _ticket(db, left).lease is None
+    assert held(db) == {kept}
+    assert queued(db)[left].crashes == 1
 
 
-@pytest.mark.parametrize(("error", "attempts"), [(None, 0), ("the model answered 500", 1)])
-def test_a_released_ticket_is_due_again_when_told_and_counts_only_its_own_faults(
-    db: Database, error: str | None, attempts: int
+@pytest.mark.parametrize(("counts", "attempts"), [(False, 0), (True, 1)])
+def test_a_ticket_that_was_set_back_tells_why_and_counts_only_its_own_faults(
+    db: Database, counts: bool, attempts: int
 ) -> None:
-    [ticket] = _due(db, 1)
-    _claim(db, "mine")
+    _due(db, 1)
     with db.write() as session:
-        leases.release(session, [ticket], "mine", NOON + 5 * SECOND, error)
-    assert (_ticket(db, ticket).attempts, _ticket(db, ticket).error) == (attempts, error)
+        [due] = due_tickets.claim(session, "mine", 9, NOON)
+        again = NOON + 5 * SECOND
+        due_tickets.retry(session, due, "mine", again, "busy", "the model answered 500", counts=counts)
+    ticket_id = due.ticket.id
+    assert (_ticket(db, ticket_id).attempts, _ticket(db, ticket_id).error) == (attempts, "the model answered 500")
+    assert (queued(db)[ticket_id].attempts, queued(db)[ticket_id].error_code) == (attempts, "busy")
     assert _claim(db, "next", at=NOON + 4 * SECOND) == []
-    assert _claim(db, "next", at=NOON + 5 * SECOND) == [ticket]
+    assert _claim(db, "next", at=NOON + 5 * SECOND) == [ticket_id]
 
 
-def test_nobody_releases_what_another_holds(db: Database) -> None:
-    [ticket] = _due(db, 1)
-    _claim(db, "mine")
+def test_nobody_sets_back_what_another_holds(db: Database) -> None:
+    [ticket_id] = _due(db, 1)
     with db.write() as session:
-        leases.release(session, [ticket], "not mine", NOON, "an error of another")
-    found = _ticket(db, ticket)
-    assert (found.lease, found.attempts, found.error) == ("mine", 1, None)
+        [due] = due_tickets.claim(session, "mine", 9, NOON)
+        due_tickets.retry(session, due, "not mine", NOON, "busy", "an error of another")
+        due_tickets.give_back(session, [ticket_id], "not mine", NOON)
+    assert (held(db), queued(db)[ticket_id].attempts) == ({ticket_id}, 1)
+    assert _ticket(db, ticket_id).error is None
 
 
 def test_a_lease_that_holds_is_not_expired(db: Database) -> None:
     _due(db, 2)
     _claim(db, "mine", limit=1)
-    assert _expire(db, NOON + leases.LEASE - SECOND) == 0
+    assert _expire(db, NOON + due_tickets.POLICY.lease - SECOND) == 0
 
 
 def test_a_lease_that_ran_out_is_nobodys_to_take_before_the_death_is_counted(db: Database) -> None:
@@ -183,7 +191,8 @@ def test_a_ticket_that_kills_its_worker_is_given_up_and_takes_no_other_along(db:
     assert set(states.values()) == {CLASSIFIED}
     given_up = _ticket(db, poison)
     assert "died 3 times" in (given_up.error or "")
-    assert (given_up.lease, given_up.settled is not None) == (None, True)
+    assert given_up.settled is not None
+    assert (queued(db)[poison].state, queued(db)[poison].error_code) == ("dead", due_tickets.CRASHED)
 
 
 def test_a_failed_ticket_is_neither_claimed_nor_expired_until_it_is_made_due(db: Database) -> None:
@@ -197,7 +206,7 @@ def test_a_failed_ticket_is_neither_claimed_nor_expired_until_it_is_made_due(db:
     with db.write() as session:
         assert tickets.make_due(session, ticket, later)
     assert _claim(db, "w", at=later) == [ticket]
-    assert _ticket(db, ticket).attempts == 1
+    assert queued(db)[ticket].attempts == 1
 
 
 def test_a_save_under_a_lost_lease_writes_nothing(db: Database) -> None:
@@ -208,7 +217,7 @@ def test_a_save_under_a_lost_lease_writes_nothing(db: Database) -> None:
     before = _ticket(db, ticket)
     assert not _save(db, "slow", ticket)
     after = _ticket(db, ticket)
-    assert (after.status, after.lease, after.settled) == (before.status, "quick", None)
+    assert (after.status, queued(db)[ticket].lease_owner, after.settled) == (before.status, "quick", None)
     with db.read() as session:
         assert session.query(Classification).count() == 0
     assert _save(db, "quick", ticket)
@@ -221,9 +230,9 @@ def test_an_update_during_the_classification_wins_over_it(db: Database) -> None:
     deliver(db, incoming(external_id="A", short_description="new words"), at=NOON + SECOND)
     assert not _save(db, "running", ticket)
     with db.write() as session:
-        leases.release(session, [ticket], "running", NOON + timedelta(hours=1), "too late")
+        due_tickets.give_back(session, [ticket], "running", NOON + timedelta(hours=1))
     assert _claim(db, "next", at=NOON + SECOND) == [ticket]
-    assert (_ticket(db, ticket).short_description, _ticket(db, ticket).attempts) == ("new words", 1)
+    assert (_ticket(db, ticket).short_description, queued(db)[ticket].attempts) == ("new words", 1)
 
 
 def test_giving_up_under_a_lost_lease_writes_nothing(db: Database) -> None:
@@ -231,18 +240,18 @@ def test_giving_up_under_a_lost_lease_writes_nothing(db: Database) -> None:
     [ticket] = _claim(db, "running")
     deliver(db, incoming(external_id="A", short_description="new words"), at=NOON + SECOND)
     with db.write() as session:
-        leases.fail(session, ticket, "the old words were too much", "running")
+        due_tickets.fail(session, ticket, "refused", "the old words were too much", 1, "running")
     assert _ticket(db, ticket).status == RECEIVED
     assert _claim(db, "next", at=NOON + SECOND) == [ticket]
     with db.write() as session:
-        leases.fail(session, ticket, "the new words, too", "next")
+        due_tickets.fail(session, ticket, "refused", "the new words, too", 1, "next")
     assert (_ticket(db, ticket).status, _ticket(db, ticket).error) == (FAILED, "the new words, too")
 
 
 def test_what_is_due_is_seen_and_what_is_held_or_later_is_not(db: Database) -> None:
     def seen(at: datetime) -> bool:
         with db.read() as session:
-            return leases.any_due(session, at)
+            return due_tickets.any_due(session, at)
 
     assert not seen(NOON)
     _due(db, 1)
@@ -258,16 +267,17 @@ def test_a_clock_that_was_set_back_does_not_make_tickets_wait(db: Database) -> N
     [far] = [due_ticket(db, at=NOON + timedelta(days=3))]
     [soon] = [due_ticket(db, at=NOON + timedelta(minutes=30))]
     with db.write() as session:
-        leases.recover_future(session, NOON)
+        work.recover_future(session, NOON)
     assert _claim(db, "now") == [far]
-    assert _ticket(db, soon).claimable_at == NOON + timedelta(minutes=30)
+    assert queued(db)[soon].run_at == NOON + timedelta(minutes=30)
 
 
 def test_a_ticket_that_was_changed_is_not_claimed_by_who_still_asks_about_its_old_text(db: Database) -> None:
     deliver(db, incoming(external_id="changed"))
     with db.write() as session:
-        [asked] = [ticket.id for ticket in leases.claim(session, "mine", 9, now())]
+        [asked] = [due.ticket.id for due in due_tickets.claim(session, "mine", 9, now())]
     deliver(db, incoming(external_id="changed", short_description="newer"), incoming(external_id="other"))
     with db.write() as session:
-        assert [each.external_id for each in leases.claim(session, "mine", 9, now(), but_not=[asked])] == ["other"]
-        assert [each.external_id for each in leases.claim(session, "mine", 9, now())] == ["changed"]
+        [other] = due_tickets.claim(session, "mine", 9, now(), but_not=[asked])
+        [changed] = due_tickets.claim(session, "mine", 9, now())
+        assert (other.ticket.external_id, changed.ticket.external_id) == ("other", "changed")
