@@ -23,8 +23,7 @@ SELECT n / 2 + 1, source, 'msg_' || n, at,
 FROM numbers WHERE n % 2 = 1;
 
 INSERT INTO tickets (id, source, external_id, delivery_id, short_description, long_description, requester_email, priority,
-  source_created_at, received_at, status, category, request_type, due_at, at_risk_at, claimable_at, attempts, crashes, error,
-  settled)
+  source_created_at, received_at, status, category, request_type, due_at, at_risk_at, attempts, error, settled)
 SELECT n, source, 'REQ-' || n, (n + 1) / 2, subject, text, requester, 'normal', at, at, status,
   CASE WHEN status NOT IN ('received', 'failed') THEN category END,
   CASE WHEN status NOT IN ('received', 'failed') THEN request_type END,
@@ -32,8 +31,13 @@ SELECT n, source, 'REQ-' || n, (n + 1) / 2, subject, text, requester, 'normal', 
     THEN strftime('%Y-%m-%d %H:%M:%f', at, hours || ' hours') || '000' END,
   CASE WHEN status NOT IN ('received', 'failed')
     THEN strftime('%Y-%m-%d %H:%M:%f', at, (hours * 45) || ' minutes') || '000' END,
-  at, 1, 0, CASE status WHEN 'failed' THEN 'the model refuses this text' END, CASE WHEN status <> 'received' THEN n END
+  1, CASE status WHEN 'failed' THEN 'the model refuses this text' END, CASE WHEN status <> 'received' THEN n END
 FROM numbers JOIN texts USING (k);
+
+INSERT INTO work (kind, subject_id, source, state, run_at, attempts, crashes, error_code)
+SELECT 'classify', id, source, CASE status WHEN 'failed' THEN 'dead' ELSE 'due' END, received_at, 1, 0,
+  CASE status WHEN 'failed' THEN 'refused' END
+FROM tickets WHERE status IN ('received', 'failed');
 
 INSERT INTO classifications (id, ticket_id, current, created_at, category, request_type, sla_value, sla_unit, sla_is_default,
   confidence, reasoning, alternatives, review_reason, engine, model, fallback, fuzzy_matched, catalog_version, prompt_version,
@@ -65,10 +69,10 @@ INSERT INTO examples (ticket_id, category, request_type, created_at)
 SELECT ticket_id, category, request_type, created_at FROM classifications WHERE id > :tickets;
 
 INSERT INTO digests (id, name, period, status, created_at, settled_after, settled_until, tickets, recipients, message_id,
-  attempts, claimable_at, sent_at)
+  attempts, sent_at)
 SELECT n, 'digest', 'period-' || n, 'sent', strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || (260 - n) || ' days'),
   (n - 1) * :tickets / 260, n * :tickets / 260, :tickets / 260, '[]', '<' || n || '@example>', 1,
-  strftime('%Y-%m-%d %H:%M:%f', 'now'), strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || (260 - n) || ' days')
+  strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || (260 - n) || ' days')
 FROM numbers WHERE n <= 260;
 
 INSERT INTO digest_tickets (digest_id, ticket_id, classification_id)

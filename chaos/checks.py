@@ -64,6 +64,15 @@ _NONE_OF_THESE = {
         " ON c.ticket_id = t.id AND c.current WHERE t.status <> 'reviewed' OR c.reviewer IS NULL OR c.steers"
         " OR (e.category, e.request_type) <> (c.category, c.request_type)"
     ),
+    "a digest's work differs from its status": (
+        "SELECT d.id, d.status, w.state FROM digests d LEFT JOIN work w"
+        " ON w.kind = 'send_digest' AND w.subject_id = d.id"
+        " WHERE CASE d.status WHEN 'claimed' THEN coalesce(w.state, '') NOT IN ('due', 'leased')"
+        " WHEN 'sending' THEN coalesce(w.state, '') <> 'leased' ELSE w.state IS NOT NULL END"
+    ),
+    "work of a digest that is gone": (
+        "SELECT subject_id FROM work WHERE kind = 'send_digest' AND subject_id NOT IN (SELECT id FROM digests)"
+    ),
     "a digest's size differs from its membership": (
         "SELECT d.id FROM digests d WHERE d.tickets <> (SELECT count(*) FROM digest_tickets m WHERE m.digest_id = d.id)"
     ),

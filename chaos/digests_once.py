@@ -16,7 +16,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import time_machine
-from sqlalchemy import update
 
 from chaos import checks
 from chaos.result import Result
@@ -25,13 +24,13 @@ from jobs.digests import send
 from jobs.operations import maintenance
 from jobs.operations.child_process import Child
 from receiver import queue
-from receiver.db import database, digests
+from receiver.db import database, digests, work
 from receiver.db.database import Database, opened
-from receiver.db.models import Digest, TimetableEntry
+from receiver.db.models import DUE, SEND_DIGEST, Digest, TimetableEntry, Work
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.conftest import wait_until
-from tests.factories import due_ticket, settle
+from tests.factories import due_ticket, outrun_waits, settle
 from tests.peers import smtp
 
 VERBS = ("greeting", "EHLO", "MAIL", "RCPT", "DATA", "dot")
@@ -95,7 +94,7 @@ def wake(world: World) -> None:
 def let_time_pass(world: World, digest_id: int) -> None:
     """As if the digest's pause, or its sender's two minutes, were over."""
     with world.db.write() as session:
-        session.execute(update(Digest).where(Digest.id == digest_id).values(claimable_at=now()))
+        outrun_waits(session, SEND_DIGEST, Work.subject_id == digest_id)
 
 
 def state(world: World, digest_id: int) -> Digest:
@@ -121,7 +120,9 @@ def _pursue(world: World, mail: FaultyMail, digest_id: int, failures: int) -> st
         assert time.monotonic() < ends, f"digest {digest_id} is still {found.status}"
         if found.attempts >= failures and found.error and found.status == "claimed":
             mail.kind = ""
-        if found.status == "claimed" and found.error and found.claimable_at > now():
+        with world.db.read() as session:
+            waits = work.of(session, SEND_DIGEST, digest_id)
+        if waits and waits.state == DUE and waits.run_at > now():
             let_time_pass(world, digest_id)
             wake(world)
         time.sleep(0.02)

@@ -26,7 +26,7 @@ from sqlalchemy import select
 
 from chaos.result import Result
 from jobs.digests import send
-from receiver.db import classifications, database, digest_members, digests, due_tickets
+from receiver.db import classifications, database, digest_members, digests, due_tickets, work
 from receiver.db.database import Database
 from receiver.db.models import Digest, DigestTicket
 from receiver.lib import sla
@@ -158,7 +158,9 @@ def pass_month(month: Month) -> None:
             month.server.replies = next((f.replies for f in FAULTS if f.begin <= moment < f.end), {})
             month.arrive()
             with month.db.write() as session:
-                digests.recover_future(session, moment)  # As the sweep does.
+                # As the sweep does.
+                digests.recover_future(session, moment)
+                work.recover_future(session, moment)
             list(pool.map(month.look, records))
             month.decide()
 

@@ -14,19 +14,17 @@ import time
 from collections import Counter
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
 from openpyxl import load_workbook
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from chaos import checks
 from chaos.result import Result
 from receiver.db.database import Database, migrate, opened
-from receiver.db.models import Classification, Digest, Ticket
-from receiver.lib.clock import now
+from receiver.db.models import SEND_DIGEST, Classification, Digest, Ticket
 from tests.conftest import EXAMPLE, ROOT
-from tests.factories import outrun_leases, ticket_json
+from tests.factories import outrun_leases, outrun_waits, ticket_json
 from tests.peers import http, llm, smtp
 from tests.peers.http import Answer, Peer, Request, free_port
 from tests.peers.smtp import MailServer
@@ -122,10 +120,9 @@ class Desk:
         return any(each.run_key is None for each in made)
 
     def _let_time_pass(self, db: Database) -> None:
-        past = now() - timedelta(seconds=1)
         with db.write() as session:
             outrun_leases(session)
-            session.execute(update(Digest).values(claimable_at=past))
+            outrun_waits(session, SEND_DIGEST)
 
 
 def _stage(stack: ExitStack, folder: Path, rule: str) -> Desk:

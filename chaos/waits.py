@@ -79,5 +79,6 @@ def finish_digests(world: World, faults: list[str], seconds: float = 60) -> None
 def outrun_digest_leases(world: World) -> None:
     """Let two minutes pass for the digests, whose sender is dead: their leases have run out."""
     with closing(sqlite3.connect(str(world.db.path), timeout=10)) as connection, connection:
-        moved = "UPDATE digests SET claimable_at = datetime(claimable_at, '-130 seconds') || '.000000'"
-        connection.execute(f"{moved} WHERE status IN ('claimed', 'sending')")
+        for name in ("run_at", "lease_until"):
+            moved = f"UPDATE work SET {name} = datetime({name}, '-130 seconds') || '.000000'"
+            connection.execute(f"{moved} WHERE kind = 'send_digest'")

@@ -12,7 +12,7 @@ from typing import Any
 
 import redis
 from flask.testing import FlaskClient
-from sqlalchemy import select, text, update
+from sqlalchemy import ColumnElement, select, text, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -20,7 +20,17 @@ from receiver import queue
 from receiver.actions.context import Context, for_command
 from receiver.actions.review import decide
 from receiver.catalog import Catalog
-from receiver.db import catalogs, circuit_breaker, classifications, deliveries, due_tickets, people, reviews, sign_in
+from receiver.db import (
+    catalogs,
+    circuit_breaker,
+    classifications,
+    deliveries,
+    due_tickets,
+    people,
+    reviews,
+    sign_in,
+    work,
+)
 from receiver.db.database import Database
 from receiver.db.deliveries import Arrival, Content
 from receiver.db.models import CLASSIFY, Classification, Delivery, Person, Ticket, Work
@@ -143,9 +153,24 @@ def held(db: Database) -> set[int]:
     return {ticket_id for ticket_id, row in queued(db).items() if row.lease_owner}
 
 
-def outrun_leases(session: Session) -> None:
-    """As if the leases of all who classify were over."""
-    session.execute(update(Work).where(Work.kind == CLASSIFY, Work.lease_owner.is_not(None)).values(lease_until=now()))
+def outrun_leases(session: Session, kind: str = CLASSIFY, *which: ColumnElement[bool]) -> None:
+    """As if the leases of all who do this kind of work were over."""
+    leased = (Work.kind == kind, Work.lease_owner.is_not(None))
+    session.execute(update(Work).where(*leased, *which).values(lease_until=now()))
+
+
+def waits_until(db: Database, kind: str, subject_id: int) -> datetime:
+    """From when a piece of work that waits can be claimed."""
+    with db.read() as session:
+        found = work.of(session, kind, subject_id)
+    assert found
+    return found.run_at
+
+
+def outrun_waits(session: Session, kind: str, *which: ColumnElement[bool]) -> None:
+    """As if the time of all work of this kind had come, and the leases on it were over."""
+    session.execute(update(Work).where(Work.kind == kind, *which).values(run_at=now()))
+    outrun_leases(session, kind, *which)
 
 
 def open_circuit(db: Database, code: str = "key", **facts: str | int) -> None:

@@ -1,40 +1,38 @@
 """Claim the period, build the workbook, compose and send the mail, mark it."""
 
 import logging
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from email.message import EmailMessage
 from typing import TypeVar
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from jobs.digests import mail, workbook
 from jobs.digests.mail import Attachment, Content
 from jobs.digests.workbook import Summary
 from jobs.operations import shell_user
+from jobs.operations.lease_renewal import renewed
 from receiver.actions import digests as orders
 from receiver.actions.context import Context, for_command
 from receiver.actions.errors import ActionError
-from receiver.db import alarms, digest_members, digests, recipients
+from receiver.db import alarms, digest_members, digests, recipients, work
 from receiver.db.database import Database, opened
 from receiver.db.digest_filters import at_risk, in_digest, soonest_due
-from receiver.db.models import Digest, DigestRecipient
+from receiver.db.digests import Taken
+from receiver.db.models import SEND_DIGEST, Digest, DigestRecipient
 from receiver.db.recipients import Outcome
 from receiver.digests import schedules
 from receiver.digests.schedules import Plan
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.log import configure
+from receiver.lib.retry_policy import WORK
 from receiver.lib.settings import Settings
 
-MAX_ATTEMPTS = 31  # With the pauses between them, a day.
-_BACKOFF, _LONGEST_BACKOFF = timedelta(seconds=30), timedelta(hours=1)
+# How many tickets a mail names that are due soonest.
 _NAMED_IN_DIGEST, _NAMED_IN_ALERT = 5, 20
-_UNKNOWN = "the mail may have arrived"
 
 log = logging.getLogger(__name__)
 
@@ -54,25 +52,9 @@ def send_what_is_due(db: Database, config: Settings) -> None:
     claim_slots(db, config, now())
     settle_interrupted(db, config)
     with db.read() as session:
-        waiting = digests.waiting(session, now())
+        waiting = work.subjects_due(session, SEND_DIGEST, now())
     for digest_id in waiting:
         send(db, config, digest_id)
-
-
-def _plans_in_force(db: Database, config: Settings) -> dict[str, Plan]:
-    """The digests there are; an alarm is up while the newest DIGESTS_FILE has mistakes."""
-    found = schedules.current(config)
-    with db.read() as session:
-        known = alarms.known(session, schedules.ALARM)
-    if found.problem == (known.detail.get("problem") if known else None):
-        return found.plans
-    with db.write() as session:
-        if found.problem:
-            alarms.raise_(session, schedules.ALARM, now(), problem=found.problem)
-            log.error("Alarm: %s", found.problem)
-        else:
-            alarms.clear(session, schedules.ALARM)
-    return found.plans
 
 
 def alert() -> None:
@@ -93,8 +75,22 @@ def send_alert(db: Database, config: Settings) -> None:
 
 
 def claim_slots(db: Database, config: Settings, moment: datetime) -> None:
-    """Claim every planned digest whose time has come and nobody claimed; a missed time is caught up with once."""
-    slots = [(plan, plan.latest_slot(moment)) for plan in _plans_in_force(db, config).values()]
+    """Claim every planned digest whose time has come and nobody claimed; a missed time is caught up with once.
+
+    An alarm is up while the newest DIGESTS_FILE has mistakes; the plans of the last good one are in force meanwhile.
+    """
+    found = schedules.current(config)
+    with db.read() as session:
+        known = alarms.known(session, schedules.ALARM)
+    if found.problem != (known.detail.get("problem") if known else None):
+        with db.write() as session:
+            if found.problem:
+                alarms.raise_(session, schedules.ALARM, now(), problem=found.problem)
+                log.error("Alarm: %s", found.problem)
+            else:
+                alarms.clear(session, schedules.ALARM)
+    # When a plan is due takes a while to find out, and the record is locked for writing only after that.
+    slots = [(plan, plan.latest_slot(moment)) for plan in found.plans.values()]
     with db.write() as session:
         for plan, slot in slots:
             if digests.take_slot(session, plan.name, slot):
@@ -110,31 +106,31 @@ def claim_slots(db: Database, config: Settings, moment: datetime) -> None:
 
 
 def settle_interrupted(db: Database, config: Settings) -> None:
-    """Settle the digests whose sender died while sending, so that nobody knows whether the mail went out."""
-    unknown = Outcome(recipients.HELD, "sender_died", f"the sender died while sending; {_UNKNOWN}")
+    """Free the digests whose builder died, and settle those whose sender died while sending.
+
+    Of the latter nobody knows whether the mail went out.
+    """
+    unknown = Outcome(recipients.HELD, "sender_died", "the sender died while sending; the mail may have arrived")
     with db.write() as session:
+        digests.expire(session, now())
         for digest_id in digests.interrupted(session, now()):
-            _settle(session, config, digest_id, dict.fromkeys(recipients.sending(session, digest_id), unknown))
+            outcomes = dict.fromkeys(recipients.sending(session, digest_id), unknown)
+            _settle(session, config, digest_id, outcomes, retry_at=None)
             concluded = digests.conclude(session, digest_id, now())
             _say(concluded, recipients.of(session, digest_id))
 
 
-def _settle(session: Session, config: Settings, digest_id: int, outcomes: dict[str, Outcome]) -> None:
-    """Write down what became of an attempt, and when the next one is for those who are due again."""
+def _settle(
+    session: Session, config: Settings, digest_id: int, outcomes: dict[str, Outcome], retry_at: datetime | None
+) -> None:
+    """Write down what became of an attempt, and when the next one is for those who are due again; None for never."""
     digest = session.get_one(Digest, digest_id)
-    last = digest.attempts >= MAX_ATTEMPTS
     shrinks = not digest.without_workbook and digest.name != digests.ALERT
-    recipients.settle(
-        session,
-        digest_id,
-        outcomes,
-        now(),
-        retry_at=None if last else now() + min(_BACKOFF * 2 ** (digest.attempts - 1), _LONGEST_BACKOFF),
-        resends=config.digest_after_unknown == "resend",
-        shrinks=shrinks,
-    )
+    resends = config.digest_after_unknown == "resend"
+    recipients.settle(session, digest_id, outcomes, now(), retry_at=retry_at, resends=resends, shrinks=shrinks)
     if shrinks and any(outcome.error_code == recipients.TOO_LARGE for outcome in outcomes.values()):
         digest.without_workbook = True
+        # The next mail is another one.
         digests.sending_path(config.data_dir, digest_id).unlink(missing_ok=True)
 
 
@@ -143,113 +139,93 @@ def send(db: Database, config: Settings, digest_id: int, built: Summary | None =
 
     Whoever has just built the workbook gives its summary, so that the very file that was shown is what is mailed.
     """
+    most = WORK[SEND_DIGEST].most_attempts
     with db.write() as session:
-        digest = digests.take(session, digest_id, now())
-    if digest is None:
-        return None
-    if digest.attempts > MAX_ATTEMPTS:
-        with db.write() as session:
-            text = f"not built or sent in {MAX_ATTEMPTS} attempts; see the worker's log"
-            digests.fail(session, digest, "attempts", text, now())
-        log.error("Digest %d failed: %s", digest_id, text)
-    else:
-        with _held(db, digest):
-            _build_and_send(db, config, digest, built)
+        taken = digests.take(session, digest_id, now())
+        if taken is None:
+            return None
+        # An attempt whose process died is counted too, and had no outcome that could have ended this.
+        is_over = taken.attempts > most
+        if is_over:
+            text = f"not built or sent in {most} attempts; see the worker's log"
+            digests.fail(session, taken.digest, "attempts", text, now())
+            log.error("Digest %d failed: %s", digest_id, text)
+    if not is_over:
+        with renewed(db, SEND_DIGEST, taken.owner):
+            _build_and_send(db, config, taken, built)
     with db.read() as session:
         found = session.get(Digest, digest_id)
-    if found and found.without_workbook > digest.without_workbook and found.status == "claimed":
-        return send(db, config, digest_id)  # What was too large goes at once without its workbook.
+    if found and found.without_workbook > taken.digest.without_workbook and found.status == "claimed":
+        # What was too large goes at once without its workbook.
+        return send(db, config, digest_id)
     return found
 
 
-@contextmanager
-def _held(db: Database, digest: Digest) -> Iterator[None]:
-    """Renew the digest's lease until the end of the block, however long the workbook or the mail server takes."""
-    ended = threading.Event()
-
-    def renew() -> None:
-        while not ended.wait(digests.RENEW_SECONDS):
-            try:
-                with db.write() as session:
-                    digests.renew(session, digest, now())
-            except SQLAlchemyError as error:
-                log.warning("The lease of digest %d is not renewed now (%s)", digest.id, type(error).__name__)
-
-    thread = threading.Thread(target=renew, name=f"lease of digest {digest.id}", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-
-
-def _build_and_send(db: Database, config: Settings, digest: Digest, built: Summary | None) -> None:
+def _build_and_send(db: Database, config: Settings, taken: Taken, built: Summary | None) -> None:
+    digest = taken.digest
     with db.read() as session:
         rows = recipients.of(session, digest.id)
     path = digests.sending_path(config.data_dir, digest.id)
-    begun = any(row.state == recipients.SENT or row.resends for row in rows)
-    if begun and path.exists():  # Whoever is mailed later gets the very mail that others have.
-        content = path.read_bytes()
-    else:
-        message = _composed(db, config, digest, built)
-        mail.keep(mail.without_attachments(message), digests.mail_path(config.data_dir, digest.id))
-        content = mail.on_the_line(message)
-        if not config.smtp_host:
-            mail.keep(message, mail.outbox_path(config, digest))
-            _keep_in_outbox(db, digest)
-            return
-        mail.keep(content, path)
-    _send_by_smtp(db, config, digest, content)
-
-
-def _keep_in_outbox(db: Database, digest: Digest) -> None:
-    with db.write() as session:
-        if not digests.is_ours(session, digest):
-            return
-        recipients.move(session, digest.id, [recipients.DUE], recipients.KEPT, now())
-        concluded = digests.conclude(session, digest.id, now())
-        _say(concluded, recipients.of(session, digest.id))
-
-
-def _send_by_smtp(db: Database, config: Settings, digest: Digest, content: bytes) -> None:
-    """Send, and write down what became of each recipient as soon as that is known."""
-    with db.write() as session:
-        if not digests.begin_sending(session, digest, now()):
-            return  # The workbook took so long that somebody else took the digest over.
-        trying = recipients.sending(session, digest.id)
-        if not trying:
-            digests.fail(session, digest, "nobody", "nobody is to receive it; set RECIPIENT_EMAIL", now())
-            return
-
-    def check() -> None:
-        with db.write() as session:
-            _need_lease(digests.renew(session, digest, now()))
-
-    try:
-        for outcomes in mail.send(config, content, mail.sender(content), trying, check):
-            with db.write() as session:
-                _need_lease(digests.is_ours(session, digest))
-                _settle(session, config, digest.id, outcomes)
-        with db.write() as session:
-            _need_lease(digests.is_ours(session, digest))
-            concluded = digests.conclude(session, digest.id, now())
-            rows = recipients.of(session, digest.id)
-    except _LeaseLostError:
-        log.warning("Digest %d is another process's by now, which sends it", digest.id)
+    if path.exists() and any(row.state == recipients.SENT or row.resends for row in rows):
+        # Whoever is mailed later gets the very mail that others have.
+        _send_by_smtp(db, config, taken, path.read_bytes())
         return
-    _say(concluded, rows)
-    if concluded.status not in ("claimed", "held"):
-        digests.sending_path(config.data_dir, digest.id).unlink(missing_ok=True)
+    message = _composed(db, config, digest, built)
+    mail.keep(mail.without_attachments(message), digests.mail_path(config.data_dir, digest.id))
+    content = mail.on_the_line(message)
+    if config.smtp_host:
+        mail.keep(content, path)
+        _send_by_smtp(db, config, taken, content)
+        return
+    mail.keep(message, mail.outbox_path(config, digest))
+    with db.write() as session:
+        if digests.is_last_taken(session, taken):
+            recipients.move(session, digest.id, [recipients.DUE], recipients.KEPT, now())
+            concluded = digests.conclude(session, digest.id, now())
+            _say(concluded, recipients.of(session, digest.id))
 
 
 class _LeaseLostError(Exception):
     """Somebody else has taken the digest over."""
 
 
-def _need_lease(is_held: bool) -> None:
-    if not is_held:
-        raise _LeaseLostError
+def _send_by_smtp(db: Database, config: Settings, taken: Taken, content: bytes) -> None:
+    """Send, and write down what became of each recipient as soon as that is known."""
+    digest_id = taken.digest.id
+    with db.write() as session:
+        if not digests.begin_sending(session, taken, now()):
+            return  # The workbook took so long that somebody else took the digest over.
+        trying = recipients.sending(session, digest_id)
+        if not trying:
+            digests.fail(session, taken.digest, "nobody", "nobody is to receive it; set RECIPIENT_EMAIL", now())
+            return
+
+    def check() -> None:
+        """The last look before the mail leaves, so that it leaves once."""
+        with db.write() as session:
+            if not work.renew(session, SEND_DIGEST, taken.owner, now()):
+                raise _LeaseLostError
+
+    def need_last(session: Session) -> None:
+        if not digests.is_last_taken(session, taken):
+            raise _LeaseLostError
+
+    try:
+        for outcomes in mail.send(config, content, mail.sender(content), trying, check):
+            with db.write() as session:
+                need_last(session)
+                wait = WORK[SEND_DIGEST].wait_after(taken.attempts)
+                _settle(session, config, digest_id, outcomes, retry_at=now() + wait if wait else None)
+        with db.write() as session:
+            need_last(session)
+            concluded = digests.conclude(session, digest_id, now())
+            rows = recipients.of(session, digest_id)
+    except _LeaseLostError:
+        log.warning("Digest %d is another process's by now, which sends it", digest_id)
+        return
+    _say(concluded, rows)
+    if concluded.status not in ("claimed", "held"):
+        digests.sending_path(config.data_dir, digest_id).unlink(missing_ok=True)
 
 
 def _say(digest: Digest, rows: Sequence[DigestRecipient]) -> None:
@@ -275,16 +251,13 @@ def _composed(db: Database, config: Settings, digest: Digest, built: Summary | N
     summary = built or build_workbook(db, config, digest)
     path = digests.workbook_path(config.data_dir, digest.id)
     attachment = Attachment(path, config.report_filename, is_linked=digest.without_workbook)
-    return mail.compose(config, digest, _content(db, digest, summary), attachment)
-
-
-def _content(db: Database, digest: Digest, summary: Summary) -> Content:
     with db.read() as session:
         before = digests.previous(session, digest)
         first = session.get(Digest, digest.copy_of) if digest.copy_of else None
         moment = (first or digest).created_at
         soonest = soonest_due(session, in_digest(digest.id) & at_risk(moment), _NAMED_IN_DIGEST)
-    return Content(summary, soonest, before.tickets if before else None, first)
+    content = Content(summary, soonest, before.tickets if before else None, first)
+    return mail.compose(config, digest, content, attachment)
 
 
 def build_workbook(db: Database, config: Settings, digest: Digest) -> Summary:
@@ -339,19 +312,16 @@ def preview(db: Database, config: Settings, plan: Plan | None = None) -> str:
         )
         soonest = digest_members.pending_soonest(session, plan.name, plan.chosen, moment, _NAMED_IN_DIGEST)
     content = Content(summary, soonest, before.tickets if before else None)
-    message = mail.compose(config, _sketch(config, plan, moment), content, Attachment(path, config.report_filename))
+    # A digest that is nowhere in the record.
+    receivers, message_id = list(plan.recipients), f"<preview@{config.envelope.domain}>"
+    sketch = Digest(id=0, name=plan.name, created_at=moment, recipients=receivers, message_id=message_id)
+    message = mail.compose(config, sketch, content, Attachment(path, config.report_filename))
     mail.keep(mail.without_attachments(message), digests.preview_path(config.data_dir, plan.name, ".eml"))
-    receivers = ", ".join(plan.recipients) or "the outbox"
+    whom = ", ".join(receivers) or "the outbox"
     return (
-        f"A digest sent now would go to {receivers} with {summary.total} tickets, {summary.needs_review} of them "
-        f"to review.\nIts workbook is {path}; nothing is sent."
+        f"A digest sent now would go to {whom} with {summary.total} tickets, {summary.needs_review} of them to "
+        f"review.\nIts workbook is {path}; nothing is sent."
     )
-
-
-def _sketch(config: Settings, plan: Plan, moment: datetime) -> Digest:
-    """A digest that is nowhere in the record."""
-    recipients, message_id = list(plan.recipients), f"<preview@{config.envelope.domain}>"
-    return Digest(id=0, name=plan.name, created_at=moment, recipients=recipients, message_id=message_id)
 
 
 def preview_job(name: str) -> None:

@@ -7,6 +7,7 @@ from jobs.helpdesks import outbox as outgoing
 from receiver import queue
 from receiver.db import digests, due_tickets, outbox, pauses, work
 from receiver.db.database import opened
+from receiver.db.models import SEND_DIGEST
 from receiver.lib import settings
 from receiver.lib.clock import now
 from receiver.lib.log import configure
@@ -22,13 +23,14 @@ def sweep() -> None:
     with opened(config.database_url) as db, db.write() as session:
         freed = due_tickets.expire(session, moment)
         digests.recover_future(session, moment)
+        digests.expire(session, moment)
         retry_fallbacks.recover(session)
         outgoing.expire(session, moment)
         work.recover_future(session, moment)
         tickets_due = not pauses.current(session) and (
             due_tickets.any_due(session, moment) or (config.uses_llm and retry_fallbacks.is_due(session))
         )
-        digest_due = digests.waiting(session, moment) or digests.interrupted(session, moment)
+        digest_due = work.any_due(session, [SEND_DIGEST], moment) or digests.interrupted(session, moment)
         call_due = bool(outbox.sources_due(session, moment))
     if freed:
         log.warning("%d tickets were held by a worker that died; they are due again", freed)

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,10 +21,10 @@ from jobs.classification.engines import choose
 from jobs.digests import mail, send
 from jobs.digests.workbook import Summary
 from jobs.helpdesks import pull
-from receiver.db import circuit_breaker, deliveries, digests, due_tickets, one_shot_runs, recipients, tickets
+from receiver.db import circuit_breaker, deliveries, digests, due_tickets, one_shot_runs, recipients, tickets, work
 from receiver.db.database import Database, migrate, opened
 from receiver.db.deliveries import Arrival
-from receiver.db.models import ONE_SHOT, Digest
+from receiver.db.models import ONE_SHOT, SEND_DIGEST, Digest, Work
 from receiver.intake.sources import standard
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings, SettingsError
@@ -159,8 +159,8 @@ def _keep_workbook(config: Settings, report: Digest, output: Path | None) -> Pat
 
 
 def _send(db: Database, config: Settings, report: Digest, summary: Summary) -> None:
-    if report.status == "sent":
-        log.info("An earlier run has sent this mail already, %s", _at(report))
+    if report.status == "sent" and report.sent_at:
+        log.info("An earlier run has sent this mail already, %s", _at(report.sent_at))
         return
     sent = _settled(db, config, report.id, summary)
     with db.read() as session:
@@ -191,16 +191,18 @@ def _settled(db: Database, config: Settings, digest_id: int, summary: Summary) -
         send.send(db, config, digest_id, summary)
         with db.read() as session:
             found = session.get_one(Digest, digest_id)
+            lease_ends = work.first_due(session, SEND_DIGEST, Work.subject_id == digest_id)
         if found.status != "sending" and (found.status != "claimed" or found.error):
             return found
-        if not is_told and found.status == "sending":
+        if not is_told and found.status == "sending" and lease_ends:
             is_told = True
-            log.info("Another process is sending this mail, or died of it; that is known %s at the latest", _at(found))
+            log.info(
+                "Another process is sending this mail, or died of it; that is known %s at the latest", _at(lease_ends)
+            )
         time.sleep(_POLL_SECONDS)
 
 
-def _at(report: Digest) -> str:
-    moment = report.sent_at or report.claimable_at
+def _at(moment: datetime) -> str:
     return f"at {moment.astimezone():%H:%M:%S} on {moment.astimezone():%Y-%m-%d}"
 
 

@@ -1,19 +1,24 @@
-"""Digests: claiming a period once, its exact membership, and the way from claimed to sent."""
+"""Digests: claiming a period once, its exact membership, and the way from claimed to sent.
+
+The row of a digest says what; while it is `claimed` or `sending`, the row of its work says when it is sent and by whom
+(`receiver.db.work`). Whoever changes both begins with the digest, so that no two of them wait for each other.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from email.utils import make_msgid
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from receiver.db import alarms, counters, recipients
+from receiver.db import alarms, counters, recipients, work
 from receiver.db.database import PARAMETERS
 from receiver.db.digest_filters import EVERYTHING, Filter, members, untold_at_risk
 from receiver.db.models import (
+    SEND_DIGEST,
     Classification,
     CounterRow,
     Digest,
@@ -22,16 +27,24 @@ from receiver.db.models import (
     Moment,
     Ticket,
     TimetableEntry,
+    Work,
 )
 from receiver.lib.mail_addresses import Envelope, once
 
-SENDING_LEASE = timedelta(seconds=120)  # Renewed while its holder lives, so only that of a dead one runs out.
-RENEW_SECONDS = 20.0
 ALERTS_APART = timedelta(minutes=10)
 SCHEDULED, RUN, ALERT = "digest", "run", "alert"
 ALARM = "digest"
 SKIPPED, REPLACED = "skipped", "replaced"  # Why a mail was cancelled.
 NO_PROBLEM: dict[str, Any] = {"error": None, "cancel_code": None, "replaced_by": None}
+_UNSYNCHRONIZED = {"synchronize_session": False}
+
+
+class Taken(NamedTuple):
+    """A digest under its owner's lease, and how often it has been tried, with this time, since it was last ordered."""
+
+    digest: Digest
+    owner: str
+    attempts: int
 
 
 def workbook_path(data_dir: Path, digest_id: int) -> Path:
@@ -68,7 +81,8 @@ def claim(
 
     None where the period is taken, or where nothing was; `even_empty`, a digest without tickets says so.
     """
-    until = counters.add(session, "settled", 0)  # Its lock lets one claim at a time see what the last one took.
+    # The counter's lock lets one claim at a time see what the last one took.
+    until = counters.add(session, "settled", 0)
     if session.scalar(select(Digest.id).where(Digest.name == name, Digest.period == period)):
         return None
     after = last_settled(session, name)
@@ -76,7 +90,8 @@ def claim(
     digest.settled_after, digest.settled_until = after, until
     found = _fill(session, digest, [members(name, chosen, (after, until), now)], even_empty=even_empty)
     if found is None:
-        counters.put(session, _position(name), until)  # What does not match now is not looked at again.
+        # What does not match now is not looked at again.
+        counters.put(session, _position(name), until)
     return found
 
 
@@ -94,7 +109,8 @@ def claim_alert(session: Session, envelope: Envelope, now: datetime) -> Digest |
     While one waits for a mail server, none is added: the next tells of all. What is past due since the last is in it.
     One that waits for some recipients only keeps no other from going out.
     """
-    counters.add(session, "settled", 0)  # Its lock keeps two claims from telling of the same tickets.
+    # The counter's lock keeps two claims from telling of the same tickets.
+    counters.add(session, "settled", 0)
     query = select(func.max(Digest.created_at)).where(Digest.name == ALERT)
     last = session.scalar(query)
     if last and last <= now < last + ALERTS_APART:
@@ -126,8 +142,7 @@ def copy(session: Session, digest_id: int, now: datetime) -> Digest | None:
     rows = rows.where(DigestTicket.digest_id == first.id)
     session.execute(insert(DigestTicket).from_select(["digest_id", "ticket_id", "classification_id"], rows))
     made.tickets = _count(session, made)
-    recipients.add(session, made)
-    session.flush()
+    _plan(session, made)
     return made
 
 
@@ -142,7 +157,6 @@ def _new(name: str, period: str, envelope: Envelope, now: datetime) -> Digest:
         tickets=0,
         recipients=once(envelope.recipients),
         message_id=make_msgid("digest", envelope.domain),
-        claimable_at=now,
     )
 
 
@@ -161,74 +175,72 @@ def _fill(
     if not digest.tickets and not even_empty:
         session.delete(digest)
         return None
+    _plan(session, digest)
+    return digest
+
+
+def _plan(session: Session, digest: Digest) -> None:
+    """Have a new digest sent, at once, to everybody it is for."""
     recipients.add(session, digest)
     session.flush()
-    return digest
+    work.put(session, SEND_DIGEST, [digest.id], None, digest.created_at)
 
 
 def _count(session: Session, digest: Digest) -> int:
     return session.scalar(select(func.count()).where(DigestTicket.digest_id == digest.id)) or 0
 
 
-def take(session: Session, digest_id: int, now: datetime) -> Digest | None:
+def take(session: Session, digest_id: int, now: datetime) -> Taken | None:
     """The digest, if it is this caller's to build and send now, under a lease of its own; an attempt is counted."""
-    return session.scalar(
-        update(Digest)
-        .where(Digest.id == digest_id, Digest.status == "claimed", Digest.claimable_at <= now)
-        .values(claimable_at=now + SENDING_LEASE, attempts=Digest.attempts + 1, lease=token_hex(8))
-        .returning(Digest),
-        execution_options={"synchronize_session": False},
-    )
+    query = select(Digest).where(Digest.id == digest_id, Digest.status == "claimed").with_for_update()
+    if (digest := session.scalar(query)) is None:
+        return None
+    owner = token_hex(8)
+    for claimed in work.claim(session, SEND_DIGEST, owner, 1, now, Work.subject_id == digest_id):
+        digest.attempts += 1
+        session.flush()
+        return Taken(digest, owner, claimed.attempts)
+    return None
 
 
-def begin_sending(session: Session, digest: Digest, now: datetime) -> bool:
-    """Move a digest that was taken, and whom it is for now, to `sending`; False where it has been taken again since."""
-    if not _hold(session, digest, ["claimed"], status="sending", claimable_at=now + SENDING_LEASE):
+def begin_sending(session: Session, taken: Taken, now: datetime) -> bool:
+    """Move a digest that was taken, and whom it is for now, to `sending`; False where the lease on it is lost."""
+    query = select(Digest.id).where(Digest.id == taken.digest.id, Digest.status == "claimed").with_for_update()
+    if session.scalar(query) is None or not work.renew(session, SEND_DIGEST, taken.owner, now):
         return False
-    recipients.begin(session, digest.id, now)
+    session.execute(update(Digest).where(Digest.id == taken.digest.id).values(status="sending"))
+    recipients.begin(session, taken.digest.id, now)
     return True
 
 
-def renew(session: Session, digest: Digest, now: datetime) -> bool:
-    """Hold on to a digest that is being built or sent; False where it is not this caller's any more."""
-    return _hold(session, digest, ["claimed", "sending"], claimable_at=now + SENDING_LEASE)
-
-
-def _hold(session: Session, digest: Digest, statuses: Sequence[str], **values: Any) -> bool:
-    query = update(Digest).where(Digest.id == digest.id, Digest.status.in_(statuses), Digest.lease == digest.lease)
-    held = session.scalar(query.values(**values).returning(Digest.id), execution_options={"synchronize_session": False})
-    return held is not None
-
-
-def is_ours(session: Session, digest: Digest) -> bool:
-    """Whether nobody has taken the digest since this caller did; who comes back late still knows what became of it."""
-    return session.scalar(select(Digest.lease).where(Digest.id == digest.id)) == digest.lease
+def is_last_taken(session: Session, taken: Taken) -> bool:
+    """Whether nobody has taken the digest since: who comes back after the lease still knows what became of it."""
+    query = select(Digest.attempts).where(Digest.id == taken.digest.id).with_for_update()
+    return session.scalar(query) == taken.digest.attempts
 
 
 def conclude(session: Session, digest_id: int, now: datetime) -> Digest:
     """Make of what became of its recipients what becomes of the digest, and sound or clear its alarm."""
-    digest = session.get_one(Digest, digest_id, populate_existing=True)
+    digest = session.get_one(Digest, digest_id, populate_existing=True, with_for_update=True)
     rows = recipients.of(session, digest_id)
     states = {row.state for row in rows}
     digest.error = recipients.problems(rows)
     if recipients.DUE in states:
         digest.status = "claimed"
-        digest.claimable_at = min(row.run_at for row in rows if row.state == recipients.DUE)
-    elif recipients.HELD in states:
-        digest.status = "held"
-    elif states <= {recipients.SENT, recipients.KEPT}:
-        digest.status = "sent"
+        first = min(row.run_at for row in rows if row.state == recipients.DUE)
+        work.reschedule(session, SEND_DIGEST, digest_id, first)
     else:
-        digest.status = "partly_sent" if recipients.SENT in states else "failed"
+        if recipients.HELD in states:
+            digest.status = "held"
+        elif states <= {recipients.SENT, recipients.KEPT}:
+            digest.status = "sent"
+        else:
+            digest.status = "partly_sent" if recipients.SENT in states else "failed"
+        work.cancel(session, SEND_DIGEST, [digest_id])
     if digest.status in ("sent", "partly_sent"):
         digest.sent_at = max((row.sent_at for row in rows if row.sent_at), default=now)
     session.flush()
-    _alarm(session, digest, rows, now)
-    return digest
-
-
-def _alarm(session: Session, digest: Digest, rows: Sequence[DigestRecipient], now: datetime) -> None:
-    """An alarm is over only when everybody was reached, and no other digest of its name waits for a decision."""
+    # The alarm is over only when everybody was reached, and no other digest of its name waits for a decision.
     name = alarm_subject(digest.name)
     if wrong := [row for row in rows if row.state in recipients.WRONG]:
         code = {"failed": "digest_failed", "held": "digest_held"}.get(digest.status, "digest_partly")
@@ -240,17 +252,22 @@ def _alarm(session: Session, digest: Digest, rows: Sequence[DigestRecipient], no
             alarms.raise_(session, ALARM, now, "digest_held", name, digest=other.id, error=other.error)
         else:
             alarms.clear(session, ALARM, name)
+    return digest
 
 
 def mark(session: Session, digest_id: int, status: str, now: datetime, **columns: Any) -> None:
-    """Move a digest and its recipients to `status`; while it is `sending`, nobody else touches it for two minutes."""
-    values = {"status": status, "claimable_at": now + SENDING_LEASE} | columns
-    session.execute(update(Digest).where(Digest.id == digest_id).values(**values))
+    """Move a digest, its recipients and its work to `status`, whoever has it; one that is `sending` has a new owner."""
+    session.execute(update(Digest).where(Digest.id == digest_id).values(status=status, **columns))
     states = {"sent": recipients.SENT, "failed": recipients.FAILED, "held": recipients.HELD, "claimed": recipients.DUE}
     if status in states:
         open_ones = [recipients.DUE, recipients.SENDING, recipients.KEPT]
         recipients.move(session, digest_id, open_ones, states[status], now)
+    if status not in ("claimed", "sending"):
+        work.cancel(session, SEND_DIGEST, [digest_id])
+        return
+    work.put(session, SEND_DIGEST, [digest_id], None, now)
     if status == "sending":
+        work.claim(session, SEND_DIGEST, token_hex(8), 1, now, Work.subject_id == digest_id)
         recipients.begin(session, digest_id, now)
 
 
@@ -273,8 +290,9 @@ def redrive(session: Session, digest_id: int, now: datetime) -> bool:
     False where it has neither failed for anybody, nor is it held or cancelled.
     """
     unsent = ["failed", "held", "partly_sent", "cancelled"]
-    if not _settled_by_hand(session, digest_id, unsent, status="claimed", attempts=0, claimable_at=now, lease=None):
+    if not _settled_by_hand(session, digest_id, unsent, status="claimed"):
         return False
+    work.put(session, SEND_DIGEST, [digest_id], None, now)
     recipients.count_resend(session, digest_id)
     recipients.move(session, digest_id, [*recipients.WRONG, recipients.CANCELLED], recipients.DUE, now)
     return True
@@ -291,7 +309,7 @@ def accept(session: Session, digest_id: int, now: datetime) -> bool:
 
 def _settled_by_hand(session: Session, digest_id: int, statuses: Sequence[str], **columns: Any) -> bool:
     query = update(Digest).where(Digest.id == digest_id, Digest.status.in_(statuses)).values(**NO_PROBLEM, **columns)
-    return session.scalar(query.returning(Digest.id), execution_options={"synchronize_session": False}) is not None
+    return session.scalar(query.returning(Digest.id), execution_options=_UNSYNCHRONIZED) is not None
 
 
 def problem(digest: Digest) -> str | None:
@@ -308,28 +326,28 @@ def alarm_subject(name: str) -> str:
     return "" if name == SCHEDULED else name
 
 
-def waiting(session: Session, now: datetime) -> Sequence[int]:
-    """The ids of the digests that are claimed and can be taken, oldest first."""
-    query = select(Digest.id).where(Digest.status == "claimed", Digest.claimable_at <= now).order_by(Digest.id)
-    return session.scalars(query).all()
+def expire(session: Session, now: datetime) -> None:
+    """Make due again what is held by those who died building it; what they were sending is `interrupted`."""
+    claimed = select(Digest.id).where(Digest.status == "claimed")
+    work.expire(session, SEND_DIGEST, now, Work.subject_id.in_(claimed))
 
 
 def interrupted(session: Session, now: datetime) -> Sequence[int]:
-    """The ids of the digests whose sender died while sending, so that nobody knows whether the mail went out."""
-    return session.scalars(select(Digest.id).where(Digest.status == "sending", Digest.claimable_at <= now)).all()
+    """The ids of the digests whose sender died while sending, so that nobody knows whether the mail went out.
+
+    They are locked; those that another settles right now are left out.
+    """
+    lives = exists().where(Work.kind == SEND_DIGEST, Work.subject_id == Digest.id, Work.lease_until > now)
+    query = select(Digest.id).where(Digest.status == "sending", ~lives)
+    return session.scalars(query.with_for_update(skip_locked=True)).all()
 
 
 def recover_future(session: Session, now: datetime) -> None:
-    """Bring back to the present what a clock that has since been set back put far into the future.
+    """Bring back to the present the slots and moments that a clock took too early that has since been set back.
 
-    Slots that it took too early count as done until now; a period that was claimed stays claimed.
+    They count as done until now; a period that was claimed stays claimed.
     """
     far = now + timedelta(hours=1)
-    session.execute(
-        update(Digest)
-        .where(Digest.status.in_(["claimed", "sending"]), Digest.claimable_at > far)
-        .values(claimable_at=now + SENDING_LEASE)  # Whoever is sending it has the usual time to end.
-    )
     session.execute(update(TimetableEntry).where(TimetableEntry.last_slot > far).values(last_slot=now))
     session.execute(update(Moment).where(Moment.at > far).values(at=now))
 

@@ -8,11 +8,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, select, update
 from sqlalchemy.orm import Session
 
-from receiver.db import digests, recipients
+from receiver.db import digests, recipients, work
 from receiver.db.database import PARAMETERS
-from receiver.db.digests import RUN, SENDING_LEASE
-from receiver.db.models import Classification, Digest, DigestTicket, Ticket
+from receiver.db.digests import RUN
+from receiver.db.models import SEND_DIGEST, Classification, Digest, DigestTicket, Ticket
 from receiver.lib.mail_addresses import Envelope
+from receiver.lib.retry_policy import WORK
+
+# The run that made a digest is to build and send it itself, so a running stack takes it only after this.
+_HEAD_START = WORK[SEND_DIGEST].lease
+_UNSYNCHRONIZED = {"synchronize_session": False}
 
 
 def claim(session: Session, ticket_ids: Sequence[int], envelope: Envelope, now: datetime) -> Digest | None:
@@ -21,25 +26,20 @@ def claim(session: Session, ticket_ids: Sequence[int], envelope: Envelope, now: 
     It is the same for the same people, of the same tickets as they are classified now. Nobody else takes it for two
     minutes. None where none of the tickets is in the record any more.
     """
-    key = _key(session, ticket_ids, envelope)
-    found = session.scalar(select(Digest).where(Digest.name == RUN, Digest.run_key == key))
-    if found is None:
-        found = digests.claim_batch(session, ticket_ids, envelope, now)
-        if found:
-            found.run_key, found.claimable_at = key, now + SENDING_LEASE
-            session.flush()
-    return found
-
-
-def _key(session: Session, ticket_ids: Sequence[int], envelope: Envelope) -> str:
+    # The key names everything that would make it another digest.
     key = hashlib.sha256(repr(sorted(envelope.recipients)).encode())
     current = and_(Classification.ticket_id == Ticket.id, Classification.current)
+    query = select(Ticket.id, Classification.id).outerjoin(Classification, current).order_by(Ticket.id)
     ordered = sorted(ticket_ids)
     for start in range(0, len(ordered), PARAMETERS):
-        query = select(Ticket.id, Classification.id).outerjoin(Classification, current).order_by(Ticket.id)
         for row in session.execute(query.where(Ticket.id.in_(ordered[start : start + PARAMETERS]))):
             key.update(repr(tuple(row)).encode())
-    return key.hexdigest()
+    found = session.scalar(select(Digest).where(Digest.name == RUN, Digest.run_key == key.hexdigest()))
+    if found is None and (found := digests.claim_batch(session, ticket_ids, envelope, now)):
+        found.run_key = key.hexdigest()
+        session.flush()
+        work.put(session, SEND_DIGEST, [found.id], None, now + _HEAD_START)
+    return found
 
 
 def skip_mail(session: Session, digest: Digest, now: datetime) -> None:
@@ -48,28 +48,15 @@ def skip_mail(session: Session, digest: Digest, now: datetime) -> None:
         _cancel(session, Digest.id == digest.id, now, cancel_code=digests.SKIPPED)
 
 
-def _cancel(session: Session, which: ColumnElement[bool], now: datetime, **why: Any) -> None:
-    found = session.scalars(
-        update(Digest)
-        .where(which, Digest.status == "claimed")
-        .values(status="cancelled", error=None, claimable_at=now, **why)
-        .returning(Digest.id),
-        execution_options={"synchronize_session": False},
-    ).all()
-    for digest_id in found:
-        recipients.move(session, digest_id, [recipients.DUE], recipients.CANCELLED, now)
-
-
 def want_mail(session: Session, digest: Digest, now: datetime) -> None:
     """Have a digest sent whose mail was skipped or refused before; those that it makes needless are not sent any more.
 
     Those are digests of earlier runs that wait to be sent and tell of no ticket that this one does not tell of.
     """
     unsent = Digest.status.in_(["failed", "partly_sent", "cancelled"])
-    again = {"status": "claimed", "attempts": 0, "claimable_at": now + SENDING_LEASE}
-    values = again | digests.NO_PROBLEM
-    query = update(Digest).where(Digest.id == digest.id, unsent).values(**values).returning(Digest.id)
-    if session.scalar(query, execution_options={"synchronize_session": False}):
+    again = update(Digest).where(Digest.id == digest.id, unsent).values(status="claimed", **digests.NO_PROBLEM)
+    if session.scalar(again.returning(Digest.id), execution_options=_UNSYNCHRONIZED):
+        work.put(session, SEND_DIGEST, [digest.id], None, now + _HEAD_START)
         undone = [recipients.REFUSED, recipients.FAILED, recipients.CANCELLED]
         recipients.move(session, digest.id, undone, recipients.DUE, now)
     ours = select(DigestTicket.ticket_id).where(DigestTicket.digest_id == digest.id)
@@ -80,9 +67,19 @@ def want_mail(session: Session, digest: Digest, now: datetime) -> None:
     _cancel(session, needless, now, cancel_code=digests.REPLACED, replaced_by=digest.id)
 
 
+def _cancel(session: Session, which: ColumnElement[bool], now: datetime, **why: Any) -> None:
+    waiting = update(Digest).where(which, Digest.status == "claimed").values(status="cancelled", error=None, **why)
+    found = session.scalars(waiting.returning(Digest.id), execution_options=_UNSYNCHRONIZED).all()
+    work.cancel(session, SEND_DIGEST, found)
+    for digest_id in found:
+        recipients.move(session, digest_id, [recipients.DUE], recipients.CANCELLED, now)
+
+
 def release(session: Session, digest_id: int, now: datetime) -> None:
     """Let whoever comes first take a digest that waits; one who is building it already will find that it is taken."""
-    session.execute(update(Digest).where(Digest.id == digest_id, Digest.status == "claimed").values(claimable_at=now))
+    query = select(Digest.id).where(Digest.id == digest_id, Digest.status == "claimed").with_for_update()
+    if session.scalar(query):
+        work.reschedule(session, SEND_DIGEST, digest_id, now)
 
 
 def finish(session: Session, digest_id: int) -> None:

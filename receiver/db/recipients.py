@@ -35,7 +35,7 @@ class Outcome:
 def add(session: Session, digest: Digest) -> None:
     """Write down the recipients of a new digest; each is due."""
     session.add_all(
-        DigestRecipient(digest_id=digest.id, address=address, state=DUE, run_at=digest.claimable_at)
+        DigestRecipient(digest_id=digest.id, address=address, state=DUE, run_at=digest.created_at)
         for address in once(digest.recipients)
     )
 

@@ -177,6 +177,14 @@ def bury(
     return _count(session, update(Work).where(*_held(kind, [subject_id], owner)).values(**values)) > 0
 
 
+def reschedule(session: Session, kind: str, subject_id: int, run_at: datetime) -> None:
+    """Have work claimed again from `run_at`, whoever holds it; its attempts stay. Work that is not known is put."""
+    values = {"state": DUE, "run_at": run_at, "lease_owner": None, "lease_until": None}
+    known = update(Work).where(Work.kind == kind, Work.subject_id == subject_id).values(**values)
+    if not _count(session, known):
+        put(session, kind, [subject_id], None, run_at)
+
+
 def redrive(session: Session, kind: str, now: datetime, *which: ColumnElement[bool]) -> list[int]:
     """Make dead letters due again, all or those `which` by columns of Work; the ids of their subjects."""
     again = update(Work).where(Work.kind == kind, is_dead, *which).values(**_AFRESH, run_at=now)
@@ -212,12 +220,12 @@ def put_off(session: Session, kind: str, subject_ids: Sequence[int], until: date
         session.execute(update(Work).where(*which).values(run_at=until), execution_options=_UNSYNCHRONIZED)
 
 
-def expire(session: Session, kind: str, now: datetime) -> list[tuple[int, int]]:
+def expire(session: Session, kind: str, now: datetime, *which: ColumnElement[bool]) -> list[tuple[int, int]]:
     """Make due what is held under leases that ran out, because their owners died; each subject's id and its crashes.
 
-    The caller gives up what has seen too many owners die.
+    All of it, or that `which` by columns of Work. The caller gives up what has seen too many owners die.
     """
-    return _free(session, now, Work.kind == kind, _is_leased, Work.lease_until <= now)
+    return _free(session, now, Work.kind == kind, _is_leased, Work.lease_until <= now, *which)
 
 
 def end(session: Session, owner: str, now: datetime) -> list[tuple[int, int]]:
@@ -238,6 +246,12 @@ def any_due(session: Session, kinds: Sequence[str], now: datetime, *which: Colum
     """Whether work of one of these kinds can be claimed at once."""
     query = select(Work.id).where(Work.kind.in_(kinds), _is_due, Work.run_at <= now, *which).limit(1)
     return session.scalar(query) is not None
+
+
+def subjects_due(session: Session, kind: str, now: datetime) -> Sequence[int]:
+    """What the work that can be claimed at once is about: the ids, lowest first."""
+    query = select(Work.subject_id).where(Work.kind == kind, _is_due, Work.run_at <= now)
+    return session.scalars(query.order_by(Work.subject_id)).all()
 
 
 def sources_due(session: Session, kinds: Sequence[str], now: datetime) -> Sequence[str | None]:

@@ -15,6 +15,8 @@ COMPLETE, WRITE_BACK = "complete", "write_back"
 class Digest(Base):
     """One mail of one period; the unique pair of name and period is what lets it be claimed once.
 
+    While it is `claimed` or `sending`, a row of `work` says when it is sent, or by whom. `attempts` is how often it was
+    begun in all; each time it is ordered again, the work counts its own from the start.
     `copy_of` names the digest whose content somebody had sent again; an alert is a digest without a workbook.
     `run_key` is of the tickets and recipients of a run of the command line that has not ended. Where the mail was
     cancelled, `cancel_code` says why, and `replaced_by` which digest tells of its tickets instead.
@@ -39,11 +41,9 @@ class Digest(Base):
     recipients: Mapped[list[Any]]
     message_id: Mapped[str]
     attempts: Mapped[int] = mapped_column(default=0)
-    claimable_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     error: Mapped[Prose | None]
     copy_of: Mapped[int | None] = mapped_column(Id)
-    lease: Mapped[str | None]  # Of who builds and sends it, or did so last.
     without_workbook: Mapped[bool] = mapped_column(default=False, server_default=false())  # Too large for its server.
     run_key: Mapped[str | None]
     cancel_code: Mapped[str | None]

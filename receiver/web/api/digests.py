@@ -61,7 +61,7 @@ class DigestOut(Schema):
     recipients = fields.List(fields.String())
     recipient_states = fields.List(fields.Nested(RecipientOut))
     message_id = fields.String(metadata={"description": "The Message-ID of every attempt to send it."})
-    attempts = fields.Integer()
+    attempts = fields.Integer(metadata={"description": "How often it was begun to be built and sent, in all."})
     error = fields.String(allow_none=True, metadata={"description": "Why the last attempt failed."})
     copy_of = fields.Integer(allow_none=True, metadata={"description": "The digest whose content was sent again."})
 

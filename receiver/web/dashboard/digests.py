@@ -9,8 +9,8 @@ from flask.typing import ResponseReturnValue
 
 from receiver.actions import digests as orders
 from receiver.actions.errors import ConflictError, QueueAwayError
-from receiver.db import audit, digests, recipients
-from receiver.db.models import Digest
+from receiver.db import audit, digests, recipients, work
+from receiver.db.models import SEND_DIGEST, Digest
 from receiver.digests import schedules
 from receiver.lib.clock import now
 from receiver.web import auth
@@ -64,12 +64,13 @@ def digest_page(digest_id: int) -> ResponseReturnValue:
         digest = orders.get(session, digest_id)
         changed = audit.about(session, f"digest {digest_id}")
         states = recipients.of(session, digest_id)
+        waits = work.of(session, SEND_DIGEST, digest_id)
     data_dir = context().settings.data_dir
     mail, workbook = digests.mail_path(data_dir, digest_id), digests.workbook_path(data_dir, digest_id)
     # Neither is there before the digest is built, and retention drops the workbook again.
     has = {"mail": mail.exists(), "workbook": workbook.exists()}
     text = mail_preview.text(mail) if has["mail"] else ""
-    return render_template("digest.html", digest=digest, changed=changed, states=states, has=has, text=text)
+    return render_template("digest.html", digest=digest, work=waits, changed=changed, states=states, has=has, text=text)
 
 
 @blueprint.get(f"/<{ID}:digest_id>/mail")

@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,16 @@ from sqlalchemy import create_engine, text
 
 from jobs.digests import send
 from jobs.operations import pipeline
-from receiver.db import database, digests, recipients
+from receiver.db import database, digests, recipients, work
 from receiver.db.database import Database
-from receiver.db.models import Digest, DigestRecipient
+from receiver.db.models import SEND_DIGEST, Digest, DigestRecipient, Work
 from receiver.lib import settings
 from receiver.lib.clock import now
+from receiver.lib.retry_policy import WORK
 from receiver.lib.settings import Settings
 from tests import databases
-from tests.factories import ticket_json
+from tests.conftest import wait_until
+from tests.factories import outrun_waits, ticket_json, waits_until
 from tests.jobs.cli.test_command_line import invoke
 from tests.jobs.digests.test_alert import MINUTE, NOON, promised
 from tests.jobs.digests.test_send import (
@@ -88,12 +91,12 @@ def test_who_was_put_off_is_tried_alone_and_gets_the_very_same_mail(
     assert "is sent to boss@example.com, dan@example.com" in logged
     assert "sent to boss@example.com, carol" not in logged
     assert alarm_messages(started) == []
-    again = waiting.claimable_at
+    again = waits_until(started, SEND_DIGEST, 1)
     assert again == row_of(started, "carol").run_at > EIGHT
     send_due_at(again)
     assert fates(started)["carol"] == "due"
     relay.answers = {}
-    send_due_at(one(started).claimable_at)
+    send_due_at(waits_until(started, SEND_DIGEST, 1))
     send_due_at(EIGHT + timedelta(hours=5))
     assert fates(started) == {"boss": "sent", "carol": "sent", "dan": "sent"}
     assert (one(started).status, one(started).error) == ("sent", None)
@@ -109,7 +112,7 @@ def test_a_recipient_who_is_never_taken_ends_in_failed_with_an_alarm(started: Da
     relay.answers = {"RCPT TO:<carol@": "450 4.2.0 Greylisted"}
     send_due_at(EIGHT)
     with started.write() as session:
-        session.query(Digest).update({"attempts": send.MAX_ATTEMPTS - 1})
+        session.query(Work).update({"attempts": WORK[SEND_DIGEST].most_attempts - 1})
     send_due_at(EIGHT + timedelta(hours=2))
     assert fates(started) == {"boss": "sent", "carol": "failed", "dan": "sent"}
     assert one(started).status == "partly_sent"
@@ -178,7 +181,8 @@ def test_what_nobody_knows_is_sent_once_more_and_then_held_whatever_comes_betwee
     for each in answers:
         relay.answers = each
         send_due_at(moment)
-        moment = max(moment, one(started).claimable_at) + timedelta(seconds=1)
+        again = waits_until(started, SEND_DIGEST, 1) if one(started).status == "claimed" else moment
+        moment = max(moment, again) + timedelta(seconds=1)
     assert sum(line.upper() == "DATA" for line in relay.lines) == 2
     assert one(started).status == "held"
     assert row_of(started, "carol").resends == 1
@@ -262,8 +266,8 @@ def test_the_lease_is_renewed_while_the_sender_lives_however_slow_the_relay(
     started: Database, relay: Relay, environment: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     environment.setenv("DIGEST_AFTER_UNKNOWN", "resend")
-    monkeypatch.setattr(digests, "SENDING_LEASE", timedelta(seconds=0.6))
-    monkeypatch.setattr(digests, "RENEW_SECONDS", 0.1)
+    short = replace(WORK[SEND_DIGEST], lease=timedelta(seconds=0.6), renew_seconds=0.1)
+    monkeypatch.setitem(WORK, SEND_DIGEST, short)
     relay.waits = {"RCPT": 0.5, ".": 0.9}
     settled(started, "T-1")
     claimed_now(started)
@@ -291,13 +295,47 @@ def test_a_sender_that_lost_its_lease_stops_before_the_mail_leaves(
     while not any("carol" in line for line in relay.lines) and time.monotonic() < ends:
         time.sleep(0.01)
     with started.write() as session:  # As if this sender had slept for longer than its lease.
-        session.query(Digest).update({"claimable_at": now() - timedelta(seconds=1)})
+        outrun_waits(session, SEND_DIGEST)
     send.settle_interrupted(started, settings.load())
     sender.join(10)
     assert not [line for line in relay.lines if line.upper() == "DATA"]
     assert statuses(started) == ["held"]
     assert "another process's" in capsys.readouterr().err
     assert digest_id == 1
+
+
+@pytest.mark.parametrize("is_overtaken", [False, True])
+@pytest.mark.parametrize(("rule", "meanwhile"), [("hold", "held"), ("resend", "claimed")])
+def test_a_sender_that_comes_back_late_says_who_has_the_mail_unless_another_has_begun(
+    started: Database,
+    relay: Relay,
+    environment: pytest.MonkeyPatch,
+    rule: str,
+    meanwhile: str,
+    is_overtaken: bool,
+) -> None:
+    environment.setenv("DIGEST_AFTER_UNKNOWN", rule)
+    settled(started, "T-1")
+    digest_id = claimed_now(started)
+    relay.waits = {".": 1}
+    sender = threading.Thread(target=send.send_due)
+    sender.start()
+    wait_until(lambda: any(line.upper() == "DATA" for line in relay.lines))
+    with started.write() as session:  # As if this sender had slept for longer than its lease.
+        outrun_waits(session, SEND_DIGEST)
+    send.settle_interrupted(started, settings.load())
+    assert statuses(started) == [meanwhile]
+    if is_overtaken:
+        with started.write() as session:
+            assert rule == "resend" or digests.redrive(session, digest_id, now())
+            assert digests.take(session, digest_id, now())
+    sender.join(10)
+    assert (statuses(started), set(fates(started).values())) == (
+        (["claimed"], {"due"}) if is_overtaken else (["sent"], {"sent"})
+    )
+    with started.read() as session:
+        row = work.of(session, SEND_DIGEST, digest_id)
+    assert (row and row.state) == ("leased" if is_overtaken else None)
 
 
 def test_one_recipient_who_waits_keeps_no_later_alert_back(
@@ -391,7 +429,7 @@ def test_the_command_says_whom_it_reached_and_exits_with_one_where_somebody_is_m
     assert "450 4.2.0 Greylisted" in invoke("digest", "--list").out
     relay.answers = {}
     with started.write() as session:
-        session.query(Digest).update({"claimable_at": now()})
+        outrun_waits(session, SEND_DIGEST)
     send.send_due()
     assert "1 digest  partly sent" in re.sub(r"(\d)  [-\d: ]+  ", r"\1 ", invoke("digest", "--list").out)
     again = invoke("digest", "--redrive", "1")

@@ -16,15 +16,17 @@ import time_machine
 from openpyxl import load_workbook
 
 from jobs.digests import send
-from receiver.db import alarms, digests, due_tickets
+from receiver.db import alarms, digests, due_tickets, work
 from receiver.db.database import Database
-from receiver.db.models import Digest, Ticket, TimetableEntry
+from receiver.db.digests import Taken
+from receiver.db.models import CLASSIFY, SEND_DIGEST, Digest, Ticket, TimetableEntry, Work
 from receiver.digests import schedules
 from receiver.lib import settings
 from receiver.lib.clock import now
+from receiver.lib.retry_policy import WORK
 from receiver.lib.settings import Settings, SettingsError
 from tests.conftest import ROOT
-from tests.factories import due_ticket, settle
+from tests.factories import due_ticket, settle, waits_until
 from tests.peers.smtp import MailServer
 
 MONDAY = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
@@ -122,13 +124,14 @@ def test_a_passing_fault_is_tried_again_ever_later_under_the_same_message_id(
     assert (first.status, first.attempts) == ("claimed", 1)
     send_due_at(EIGHT + timedelta(seconds=1))
     assert all_digests(started)[0].attempts == 1
-    send_due_at(first.claimable_at)
-    [second] = all_digests(started)
-    assert second.attempts == 2
-    assert second.claimable_at - first.claimable_at > first.claimable_at - EIGHT
+    again = waits_until(started, SEND_DIGEST, first.id)
+    send_due_at(again)
+    assert all_digests(started)[0].attempts == 2
+    later = waits_until(started, SEND_DIGEST, first.id)
+    assert later - again > again - EIGHT
     by_mail.replies.clear()
-    send_due_at(second.claimable_at)
-    send_due_at(second.claimable_at + timedelta(hours=1))
+    send_due_at(later)
+    send_due_at(later + timedelta(hours=1))
     assert [message["Message-ID"] for message in by_mail.messages] == [first.message_id]
     assert statuses(started) == ["sent"]
 
@@ -138,7 +141,7 @@ def test_a_fault_that_never_passes_ends_in_failed_and_an_alarm(started: Database
     by_mail.replies["MAIL"] = "451 later"
     send_due_at(EIGHT)
     with started.write() as session:
-        session.query(Digest).update({"attempts": send.MAX_ATTEMPTS - 2})
+        session.query(Work).update({"attempts": WORK[SEND_DIGEST].most_attempts - 2})
     send_due_at(EIGHT + timedelta(hours=2))
     assert statuses(started) == ["claimed"]
     assert alarm_messages(started) == []
@@ -151,12 +154,13 @@ def test_a_fault_that_never_passes_ends_in_failed_and_an_alarm(started: Database
 def test_the_attempts_last_for_a_day(started: Database, by_mail: MailServer) -> None:
     settled(started, "T-1")
     by_mail.replies["MAIL"] = "451 later"
-    moment, given_up = EIGHT, EIGHT + timedelta(hours=30)
+    moment = ended = EIGHT
     while statuses(started) != ["failed"]:
         send_due_at(moment)
-        moment = min(all_digests(started)[0].claimable_at, given_up)
-        assert moment < given_up
-    ended = moment - digests.SENDING_LEASE
+        ended = moment
+        assert ended < EIGHT + timedelta(hours=30)
+        if statuses(started) == ["claimed"]:
+            moment = waits_until(started, SEND_DIGEST, 1)
     assert timedelta(hours=23) < ended - EIGHT < timedelta(hours=25)
 
 
@@ -220,14 +224,14 @@ def claimed_now(db: Database) -> int:
     return claimed.id
 
 
-def taken_now(db: Database, digest_id: int) -> Digest:
+def taken_now(db: Database, digest_id: int) -> Taken:
     with db.write() as session:
         taken = digests.take(session, digest_id, now())
     assert taken
     return taken
 
 
-def begins_sending(db: Database, taken: Digest) -> bool:
+def begins_sending(db: Database, taken: Taken) -> bool:
     with db.write() as session:
         return digests.begin_sending(session, taken, now())
 
@@ -261,6 +265,8 @@ def test_a_sender_that_was_overtaken_while_building_does_not_send(started: Datab
     digest_id = claimed_now(started)
     slow = taken_now(started, digest_id)
     with at(now() + timedelta(minutes=5)):
+        with started.write() as session:
+            digests.expire(session, now())
         quick = taken_now(started, digest_id)
         assert not begins_sending(started, slow)
         assert begins_sending(started, quick)
@@ -315,7 +321,8 @@ def test_a_late_digest_shows_what_was_decided_when_it_was_claimed(started: Datab
     by_mail.replies["MAIL"] = "451 later"
     send_due_at(EIGHT)
     with started.write() as session:
-        session.query(Ticket).update({"status": "received", "lease": None, "claimable_at": MONDAY})
+        session.query(Ticket).update({"status": "received"})
+        work.put(session, CLASSIFY, [1], "standard", MONDAY)
     settle(started, 1, category="Software")
     by_mail.replies.clear()
     send_due_at(EIGHT + timedelta(hours=1))

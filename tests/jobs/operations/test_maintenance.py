@@ -12,10 +12,11 @@ from jobs.operations import maintenance, retention
 from receiver import queue
 from receiver.db import due_tickets, pauses
 from receiver.db.database import Database
-from receiver.db.digests import SENDING_LEASE, claim, mark, take, take_slot
-from receiver.db.models import Delivery, Digest, Ticket, Work
+from receiver.db.digests import begin_sending, claim, mark, take, take_slot
+from receiver.db.models import SEND_DIGEST, Delivery, Digest, Ticket, Work
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
+from receiver.lib.retry_policy import WORK
 from receiver.lib.settings import Settings
 from tests.factories import deliver, due_ticket, held, incoming, queued, settle
 
@@ -183,10 +184,19 @@ def test_a_digest_that_a_wrong_clock_put_into_the_future_goes_on(
     with time_machine.travel(START + timedelta(days=3), tick=False):
         digest_id = claimed_digest(db)
         with db.write() as session:
-            mark(session, digest_id, status, now())
+            taken = take(session, digest_id, now())
+            assert taken
+            assert status == "claimed" or begin_sending(session, taken, now())
     maintenance.sweep()
     assert waiting(config) == {}
-    clock.shift(SENDING_LEASE + timedelta(seconds=1))
+    clock.shift(WORK[SEND_DIGEST].lease + timedelta(seconds=1))
+    maintenance.sweep()
+    assert waiting(config) == {"digest": [queue.DIGEST_JOB]}
+
+
+def test_a_digest_that_waits_for_what_a_wrong_clock_called_tomorrow_is_due(db: Database, config: Settings) -> None:
+    with time_machine.travel(START + timedelta(days=3), tick=False):
+        claimed_digest(db)
     maintenance.sweep()
     assert waiting(config) == {"digest": [queue.DIGEST_JOB]}
 
@@ -210,7 +220,7 @@ def test_a_digest_that_waits_is_woken_once(db: Database, config: Settings, clock
         assert take(session, digest_id, now())
     maintenance.sweep()
     assert waiting(config) == {}
-    clock.shift(SENDING_LEASE + timedelta(seconds=1))
+    clock.shift(WORK[SEND_DIGEST].lease + timedelta(seconds=1))
     maintenance.sweep()
     assert waiting(config) == {"digest": [queue.DIGEST_JOB]}
 
@@ -224,7 +234,7 @@ def test_an_interrupted_digest_is_woken_and_a_finished_one_is_not(
         mark(session, digest_id, status, now())
     maintenance.sweep()
     assert waiting(config) == {}
-    clock.shift(SENDING_LEASE + timedelta(seconds=1))
+    clock.shift(WORK[SEND_DIGEST].lease + timedelta(seconds=1))
     maintenance.sweep()
     assert waiting(config) == ({"digest": [queue.DIGEST_JOB]} if woken else {})
     with db.read() as session:

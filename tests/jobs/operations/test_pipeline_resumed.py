@@ -17,11 +17,11 @@ import pytest
 from jobs.operations import pipeline
 from receiver.db import database, digests, one_shot_runs
 from receiver.db.database import Database
-from receiver.db.models import Classification, Digest
+from receiver.db.models import SEND_DIGEST, Classification, Digest
 from receiver.lib.clock import now
 from receiver.lib.settings import Settings
 from tests.conftest import wait_until
-from tests.factories import outrun_leases, ticket_json
+from tests.factories import outrun_leases, outrun_waits, ticket_json
 from tests.jobs.operations.test_pipeline import environment_of, run_jobs, with_model
 from tests.peers import http, llm, smtp
 from tests.peers.http import Answer, Peer, Request, free_port
@@ -77,7 +77,7 @@ def killed_when(condition: Callable[[], object], folder: Path, environ: dict[str
     with database.opened(f"sqlite:///{folder}/data/tickets.db") as db, db.write() as session:
         # As if the ten seconds of a lease and the two minutes of a sender were over.
         outrun_leases(session)
-        session.query(Digest).update({"claimable_at": now()})
+        outrun_waits(session, SEND_DIGEST)
     yield
 
 

@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.orm import Session
 
-from receiver.db import digest_members, digests, due_tickets, tickets
+from receiver.db import digest_members, digests, due_tickets, recipients, tickets, work
 from receiver.db.database import PARAMETERS, Database
-from receiver.db.models import Digest, DigestTicket
+from receiver.db.digests import Taken
+from receiver.db.models import SEND_DIGEST, Digest, DigestTicket
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
+from receiver.lib.retry_policy import WORK
 from tests.factories import deliver, due_ticket, incoming, settle
 from tests.properties import tries
 
@@ -209,43 +212,55 @@ def test_rows_are_sorted_by_category_request_type_and_subject_whatever_their_cas
     assert [ticket.id for ticket, _ in before] == [ticket.id for ticket, _ in rows]
 
 
+def _waiting(session: Session, at: datetime) -> list[int]:
+    return list(work.subjects_due(session, SEND_DIGEST, at))
+
+
 def test_only_one_of_many_takes_a_digest(db: Database) -> None:
     settle(db, due_ticket(db))
     digest = _claimed(db)
 
-    def take(_: int) -> Digest | None:
+    def take(_: int) -> Taken | None:
         with db.write() as session:
             return digests.take(session, digest.id, NOON)
 
     with ThreadPoolExecutor(8) as pool:
         [taken] = [found for found in pool.map(take, range(8)) if found]
-    assert (taken.attempts, taken.message_id) == (1, digest.message_id)
+    assert (taken.attempts, taken.digest.attempts, taken.digest.message_id) == (1, 1, digest.message_id)
 
 
 def test_a_digest_whose_taker_died_can_be_taken_again_and_keeps_its_message_id(db: Database) -> None:
     settle(db, due_ticket(db))
-    digest, later = _claimed(db), NOON + digests.SENDING_LEASE
+    digest, later = _claimed(db), NOON + WORK[SEND_DIGEST].lease
     with db.write() as session:
-        assert digests.take(session, digest.id, NOON)
+        first = digests.take(session, digest.id, NOON)
+        digests.expire(session, later - SECOND)
         assert digests.take(session, digest.id, later - SECOND) is None
-        assert list(digests.waiting(session, later - SECOND)) == []
-        assert list(digests.waiting(session, later)) == [digest.id]
+        assert _waiting(session, later - SECOND) == []
+        digests.expire(session, later)
+        assert _waiting(session, later) == [digest.id]
         again = digests.take(session, digest.id, later)
+    assert first is not None
     assert again is not None
-    assert (again.attempts, again.message_id) == (2, digest.message_id)
+    assert (again.attempts, again.digest.attempts, again.digest.message_id) == (2, 2, digest.message_id)
+    with db.write() as session:
+        assert not digests.begin_sending(session, first, later)
+        assert digests.begin_sending(session, again, later)
     assert digest.message_id.endswith("@example.com>")
 
 
 def test_what_is_being_sent_is_nobodys_to_take_and_is_known_when_its_sender_died(db: Database) -> None:
     settle(db, due_ticket(db))
-    digest, later = _claimed(db), NOON + digests.SENDING_LEASE
+    digest, later = _claimed(db), NOON + WORK[SEND_DIGEST].lease
     with db.write() as session:
-        assert digests.take(session, digest.id, NOON)
-        digests.mark(session, digest.id, "sending", NOON)
+        taken = digests.take(session, digest.id, NOON)
+        assert taken
+        assert digests.begin_sending(session, taken, NOON)
         assert list(digests.interrupted(session, later - SECOND)) == []
     with db.write() as session:
+        digests.expire(session, later)
         assert digests.take(session, digest.id, later) is None
-        assert list(digests.waiting(session, later)) == []
+        assert _waiting(session, later) == []
         assert list(digests.interrupted(session, later)) == [digest.id]
 
 
@@ -256,7 +271,8 @@ def test_a_digest_that_is_done_is_not_touched_again(db: Database) -> None:
         with db.write() as session:
             digests.mark(session, digest.id, status, NOON, error="why")
             assert digests.take(session, digest.id, never) is None
-            assert list(digests.waiting(session, never)) == list(digests.interrupted(session, never)) == []
+            assert _waiting(session, never) == list(digests.interrupted(session, never)) == []
+            assert work.of(session, SEND_DIGEST, digest.id) is None
         assert _status(db, digest.id) == status
 
 
@@ -265,7 +281,9 @@ def test_a_digest_that_is_set_back_waits_until_its_time(db: Database) -> None:
     digest, later = _claimed(db), NOON + timedelta(hours=1)
     with db.write() as session:
         assert digests.take(session, digest.id, NOON)
-        digests.mark(session, digest.id, "claimed", NOON, claimable_at=later)
+        due = {"ops@example.com": recipients.Outcome(recipients.DUE, "later", "450")}
+        recipients.settle(session, digest.id, due, NOON, retry_at=later, resends=False)
+        assert digests.conclude(session, digest.id, NOON).status == "claimed"
         assert digests.take(session, digest.id, later - SECOND) is None
         assert digests.take(session, digest.id, later)
 
@@ -276,7 +294,7 @@ def test_the_oldest_digest_waits_first(db: Database) -> None:
         settle(db, due_ticket(db))
         claimed.append(_claimed(db, f"period {number}").id)
     with db.read() as session:
-        assert list(digests.waiting(session, NOON)) == claimed
+        assert _waiting(session, NOON) == claimed
         assert [digest.id for digest in digests.page(session, 2)] == claimed[:0:-1]
         assert [digest.id for digest in digests.page(session, 9, before=claimed[1])] == claimed[:1]
 

@@ -7,8 +7,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from jobs.digests import send as digest_job
-from receiver.db import alarms, audit, digests
+from receiver.db import alarms, audit, digests, work
 from receiver.db.database import Database
+from receiver.db.models import SEND_DIGEST
 from receiver.lib import secret_files
 from receiver.lib.clock import now
 from receiver.lib.mail_addresses import Envelope
@@ -98,7 +99,11 @@ def test_what_was_not_sent_is_tried_again_under_its_own_name(api: FlaskClient, d
     digest_id = marked(db, status)
     before = api.get(f"/api/digests/{digest_id}").get_json()
     again = api.post(f"/api/digests/{digest_id}/redrive").get_json()
-    assert (again["status"], again["attempts"], again["error"]) == ("claimed", 0, None)
+    assert (again["status"], again["attempts"], again["error"]) == ("claimed", 31, None)
+    with db.read() as session:
+        waits = work.of(session, SEND_DIGEST, digest_id)
+    assert waits
+    assert (waits.state, waits.attempts) == ("due", 0)  # It has all its attempts again.
     digest_job.send_due()
     sent = api.get(f"/api/digests/{digest_id}").get_json()
     assert (sent["status"], sent["message_id"]) == ("sent", before["message_id"])
