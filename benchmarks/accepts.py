@@ -15,7 +15,10 @@ def run() -> list[Line]:
     with stack() as processes:
         processes.migrate()
         processes.redis()
-        ports = processes.web("benchmarks.bare:app"), processes.web("receiver.web.app:create_app()")
+        ports = (
+            processes.web("benchmarks.bare:app", "benchmarks.bare_conf"),
+            processes.web("receiver.web.app:create_app()"),
+        )
         secret = secret_files.webhook_secrets(processes.config)[0]
         _round(secret, ports, WARM_UP)
         rounds = [_round(secret, ports, REQUESTS) for _ in range(ROUNDS)]

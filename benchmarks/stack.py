@@ -74,10 +74,10 @@ class Stack:
         with database.opened(self.config.database_url) as db:
             yield db
 
-    def web(self, app: str, **values: str) -> int:
-        """Serve `app` under gunicorn with the product's settings, but for `values`; returns the port."""
+    def web(self, app: str, conf: str = "receiver.web.gunicorn_conf", **values: str) -> int:
+        """Serve `app` under gunicorn with the settings of `conf` and ours, but for `values`; returns the port."""
         port = free_port()
-        gunicorn = (sys.executable, "-m", "gunicorn", "-c", "python:receiver.web.gunicorn_conf", app)
+        gunicorn = (sys.executable, "-m", "gunicorn", "-c", f"python:{conf}", app)
         child = self.start(*gunicorn, stdout=None, PORT=str(port), **values)
         self._servers.append(child)
         wait_until(lambda: _listens(port), child)

@@ -64,11 +64,16 @@ def post_worker_init(worker: Any) -> None:
     from receiver.web import state
     from receiver.web.dashboard import live
 
-    # Python's default of 5 ms would let the thread that holds the database's write lock wait that long for its turn.
-    sys.setswitchinterval(0.0005)
-    # Collect seldom: a batch makes thousands of objects that all live until it is answered.
-    gc.set_threshold(50_000, 20, 50)
+    tune()
     # The watch runs here too, so that alarms are raised however the stack was started: a web process needs no Redis.
     known = state.of(worker.wsgi).context
     watched = (known.db, known.settings, live.ending)
     threading.Thread(target=watch.run, args=watched, name="watch", daemon=True).start()
+
+
+def tune() -> None:
+    """Have many threads take turns quickly, and the garbage collector seldom."""
+    # Python's default of 5 ms would let the thread that holds the database's write lock wait that long for its turn.
+    sys.setswitchinterval(0.0005)
+    # A batch makes thousands of objects that all live until it is answered.
+    gc.set_threshold(50_000, 20, 50)
