@@ -85,6 +85,7 @@ _INSERT = BulkInsert(
     each=IncomingTicket.__slots__,
     shared=("source", "delivery_id", "received_at", "status", "attempts"),
 )
+_LAST = select(func.max(table_of(Ticket).c.id))
 _NEW = {"status": RECEIVED, "attempts": 0}
 _KNOWN = select(
     *(Ticket.id, Ticket.external_id, Ticket.delivery_id, Ticket.source_updated_at, Ticket.arrived_sha256),
@@ -195,10 +196,10 @@ def record(session: Session, source: str, delivery_id: int, merged: Merge, now: 
     """
     if merged.new:
         arrival = {"source": source, "delivery_id": delivery_id, "received_at": now}
-        before = session.scalar(select(func.max(Ticket.id))) or 0
+        before = session.connection().execute(_LAST).scalar() or 0
         _INSERT.execute(session.connection(), map(_values, merged.new.values()), arrival | _NEW)
         # Ids are given out in order, and nobody else writes meanwhile.
-        work.put_found(session, CLASSIFY, select(Ticket.id, Ticket.source).where(Ticket.id > before), now)
+        work.put_newer_tickets(session, CLASSIFY, before, now)
         search_index.add_newest(session, len(merged.new))
     for ticket_id, updated_at in merged.confirmed.items():
         session.execute(update(Ticket).where(Ticket.id == ticket_id).values(source_updated_at=updated_at))

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
 
-from sqlalchemy import ColumnElement, CursorResult, Select, delete, func, literal, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, CursorResult, bindparam, delete, func, literal, select, text, update
 from sqlalchemy.orm import Session
 
 from receiver.db.database import PARAMETERS
-from receiver.db.models import DEAD, DUE, LEASED, Work, table_of
+from receiver.db.models import DEAD, DUE, LEASED, Work
 from receiver.lib.retry_policy import WORK
 
 # The partial indexes are used only where a query spells out their own constants.
@@ -44,29 +43,33 @@ class Claimed:
     due_since: datetime
 
 
+# Built once, because every delivery and every classification executes them.
+_AFRESH_IN_PLACE = (
+    "ON CONFLICT (kind, subject_id) DO UPDATE SET source = excluded.source, state = 'due', run_at = excluded.run_at,"
+    " lease_owner = NULL, lease_until = NULL, attempts = 0, crashes = 0, error_code = NULL, error = NULL"
+)
+_COLUMNS = "kind, subject_id, source, state, run_at, attempts, crashes"
+_RUN_AT = bindparam("run_at", type_=Work.run_at.type)
+_PUT = text(
+    f"INSERT INTO work ({_COLUMNS}) VALUES (:kind, :subject_id, :source, 'due', :run_at, 0, 0) {_AFRESH_IN_PLACE}"  # noqa: S608 - Nothing in it comes from outside.
+).bindparams(_RUN_AT)
+_PUT_NEWER = text(
+    f"INSERT INTO work ({_COLUMNS}) SELECT :kind, id, source, 'due', :run_at, 0, 0 FROM tickets WHERE id > :after"  # noqa: S608 - As above.
+    f" {_AFRESH_IN_PLACE}"
+).bindparams(_RUN_AT)
+_ACK = text("DELETE FROM work WHERE kind = :kind AND subject_id = :subject_id AND lease_owner = :owner")
+
+
 def put(session: Session, kind: str, subject_ids: Sequence[int], source: str | None, run_at: datetime) -> None:
     """Make work due at `run_at`, new or known; attempts start again, and whoever holds it loses it."""
-    shared = _AFRESH | {"kind": kind, "source": source, "run_at": run_at}
+    shared = {"kind": kind, "source": source, "run_at": run_at}
     if subject_ids:
-        rows = [shared | {"subject_id": subject_id} for subject_id in subject_ids]
-        session.connection().execute(_upsert(_insert(session)), rows)
+        session.connection().execute(_PUT, [shared | {"subject_id": subject_id} for subject_id in subject_ids])
 
 
-def put_found(session: Session, kind: str, found: Select[int, str], run_at: datetime) -> None:
-    """As `put`, for all that a query finds, by id and source; it has a WHERE, or SQLite does not understand it."""
-    rows = found.add_columns(*(literal(value) for value in (kind, DUE, 0, 0)), literal(run_at, Work.run_at.type))
-    columns = ["subject_id", "source", "kind", "state", "attempts", "crashes", "run_at"]
-    session.connection().execute(_upsert(_insert(session).from_select(columns, rows)))
-
-
-def _insert(session: Session) -> sqlite.Insert | postgresql.Insert:
-    insert_into = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    return insert_into(table_of(Work))
-
-
-def _upsert(statement: sqlite.Insert | postgresql.Insert) -> sqlite.Insert | postgresql.Insert:
-    afresh = {name: statement.excluded[name] for name in (*_AFRESH, "source", "run_at")}
-    return statement.on_conflict_do_update(index_elements=["kind", "subject_id"], set_=afresh)
+def put_newer_tickets(session: Session, kind: str, after: int, run_at: datetime) -> None:
+    """As `put`, for all tickets whose ids are above `after`."""
+    session.connection().execute(_PUT_NEWER, {"kind": kind, "after": after, "run_at": run_at})
 
 
 def claim(
@@ -135,7 +138,8 @@ def is_held(session: Session, kind: str, subject_id: int, owner: str) -> bool:
 
 def ack(session: Session, kind: str, subject_id: int, owner: str) -> bool:
     """The work is done; False where it is not the owner's any more."""
-    return _count(session, delete(Work).where(*_held(kind, [subject_id], owner))) > 0
+    ours = {"kind": kind, "subject_id": subject_id, "owner": owner}
+    return session.connection().execute(_ACK, ours).rowcount > 0
 
 
 def retry(

@@ -206,8 +206,8 @@ def test_asking_and_telling_helpdesks_reads_no_whole_table(db: Database) -> None
                 " '2026-01-01 00:00:00', CASE WHEN id % 20 THEN 'done' END FROM classifications"
             )
         )
-        waiting = select(OutgoingCall.id, OutgoingCall.source).where(OutgoingCall.outcome.is_(None))
-        queue.put_found(session, WRITE_BACK, waiting, now())
+        waiting = session.scalars(select(OutgoingCall.id).where(OutgoingCall.outcome.is_(None))).all()
+        queue.put(session, WRITE_BACK, waiting, "standard", now())
 
     def work() -> None:
         with db.write() as session:

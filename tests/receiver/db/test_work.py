@@ -4,11 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, literal, select
+from sqlalchemy import func, select
 
 from receiver.db import work
 from receiver.db.database import Database
-from receiver.db.models import CLASSIFY, DEAD, DUE, LEASED, SEND_DIGEST, WORK_KINDS, Ticket, Work
+from receiver.db.models import CLASSIFY, DEAD, DUE, LEASED, SEND_DIGEST, WORK_KINDS, Work
 from receiver.lib.retry_policy import WORK
 from tests.factories import deliver, incoming
 
@@ -92,13 +92,11 @@ def test_what_is_put_again_is_new_and_its_holder_has_lost_it(db: Database) -> No
     assert _row(db, 7).state == DUE
 
 
-def test_all_that_a_query_finds_is_put(db: Database) -> None:
+def test_the_newest_tickets_are_put_together(db: Database) -> None:
     deliver(db, *(incoming() for _ in range(3)), at=NOON)
     with db.write() as session:
-        work.put_found(session, SEND_DIGEST, select(Ticket.id, Ticket.source).where(Ticket.id > 0), NOON)
-    with db.read() as session:
-        assert session.scalar(select(func.count()).where(Work.kind == SEND_DIGEST, Work.run_at == literal(NOON))) == 3
-    assert len(_claim(db, "mine", kind=SEND_DIGEST)) == 3
+        work.put_newer_tickets(session, SEND_DIGEST, 1, NOON)
+    assert _claim(db, "mine", kind=SEND_DIGEST) == [2, 3]
 
 
 def test_what_is_acknowledged_is_gone(db: Database) -> None:
