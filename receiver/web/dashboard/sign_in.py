@@ -1,6 +1,7 @@
 """Coming in, by e-mail and password or by a one-time link, and going out again."""
 
 import hashlib
+import hmac
 from datetime import timedelta
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -103,7 +104,7 @@ def _person_half_in() -> tuple[Person, str] | None:
     person_id, by, fingerprint, at = cookie[_HALF]
     with context().db.read() as reading:
         person = reading.get(Person, person_id)
-    if person is None or not person.active or _password_fingerprint(person) != fingerprint:
+    if person is None or not person.active or not hmac.compare_digest(_password_fingerprint(person), fingerprint):
         return None
     return (person, by) if now().timestamp() - at < _HALF_FOR.total_seconds() else None
 
