@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: demo run test test-full lint docs lock sbom image browser proxies bench chaos screenshots clean
+.PHONY: demo run test test-full lint docs lock sbom image browser proxies deploy-check bench chaos screenshots clean
 
 demo: .venv/installed
 	$(BIN)/python -m demo
@@ -69,6 +69,10 @@ image:
 proxies: .venv/installed-dev
 	$(BIN)/python -m tests.proxies
 
+# The Helm chart by Helm 3 and 4 and Kubernetes' schemas, the alerts and the board by promtool, which must be there.
+deploy-check: .venv/installed-dev .venv/deploy/installed
+	$(BIN)/python -m pytest -n 2 tests/deploy/checks.py
+
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks
 
@@ -88,4 +92,10 @@ clean:
 
 .venv/installed-dev: requirements-dev.lock .venv/installed
 	$(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+.venv/deploy/installed: tests/deploy/requirements.txt .venv/installed-dev
+	@rm -rf .venv/deploy
+	$(INSTALL) --no-deps --target .venv/deploy -r tests/deploy/requirements.txt
+	@$(BIN)/python -m tests.deploy.tools
 	@touch $@
