@@ -59,8 +59,8 @@ def _wrong_commands(code: str) -> Iterator[str]:
             yield f"there is no module {module}"
         if module == "jobs" and command and command not in commands.commands:
             yield f"there is no command {command}"
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    for target in re.findall(r"(?:^|&& )make ([a-z]+)\b", code, re.MULTILINE):
+    targets = re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    for target in re.findall(r"(?:^|&& )make ([a-z][a-z-]*)", code, re.MULTILINE):
         if target not in targets:
             yield f"there is no target {target} in the Makefile"
 

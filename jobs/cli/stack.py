@@ -36,7 +36,7 @@ def _check_guards(config: Settings) -> None:
 @click.argument("queue", required=False)
 @configured
 def worker(config: Settings, queue: str | None) -> None:
-    """Serve QUEUE (classify, digest, maintenance or outgoing); without one, keep a worker running for each."""
+    """Serve QUEUE (classify, digest, maintenance, outgoing, training); without one, keep a worker running for each."""
     from jobs.operations import supervisor as stack
     from receiver.queue import QUEUES
 
