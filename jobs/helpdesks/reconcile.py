@@ -1,6 +1,6 @@
 """Reconciling: asking a helpdesk from time to time for what no webhook has brought.
 
-What is found goes through the same intake as a delivery, under a key made of its content, and only what the record
+What is found goes through the same intake as a delivery, under a key made of its content, and only what the database
 lacks is recorded; so nothing doubles, however often and by however many this runs.
 """
 
@@ -21,7 +21,6 @@ from receiver.db import alarms, deliveries, latencies, moments, tickets
 from receiver.db.database import Database, opened
 from receiver.db.deliveries import Arrival, Content
 from receiver.db.models import RECONCILE
-from receiver.db.tickets import IncomingTicket
 from receiver.intake import sources
 from receiver.intake.sources import Source, standard
 from receiver.lib import settings
@@ -51,36 +50,42 @@ def reconcile_due() -> None:
 
 def is_due(db: Database, config: Settings, source: Source) -> bool:
     """Whether a source is to be reconciled now: its time has come, and it has not asked to be left alone."""
-    every = _every(config, source)
-    if every is None:
+    if source.reconcile:
+        minutes = source.reconcile["every_minutes"]
+    else:  # The standard source is pulled, by the settings of the one-shot pipeline.
+        is_pulled = source.name == "standard" and config.helpdesk_webhook_url
+        minutes = config.reconcile_minutes if is_pulled else 0
+    if not minutes:
         return False
     with db.read() as session:
         last = moments.noted(session, moments.RECONCILED, source.name)
         pause = moments.noted(session, moments.RECONCILE_PAUSED_UNTIL, source.name)
-    return not (last and timedelta(0) <= now() - last < every) and not (pause and now() < pause)
-
-
-def _every(config: Settings, source: Source) -> timedelta | None:
-    minutes = source.reconcile["every_minutes"] if source.reconcile else _pulled_every(config, source)
-    return timedelta(minutes=minutes) if minutes else None
-
-
-def _pulled_every(config: Settings, source: Source) -> int:
-    return config.reconcile_minutes if source.name == "standard" and config.helpdesk_webhook_url else 0
+    # A moment in the future was noted by a clock that has been set back since.
+    return not (last and timedelta(0) <= now() - last < timedelta(minutes=minutes)) and not (pause and now() < pause)
 
 
 def reconcile(db: Database, config: Settings, source: Source) -> int:
-    """Bring in what the record lacks, and return how many tickets that were; what goes wrong is an alarm."""
+    """Bring in what the database lacks, and return how many tickets that were; what goes wrong is an alarm."""
     started, found = now(), 0
     with db.read() as session:
         last = moments.noted(session, moments.RECONCILED, source.name)
+    since = last - OVERLAP if last else None
     try:
-        for items in _pages(config, source, last - OVERLAP if last else None):
+        pages = (
+            _json_pages(Api(config, source), source.reconcile, since)
+            if source.reconcile
+            else [pull.from_helpdesk(config).items]
+        )
+        for items in pages:
             for start in range(0, len(items), config.max_batch):
                 found += bring_in(db, source, items[start : start + config.max_batch])
     except (CallError, PullError) as error:
         with db.write() as session:
-            _note_failure(session, source, error)
+            if told := alarms.raise_(session, ALARM, now(), subject=source.name, source=source.name, error=str(error)):
+                log.error("Alarm: %s", told)
+            if pause := getattr(error, "pause", 0):
+                until = now() + timedelta(seconds=pause)
+                moments.note(session, moments.RECONCILE_PAUSED_UNTIL, until, source.name)
         return found
     with db.write() as session:
         moments.note(session, moments.RECONCILED, started, source.name)
@@ -90,25 +95,11 @@ def reconcile(db: Database, config: Settings, source: Source) -> int:
     return found
 
 
-def _note_failure(session: Any, source: Source, error: CallError | PullError) -> None:
-    if told := alarms.raise_(session, ALARM, now(), subject=source.name, source=source.name, error=str(error)):
-        log.error("Alarm: %s", told)
-    if pause := getattr(error, "pause", 0):
-        until = now() + timedelta(seconds=pause)
-        moments.note(session, moments.RECONCILE_PAUSED_UNTIL, until, source.name)
-
-
-def _pages(config: Settings, source: Source, since: datetime | None) -> Iterator[Sequence[Any]]:
-    if source.reconcile is None:
-        return iter([pull.from_helpdesk(config).items])
-    return _json_pages(Api(config, source), source.reconcile, since)
-
-
 def _json_pages(helpdesk: Api, options: Mapping[str, Any], since: datetime | None) -> Iterator[Sequence[Any]]:
     """The lists of items in a paged JSON source; a page names the next one by its address or by a cursor."""
     url = first = helpdesk.address(options["path"])
     if since and "since" in options:
-        url = first = _with(first, options["since"], f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        url = first = _with_parameter(first, options["since"], f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
     seen: set[str] = set()
     while len(seen) < MAX_PAGES:
         seen.add(url)
@@ -121,39 +112,45 @@ def _json_pages(helpdesk: Api, options: Mapping[str, Any], since: datetime | Non
         if not following or not items:
             return
         by_cursor = options.get("next_parameter")
-        url = _with(first, by_cursor, str(following)) if by_cursor else urljoin(url, str(following))
+        url = _with_parameter(first, by_cursor, str(following)) if by_cursor else urljoin(url, str(following))
         if url in seen:
             raise CallError("its pages go round in circles; check reconcile: next")
     raise CallError(f"it has more than {MAX_PAGES} pages; let reconcile: since narrow them down")
 
 
-def _with(url: str, name: str, value: str) -> str:
+def _with_parameter(url: str, name: str, value: str) -> str:
     parts = urlsplit(url)
     query = "&".join(filter(None, [parts.query, urlencode({name: value}, quote_via=quote)]))
     return urlunsplit(parts._replace(query=query))
 
 
 def bring_in(db: Database, source: Source, items: Sequence[Any]) -> int:
-    """Record those of the items that the record lacks, as one delivery; returns how many tickets that were."""
+    """Record those of the items that the database lacks, as one delivery; returns how many tickets that were."""
     began = time.perf_counter()
-    read = [_read(source, item) for item in items]
+    read = [_read_item(source, item) for item in items]
     usable = [(document, ticket) for document, content in read for ticket in content.tickets]
     if unusable := sum(not content.tickets for _, content in read):
         log.warning("%d of %d items of %s are no tickets; see reconcile: fields", unusable, len(items), source.name)
     with db.write() as session:
         names = tickets.missing(session, source.name, [ticket for _, ticket in usable])
         lacking = [(document, ticket) for document, ticket in usable if ticket.external_id in names]
-        arrival = _arrival(source, [document for document, _ in lacking])
-        if not lacking or deliveries.original(session, source.name, arrival.key):
+        body = json.dumps([document for document, _ in lacking], ensure_ascii=False).encode("utf-8", "replace")
+        sha256 = hashlib.sha256(body).hexdigest()
+        # The key is made of the content, so that two runs at once record it once.
+        key = f"reconcile-{sha256}"
+        if not lacking or deliveries.original(session, source.name, key):
             return 0
-        content = source.completing(Content(_newest([ticket for _, ticket in lacking])))
-        delivery = deliveries.record(session, arrival, content)
+        headers, has_fields = {"content-type": "application/json"}, bool((source.reconcile or {}).get("fields"))
+        arrival = Arrival(source.name, key, headers, body, sha256, now(), origin=RECONCILE, own_shape=has_fields)
+        # Of two versions of a ticket on different pages, the later one counts.
+        newest = {ticket.external_id: ticket for _, ticket in lacking}
+        delivery = deliveries.record(session, arrival, source.completing(Content(list(newest.values()))))
         took = (time.perf_counter() - began) * 1000
         latencies.note(session, latencies.ACCEPT, [took] * delivery.accepted, now())
     return delivery.accepted + delivery.updated
 
 
-def _read(source: Source, item: Any) -> tuple[Any, Content]:
+def _read_item(source: Source, item: Any) -> tuple[Any, Content]:
     """An item as it is recorded, and the ticket in it, by `reconcile: fields` or as a delivery of the source."""
     fields = (source.reconcile or {}).get("fields")
     if fields:
@@ -163,16 +160,3 @@ def _read(source: Source, item: Any) -> tuple[Any, Content]:
         return item, standard.validate([item])
     body = json.dumps(item).encode()
     return item, source.read(body, {"content-type": "application/json"}, 1, len(body))
-
-
-def _newest(found: Sequence[IncomingTicket]) -> Sequence[IncomingTicket]:
-    return list({ticket.external_id: ticket for ticket in found}.values())
-
-
-def _arrival(source: Source, documents: list[Any]) -> Arrival:
-    body = json.dumps(documents, ensure_ascii=False).encode("utf-8", "replace")
-    sha256 = hashlib.sha256(body).hexdigest()
-    headers, has_fields = {"content-type": "application/json"}, bool((source.reconcile or {}).get("fields"))
-    return Arrival(
-        source.name, f"reconcile-{sha256}", headers, body, sha256, now(), origin=RECONCILE, own_shape=has_fields
-    )

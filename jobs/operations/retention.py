@@ -3,8 +3,10 @@
 import logging
 import re
 import shutil
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from pathlib import Path
+
+from sqlalchemy.orm import Session
 
 from jobs.operations import backup
 from receiver.db import deliveries, erasure, latencies
@@ -33,33 +35,25 @@ def retain() -> None:
 def retain_in(db: Database, config: Settings, moment: datetime) -> None:
     """Drop what is too old at `moment`; rows a few hundred at a time, so that nobody waits long for their turn."""
     raw_before = moment - timedelta(days=config.raw_retention_days)
-    while _emptied(db, raw_before) == _AT_ONCE:
-        pass
-    while _merges(db, moment):
-        pass
+    _repeat(db, lambda session: deliveries.empty_before(session, raw_before, _AT_ONCE))
+    merges = True
+    while merges:
+        with db.write() as session:
+            merges = latencies.merge(session, moment)
     if config.ticket_retention_days:
-        forgotten = _forgotten(db, moment - timedelta(days=config.ticket_retention_days))
-        if forgotten:
+        before = moment - timedelta(days=config.ticket_retention_days)
+        if forgotten := _repeat(db, lambda session: erasure.forget_before(session, before, _AT_ONCE)):
             log.info("%d tickets were older than TICKET_RETENTION_DAYS, and are deleted", forgotten)
     _drop_files(db, config, moment)
     _drop_copies(config)
 
 
-def _emptied(db: Database, before: datetime) -> int:
-    with db.write() as session:
-        return deliveries.empty_before(session, before, _AT_ONCE)
-
-
-def _merges(db: Database, moment: datetime) -> bool:
-    with db.write() as session:
-        return latencies.merge(session, moment)
-
-
-def _forgotten(db: Database, before: datetime) -> int:
+def _repeat(db: Database, step: Callable[[Session], int]) -> int:
+    """Do a step, each time in a transaction of its own, until it had less than `_AT_ONCE` to do; how much it was."""
     total = 0
     while True:
         with db.write() as session:
-            found = erasure.forget_before(session, before, _AT_ONCE)
+            found = step(session)
         total += found
         if found < _AT_ONCE:
             return total
@@ -73,17 +67,14 @@ def _drop_files(db: Database, config: Settings, moment: datetime) -> None:
             if path.name.startswith("preview-"):
                 days = config.preview_retention_days
             elif found := _OF_DIGEST.fullmatch(path.name):
-                days = kept_days[path.suffix] if _is_over(db, int(found[1])) else 0
+                with db.read() as session:
+                    digest = session.get(Digest, int(found[1]))
+                is_over = digest is None or digest.status not in _ON_THEIR_WAY
+                days = kept_days[path.suffix] if is_over else 0
             else:
                 continue  # Not ours.
             if days and path.stat().st_mtime < (moment - timedelta(days=days)).timestamp():
                 path.unlink(missing_ok=True)
-
-
-def _is_over(db: Database, digest_id: int) -> bool:
-    with db.read() as session:
-        digest = session.get(Digest, digest_id)
-    return digest is None or digest.status not in _ON_THEIR_WAY
 
 
 def _drop_copies(config: Settings) -> None:
@@ -93,11 +84,7 @@ def _drop_copies(config: Settings) -> None:
     place = backup.folder(config.data_dir)
     for pattern in ("before-restore-*.zip", "damaged-*"):
         for path in sorted(place.glob(pattern))[: -config.before_restore_keep]:
-            _remove(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
