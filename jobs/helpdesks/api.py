@@ -83,7 +83,12 @@ class Api:
         self.helpdesk: Mapping[str, Any] = source.profile.api or {}
         self.parameters: dict[str, Any] = self.helpdesk.get("defaults", {}) | dict(source.api.get("parameters", {}))
         self._url = source.api["url"].rstrip("/")
-        self._headers = _credentials(self.helpdesk, source.api)
+        # Some APIs take a token alone in another form than a user with a token.
+        has_other_form = not source.api.get("user") and "auth_without_user" in self.helpdesk
+        templates: Mapping[str, str] = self.helpdesk.get("auth_without_user" if has_other_form else "auth", {})
+        given = {"user": source.api.get("user", ""), "token": source.api.get("token", "")}
+        headers = {name: _credential(template.format(**given)) for name, template in templates.items()}
+        self._headers = headers | dict(source.api.get("headers", {}))
         self._rule = egress.Policy(config.outgoing_allow, self._url)
         self._seconds = min(config.request_timeout, LONGEST_CALL)
 
@@ -95,17 +100,14 @@ class Api:
             if not found:
                 raise HopelessError(_NO_SUCH_TICKET)
             names |= {name: value for name, value in found.groupdict().items() if value}
-        return names | self._found(names)
-
-    def _found(self, names: Mapping[str, Any]) -> dict[str, Any]:
-        if "find" not in self.helpdesk:
-            return {}
-        find = self.helpdesk["find"]
-        answer = self.call(find["request"], names)
-        # A search may be cleverer than we are, and what it finds would be written to.
-        if names["id"] not in (search(find["named"], answer) or ()):
-            raise HopelessError(_NO_SUCH_TICKET)
-        return {name: search(path, answer) for name, path in find["fields"].items()}
+        if "find" in self.helpdesk:
+            find = self.helpdesk["find"]
+            answer = self.call(find["request"], names)
+            # A search may be cleverer than we are, and what it finds would be written to.
+            if names["id"] not in (search(find["named"], answer) or ()):
+                raise HopelessError(_NO_SUCH_TICKET)
+            names |= {name: search(path, answer) for name, path in find["fields"].items()}
+        return names
 
     def address(self, path: str) -> str:
         """The full address of a path of this API."""
@@ -138,43 +140,30 @@ def send(rule: egress.Policy, seconds: float, method: str, url: str, **options: 
         raise CallError(str(error), Cause.ADDRESS) from None
     except requests.RequestException as error:
         raise CallError(f"it cannot be reached ({type(error).__name__})", Cause.AWAY) from None
-    if response.ok and response.status_code < 300:
-        return response.content
-    raise _refusal(response)
-
-
-def _refusal(response: requests.Response) -> CallError:
     status = response.status_code
+    if response.ok and status < 300:
+        return response.content
     unlisted = Cause.SERVER if status >= 500 else Cause.REDIRECT if status < 400 else Cause.OTHER
     cause = _CAUSES.get(status, unlisted)
     if cause is Cause.BUSY:
         asked = retry_after(response.headers) or 0
-        return CallError(f"it answered {status} and wants to be left alone", cause, retry_after=asked)
+        raise CallError(f"it answered {status} and wants to be left alone", cause, retry_after=asked)
     advice = "; check the token in api" if cause is Cause.KEY else _ADVICE.get(status, "")
-    return CallError(f"it answered {status}{advice}", cause)
+    raise CallError(f"it answered {status}{advice}", cause)
 
 
-def _credentials(helpdesk: Mapping[str, Any], api: Mapping[str, Any]) -> dict[str, str]:
-    kind = "auth" if api.get("user") or "auth_without_user" not in helpdesk else "auth_without_user"
-    given = {"user": api.get("user", ""), "token": api.get("token", "")}
-    headers = {name: _encoded(value.format(**given)) for name, value in helpdesk.get(kind, {}).items()}
-    return headers | dict(api.get("headers", {}))
-
-
-def _encoded(value: str) -> str:
+def _credential(value: str) -> str:
+    """A header's value; what follows `Basic` is encoded as RFC 7617 wants it."""
     scheme, _, rest = value.partition(" ")
     return f"Basic {base64.b64encode(rest.encode()).decode()}" if scheme == "Basic" else value
 
 
 def _filled(path: str, names: Mapping[str, Any]) -> str:
+    """A path with the names in braces filled in, each as one segment."""
     needed = names_in(path)
     if missing := [name for name in needed if name not in names]:
         raise HopelessError(f"api: parameters: {', '.join(missing)} is missing in SOURCES_FILE")
-    return path.format(**{name: _segment(names[name]) for name in needed})
-
-
-def _segment(value: Any) -> str:
-    text = str(value)
-    if not text.strip("."):  # It would point to another path.
+    texts = {name: str(names[name]) for name in needed}
+    if not all(text.strip(".") for text in texts.values()):  # Dots alone would point to another path.
         raise HopelessError(_NO_SUCH_TICKET)
-    return quote(text, safe="")
+    return path.format(**{name: quote(text, safe="") for name, text in texts.items()})
