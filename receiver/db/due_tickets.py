@@ -107,14 +107,15 @@ def expire(session: Session, now: datetime) -> int:
 
 def end(session: Session, owner: str, now: datetime) -> int:
     """Free the tickets of an owner who is known to have died, as `expire` does."""
-    return _settle_deaths(session, work.end(session, owner, now))
+    return _settle_deaths(session, work.end(session, CLASSIFY, owner, now))
 
 
 def _settle_deaths(session: Session, freed: Sequence[tuple[int, int]]) -> int:
     for ticket_id, crashes in freed:
-        if crashes >= POLICY.most_crashes:
+        queued = work.of(session, CLASSIFY, ticket_id) if crashes >= POLICY.most_crashes else None
+        if queued:
             reason = f"the worker died {crashes} times while classifying this ticket; redrive it to try again"
-            fail(session, ticket_id, CRASHED, reason, crashes, owner=None)
+            fail(session, ticket_id, CRASHED, reason, queued.attempts, owner=None)
     return len(freed)
 
 
@@ -133,8 +134,13 @@ def first_due(session: Session, source: str | None = None) -> datetime | None:
     return work.first_due(session, CLASSIFY, *_of(source))
 
 
-def put_back(session: Session, ticket: Ticket, now: datetime) -> None:
-    """Queue a ticket whose review was undone as its status says: to be classified, or as a dead letter."""
+def put_back(session: Session, ticket: Ticket, crashes: int, error_code: str | None, now: datetime) -> None:
+    """Queue a ticket whose review was undone as its status says: to be classified, or as a dead letter.
+
+    What killed workers before is suspected still.
+    """
     work.put(session, CLASSIFY, [ticket.id], ticket.source, now)
+    suspected = update(Work).where(Work.kind == CLASSIFY, Work.subject_id == ticket.id).values(crashes=crashes)
+    session.execute(suspected, execution_options={"synchronize_session": False})
     if ticket.status == FAILED:
-        work.bury(session, CLASSIFY, ticket.id, None, Cause.OTHER)
+        work.bury(session, CLASSIFY, ticket.id, None, error_code or Cause.OTHER)

@@ -190,9 +190,12 @@ def _kept(session: Session, ticket: Ticket, current: Classification | None) -> d
     """What a review is about to change, as JSON, to be stored beside it."""
     moments = {name: value.isoformat() for name in _MOMENTS if (value := getattr(ticket, name))}
     example = session.scalar(select(ExampleRow).where(ExampleRow.ticket_id == ticket.id))
+    queued = work.of(session, CLASSIFY, ticket.id)  # Where it waits to be classified, or is a dead letter.
     return {
         **{name: getattr(ticket, name) for name in _VALUES},
         **moments,
+        "crashes": queued.crashes if queued else 0,
+        "error_code": queued and queued.error_code,
         "classification_id": current and current.id,
         "example": example and [example.category, example.request_type],
         "answers": [],
@@ -214,7 +217,7 @@ def undo(session: Session, ticket_id: int, who: str, now: datetime) -> Ticket | 
     review, before = _undoable(ticket, classifications.current(session, ticket_id), who)
     _put_back(session, ticket, before, settled)
     if ticket.status in (RECEIVED, FAILED):
-        due_tickets.put_back(session, ticket, now)
+        due_tickets.put_back(session, ticket, before["crashes"], before.get("error_code"), now)
     _drop(session, review, before, now, told=told)
     examples.forget(session, ticket_id)
     if before["example"]:

@@ -232,9 +232,9 @@ def expire(session: Session, kind: str, now: datetime, *which: ColumnElement[boo
     return _free(session, now, Work.kind == kind, _is_leased, Work.lease_until <= now, *which)
 
 
-def end(session: Session, owner: str, now: datetime) -> list[tuple[int, int]]:
-    """As `expire`, for all that an owner holds who is known to have died."""
-    return _free(session, now, Work.lease_owner == owner)
+def end(session: Session, kind: str, owner: str, now: datetime) -> list[tuple[int, int]]:
+    """As `expire`, for all of this kind that an owner holds who is known to have died."""
+    return _free(session, now, Work.kind == kind, Work.lease_owner == owner)
 
 
 def _free(session: Session, now: datetime, *held: ColumnElement[bool]) -> list[tuple[int, int]]:

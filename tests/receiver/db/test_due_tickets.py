@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from receiver.db import classifications, due_tickets, tickets, work
-from receiver.db.database import Database
+from receiver.db.database import Database, migrate
 from receiver.db.models import CLASSIFIED, FAILED, RECEIVED, Classification, Ticket
 from receiver.lib.clock import now
 from tests.factories import classification, deliver, due_ticket, held, incoming, promise, queued
@@ -281,3 +282,43 @@ def test_a_ticket_that_was_changed_is_not_claimed_by_who_still_asks_about_its_ol
         [other] = due_tickets.claim(session, "mine", 9, now(), but_not=[asked])
         [changed] = due_tickets.claim(session, "mine", 9, now())
         assert (other.ticket.external_id, changed.ticket.external_id) == ("other", "changed")
+
+
+# By status, claimable_at, lease, attempts and crashes: state, run_at, owner, end of the lease, attempts, crashes, code.
+_BEFORE: dict[tuple[Any, ...], tuple[Any, ...] | None] = {
+    ("received", "2025-12-05 12:00:00", None, 0, 0): ("due", NOON, None, None, 0, 0, None),
+    ("received", "2025-12-05 12:00:00", None, 2, 1): ("due", NOON, None, None, 2, 1, None),
+    ("received", "2025-12-05 12:00:00", "job-1", 1, 0): ("leased", NOON, "job-1", NOON, 1, 0, None),
+    ("failed", "2025-12-05 12:00:00", None, 4, 3): ("dead", NOON, None, None, 4, 3, "crashed"),
+    ("failed", "2025-12-05 12:00:00", None, 3, 0): ("dead", NOON, None, None, 3, 0, "other"),
+    ("classified", "2025-12-05 12:00:00", None, 1, 0): None,
+    ("reviewed", "2025-12-05 12:00:00", None, 0, 0): None,
+}
+
+
+def test_what_waited_under_an_older_release_waits_as_it_did(empty: Database) -> None:
+    migrate(empty, "0036")
+    with empty.write() as session:
+        session.execute(
+            text(
+                "INSERT INTO deliveries (id, source, key, received_at, status, headers, body_sha256, accepted, updated,"
+                " duplicates, rejected, conflict, own_shape)"
+                " VALUES (1, 'desk', 'k', '2025-12-05', 'accepted', '{}', '', 0, 0, 0, '[]', FALSE, FALSE)"
+            )
+        )
+        insert = text(
+            "INSERT INTO tickets (id, source, external_id, delivery_id, short_description, long_description,"
+            " received_at, status, claimable_at, lease, attempts, crashes)"
+            " VALUES (:id, 'desk', :name, 1, '', '', '2025-12-05', :status, :claimable_at, :lease, :attempts, :crashes)"
+        )
+        names = ("status", "claimable_at", "lease", "attempts", "crashes")
+        rows = [dict(zip(names, row, strict=True), id=id_, name=str(id_)) for id_, row in enumerate(_BEFORE, 1)]
+        session.execute(insert, rows)
+    migrate(empty)
+    found = queued(empty)
+    for id_, expected in enumerate(_BEFORE.values(), 1):
+        row = found.get(id_)
+        assert expected == (
+            row and (row.state, row.run_at, row.lease_owner, row.lease_until, row.attempts, row.crashes, row.error_code)
+        )
+        assert row is None or row.source == "desk"

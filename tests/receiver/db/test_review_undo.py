@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from receiver.actions.review import decide
@@ -238,3 +238,20 @@ def test_what_the_fallback_engine_made_is_asked_about_again_when_its_review_is_u
         [again] = work.claim(session, RETRY_FALLBACK, "worker", 9, now())
         assert again.subject_id == before.subject_id
         assert len(classifications.from_fallback_engine(session, [again.subject_id])) == 1
+
+
+def test_what_killed_workers_before_its_review_is_suspected_after_it_is_undone(db: Database, shipped: Catalog) -> None:
+    suspect, dead = due_ticket(db), due_ticket(db)
+    with db.write() as session:
+        session.execute(update(Work).where(Work.subject_id == suspect).values(crashes=2))
+        due_tickets.fail(session, dead, due_tickets.CRASHED, "the worker died", 4, None)
+    for ticket_id in (suspect, dead):
+        review(db, ticket_id, shipped, *VPN)
+        _undo(db, ticket_id)
+    with db.write() as session:
+        assert due_tickets.claim(session, "worker", 9, now()) == []
+        [due] = due_tickets.claim_crashed(session, "worker", now())
+        assert due.ticket.id == suspect
+        letter = work.of(session, CLASSIFY, dead)
+        assert letter
+        assert (letter.state, letter.error_code) == ("dead", due_tickets.CRASHED)

@@ -150,7 +150,7 @@ def test_a_lease_that_ran_out_is_free_once_the_death_is_counted_and_is_claimed_i
         assert [each.subject_id for each in work.claim(session, CLASSIFY, "next", 99, later)] == [50]
         suspects = work.claim_crashed(session, CLASSIFY, "next", 99, later)
         assert len(suspects) == WORK[CLASSIFY].company_after_crash[1] == 8
-        assert len(work.end(session, "next", later)) == 9  # With the one that had seen no death before.
+        assert len(work.end(session, CLASSIFY, "next", later)) == 9  # With the one that had seen no death before.
         assert len(work.claim_crashed(session, CLASSIFY, "third", 1, later)) == 1
 
 
